@@ -1,0 +1,49 @@
+# Every target makes .venv itself, through `setup`, which does nothing when pyproject.toml has not changed.
+PYTHON ?= python3
+BIN := .venv/bin
+RESULTS ?= results/demo
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+export RAY_USAGE_STATS_ENABLED ?= 0
+
+.PHONY: setup demo test test-slow check format bench report nano clean
+setup: .venv/.installed
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, got {sys.version}"'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/unlearn run sweeps/demo.yaml --results $(RESULTS)
+	$(BIN)/unlearn report $(RESULTS)
+
+test: setup
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: setup
+	$(BIN)/pytest -m slow --timeout 1800
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks.orchestration
+
+report: setup
+	$(BIN)/unlearn report $(RESULTS)
+
+nano: setup
+	$(BIN)/python -m orchestrator.run.pretrain_nano
+
+clean:
+	rm -rf .venv results .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,190 @@
+"""Where pretrained weights come from: the Hugging Face hub, a local folder, or this package; safetensors only.
+
+`HF_HUB_OFFLINE=1` keeps everything to the local cache. Code from the hub is never run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PACKAGED = "packaged:"
+HEAD_KEYS = ("projector.", "classifier.")
+
+
+def packaged_file(checkpoint: str) -> Path:
+    """The file in this package behind `packaged:NAME`.
+
+    Raises:
+        FileNotFoundError: there is none of that name.
+    """
+    path = Path(__file__).parent / "nano" / f"{checkpoint.removeprefix(PACKAGED)}.safetensors"
+    if not path.exists():
+        names = ", ".join(sorted(PACKAGED + file.stem for file in path.parent.glob("*.safetensors"))) or "none yet"
+        raise FileNotFoundError(
+            f"no such packaged weights: got {checkpoint!r}, allowed: {names} (`make nano` writes them)"
+        )
+    return path
+
+
+def weights_id(checkpoint: str, revision: str) -> str:
+    """`sha256:…` of a packaged file, or of a local folder's config.json and weights together; else `hub-id@revision`.
+
+    Raises:
+        FileNotFoundError: a local path that does not hold a checkpoint.
+    """
+    folder = Path(checkpoint)
+    if checkpoint.startswith(PACKAGED):
+        files = [packaged_file(checkpoint)]
+    elif folder.is_dir():
+        files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
+        if not files[0].exists() or len(files) == 1:
+            raise FileNotFoundError(_not_at_hand(checkpoint, revision))
+    elif checkpoint.startswith(("/", ".", "~")):
+        raise FileNotFoundError(_not_at_hand(checkpoint, revision))
+    else:
+        return f"{checkpoint}@{revision}"
+    stats = [(file, file.stat()) for file in files]
+    return f"sha256:{_digest(tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats))}"
+
+
+@cache
+def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for path, _size, _mtime in files:
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def settings_at_hand(checkpoint: str) -> dict[str, Any] | None:
+    """The plain config.json of a packaged or local checkpoint; None for one on the hub, or none at all."""
+    if checkpoint.startswith(PACKAGED):
+        return _packaged_settings(checkpoint)
+    file = Path(checkpoint) / "config.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def load_config(checkpoint: str, revision: str, family: str) -> Any:
+    """The `PretrainedConfig` of a checkpoint.
+
+    Raises:
+        ValueError: the checkpoint is of another family than `family` (a transformers `model_type`).
+        FileNotFoundError: it is neither at hand nor to be had.
+    """
+    import transformers
+
+    if checkpoint.startswith(PACKAGED):
+        config = transformers.AutoConfig.for_model(**_packaged_settings(checkpoint))
+    else:
+        try:
+            config = transformers.AutoConfig.from_pretrained(checkpoint, revision=revision)
+        except OSError as error:
+            raise FileNotFoundError(_not_at_hand(checkpoint, revision)) from error
+    if config.model_type != family:
+        raise ValueError(f"checkpoint of another family: {checkpoint} is {config.model_type!r}, allowed: {family!r}")
+    return config
+
+
+def load_model(
+    architecture: str, checkpoint: str, revision: str, config: Any, *, may_lack: tuple[str, ...] = ()
+) -> Any:
+    """A transformers classification model with pretrained encoder, float32 on the CPU; its head is not to be used.
+
+    `may_lack` are prefixes of weights that transformers computes (sinusoid positions). Draws nothing from the global
+    generators.
+
+    Raises:
+        ValueError: weights of the encoder are missing from the checkpoint.
+        FileNotFoundError: no safetensors are at hand or to be had.
+    """
+    import transformers
+
+    model_class = getattr(transformers, architecture)
+    with torch.random.fork_rng(devices=[]):
+        if checkpoint.startswith(PACKAGED):
+            model = model_class(config)
+            missing = model.load_state_dict(_packaged_weights(checkpoint), strict=False).missing_keys
+        else:
+            try:
+                with _quiet():
+                    model, info = model_class.from_pretrained(
+                        checkpoint, revision=revision, config=config, dtype=torch.float32, use_safetensors=True,
+                        output_loading_info=True,
+                    )  # fmt: skip
+            except OSError as error:
+                raise FileNotFoundError(_not_at_hand(checkpoint, revision)) from error
+            missing = sorted(info["missing_keys"])
+    lacking = [key for key in missing if not key.startswith((*HEAD_KEYS, *may_lack))]
+    if lacking:
+        raise ValueError(
+            f"incomplete checkpoint {checkpoint}: {len(lacking)} encoder weights are missing, such as {lacking[0]}; "
+            "allowed: files with every encoder weight"
+        )
+    return model
+
+
+def random_model(architecture: str, config: Any) -> Any:
+    """The same architecture with random weights, from torch's global generator."""
+    import transformers
+
+    return getattr(transformers, architecture)(config)
+
+
+def write_packaged(weights: dict[str, Tensor], config: Any, path: Path) -> None:
+    """Write float16 weights without a head, and the configuration, to one file; equal inputs give equal bytes."""
+    from safetensors.torch import save_file
+
+    settings = {k: v for k, v in config.to_diff_dict().items() if k not in ("transformers_version", "dtype")}
+    encoder = {k: v.detach().half().contiguous() for k, v in weights.items() if not k.startswith(HEAD_KEYS)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        encoder, path, metadata={"config": json.dumps({"model_type": config.model_type, **settings}, sort_keys=True)}
+    )
+
+
+def _packaged_settings(checkpoint: str) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    with safe_open(packaged_file(checkpoint), "pt") as file:
+        settings: dict[str, Any] = json.loads(file.metadata()["config"])
+    return settings
+
+
+def _packaged_weights(checkpoint: str) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    return {key: value.float() for key, value in load_file(packaged_file(checkpoint)).items()}
+
+
+def _not_at_hand(checkpoint: str, revision: str) -> str:
+    return (
+        f"pretrained weights are not at hand: got checkpoint {checkpoint!r} at revision {revision!r}; allowed: "
+        "a local folder with config.json and model.safetensors, or a hub id with safetensors "
+        "(in the cache, or online with HF_HUB_OFFLINE=0)"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Transformers reports every load in which a head is new; here that is each of them."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

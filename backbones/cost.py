@@ -1,0 +1,63 @@
+"""What a training step costs, estimated from widths and depths: nothing is loaded, nothing fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backbones.checkpoints import settings_at_hand
+
+# Hidden width, layers, inner width of the checkpoints that variants name; they may not be on this machine.
+PUBLISHED = {
+    "openai/whisper-tiny": (384, 4, 1536),
+    "openai/whisper-base": (512, 6, 2048),
+    "facebook/wav2vec2-base": (768, 12, 3072),
+    "facebook/wav2vec2-large": (1024, 24, 4096),
+    "facebook/hubert-base-ls960": (768, 12, 3072),
+    "facebook/hubert-large-ll60k": (1024, 24, 4096),
+    "facebook/hubert-xlarge-ll60k": (1280, 48, 5120),
+}
+ELSE = (768, 12, 3072)  # hub ids that are neither published above nor at hand
+TRAINED = 3  # a step costs a forward pass and twice that to go back
+GFLOP = 1e-9
+
+
+def transformer_shape(checkpoint: str) -> tuple[int, int, int]:
+    """Hidden width, number of layers, inner width of a checkpoint's encoder."""
+    settings = settings_at_hand(checkpoint)
+    if settings is None:
+        return PUBLISHED.get(checkpoint, ELSE)
+    if settings["model_type"] == "whisper":  # what a config.json leaves out is as in whisper-tiny
+        keys: Mapping[str, int] = {"d_model": 384, "encoder_layers": 4, "encoder_ffn_dim": 1536}
+    else:
+        keys = {"hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072}
+    width, layers, inner = (int(settings.get(key, default)) for key, default in keys.items())
+    return width, layers, inner
+
+
+def transformer_gflop(shape: tuple[int, int, int], positions: float) -> float:
+    """One training step of one clip: projections, feed-forward and attention."""
+    width, layers, inner = shape
+    matrices = 4 * width * width + 2 * width * inner
+    return TRAINED * layers * (2 * matrices * positions + 4 * width * positions**2) * GFLOP
+
+
+def convolutions_gflop(
+    channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], steps: float, inputs: int
+) -> float:
+    """One training step of one clip through convolutions that start at `inputs` channels and `steps` points in time."""
+    total = 0.0
+    for outputs, kernel, stride in zip(channels, kernels, strides, strict=True):
+        steps /= stride
+        total += 2 * kernel * inputs * outputs * steps
+        inputs = outputs
+    return TRAINED * total * GFLOP
+
+
+def feature_encoder_gflop(checkpoint: str, clip_seconds: float, sample_rate_hz: int) -> float:
+    """One training step of one clip through the convolutions of wav2vec 2.0 and HuBERT."""
+    settings: Mapping[str, Any] = settings_at_hand(checkpoint) or {}
+    return convolutions_gflop(
+        settings.get("conv_dim", (512,) * 7), settings.get("conv_kernel", (10, 3, 3, 3, 3, 2, 2)),
+        settings.get("conv_stride", (5, 2, 2, 2, 2, 2, 2)), clip_seconds * sample_rate_hz, inputs=1,
+    )  # fmt: skip

@@ -1,0 +1,190 @@
+"""Two small networks on log-mel frames, trained from scratch: convolutions, and recurrence."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from backbones.base import Backbone, Frontend, SpeechClassifier
+from backbones.heads import Readout, linear_layers, new_linear, valid_frames
+from backbones.mel_spectrogram import HOP_SAMPLES, log_mel, mel_filters, pad_samples
+
+NUM_MELS = 40
+STACKED = 2  # frames side by side: 20 ms steps, as the transformers have
+
+
+def stacked(
+    features: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
+) -> tuple[Float[Tensor, "batch time stacked"], Int[Tensor, " batch"]]:
+    """Pairs of frames side by side, and lengths in pairs, rounded up."""
+    batch, frames, mels = features.shape
+    return features.reshape(batch, frames // STACKED, STACKED * mels), -(-lengths // STACKED)
+
+
+class ConvolutionBlock(nn.Module):
+    """Residual pair of convolutions over time, as in TC-ResNet (Choi et al., 2019, arXiv 1904.03814).
+
+    Differs: layer norm of each frame rather than batch norm, so neighbours in the batch do not matter.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 5) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(inputs, outputs, kernel, padding="same")
+        self.second = nn.Conv1d(outputs, outputs, kernel, padding="same")
+        self.first_norm, self.second_norm = nn.LayerNorm(outputs), nn.LayerNorm(outputs)
+        self.shortcut = nn.Linear(inputs, outputs)
+
+    def forward(
+        self, frames: Float[Tensor, "batch time inputs"], valid: Float[Tensor, "batch time 1"]
+    ) -> Float[Tensor, "batch time outputs"]:
+        """Padding is set to 0 before each convolution, so it never leaks into the utterance."""
+        hidden = functional.relu(self.first_norm(self.first((frames * valid).transpose(1, 2)).transpose(1, 2)))
+        hidden = self.second_norm(self.second((hidden * valid).transpose(1, 2)).transpose(1, 2))
+        return functional.relu(hidden + self.shortcut(frames))
+
+
+class LogMelCnnClassifier(SpeechClassifier):
+    """Residual convolutions over time, masked mean, projection, classifier."""
+
+    masks_padding = True
+
+    def __init__(self, widths: Sequence[int], projector: nn.Linear, head: nn.Linear) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            ConvolutionBlock(before, after)
+            for before, after in zip([STACKED * NUM_MELS, *widths], widths, strict=False)
+        )
+        self.readout = Readout(projector)
+        self.head = head
+        self.adapter_targets = linear_layers(self, ("layers.", "readout.projector"))
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """Residual blocks, projection, classifier."""
+        return [*self.layers, self.readout, self.head]
+
+    def embed(
+        self, features: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch projected"]:
+        """Masked mean of the last block, projected."""
+        frames, lengths = stacked(features, lengths)
+        valid = valid_frames(lengths, frames.shape[1])
+        for layer in self.layers:
+            frames = layer(frames, valid[..., None].to(frames.dtype))
+        return functional.relu(self.readout(frames, valid))
+
+
+class LogMelGruClassifier(SpeechClassifier):
+    """Two recurrent layers from past to future, masked mean, projection, classifier."""
+
+    masks_padding = True
+
+    def __init__(self, width: int, projector: nn.Linear, head: nn.Linear) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.GRU(size, width, batch_first=True) for size in (STACKED * NUM_MELS, width))
+        self.readout = Readout(projector)
+        self.head = head
+        self.adapter_targets = linear_layers(self, ("readout.projector",))
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """Recurrent layers, projection, classifier."""
+        return [*self.layers, self.readout, self.head]
+
+    def embed(
+        self, features: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch projected"]:
+        """Masked mean of the last states, projected."""
+        frames, lengths = stacked(features, lengths)
+        for layer in self.layers:
+            frames, _ = layer(frames)
+        return functional.relu(self.readout(frames, valid_frames(lengths, frames.shape[1])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelBackbone(Backbone):
+    """What the two share: features (B, frames, 40), no pretrained weights."""
+
+    projection: int = 128  # width of what the head reads
+
+    def weights_id(self) -> str:
+        """There are none."""
+        return "none"
+
+    def train_gflop(self, clip_seconds: float) -> float:
+        """A quarter of a million weights, used once a step of 20 ms, forward and twice back."""
+        return 3 * 2 * 250_000 * clip_seconds * 50 * 1e-9
+
+    def frontend(self, device: torch.device) -> Frontend:
+        """Log-mel; silence is appended up to a whole number of 20-ms steps."""
+        filters = mel_filters(NUM_MELS, device)
+        step = STACKED * HOP_SAMPLES
+
+        def extract(waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+            padded = -(-waveforms.shape[1] // step) * step
+            with torch.no_grad():
+                features = log_mel(pad_samples(waveforms.to(device), padded), filters)
+            return features, -(-lengths.to(device) // HOP_SAMPLES)
+
+        return extract
+
+    def save_pretrained(
+        self, model: SpeechClassifier, folder: Path, classes: Sequence[str], *, clip_samples: int
+    ) -> None:
+        """Write model.safetensors and config.json, from which the class can be built again."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {
+            "backbone": type(self).__name__, "settings": asdict(self), "classes": list(classes),
+            "clip_samples": clip_samples,
+        }  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(config, indent=1))
+        weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    def build(self, num_classes: int, *, pretrained: bool = True) -> SpeechClassifier:
+        """All random; `pretrained` makes no difference."""
+        head = new_linear(self.projection, num_classes)
+        return self._network(head).train()
+
+    @abstractmethod
+    def _network(self, head: nn.Linear) -> SpeechClassifier: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelCnn(LogMelBackbone):
+    """Residual convolutions; 0.25 M parameters."""
+
+    label: ClassVar[str] = "log-mel CNN"
+    version: ClassVar[int] = 1
+
+    widths: Sequence[int] = (64, 96, 96)  # channels of each block
+
+    def _network(self, head: nn.Linear) -> SpeechClassifier:
+        return LogMelCnnClassifier(self.widths, nn.Linear(self.widths[-1], self.projection), head)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelGru(LogMelBackbone):
+    """Gated recurrent units (Cho et al., 2014, arXiv 1406.1078); 0.2 M parameters."""
+
+    label: ClassVar[str] = "log-mel GRU"
+    version: ClassVar[int] = 1
+
+    width: int = 128  # of a recurrent layer
+
+    def _network(self, head: nn.Linear) -> SpeechClassifier:
+        return LogMelGruClassifier(self.width, nn.Linear(self.width, self.projection), head)
+
+
+VARIANTS: dict[str, Callable[..., Backbone]] = {"logmel_cnn": LogMelCnn, "logmel_gru": LogMelGru}

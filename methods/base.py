@@ -1,0 +1,223 @@
+"""What a method is, what it may see of the world, and what it hands to the shared loop.
+
+Notation (docs/notation.md): D_f forget set, D_r retain set, D_v validation set; B utterances in a batch, C classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from methods.meter import Meter
+
+
+class Classifier(Protocol):
+    """A trainable speech classifier, as methods see it; every backbone builds one (it is an `nn.Module` too)."""
+
+    head: nn.Module
+    adapter_targets: tuple[str, ...]
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """Blocks from input to output, the head last (CF-k and EU-k take the last k)."""
+
+    def __call__(
+        self, features: Float[Tensor, "batch ..."], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Logits z."""
+
+    def embed(
+        self, features: Float[Tensor, "batch ..."], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch width"]:
+        """What the head reads: one vector an utterance."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...  # noqa: D102
+    def named_parameters(  # noqa: D102
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]: ...
+    def train(self, mode: bool = True) -> Any: ...  # noqa: D102
+    def eval(self) -> Any: ...  # noqa: D102
+    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
+    def load_state_dict(self, state_dict: Any, strict: bool = True) -> Any: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B utterances, ready for a `Classifier`."""
+
+    features: Float[Tensor, "batch ..."]
+    lengths: Int[Tensor, " batch"]  # valid frames (or samples) of each row of `features`
+    labels: Int[Tensor, " batch"]
+    is_forget: Bool[Tensor, " batch"]  # whether the utterance belongs to D_f
+    utterances: Int[Tensor, " batch"]  # row in the corpus: a stable key for caches and label tables
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class BatchSource(Protocol):
+    """Whatever a pass can walk over: an `UtteranceSet`, or batches that a method made itself."""
+
+    def __len__(self) -> int:
+        """Number of utterances in one walk."""
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """One walk; shuffled when a generator is given. The last batch may be smaller; none is dropped."""
+
+
+@dataclass(frozen=True)
+class UtteranceSet:
+    """A set of utterances of the corpus: D_f, D_r, D_v or a union of them."""
+
+    utterances: Int[Tensor, " n"]
+    labels: Int[Tensor, " n"]
+    is_forget: Bool[Tensor, " n"]
+    fetch: Callable[[Tensor], tuple[Tensor, Tensor]]  # rows of the corpus (B,) -> features (B, ...), lengths (B,)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __add__(self, other: UtteranceSet) -> UtteranceSet:
+        """The union, first `self` and then `other`; walks shuffle it."""
+        return replace(
+            self,
+            utterances=torch.cat([self.utterances, other.utterances]),
+            labels=torch.cat([self.labels, other.labels]),
+            is_forget=torch.cat([self.is_forget, other.is_forget]),
+        )
+
+    def where(self, keep: Bool[Tensor, " n"]) -> UtteranceSet:
+        """The utterances for which `keep` is true, in the same order."""
+        return replace(self, utterances=self.utterances[keep], labels=self.labels[keep], is_forget=self.is_forget[keep])
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """One walk over the set; shuffled when a generator is given. The last batch may be smaller; none is dropped."""
+        order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
+        for picked in torch.split(order, batch_size):
+            features, lengths = self.fetch(self.utterances[picked])
+            yield Batch(
+                features=features.to(self.device),
+                lengths=lengths.to(self.device),
+                labels=self.labels[picked].to(self.device),
+                is_forget=self.is_forget[picked].to(self.device),
+                utterances=self.utterances[picked],
+            )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `UnlearningProblem.evaluate` tells of a set."""
+
+    accuracy: float  # fraction, 0-1
+    loss: float  # mean cross-entropy, nats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How an original is trained; Retrain copies it (ARCHITECTURE: methods `original` and `retrain`)."""
+
+    learning_rate: float = 1e-4
+    epochs: int = 10
+    batch_size: int = 32
+    weight_decay: float = 0.0
+    warmup_share: float = 0.1  # of all steps, linear from 0
+    schedule: Literal["constant", "linear"] = "linear"
+
+
+LossFunction = Callable[[Classifier, Batch], Tensor]  # -> (B,) non-negative difficulty: cross-entropy or KL, nats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One walk (or `epochs` walks) over batches, as a method asks the shared loop to do it.
+
+    The loss of a batch is (forget_sign · Σ_{D_f} σ·l + retain_weight · Σ_{D_r} l) / B, with σ = 1 without SuperLoss:
+    λ = 1 is plain training on the shuffled union, λ = 0 leaves D_r out (Eq. 1 of arXiv 2506.00848).
+    """
+
+    name: str  # shown in traces
+    over: BatchSource
+    loss: LossFunction
+    learning_rate: float
+    batch_size: int = 32
+    epochs: int = 1
+    forget_sign: float = 1.0  # −1 ascends on D_f
+    retain_weight: float = 1.0  # λ
+    weight_decay: float = 0.0  # decoupled, AdamW
+    schedule: Literal["constant", "linear"] = "constant"  # over this pass's own steps
+    warmup_share: float = 0.0  # of this pass's own steps
+    parameters: Sequence[nn.Parameter] | None = None  # which move; all trainable ones when None
+    optimizer: Literal["keep", "fresh"] = "keep"  # keep the moments of the pass before, or start anew
+    l1_penalty: float = 0.0  # α of α·‖θ‖₁, added to the loss
+    before_step: Callable[[Classifier], None] | None = None  # gradients are there, not yet clipped
+    after_step: Callable[[Classifier, torch.optim.Optimizer], None] | None = None
+    keep_best: bool = False  # score D_v after each epoch and end with the best weights
+
+
+@dataclass
+class UnlearningProblem:
+    """All that a method may see. Test and holdout data, paths, Ray and other trials are out of its reach."""
+
+    model: Classifier  # a private copy of the original f
+    forget: UtteranceSet
+    retain: UtteranceSet
+    validation: UtteranceSet  # D_v; for class unlearning without the forgotten classes
+    num_classes: int
+    forgotten_classes: tuple[int, ...]  # empty for sample unlearning
+    training: Training  # how f was trained
+    meter: Meter
+    generator: torch.Generator  # CPU; order of batches and every random draw of a method
+    build_model: Callable[[Literal["pretrained", "random"]], Classifier]
+    teacher_logits: Callable[[Batch], Tensor]  # f's logits by utterance; charges their making to the meter
+    score: Callable[[Classifier, UtteranceSet], Scores]
+
+    def fresh_model(self) -> Classifier:
+        """The pretrained encoder with the head that f started from."""
+        return self.build_model("pretrained")
+
+    def random_model(self) -> Classifier:
+        """The same architecture with random weights (Bad-T's incompetent teacher)."""
+        return self.build_model("random")
+
+    def original_logits(self, batch: Batch) -> Float[Tensor, "batch classes"]:
+        """Logits of f in eval mode, cached by utterance, charged at their measured making cost; no gradient."""
+        return self.teacher_logits(batch)
+
+    def evaluate(self, utterances: UtteranceSet) -> Scores:
+        """Accuracy and mean loss of the current model; timed as evaluation, never charged."""
+        with self.meter.evaluating():
+            return self.score(self.model, utterances)
+
+    def walk(self, utterances: BatchSource, batch_size: int, *, backward: bool) -> Iterator[Batch]:
+        """Batches for a weight edit or a score: the caller's work on each is charged, and the budget checked.
+
+        Raises:
+            BudgetSpent: when the budget is used up between two batches.
+        """
+        for batch in utterances.batches(batch_size):
+            with self.meter.charging(len(batch), backward=backward):
+                yield batch
+            self.meter.check()
+
+    def restricted_to(self, forget: UtteranceSet, retain: UtteranceSet) -> UnlearningProblem:
+        """The same problem with other D_f and D_r: RUM hands parts of D_f to other methods."""
+        return replace(self, forget=forget, retain=retain)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A plug-in whose fields are its hyperparameters: one file, one class; the file's name is the method's name."""
+
+    label: ClassVar[str]  # as the paper's tables print it
+    version: ClassVar[int]  # bumped when its results change
+
+    @abstractmethod
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """The passes, lazily: code between two `yield`s may read `problem.model`, score sets, and end early."""

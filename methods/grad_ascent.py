@@ -1,0 +1,51 @@
+"""GradAscent: climb the task loss on D_f (NegGrad).
+
+Source: Golatkar et al., CVPR 2020; arXiv 2506.00848 §4.3: L_f = −L_task, λ = 0.
+Differs: the loss is unbounded, so the gradient norm is clipped (by the shared loop) and the ascent of an utterance stops
+once its loss passes `max_loss`; chance level is log C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.losses import cross_entropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradAscent(Method):
+    """Gradient ascent on D_f; D_r is not used while `retain_weight` is 0."""
+
+    label: ClassVar[str] = "GradAscent"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 1e-5
+    epochs: int = 1  # walks over D_f (over D when retain_weight is above 0)
+    batch_size: int = 32
+    retain_weight: float = 0.0  # λ
+    max_loss: float | None = None  # nats; None climbs without end, as the paper does
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass over D_f with the sign turned."""
+
+        def climb(model: Classifier, batch: Batch) -> Tensor:
+            loss = cross_entropy(model, batch)
+            if self.max_loss is None:
+                return loss
+            return loss.where(~batch.is_forget, loss.clamp(max=self.max_loss))
+
+        yield Pass(
+            name="ascend",
+            over=problem.forget + problem.retain if self.retain_weight else problem.forget,
+            loss=climb,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            forget_sign=-1.0,
+            retain_weight=self.retain_weight,
+        )

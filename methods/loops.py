@@ -1,0 +1,214 @@
+"""The one loop that walks a method's passes: budget, SuperLoss, clipping, precision and schedule are written here only."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from methods.base import Batch, Classifier, Method, Pass, Scores, UnlearningProblem
+from methods.meter import BudgetSpent
+from methods.superloss import Curriculum, SuperLoss
+
+
+class Diverged(Exception):
+    """A loss or a weight is no longer finite: a result, not an error."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands; yielded at the end of each epoch of each pass."""
+
+    pass_name: str
+    epoch: int
+    steps: int
+    loss: float  # mean over the epoch of the batch losses
+    budget_used: float  # 0-1; 0 without a budget
+
+
+@dataclass
+class Outcome:
+    """What the loop did; filled while it runs."""
+
+    steps: int = 0
+    stop_reason: Literal["finished", "budget"] = "finished"
+
+
+class EpochStore(Protocol):
+    """Where a long training keeps its last finished epoch, so that it can go on after its process died."""
+
+    def load(self) -> dict[str, Any] | None:
+        """The newest state, or None."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the state, whole or not at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """What is the same for every method of a sweep."""
+
+    clip_norm: float = 1.0  # of the gradient, over all moving weights
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast; weights and optimizer stay fp32
+
+
+def run_method(
+    method: Method,
+    problem: UnlearningProblem,
+    *,
+    settings: LoopSettings,
+    superloss: SuperLoss | None = None,
+    epochs: EpochStore | None = None,
+    outcome: Outcome,
+) -> Iterator[Progress]:
+    """Walk the method's passes over `problem.model`, in place, until they end or the budget is spent.
+
+    Yields a `Progress` after each epoch. `epochs` resumes inside the first pass only: trainings have just one.
+
+    Raises:
+        Diverged: when a loss or a gradient norm is not finite.
+    """
+    optimizer: torch.optim.Optimizer | None = None
+    curriculum = Curriculum(superloss, problem.num_classes) if superloss else None
+    try:
+        for number, current in enumerate(method.passes(problem)):
+            if optimizer is None or current.optimizer == "fresh":
+                optimizer = _optimizer(problem.model, current)
+            walk = _Walk(problem, current, optimizer, settings, curriculum, outcome, epochs if number == 0 else None)
+            yield from walk.run()
+    except BudgetSpent:
+        outcome.stop_reason = "budget"
+    if not all(bool(torch.isfinite(p).all()) for p in problem.model.parameters()):
+        raise Diverged(f"a weight is not finite after step {outcome.steps}")
+
+
+def _moving(model: Classifier, current: Pass) -> list[torch.nn.Parameter]:
+    return [p for p in (current.parameters or model.parameters()) if p.requires_grad]
+
+
+def _optimizer(model: Classifier, current: Pass) -> torch.optim.Optimizer:
+    parameters = _moving(model, current)
+    return torch.optim.AdamW(
+        parameters, lr=current.learning_rate, weight_decay=current.weight_decay, fused=_fused(parameters)
+    )
+
+
+def _fused(parameters: list[torch.nn.Parameter]) -> bool:
+    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
+
+
+def learning_rate_factor(step: int, steps: int, schedule: str, warmup_share: float) -> float:
+    """Factor of the learning rate at `step` (from 0) of `steps`: linear warm-up, then constant or linear to 0."""
+    warmup = math.ceil(warmup_share * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 1.0 if schedule == "constant" else max(0.0, (steps - step) / max(1, steps - warmup))
+
+
+@dataclass
+class _Walk:
+    """One pass under way."""
+
+    problem: UnlearningProblem
+    current: Pass
+    optimizer: torch.optim.Optimizer
+    settings: LoopSettings
+    curriculum: Curriculum | None
+    outcome: Outcome
+    store: EpochStore | None
+
+    def run(self) -> Iterator[Progress]:
+        current, meter = self.current, self.problem.meter
+        per_epoch = math.ceil(len(current.over) / current.batch_size)
+        steps, first_epoch, best, best_weights = per_epoch * current.epochs, 0, -math.inf, None
+        if self.store and (state := self.store.load()):
+            first_epoch, best, best_weights = self._restore(state)
+        spent = False
+        for epoch in range(first_epoch, current.epochs):
+            self.problem.model.train()
+            total, count = 0.0, 0
+            for index, batch in enumerate(current.over.batches(current.batch_size, self.problem.generator)):
+                if spent := meter.spent:
+                    break
+                factor = learning_rate_factor(epoch * per_epoch + index, steps, current.schedule, current.warmup_share)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = current.learning_rate * factor
+                with meter.charging(len(batch)):
+                    loss = self._step(batch)
+                total, count = total + loss, count + 1
+                self.outcome.steps += 1
+            if current.keep_best and (score := self._score()) > best:
+                best = score
+                best_weights = {name: value.detach().clone() for name, value in self.problem.model.state_dict().items()}
+            if self.store and not spent:
+                self.store.save(self._state(epoch + 1, best, best_weights))
+            yield Progress(current.name, epoch, self.outcome.steps, total / max(1, count), meter.used)
+            if spent := spent or meter.spent:
+                break
+        if best_weights is not None:
+            self.problem.model.load_state_dict(best_weights)
+        if spent:
+            raise BudgetSpent
+
+    def _step(self, batch: Batch) -> float:
+        model, current = self.problem.model, self.current
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._autocast(batch):
+            difficulty = current.loss(model, batch)
+        loss = self._weighted(difficulty, batch)
+        if current.l1_penalty:
+            loss = loss + current.l1_penalty * torch.stack([p.abs().sum() for p in _moving(model, current)]).sum()
+        if loss.requires_grad:  # a batch of D_r alone with λ = 0 has no gradient
+            loss.backward()  # type: ignore[no-untyped-call]
+        if current.before_step:
+            current.before_step(model)
+        norm = torch.nn.utils.clip_grad_norm_(_moving(model, current), self.settings.clip_norm)
+        value = loss.item()
+        if not (math.isfinite(value) and bool(torch.isfinite(norm))):
+            raise Diverged(f"the loss is {value} at step {self.outcome.steps + 1} of pass {current.name}")
+        self.optimizer.step()
+        if current.after_step:
+            current.after_step(model, self.optimizer)
+        return value
+
+    def _weighted(self, difficulty: Tensor, batch: Batch) -> Tensor:
+        current = self.current
+        sigma = self.curriculum.weights(difficulty, batch.is_forget) if self.curriculum else torch.ones_like(difficulty)
+        scale = torch.where(batch.is_forget, current.forget_sign, current.retain_weight).to(difficulty.dtype)
+        return (scale * sigma * difficulty).sum() / len(batch)
+
+    def _autocast(self, batch: Batch) -> contextlib.AbstractContextManager[Any]:
+        if self.settings.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(batch.features.device.type, dtype=torch.bfloat16)
+
+    def _score(self) -> float:
+        scores: Scores = self.problem.evaluate(self.problem.validation)
+        return scores.accuracy - 1e-6 * min(scores.loss, 1e3)  # ties go to the smaller loss
+
+    def _state(self, epoch: int, best: float, best_weights: dict[str, Tensor] | None) -> dict[str, Any]:
+        meter = self.problem.meter
+        return {
+            "epoch": epoch,
+            "best": best,
+            "best_weights": best_weights or {},
+            "steps": self.outcome.steps,
+            "weights": self.problem.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.problem.generator.get_state(),
+            "meter": [meter.seconds, meter.samples, meter.evaluation_seconds],
+        }
+
+    def _restore(self, state: dict[str, Any]) -> tuple[int, float, dict[str, Tensor] | None]:
+        meter = self.problem.meter
+        self.problem.model.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.problem.generator.set_state(state["generator"])
+        meter.seconds, meter.samples, meter.evaluation_seconds = state["meter"]
+        self.outcome.steps = state["steps"]
+        return state["epoch"], state["best"], state["best_weights"] or None

@@ -1,0 +1,31 @@
+"""Per-example losses: cross-entropy and distillation, in nats, never negative, no reduction."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from methods.base import Batch, Classifier
+
+
+def cross_entropy(model: Classifier, batch: Batch) -> Float[Tensor, " batch"]:
+    """−log p_y of each utterance under its label."""
+    return label_loss(model(batch.features, batch.lengths), batch.labels)
+
+
+def label_loss(logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    """−log p_y of each row."""
+    return functional.cross_entropy(logits, labels, reduction="none")
+
+
+def distillation_loss(
+    teacher_logits: Float[Tensor, "batch classes"],
+    student_logits: Float[Tensor, "batch classes"],
+    temperature: float = 1.0,
+) -> Float[Tensor, " batch"]:
+    """T² · KL(softmax(teacher / T) ‖ softmax(student / T)) of each utterance (Hinton et al. 2015); 0 where they agree."""
+    teacher = functional.log_softmax(teacher_logits / temperature, dim=-1)
+    student = functional.log_softmax(student_logits / temperature, dim=-1)
+    divergence = functional.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
+    return divergence * temperature**2

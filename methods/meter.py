@@ -1,0 +1,94 @@
+"""What a trial is charged: seconds and samples of every forward and backward pass that its algorithm needs.
+
+One example trained on (forward and backward) is one sample; a forward alone is a third of one, the usual ratio of their
+arithmetic. Evaluation, loading and I/O are measured apart and never charged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+FORWARD_SHARE = 1 / 3  # of a sample: a forward without its backward
+
+
+class BudgetSpent(Exception):
+    """The budget ran out inside a walk; the loop ends the trial with `stop_reason = budget`."""
+
+
+@dataclass
+class Meter:
+    """Charges work against an optional limit in seconds or samples.
+
+    `synchronize` waits for the device, so that seconds are those of finished work.
+    """
+
+    limit: float | None = None
+    unit: Literal["seconds", "samples"] = "samples"
+    synchronize: Callable[[], None] = lambda: None
+    seconds: float = 0.0  # charged
+    samples: float = 0.0  # charged
+    evaluation_seconds: float = 0.0
+    _inside: bool = field(default=False, repr=False)
+    _evaluated_inside: float = field(default=0.0, repr=False)
+
+    @contextmanager
+    def charging(self, examples: int, *, backward: bool = True) -> Iterator[None]:
+        """Charge the block's time, less any evaluation inside it, and `examples` samples (a third without backward)."""
+        if (
+            self._inside
+        ):  # a teacher's forward inside a step: its time is already running, its samples are not counted yet
+            self.samples += examples * (1.0 if backward else FORWARD_SHARE)
+            yield
+            return
+        self._inside, self._evaluated_inside = True, 0.0
+        self.synchronize()
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.synchronize()
+            self.seconds += time.perf_counter() - started - self._evaluated_inside
+            self.samples += examples * (1.0 if backward else FORWARD_SHARE)
+            self._inside = False
+
+    def charge(self, *, seconds: float, samples: float) -> None:
+        """Charge work that was done elsewhere at its measured cost (a cached teacher's outputs)."""
+        self.seconds += seconds
+        self.samples += samples
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Time the block as evaluation."""
+        self.synchronize()
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.synchronize()
+            spent = time.perf_counter() - started
+            self.evaluation_seconds += spent
+            self._evaluated_inside += spent
+
+    @property
+    def charged(self) -> float:
+        """What counts against the limit, in its unit."""
+        return self.seconds if self.unit == "seconds" else self.samples
+
+    @property
+    def used(self) -> float:
+        """Share of the budget that is used; 0 without a limit, above 1 after an overshoot."""
+        return 0.0 if self.limit is None else self.charged / self.limit if self.limit > 0 else 1.0
+
+    @property
+    def spent(self) -> bool:
+        """Whether the budget is used up."""
+        return self.limit is not None and self.charged >= self.limit
+
+    def check(self) -> None:
+        """Raise `BudgetSpent` when the budget is used up."""
+        if self.spent:
+            raise BudgetSpent

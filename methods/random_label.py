@@ -1,0 +1,82 @@
+"""RandLabel: fine-tune on D_f with wrong labels and on D_r with its own.
+
+Source: Golatkar et al., CVPR 2020; Graves et al. (Amnesiac), AAAI 2021; arXiv 2506.00848 §4.3: λ = 1.
+Differs from the SalUn repository: a drawn label is never the true one, and D_f and D_r are shuffled together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.losses import cross_entropy
+
+
+def wrong_labels(
+    labels: Int[Tensor, " n"], num_classes: int, excluded: tuple[int, ...], generator: torch.Generator
+) -> Int[Tensor, " n"]:
+    """One label for each, uniform over all classes but its own and the `excluded` ones (the forgotten classes)."""
+    allowed = torch.ones(len(labels), num_classes)
+    allowed[:, list(excluded)] = 0
+    allowed[torch.arange(len(labels)), labels] = 0
+    if bool((allowed.sum(dim=1) == 0).any()):
+        raise ValueError(f"no wrong label is left: {num_classes} classes, of which {len(excluded)} are forgotten")
+    return torch.multinomial(allowed, 1, generator=generator).squeeze(1)
+
+
+def relabelled(problem: UnlearningProblem) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless draws of (rows of D_f ascending, their wrong labels)."""
+    order = problem.forget.utterances.argsort()
+    rows, labels = problem.forget.utterances[order], problem.forget.labels[order]
+    while True:
+        yield rows, wrong_labels(labels, problem.num_classes, problem.forgotten_classes, problem.generator)
+
+
+def with_labels(batch: Batch, rows: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> Batch:
+    """The batch with D_f's labels replaced; `rows` ascend and hold all of D_f."""
+    if not bool(batch.is_forget.any()):
+        return batch
+    forget = batch.is_forget.cpu()
+    replaced = batch.labels.clone()
+    replaced[batch.is_forget] = labels[torch.searchsorted(rows, batch.utterances[forget])].to(replaced.device)
+    return replace(batch, labels=replaced)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomLabel(Method):
+    """Fine-tuning on corrupted D_f and clean D_r."""
+
+    label: ClassVar[str] = "RandLabel"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 2e-5
+    epochs: int = 1  # walks over D_f ∪ D_r
+    batch_size: int = 32
+    retain_weight: float = 1.0  # λ
+    redraw: bool = False  # new wrong labels each epoch (SalUn's way) or once (Amnesiac's)
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass an epoch over the shuffled union."""
+        draws = relabelled(problem)
+        rows, labels = next(draws)
+        for epoch in range(self.epochs):
+            if self.redraw and epoch:
+                rows, labels = next(draws)
+
+            def loss(model: Classifier, batch: Batch, rows: Tensor = rows, labels: Tensor = labels) -> Tensor:
+                return cross_entropy(model, with_labels(batch, rows, labels))
+
+            yield Pass(
+                name=f"relabel {epoch + 1}",
+                over=problem.forget + problem.retain if self.retain_weight else problem.forget,
+                loss=loss,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                retain_weight=self.retain_weight,
+            )

@@ -1,0 +1,92 @@
+"""SalUn: RandLabel on the weights that matter most for D_f.
+
+Source: Fan et al., ICLR 2024: the mask keeps the `saliency_share` of weights with the largest |Σ ∇CE(D_f)|, globally.
+Differs: the threshold is a k-th value, not a full sort; masked weights and their optimizer state are restored after each
+step, so that neither momentum nor weight decay can move them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from methods.base import Classifier, Method, Pass, UnlearningProblem
+from methods.losses import cross_entropy
+from methods.random_label import RandomLabel
+
+
+def saliency_mask(gradients: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Boolean masks, true for the `share` of all entries with the largest magnitude; ties at the threshold are kept."""
+    magnitudes = torch.cat([g.abs().flatten() for g in gradients.values()])
+    dropped = len(magnitudes) - round(share * len(magnitudes))
+    if dropped == 0:
+        return {name: torch.ones_like(g, dtype=torch.bool) for name, g in gradients.items()}
+    threshold = magnitudes.kthvalue(dropped).values
+    return {name: g.abs() > threshold for name, g in gradients.items()}
+
+
+def summed_gradient(problem: UnlearningProblem, batch_size: int) -> dict[str, Tensor]:
+    """Σ over D_f of ∇CE in eval mode, signed, by parameter name; its walk is charged."""
+    model = problem.model
+    model.eval()
+    moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    total = {name: torch.zeros_like(p) for name, p in moving.items()}
+    for batch in problem.walk(problem.forget, batch_size, backward=True):
+        loss = cross_entropy(model, batch).sum()
+        gradients = torch.autograd.grad(loss, list(moving.values()), allow_unused=True)
+        for name, gradient in zip(moving, gradients, strict=True):
+            if gradient is not None:
+                total[name] += gradient
+    return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class SalUn(Method):
+    """RandLabel under a saliency mask."""
+
+    label: ClassVar[str] = "SalUn"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 2e-5
+    epochs: int = 1  # walks over D_f ∪ D_r
+    batch_size: int = 32
+    retain_weight: float = 1.0  # λ
+    saliency_share: float = 0.5  # of all trainable weights that may move
+    redraw: bool = True  # new wrong labels each epoch, as the paper's code does
+
+    def __post_init__(self) -> None:
+        if not 0 < self.saliency_share <= 1:
+            raise ValueError(f"saliency_share must lie in (0, 1], got {self.saliency_share}")
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """RandLabel's passes with the mask around each step."""
+        masks = saliency_mask(summed_gradient(problem, self.batch_size), self.saliency_share)
+        start = {name: p.detach().clone() for name, p in problem.model.named_parameters() if name in masks}
+
+        def mask_gradients(model: Classifier) -> None:
+            for name, p in model.named_parameters():
+                if name in masks and p.grad is not None:
+                    p.grad *= masks[name]
+
+        def restore_masked(model: Classifier, optimizer: torch.optim.Optimizer) -> None:
+            with torch.no_grad():
+                for name, p in model.named_parameters():
+                    if name in masks:
+                        p.copy_(torch.where(masks[name], p, start[name]))
+                        for moment in optimizer.state.get(p, {}).values():
+                            if torch.is_tensor(moment) and moment.shape == p.shape:
+                                moment *= masks[name]
+
+        relabel = RandomLabel(
+            learning_rate=self.learning_rate,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            retain_weight=self.retain_weight,
+            redraw=self.redraw,
+        )
+        for current in relabel.passes(problem):
+            yield replace(current, before_step=mask_gradients, after_step=restore_masked)

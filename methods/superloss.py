@@ -1,0 +1,94 @@
+"""SuperLoss: a closed-form curriculum that weighs each example by its loss (Castells et al., NeurIPS 2020).
+
+L(l_i, σ_i) = (l_i − τ) σ_i + λ (log σ_i)², minimised by σ* = exp(−W(½ max(−2/e, (l_i − τ)/λ))), W the principal branch of
+Lambert's function. Without a gradient through σ*, dL/dθ = σ* · dl/dθ, so laying it over a method is a re-weighting.
+arXiv 2506.00848 §5.4 takes τ as the moving average of the loss.
+
+Differs: public code for unlearning drops the batch's mean into τ divided by Σσ; here τ is an average of losses.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+TAU_RULES = ("moving_average", "global", "fixed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperLoss:
+    """The knob `superloss:` of a sweep."""
+
+    strength: float = 1.0  # λ of SuperLoss; larger is flatter
+    tau: Literal["moving_average", "global", "fixed"] = "moving_average"  # fixed: log C
+    momentum: float = 0.9  # of the moving average, per batch
+    over: Literal["forget", "all"] = "forget"  # whose losses are re-weighted
+
+    def __post_init__(self) -> None:
+        if self.strength <= 0:
+            raise ValueError(f"superloss.strength must be above 0, got {self.strength}")
+        if self.tau not in TAU_RULES:
+            raise ValueError(f"superloss.tau is not known: got {self.tau!r}, allowed: {', '.join(TAU_RULES)}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"superloss.momentum must lie in [0, 1), got {self.momentum}")
+        if self.over not in ("forget", "all"):
+            raise ValueError(f"superloss.over is not known: got {self.over!r}, allowed: forget, all")
+
+
+def lambert_w(x: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Principal branch of W, where W e^W = x, for x ≥ −1/e; by Halley's iteration in float64, on x's device."""
+    x = x.double()
+    # Series at the branch point −1/e, and log1p elsewhere: both close enough for Halley to settle within eight rounds.
+    p = torch.sqrt(torch.clamp(2 * (math.e * x + 1), min=0))
+    w = torch.where(x < 0, -1 + p - p**2 / 3 + 11 * p**3 / 72, torch.log1p(torch.clamp(x, min=0)))
+    for _ in range(8):
+        e = torch.exp(w)
+        f = w * e - x
+        slope = e * (w + 1) - (w + 2) * f / (2 * w + 2)
+        w = torch.where(f.abs() < 1e-15, w, w - f / torch.where(slope.abs() < 1e-12, torch.ones_like(slope), slope))
+    return w
+
+
+def superloss_weight(loss: Float[Tensor, " n"], tau: float, strength: float) -> Float[Tensor, " n"]:
+    """σ* in (0, e]: above 1 for easy examples (l < τ), below 1 for hard ones; detached, in the loss's dtype."""
+    x = 0.5 * torch.clamp((loss.detach().double() - tau) / strength, min=-2 / math.e)
+    return torch.exp(-lambert_w(x)).to(loss.dtype)
+
+
+@dataclass
+class Curriculum:
+    """Running τ of one trial: one for D_f and one for D_r."""
+
+    knob: SuperLoss
+    num_classes: int
+    _tau: dict[bool, float] = field(default_factory=dict)
+    _seen: dict[bool, int] = field(default_factory=dict)
+
+    def weights(self, loss: Float[Tensor, " batch"], is_forget: Tensor) -> Float[Tensor, " batch"]:
+        """σ of each example, and 1 where SuperLoss does not apply; moves τ first, as the reference code does."""
+        weights = torch.ones_like(loss)
+        for forget in (True, False) if self.knob.over == "all" else (True,):
+            chosen = is_forget == forget
+            if bool(chosen.any()):
+                picked = loss.detach()[chosen]
+                weights[chosen] = superloss_weight(picked, self._next_tau(picked, forget), self.knob.strength)
+        return weights
+
+    def _next_tau(self, loss: Tensor, forget: bool) -> float:
+        if self.knob.tau == "fixed":
+            return math.log(self.num_classes)
+        mean, count = float(loss.mean()), len(loss)
+        seen = self._seen.get(forget, 0)
+        if seen == 0:
+            tau = mean
+        elif self.knob.tau == "moving_average":
+            tau = self.knob.momentum * self._tau[forget] + (1 - self.knob.momentum) * mean
+        else:
+            tau = (self._tau[forget] * seen + mean * count) / (seen + count)
+        self._seen[forget], self._tau[forget] = seen + count, tau
+        return tau

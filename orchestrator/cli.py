@@ -1,0 +1,170 @@
+"""The command line: parse, call one function, print. No logic here, and heavy imports only inside commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    name="unlearn",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Speech unlearning at cluster scale: a sweep file in, seed-averaged tables out.",
+)
+console = Console(soft_wrap=False)
+
+SweepFile = Annotated[Path, typer.Argument(help="A sweep file, or the name of one that ships with the package.")]
+Results = Annotated[str, typer.Option("--results", help="Results folder, or a URI (s3://…, gs://…).")]
+Set = Annotated[Optional[list[str]], typer.Option("--set", help="key=value over the sweep file, dots for depth.")]  # noqa: UP045
+Executor = Annotated[str, typer.Option(help="ray, or local: one process without Ray.")]
+Address = Annotated[Optional[str], typer.Option(help="Ray cluster to use; this machine when unset.")]  # noqa: UP045
+MaxConcurrent = Annotated[Optional[int], typer.Option(min=1, help="Trials at once; all slots when unset.")]  # noqa: UP045
+
+
+@app.command("ls")
+def list_plugins(kind: Annotated[str, typer.Argument(help="tasks, backbones, methods or sweeps.")] = "all") -> None:
+    """List tasks, backbones, methods and sweeps."""
+    from orchestrator.listing import listing
+
+    console.print(listing(kind))
+
+
+@app.command()
+def plan(
+    sweep: SweepFile,
+    results: Annotated[Optional[str], typer.Option("--results", help="Count what is done there.")] = None,  # noqa: UP045
+    set_: Set = None,
+) -> None:
+    """Count a sweep's trials: done, pending, refused, failed; estimate device-hours and storage."""
+    from orchestrator.run.launch import load_sweep, plan_sweep
+    from orchestrator.run.show import plan_tables
+
+    for table in plan_tables(plan_sweep(load_sweep(sweep, set_ or []), _absolute(results))):
+        console.print(table)
+
+
+@app.command()
+def run(
+    sweep: SweepFile,
+    results: Results,
+    executor: Executor = "ray",
+    address: Address = None,
+    max_concurrent: MaxConcurrent = None,
+    set_: Set = None,
+    retry: Annotated[Optional[str], typer.Option(help="failed: run failed trials again.")] = None,  # noqa: UP045
+) -> None:
+    """Plan, run, resume or extend a sweep; interrupt it whenever you like."""
+    from orchestrator.run.launch import load_sweep, run_sweep
+    from orchestrator.run.show import Display
+
+    display = Display(console)
+    desk = run_sweep(
+        load_sweep(sweep, set_ or []),
+        str(_absolute(results)),
+        executor=_executor(executor),
+        address=address,
+        max_concurrent=max_concurrent,
+        retry_failed=_retry(retry),
+        on_planned=display.planned,
+        on_settled=display.settled,
+    )
+    raise typer.Exit(display.finish(desk))
+
+
+@app.command()
+def tune(
+    sweep: SweepFile,
+    results: Results,
+    trials: Annotated[Optional[int], typer.Option(min=1, help="Trials of each search.")] = None,  # noqa: UP045
+    objective: Annotated[Optional[str], typer.Option(help="rewind, gap_to_retrain or authors.")] = None,  # noqa: UP045
+    lock: Annotated[Optional[Path], typer.Option(help="Lock file to write; SWEEP.lock.yaml when unset.")] = None,  # noqa: UP045
+    executor: Executor = "ray",
+    address: Address = None,
+    max_concurrent: MaxConcurrent = None,
+    set_: Set = None,
+) -> None:
+    """Search every method's settings with equal budgets on tuning seeds, and write a lock file."""
+    from orchestrator.run.launch import load_sweep
+    from orchestrator.run.show import Display, lock_table
+    from orchestrator.run.tuning import tune_sweep
+
+    display, loaded = Display(console), load_sweep(sweep, set_ or [])
+    target = (lock or Path(f"{loaded.sweep.name}.lock.yaml")).absolute()
+    chosen = tune_sweep(
+        loaded,
+        str(_absolute(results)),
+        trials=trials,
+        objective=objective,
+        lock=target,
+        executor=_executor(executor),
+        address=address,
+        max_concurrent=max_concurrent,
+        on_planned=display.planned,
+        on_settled=display.settled,
+    )
+    display.stop()
+    console.print(lock_table(chosen))
+    console.print(f"lock file: {target}")
+
+
+@app.command()
+def status(results: Annotated[str, typer.Argument(help="Results folder or URI.")]) -> None:
+    """What of each sweep in a results folder is done, failed or missing."""
+    from orchestrator.report.progress import status_tables
+    from orchestrator.results import open_store
+
+    for table in status_tables(open_store(str(_absolute(results)))):
+        console.print(table)
+
+
+@app.command()
+def report(
+    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
+    out: Annotated[Optional[Path], typer.Option(help="Folder to write; RESULTS/report when unset.")] = None,  # noqa: UP045
+) -> None:
+    """Write tables in the paper's layout (Markdown, LaTeX, CSV) and plots, and print the tables."""
+    from orchestrator.report.write import terminal_tables, write_report
+    from orchestrator.results import open_store
+
+    store = open_store(str(_absolute(results)))
+    folder = out.absolute() if out else (store.local_path or Path.cwd() / "report-of-results") / "report"
+    rows = store.rows()
+    written = write_report(rows, folder)
+    for table in terminal_tables(rows):
+        console.print(table)
+    console.print(f"report: {written[0]} ({len(written)} files)")
+
+
+def _absolute(location: str | None) -> str | None:
+    return location if location is None or "://" in location else os.path.abspath(location)
+
+
+def _executor(name: str) -> Any:
+    if name not in ("ray", "local"):
+        raise ValueError(f"--executor is not known: got {name!r}, allowed: ray, local")
+    return name
+
+
+def _retry(what: str | None) -> bool:
+    if what not in (None, "failed"):
+        raise ValueError(f"--retry is not known: got {what!r}, allowed: failed")
+    return what == "failed"
+
+
+def main() -> None:
+    """Entry point of `unlearn`: a user's mistake ends in one clear message, never in a traceback."""
+    try:
+        app()
+    except ValueError as error:
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, markup=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Measures of forgetting: pure functions over arrays."""

@@ -1,0 +1,129 @@
+"""How well a model classifies a set: accuracy, macro-F1, cross-entropy, and the baselines that they are read against.
+
+Everything is a fraction in 0-1 or in nats, and NaN where a set is empty: an empty set has no accuracy, not one of 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import logsumexp
+from sklearn.metrics import f1_score
+
+NO_ANSWER = -1  # prediction of a row whose logits hold a NaN: no class, so it is wrong under every label
+COLLAPSE_SHARE = 0.9  # of class-balanced predictions that one class takes
+
+Labels = Int[np.ndarray, " n"]
+Logits = Float[np.ndarray, "n classes"]
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """What one set says of a model."""
+
+    accuracy: float
+    macro_f1: float
+    loss: float  # mean cross-entropy, nats
+
+
+def score_set(logits: Logits, labels: Labels) -> SetScores:
+    """Accuracy, macro-F1 and mean cross-entropy of one set; all NaN when it is empty."""
+    predicted = predictions(logits)
+    return SetScores(accuracy(predicted, labels), macro_f1(predicted, labels), mean_cross_entropy(logits, labels))
+
+
+def predictions(logits: Logits) -> Labels:
+    """(N,) the class with the largest logit, the first of equals; `NO_ANSWER` for a row that holds a NaN."""
+    if not len(logits):
+        return np.empty(0, dtype=np.int64)
+    best: Labels = np.asarray(logits).argmax(axis=1).astype(np.int64)
+    best[np.isnan(logits).any(axis=1)] = NO_ANSWER
+    return best
+
+
+def accuracy(predicted: Labels, labels: Labels) -> float:
+    """Share of utterances that are classified as labelled.
+
+    Raises:
+        ValueError: when there are not as many predictions as labels.
+    """
+    _require_same_length(predicted, labels)
+    return float(np.mean(predicted == labels)) if len(labels) else float("nan")
+
+
+def macro_f1(predicted: Labels, labels: Labels) -> float:
+    """Mean F1 over the classes present in `labels`; a class that is never predicted counts as 0."""
+    _require_same_length(predicted, labels)
+    if not len(labels):
+        return float("nan")
+    return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0.0))
+
+
+def cross_entropy(logits: Logits, labels: Labels) -> Float[np.ndarray, " n"]:
+    """(N,) −log softmax(z)_y in nats, computed in double precision."""
+    _require_same_length(logits, labels)
+    wide = np.asarray(logits, dtype=np.float64)
+    losses: Float[np.ndarray, " n"] = logsumexp(wide, axis=1) - wide[np.arange(len(labels)), labels]
+    return losses
+
+
+def mean_cross_entropy(logits: Logits, labels: Labels) -> float:
+    """Mean of `cross_entropy` over the set, nats."""
+    return float(cross_entropy(logits, labels).mean()) if len(labels) else float("nan")
+
+
+def chance_accuracy(num_classes: int) -> float:
+    """Expected accuracy of drawing a class uniformly: 1 / C, whatever the labels are."""
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be 1 or more, got {num_classes}")
+    return 1 / num_classes
+
+
+def constant_predictor_accuracy(train_labels: Labels, labels: Labels) -> float:
+    """Accuracy on `labels` of always answering the most frequent class of `train_labels` (the lowest of equals).
+
+    A model that does no better may have collapsed, however much it seems to have forgotten. NaN when either is empty.
+    """
+    if not len(train_labels) or not len(labels):
+        return float("nan")
+    return float(np.mean(labels == np.bincount(train_labels).argmax()))
+
+
+def largest_prediction_share(predicted: Labels, labels: Labels) -> float:
+    """Share of the predictions that the most predicted class takes, on a set whose classes are made to count equally.
+
+    Utterances are weighted by 1 / (size of their class). 1/K for a perfect model of K classes, 1 for a constant one;
+    NaN when the set is empty.
+    """
+    _require_same_length(predicted, labels)
+    if not len(labels):
+        return float("nan")
+    present, of_class, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    weights = 1 / (len(present) * counts[of_class])
+    _, answers = np.unique(predicted, return_inverse=True)
+    return float(np.bincount(answers, weights=weights).max())
+
+
+def is_collapsed(predicted: Labels, labels: Labels) -> bool:
+    """Whether one class takes more than 90 % of the predictions on class-balanced D_v.
+
+    A set with fewer than two classes cannot tell, and is never called collapsed.
+    """
+    rounding = 1e-9  # of a sum of weights: exactly 90 % is no collapse
+    return len(np.unique(labels)) > 1 and largest_prediction_share(predicted, labels) > COLLAPSE_SHARE + rounding
+
+
+def accuracy_by_class_group(predicted: Labels, labels: Labels, forgotten: Collection[int]) -> tuple[float, float]:
+    """Accuracy on the kept classes and on the forgotten ones; class unlearning is read on both."""
+    _require_same_length(predicted, labels)
+    gone = np.isin(labels, list(forgotten))
+    return accuracy(predicted[~gone], labels[~gone]), accuracy(predicted[gone], labels[gone])
+
+
+def _require_same_length(values: np.ndarray[Any, Any], labels: Labels) -> None:
+    if len(values) != len(labels):
+        raise ValueError(f"there must be one label an utterance: got {len(values)} utterances and {len(labels)} labels")

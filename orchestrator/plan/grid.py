@@ -1,0 +1,282 @@
+"""A sweep becomes its trials, in the order in which they should run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from methods.base import Training
+from methods.superloss import SuperLoss
+from orchestrator import plugins
+from orchestrator.plan.cost import train_gflop
+from orchestrator.plan.locks import Lock, read_lock
+from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
+from orchestrator.plan.sweep import BackboneEntry, MethodEntry, StudyEntry, Sweep, TaskEntry, TrainingEntry
+from orchestrator.tasks.forget_requests import ForgetRequest
+
+CLIP_KEYS = ("crop", "clip_seconds")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A part of the grid that cannot run, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass
+class Grid:
+    """All trials of a sweep, parents before children; and what was refused."""
+
+    trials: list[TrialSpec] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    studies: dict[str, StudyPlan] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A search for how to train the originals of one (task, backbone): its trials differ in `study.trial` only."""
+
+    study_id: str
+    space: Mapping[str, Any]  # setting -> (low, high) or a list of choices
+    base: Mapping[str, Any]  # settings that are not searched
+    trials: tuple[TrialSpec, ...]
+
+
+def build_grid(sweep: Sweep) -> Grid:
+    """Every cell of the sweep. Pure but for the size and digest of files that tasks and checkpoints name.
+
+    Raises:
+        ValueError: unknown plug-in or setting, a setting out of range, or a lock file that is not there.
+    """
+    lock = read_lock(Path(sweep.lock)) if sweep.lock else Lock()
+    requests = [expanded for entry in sweep.unlearning for expanded in _requests(entry)]
+    lines = [line for entry in sweep.methods for line in _method_lines(entry)]
+    grid = Grid()
+    tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, grid))]
+    backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
+    backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # stragglers first; stable among equals
+    seen: set[str] = set()
+    for seed in sweep.seeds:  # every cell has one seed before any has two
+        for (backbone_entry, backbone), (task_entry, task) in itertools.product(backbones, tasks):
+            cell = _Cell(sweep, task_entry, task, backbone_entry, backbone, seed, lock, grid)
+            for spec in cell.trials(requests, lines):
+                if spec.trial_id not in seen:  # originals are shared when original_seed is fixed
+                    seen.add(spec.trial_id)
+                    grid.trials.append(spec)
+    return grid
+
+
+@dataclass(frozen=True)
+class MethodLine:
+    """One line of a table: a method with its settings, and SuperLoss or not."""
+
+    name: str
+    settings: Mapping[str, Any]
+    superloss: Mapping[str, Any] | None
+
+
+@dataclass
+class _Cell:
+    """One (task, backbone, seed): its original, and what is unlearned from it."""
+
+    sweep: Sweep
+    task_entry: TaskEntry
+    task: PlugIn
+    backbone_entry: BackboneEntry
+    backbone: PlugIn
+    seed: int
+    lock: Lock
+    grid: Grid
+
+    def trials(
+        self, requests: list[tuple[tuple[str, ...], ForgetRequest]], lines: list[MethodLine]
+    ) -> Iterator[TrialSpec]:
+        training, clip, study = training_of(self.sweep, self.task_entry, self.backbone_entry)
+        original_seed = self.seed if self.sweep.original_seed is None else self.sweep.original_seed
+        shared = TrialSpec(
+            stage="train",
+            task=self.task,
+            backbone=self.backbone,
+            method=method_plugin("retrain", {}),
+            seed=original_seed,
+            original_seed=original_seed,
+            training=training,
+            clip=clip,
+            loop=loop_of(self.sweep),
+            sweep=self.sweep.name,
+            keep_model=self.sweep.keep_models == "final",
+        )
+        if study:
+            plan = study_plan(replace(shared, keep_model=False), study)
+            self.grid.studies[plan.study_id] = plan
+            yield from plan.trials
+            shared = replace(shared, training={"study": plan.study_id})
+        yield shared
+        for only, request in requests:
+            if only and self.task.title not in only:
+                continue
+            reason = _unsuitable(request, self.task)
+            if reason:
+                self.refuse(f"{self.task.title}: {request.kind} unlearning", reason)
+                continue
+            yield from self.unlearning(replace(shared, seed=self.seed), shared.trial_id, request, lines)
+
+    def unlearning(
+        self, base: TrialSpec, original_id: str, request: ForgetRequest, lines: list[MethodLine]
+    ) -> Iterator[TrialSpec]:
+        base = replace(base, forget=PlugIn(name=request.kind, settings=asdict(request), identity=request.identity()))
+        parents = {"original": original_id}
+        if any(line.name == "retrain" for line in lines):
+            retrain = replace(base, stage="retrain")
+            parents["retrain"] = retrain.trial_id
+            yield retrain
+        budget = self.sweep.time_budget.model_dump()
+        for line in lines:
+            if line.name == "retrain":
+                continue
+            if line.name == "original":
+                yield replace(
+                    base, stage="unlearn", method=method_plugin("original", {}), parents={"original": original_id}
+                )
+                continue
+            chosen = self.lock.settings(self.task.title, self.backbone.title, request.kind, line.name, line.superloss)
+            yield replace(
+                base,
+                stage="unlearn",
+                method=method_plugin(line.name, {**(chosen or {}), **line.settings}),
+                superloss=line.superloss,
+                budget=budget,
+                parents=parents,
+                lock=self.lock.rule if chosen is not None else "",
+            )
+
+    def refuse(self, what: str, reason: str) -> None:
+        refusal = Refusal(what, reason)
+        if refusal not in self.grid.refused:
+            self.grid.refused.append(refusal)
+
+
+def training_of(
+    sweep: Sweep, task: TaskEntry, backbone: BackboneEntry
+) -> tuple[dict[str, Any], dict[str, Any], StudyEntry | None]:
+    """How originals are trained, what of each recording is heard, and the search if there is one.
+
+    The backbone's entry wins over the task's, the task's over the sweep's.
+    """
+    values: dict[str, Any] = {**asdict(Training()), "crop": "none", "clip_seconds": None}
+    study: StudyEntry | None = None
+    for entry in (sweep.training, task.training or TrainingEntry(), backbone.training or TrainingEntry()):
+        values.update({k: v for k, v in entry.model_dump(exclude={"study"}).items() if v is not None})
+        study = entry.study or study
+    if values["crop"] != "none" and values["clip_seconds"] is None:
+        raise ValueError(f"training.crop {values['crop']!r} needs training.clip_seconds; only crop: none does without")
+    clip = {"crop": values["crop"], "seconds": values["clip_seconds"]}
+    return {k: v for k, v in values.items() if k not in CLIP_KEYS}, clip, study
+
+
+def loop_of(sweep: Sweep) -> dict[str, Any]:
+    """What is the same for every method."""
+    return {"clip_norm": sweep.clip_norm, "precision": sweep.precision, "threads": sweep.threads_per_trial}
+
+
+def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:
+    """The trials of one search for how to train originals."""
+    space = {k: v for k, v in study.model_dump(exclude={"trials", "seed"}).items() if v}
+    base = {k: v for k, v in original.training.items() if k not in space}
+    parent = replace(original, stage="study", training=base, seed=study.seed, original_seed=study.seed)
+    study_id = short_hash({"of": parent.recipe(), "space": space, "trials": study.trials})
+    trials = tuple(replace(parent, study={"id": study_id, "trial": n}) for n in range(study.trials))
+    return StudyPlan(study_id, space, base, trials)
+
+
+def method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
+    """A method with every setting spelled out; bad settings are refused here."""
+    method = plugins.load("methods", name, **settings)
+    spelled = {f.name: getattr(method, f.name) for f in fields(method)}
+    return PlugIn(name=name, settings=spelled, identity=spelled, version=method.version)
+
+
+def _method_lines(entry: MethodEntry) -> list[MethodLine]:
+    superloss: Mapping[str, Any] | None = None
+    if entry.superloss:
+        superloss = asdict(_superloss({} if entry.superloss is True else entry.superloss))
+    settings = entry.settings
+    swept = [key for key, value in settings.items() if isinstance(value, list)]
+    lines = []
+    for values in itertools.product(*(settings[key] for key in swept)):
+        chosen = {**settings, **dict(zip(swept, values, strict=True))}
+        method_plugin(entry.name, chosen)
+        lines.append(MethodLine(entry.name, chosen, superloss))
+    return lines
+
+
+def _superloss(settings: Mapping[str, Any]) -> SuperLoss:
+    allowed = [f.name for f in fields(SuperLoss)]
+    for key in settings:
+        if key not in allowed:
+            raise ValueError(f"unknown setting of superloss: got {key!r}, allowed: {', '.join(allowed)}")
+    return SuperLoss(**settings)
+
+
+def _requests(entry: Mapping[str, Any]) -> list[tuple[tuple[str, ...], ForgetRequest]]:
+    """The requests of one entry of `unlearning:`, and the tasks that they are for (all when empty); ratios are swept."""
+    values = dict(entry)
+    only = tuple(values.pop("tasks", ()))
+    ratios = values.pop("forget_ratio", None)
+    allowed = [f.name for f in fields(ForgetRequest)]
+    for key in values:
+        if key not in allowed:
+            raise ValueError(f"unknown key of unlearning: got {key!r}, allowed: tasks, {', '.join(allowed)}")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    every = ratios if isinstance(ratios, list) else [ratios]
+    return [(only, ForgetRequest(**values, **({} if ratio is None else {"forget_ratio": ratio}))) for ratio in every]
+
+
+def _unsuitable(request: ForgetRequest, task: PlugIn) -> str:
+    made = plugins.load("tasks", task.name, **task.settings)
+    if request.kind == "mislabelled" and not made.label_noise:
+        return "the task has no wrong labels; set its label_noise: {share: 0.05, seed: 0}"
+    if request.kind == "speaker" and made.kind == "speakers":
+        return "a speaker is a class here; use kind: class"
+    return ""
+
+
+def _task(entry: TaskEntry, grid: Grid) -> PlugIn | None:
+    task = plugins.load("tasks", entry.name, **entry.settings)
+    try:
+        content = task.fingerprint()
+    except FileNotFoundError as error:
+        grid.refused.append(Refusal(f"task {entry.alias or entry.name}", str(error)))
+        content = "absent"
+    return PlugIn(
+        name=entry.name,
+        alias=entry.alias,
+        settings=entry.settings,
+        identity=task.settings(),
+        version=task.version,
+        content=content,
+    )
+
+
+def _backbone(entry: BackboneEntry, grid: Grid) -> PlugIn | None:
+    backbone = plugins.load("backbones", entry.name, **entry.settings)
+    try:
+        content = backbone.weights_id()
+    except FileNotFoundError as error:
+        grid.refused.append(Refusal(f"backbone {entry.alias or entry.name}", str(error)))
+        content = "absent"
+    paths = ("checkpoint", "revision")  # the weights' id stands for them
+    identity = {f.name: getattr(backbone, f.name) for f in fields(backbone) if f.name not in paths}
+    return PlugIn(
+        name=entry.name,
+        alias=entry.alias,
+        settings=entry.settings,
+        identity=identity,
+        version=backbone.version,
+        content=content,
+    )

@@ -1,0 +1,87 @@
+"""Lock files: the settings that a search chose, as data that sweeps read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The settings chosen for one line of one table."""
+
+    task: str
+    backbone: str
+    unlearning: str
+    method: str
+    superloss: bool
+    settings: Mapping[str, Any]
+    objective: float | None = None  # of the chosen trial, smaller is better
+    default_objective: float | None = None  # of the method's defaults, the search's first trial
+
+
+@dataclass(frozen=True)
+class Lock:
+    """All choices of one search, and the rule by which they were made."""
+
+    rule: str = ""
+    trials: int = 0
+    seeds: tuple[int, ...] = ()
+    choices: tuple[Choice, ...] = field(default=())
+
+    def settings(
+        self, task: str, backbone: str, unlearning: str, method: str, superloss: Mapping[str, Any] | None
+    ) -> Mapping[str, Any] | None:
+        """The chosen settings of a line, or None where the search did not cover it."""
+        wanted = (task, backbone, unlearning, method, bool(superloss))
+        for c in self.choices:
+            if (c.task, c.backbone, c.unlearning, c.method, c.superloss) == wanted:
+                return c.settings
+        return None
+
+
+def read_lock(path: Path) -> Lock:
+    """Read a lock file.
+
+    Raises:
+        ValueError: when it is not there, or not a lock file.
+    """
+    if not path.is_file():
+        raise ValueError(f"no lock file {path}; make it with `unlearn tune SWEEP --lock {path.name}`, or drop `lock:`")
+    values = yaml.safe_load(path.read_text())
+    try:
+        choices = tuple(Choice(**choice) for choice in values["choices"])
+        return Lock(str(values["rule"]), int(values["trials"]), tuple(values["seeds"]), choices)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{path} is not a lock file of `unlearn tune`: {error}") from None
+
+
+def write_lock(path: Path, lock: Lock) -> None:
+    """Write a lock file, whole or not at all."""
+    values = {
+        "rule": lock.rule,
+        "trials": lock.trials,
+        "seeds": list(lock.seeds),
+        "choices": [
+            {
+                "task": c.task,
+                "backbone": c.backbone,
+                "unlearning": c.unlearning,
+                "method": c.method,
+                "superloss": c.superloss,
+                "settings": dict(c.settings),
+                "objective": c.objective,
+                "default_objective": c.default_objective,
+            }
+            for c in lock.choices
+        ],
+    }
+    scratch = path.with_name(f".{path.name}.tmp")
+    scratch.write_text(
+        "# Written by `unlearn tune`; a sweep reads it with `lock:`.\n" + yaml.safe_dump(values, sort_keys=False)
+    )
+    scratch.replace(path)

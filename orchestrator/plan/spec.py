@@ -1,0 +1,126 @@
+"""A trial's recipe: plain values whose hash names the trial, its row and its artefacts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+SPEC_VERSION = 1  # bumped when the meaning of a recipe changes
+EVIDENCE_VERSION = 1  # bumped when a measure in the rows changes
+
+Stage = Literal["train", "study", "retrain", "unlearn", "tune"]
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal recipes are equal strings."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def short_hash(value: Any, digits: int = 16) -> str:
+    """The first hex digits of SHA-256 over the canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:digits]
+
+
+def stage_seed(purpose: str, *parts: Any) -> int:
+    """A seed of 63 bits for one purpose; streams of different purposes or parts are independent."""
+    return int(short_hash([purpose, *parts]), 16) & (2**63 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlugIn:
+    """A task, backbone or method with its settings."""
+
+    name: str  # of the plug-in
+    alias: str = ""  # as rows name it; the plug-in's name when empty
+    settings: Mapping[str, Any] = field(default_factory=dict)  # all that the plug-in is made with
+    identity: Mapping[str, Any] = field(default_factory=dict)  # what of it belongs to the recipe: no paths
+    version: int = 1
+    content: str = ""  # corpus fingerprint, or id of the pretrained weights
+
+    @property
+    def title(self) -> str:
+        """As rows name it."""
+        return self.alias or self.name
+
+    def recipe(self) -> dict[str, Any]:
+        """What belongs to the recipe."""
+        return {"name": self.title, "settings": dict(self.identity), "version": self.version, "content": self.content}
+
+    @cached_property
+    def key(self) -> str:
+        """The recipe as canonical JSON; made once, since thousands of trials share a plug-in."""
+        return canonical(self.recipe())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec:
+    """One cell of the grid. Its id is the hash of its recipe, never of an outcome, a path, a device or a commit."""
+
+    stage: Stage
+    task: PlugIn
+    backbone: PlugIn
+    method: PlugIn
+    seed: int
+    original_seed: int
+    training: Mapping[str, Any]  # how the original is trained: literal values, or {"study": id}
+    clip: Mapping[str, Any]  # {"crop": none|first|center|random, "seconds": s}: what of each recording the model hears
+    loop: Mapping[str, Any]  # clip_norm, precision, threads
+    forget: PlugIn | None = None  # a ForgetRequest under its kind's name; None while training the original
+    superloss: Mapping[str, Any] | None = None
+    budget: Mapping[str, Any] | None = None  # {"fraction": x, "unit": "samples" | "seconds"}
+    parents: Mapping[str, str] = field(default_factory=dict)  # role ("original", "retrain") to trial id
+    study: Mapping[str, Any] | None = None  # {"id": ..., "trial": n} of a search's trial
+    sweep: str = ""  # not in the recipe
+    keep_model: bool = False  # not in the recipe: write the unlearned model as a Hugging Face folder
+    lock: str = ""  # not in the recipe: the rule by which the settings were chosen
+
+    def recipe(self) -> dict[str, Any]:
+        """What the id hashes."""
+        return {
+            "spec_version": SPEC_VERSION,
+            "evidence_version": EVIDENCE_VERSION,
+            "stage": self.stage,
+            "task": self.task.recipe(),
+            "backbone": self.backbone.recipe(),
+            "method": self.method.recipe(),
+            "seed": self.seed,
+            "original_seed": self.original_seed,
+            "training": dict(self.training),
+            "clip": dict(self.clip),
+            "loop": dict(self.loop),
+            "forget": self.forget.recipe() if self.forget else None,
+            "superloss": dict(self.superloss) if self.superloss else None,
+            "budget": dict(self.budget) if self.budget else None,
+            "parents": dict(self.parents),
+            "study": dict(self.study) if self.study else None,
+        }
+
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """Settings of the ForgetRequest; empty while training the original."""
+        return self.forget.settings if self.forget else {}
+
+    @property
+    def line(self) -> str:
+        """The method as a table's line: an original's training is `original`."""
+        return "original" if self.stage in ("train", "study") else self.method.name
+
+    @cached_property
+    def trial_id(self) -> str:
+        """Sixteen hex digits: the hash of the recipe, plug-ins by their keys."""
+        plugs = {"task": self.task, "backbone": self.backbone, "method": self.method, "forget": self.forget}
+        return short_hash({**self.recipe(), **{name: plug.key if plug else None for name, plug in plugs.items()}})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for another process."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrialSpec:
+        """The inverse of `to_dict`."""
+        plugs = {key: PlugIn(**values[key]) for key in ("task", "backbone", "method", "forget") if values[key]}
+        return cls(**{**values, **plugs})

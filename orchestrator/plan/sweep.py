@@ -1,0 +1,257 @@
+"""A sweep file: YAML with `extends:`, `${VARIABLES}` and `--set`, checked key by key."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
+
+
+class SweepError(ValueError):
+    """What is wrong with a sweep file, key by key."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NamedPlugIn(BaseModel):
+    """A plug-in's entry: its name, an alias, and its settings beside them. A bare string is a name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+    alias: str = Field(default="", alias="as")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything beside the fixed keys."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class TrainingEntry(_Model):
+    """How originals are trained, and how much of each recording is heard. Unset values fall to the wider scope."""
+
+    learning_rate: float | None = Field(default=None, gt=0)
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
+    weight_decay: float | None = Field(default=None, ge=0)
+    warmup_share: float | None = Field(default=None, ge=0, lt=1)
+    schedule: Literal["constant", "linear"] | None = None
+    crop: Literal["none", "first", "center", "random"] | None = None
+    clip_seconds: float | None = Field(default=None, gt=0)
+    study: StudyEntry | None = None
+
+
+class StudyEntry(_Model):
+    """A search for how to train originals: `[low, high]` are log-uniform bounds, longer lists and lists of whole numbers
+    are choices; one study a (task, backbone), judged by validation accuracy."""
+
+    trials: int = Field(default=8, ge=1)
+    learning_rate: tuple[float, float] | None = (1e-5, 1e-3)
+    batch_size: list[int] | None = None
+    epochs: list[int] | None = None
+    seed: int = 10_000  # of the trained models; never a reported seed
+
+
+class TaskEntry(NamedPlugIn):
+    """A task, with overrides of how originals are trained on it."""
+
+    training: TrainingEntry | None = None
+
+
+class BackboneEntry(NamedPlugIn):
+    """A backbone, with overrides of how originals are trained on it."""
+
+    training: TrainingEntry | None = None
+
+
+class MethodEntry(NamedPlugIn):
+    """A method; a list of values is swept. `superloss` lays the re-weighting over it."""
+
+    superloss: dict[str, Any] | bool | None = None
+
+
+class BudgetEntry(_Model):
+    """What unlearning may cost, as a share of Retrain's full schedule."""
+
+    fraction: float = Field(default=1.0, gt=0)
+    unit: Literal["samples", "seconds"] = "samples"
+
+
+class TuningEntry(_Model):
+    """`unlearn tune`: on which seeds, how many trials for each method, judged by which rule."""
+
+    seeds: list[int] = Field(default=[1000], min_length=1)
+    trials: int = Field(default=8, ge=1)
+    objective: Literal["rewind", "gap_to_retrain", "authors"] = "gap_to_retrain"
+    prune: bool = True  # ASHA, under Ray
+    spaces: dict[str, dict[str, Any]] = {}  # method -> setting -> [low, high] or a list of choices
+
+
+class Sweep(_Model):
+    """A whole sweep. Field by field in docs/sweeps.md."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    description: str = ""
+    tasks: list[TaskEntry] = Field(min_length=1)
+    backbones: list[BackboneEntry] = Field(min_length=1)
+    unlearning: list[dict[str, Any]] = Field(min_length=1)
+    methods: list[MethodEntry] = Field(min_length=1)
+    seeds: list[int] = Field(min_length=1)
+    original_seed: int | None = None  # one original for all seeds (the paper authors' way); each its own when None
+    training: TrainingEntry = TrainingEntry()
+    time_budget: BudgetEntry = BudgetEntry()
+    tuning: TuningEntry = TuningEntry()
+    lock: str | None = None  # settings chosen by `unlearn tune`; relative to the sweep file
+    precision: Literal["fp32", "bf16"] = "fp32"
+    clip_norm: float = Field(default=1.0, gt=0)
+    threads_per_trial: int = Field(default=1, ge=1)
+    gpus_per_trial: float = Field(default=1.0, gt=0)  # where there are any
+    cache_limit_gb: float = Field(default=50.0, ge=0)  # of features kept on disk for one corpus and backbone
+    keep_models: Literal["none", "final"] = "none"
+
+    @field_validator("seeds")
+    @classmethod
+    def _no_seed_twice(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"seeds must differ from each other, got {seeds}")
+        return seeds
+
+    @model_validator(mode="after")
+    def _tuning_is_apart(self) -> Sweep:
+        shared = set(self.tuning.seeds) & set(self.seeds)
+        if shared:
+            raise ValueError(f"tuning.seeds must never be reported seeds, got {sorted(shared)} in both")
+        return self
+
+
+def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, dict[str, Any]]:
+    """Read and check a sweep file; also return the merged plain values, for the record.
+
+    Args:
+        path: the YAML file, or the name of a sweep that ships with the package.
+        overrides: `key=value` with dots for depth (`training.epochs=2`, `tasks.0.clips=600`); the value is YAML.
+
+    Raises:
+        SweepError: with every wrong key, what came and what is allowed.
+    """
+    path = find_sweep(path)
+    values = _extended(path, ())
+    for override in overrides:
+        _set(values, override)
+    values = _expanded(values)
+    try:
+        sweep = Sweep.model_validate(values)
+    except ValidationError as error:
+        raise SweepError("\n".join([f"{path}:", *_explain(error)])) from None
+    if sweep.lock and not os.path.isabs(sweep.lock):
+        sweep = sweep.model_copy(update={"lock": str(path.parent / sweep.lock)})
+    return sweep, values
+
+
+def shipped_sweeps() -> dict[str, Path]:
+    """Sweeps that come with the package: name to file."""
+    here = Path(__file__).resolve().parents[1]
+    folder = here / "sweeps" if (here / "sweeps").is_dir() else here.parent / "sweeps"
+    return {file.stem: file for file in sorted(folder.glob("*.yaml")) if not file.stem.endswith(".lock")}
+
+
+def find_sweep(path: Path) -> Path:
+    """The file itself, or the shipped sweep of that name."""
+    if path.is_file():
+        return path.resolve()
+    shipped = shipped_sweeps()
+    if path.name.removesuffix(".yaml") in shipped and len(path.parts) <= 2:
+        return shipped[path.name.removesuffix(".yaml")]
+    raise SweepError(f"no sweep file {path}; sweeps that come with the package: {', '.join(shipped)}")
+
+
+def _extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        raise SweepError(f"{path}: extends itself through {' -> '.join(p.name for p in seen)}")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise SweepError(f"{path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise SweepError(f"{path} must hold keys and values, got {type(values).__name__}")
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    return _merged(_extended(find_sweep((path.parent / parent).resolve()), (*seen, path)), values)
+
+
+def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise SweepError(f"--set takes key=value, got {override!r}")
+    at: Any = values
+    *folders, last = key.split(".")
+    for depth, part in enumerate(folders):
+        try:
+            at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
+        except (IndexError, ValueError, AttributeError):
+            raise SweepError(f"--set {key}: nothing at {'.'.join(folders[: depth + 1])}") from None
+    try:
+        at[int(last) if isinstance(at, list) else last] = yaml.safe_load(text)
+    except (IndexError, ValueError, TypeError):
+        raise SweepError(f"--set {key}: nothing at {key}") from None
+
+
+def _expanded(value: Any) -> Any:
+    """`${NAME}` and `${NAME:-default}` from the environment; an unset one without default stays, and shows where it is used."""
+    if isinstance(value, dict):
+        return {key: _expanded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return _VARIABLE.sub(lambda m: os.environ.get(m["name"], m["default"] if m["default"] is not None else m[0]), value)
+
+
+def _explain(error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            allowed = _keys_beside(item["loc"])
+            near = difflib.get_close_matches(str(item["loc"][-1]), allowed, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            lines.append(f"  unknown key {where}{hint}, allowed: {', '.join(allowed)}")
+        else:
+            lines.append(f"  {where}: {item['msg']}, got {item['input']!r}")
+    return lines
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    models: dict[str, type[BaseModel]] = {
+        "training": TrainingEntry,
+        "time_budget": BudgetEntry,
+        "tuning": TuningEntry,
+        "study": StudyEntry,
+    }
+    for part in reversed(location[:-1]):
+        if part in models:
+            return list(models[str(part)].model_fields)
+    return list(Sweep.model_fields)

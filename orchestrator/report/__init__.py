@@ -1,0 +1,1 @@
+"""Rows become tables and plots."""

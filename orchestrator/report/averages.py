@@ -1,0 +1,117 @@
+"""Means that say what they are means of: over seeds, then over backbones, with an interval and with what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+Unit = Literal["seeds", "backbones"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean of n values with its 95 % t-interval (n ≥ 3) or its range (n = 2)."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    spread: Literal["95% t-interval", "range", "none"]
+
+
+def summarise(values: Iterable[float]) -> Summary:
+    """Mean and spread of the values that are there; their number is part of the answer.
+
+    The interval is mean ± t(0.975, n − 1) · s / √n with the sample standard deviation s (n − 1 in the denominator).
+    """
+    found = np.asarray([value for value in values if not np.isnan(value)], dtype=np.float64)
+    n = len(found)
+    if n == 0:
+        return Summary(np.nan, np.nan, np.nan, 0, "none")
+    mean = float(found.mean())
+    if n == 1:
+        return Summary(mean, np.nan, np.nan, 1, "none")
+    if n == 2:
+        return Summary(mean, float(found.min()), float(found.max()), n, "range")
+    half = float(stats.t.ppf(0.975, n - 1) * found.std(ddof=1) / np.sqrt(n))
+    return Summary(mean, mean - half, mean + half, n, "95% t-interval")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of what was planned a line's means hold."""
+
+    backbones: int  # with at least one finished seed
+    planned_backbones: int
+    seeds: tuple[int, ...]  # finished, for each planned backbone
+    planned_seeds: tuple[int, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return self.seeds == self.planned_seeds
+
+    @property
+    def seeds_text(self) -> str:
+        """`5/5`, or `3–5/5` where backbones differ."""
+        return f"{_span(self.seeds)}/{_span(self.planned_seeds)}"
+
+    @property
+    def backbones_text(self) -> str:
+        """`2/2`."""
+        return f"{self.backbones}/{self.planned_backbones}"
+
+
+@dataclass(frozen=True)
+class BlockMeans:
+    """The runs of one block of a table, averaged over forget sets within each (line, backbone, seed)."""
+
+    by_seed: pd.DataFrame  # index (line, backbone, seed); NaN where a measure is absent; complete seeds only
+    planned: pd.Series[int]  # forget sets of each (backbone, seed)
+
+    @classmethod
+    def of(cls, block: pd.DataFrame, columns: Sequence[str], planned_seeds: Collection[int] = ()) -> BlockMeans:
+        """Average a block.
+
+        A seed counts only when all its forget sets (ratios, classes) are done: otherwise a method that diverged at 10 %
+        would look better for it. Planned is what any line of the block has, finished or not, and `planned_seeds`.
+
+        Args:
+            block: rows with `line`, as `lines.reported` gives them.
+            columns: measures to average.
+            planned_seeds: seeds that should be there for each backbone, though no row may have them yet.
+        """
+        cells = block.groupby(["line", "backbone", "requested_forget_ratio", "seed"], dropna=False).size()
+        widest = cells.groupby(level=["backbone", "requested_forget_ratio", "seed"], dropna=False).max()
+        planned = widest.groupby(level=["backbone", "seed"]).sum()
+        for backbone in block["backbone"].unique():
+            for seed in planned_seeds:
+                if (backbone, seed) not in planned.index:
+                    planned.loc[(backbone, seed)] = 1
+        done = block[block["status"] == "done"].groupby(["line", "backbone", "seed"])
+        size, there = done.size(), done[list(columns)].count()
+        means = done[list(columns)].mean().where(there.eq(size, axis=0))
+        wanted = [int(planned.loc[(backbone, seed)]) for _, backbone, seed in means.index]
+        return cls(means[size.to_numpy() == np.asarray(wanted, dtype=int)], planned.sort_index())
+
+    def units(self, line: str, over: Unit) -> pd.DataFrame:
+        """What is averaged for a line: its seeds, or its backbones (each the mean over its seeds); one row a unit."""
+        mine = self.by_seed[self.by_seed.index.get_level_values("line") == line].droplevel("line")
+        return mine.groupby(level="backbone").mean() if over == "backbones" else mine
+
+    def coverage(self, line: str) -> Coverage:
+        """What of the plan the line has."""
+        finished = self.by_seed[self.by_seed.index.get_level_values("line") == line].groupby(level="backbone").size()
+        planned = self.planned.groupby(level="backbone").size()
+        seeds = tuple(int(finished.get(backbone, 0)) for backbone in planned.index)
+        return Coverage(sum(n > 0 for n in seeds), len(planned), seeds, tuple(int(n) for n in planned))
+
+
+def _span(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low}–{high}"

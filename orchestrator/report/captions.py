@@ -1,0 +1,96 @@
+"""The caption of a table: what its numbers are means of, over what their spread is, and by which rules they arose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.report.lines import REFERENCES
+from orchestrator.report.tables import Table
+
+REFERENCE_NAMES = {"holdout": "the holdout", "test": "D_t"}
+
+
+def caption(table: Table) -> str:
+    """The whole caption, one paragraph without markup."""
+    sentences = [
+        "Accuracies in %; Retrain, the model trained on D_r alone, is the target of every column.",
+        _mean_of(table),
+        *_forget_sets(table),
+        _spread(table),
+        "Seeds: finished/planned for each backbone." if _over_backbones(table) else "Seeds: finished/planned.",
+        _gap(table),
+        _attack(table.rows),
+        _time(table.rows),
+        _selection(table.rows),
+        *_flags(table),
+    ]
+    return " ".join(sentences)
+
+
+def _over_backbones(table: Table) -> bool:
+    return any(block.over == "backbones" for block in table.blocks)
+
+
+def _mean_of(table: Table) -> str:
+    seeds = sorted(int(seed) for seed in table.rows["seed"].unique())
+    listed = f"seed {seeds[0]}" if len(seeds) == 1 else "seeds " + ", ".join(map(str, seeds))
+    if not _over_backbones(table):
+        return f"Mean over {listed} of {table.backbones[0]}."
+    return f"Mean over {listed} within each backbone, then over backbones ({', '.join(table.backbones)})."
+
+
+def _forget_sets(table: Table) -> list[str]:
+    several = any((block.means.planned > 1).any() for block in table.blocks)
+    return ["A seed's forget sets are averaged first, and it counts when all are done."] if several else []
+
+
+def _spread(table: Table) -> str:
+    unit = "backbones" if _over_backbones(table) else "seeds"
+    return f"± is the half-width of a 95 % t-interval over {unit} (n ≥ 3); of two {unit} the range stands in brackets."
+
+
+def _gap(table: Table) -> str:
+    kinds = {block.kind for block in table.blocks}
+    parts = ["D_t, D_f and D_r"] if kinds - {"class"} else []
+    parts += ["kept and forgotten classes of D_t, D_f and D_r (class unlearning)"] if "class" in kinds else []
+    return (
+        f"Gap: mean absolute difference from Retrain on the same forget set, in points, over {'; over '.join(parts)}."
+    )
+
+
+def _attack(rows: pd.DataFrame) -> str:
+    references = sorted(set(rows["mia_reference"]) - {""})
+    named = " or ".join(REFERENCE_NAMES.get(reference, reference) for reference in references) or "not recorded"
+    return f"MIA: share of D_f that an SVC on the label's confidence calls non-members; its non-members: {named}."
+
+
+def _time(rows: pd.DataFrame) -> str:
+    methods = rows[~rows["method"].isin(REFERENCES)]
+    rules = []
+    for _, part in methods.groupby(["budget_fraction", "budget_source"], dropna=False):
+        fraction, source = float(part["budget_fraction"].iloc[0]), str(part["budget_source"].iloc[0])
+        unit = "samples" if part["budget_samples"].notna().any() else "seconds"
+        rules.append("none" if np.isnan(fraction) else f"{fraction:g} × {source or 'Retrain'}, counted in {unit}")
+    return f"Time: charged optimisation time of one run; time budget: {' or '.join(sorted(set(rules))) or 'none'}."
+
+
+def _selection(rows: pd.DataFrame) -> str:
+    locks = sorted(set(rows.loc[~rows["method"].isin(REFERENCES), "lock"]))
+    chosen = [lock for lock in locks if lock]
+    if not chosen:
+        return "Settings: as the sweep gives them, not tuned."
+    text = f"Settings: chosen by {' or '.join(chosen)} on tuning seeds"
+    return text + ("; some lines as the sweep gives them." if "" in locks else ".")
+
+
+def _flags(table: Table) -> list[str]:
+    flags = {flag for block in table.blocks for line in block.lines for flag, number in line.flags.items() if number}
+    found = []
+    if "collapsed" in flags:
+        found.append(
+            "Collapsed runs (one class takes more than 90 % of predictions on class-balanced D_v) are in the means."
+        )
+    if flags - {"collapsed"}:
+        found.append("Runs that did not finish are in no mean.")
+    return found

@@ -1,0 +1,72 @@
+"""Gap to Retrain: every run beside the model that was trained on D_r alone, on the same forget set and seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.report.lines import CELL
+
+GAPS = {
+    "gap_test": "test_accuracy",
+    "gap_test_kept": "test_accuracy_kept_classes",
+    "gap_test_forgotten": "test_accuracy_forgotten_classes",
+    "gap_forget": "forget_accuracy",
+    "gap_retain": "retain_accuracy",
+    "gap_mia": "mia_nonmember",
+}
+MEAN_OF = ("gap_test", "gap_forget", "gap_retain")
+MEAN_OF_CLASS = ("gap_test_kept", "gap_test_forgotten", "gap_forget", "gap_retain")
+
+
+def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with their distance to Retrain, in points of 100: columns of `GAPS`, `gap_mean`, `difference_forget`.
+
+    `gap_mean` is the mean over D_t, D_f and D_r; for class unlearning D_t counts twice, as its kept and its forgotten
+    classes. It is null as soon as one of its parts is: a mean over what happens to be there compares nothing.
+    `difference_forget` is D_f accuracy minus Retrain's, with its sign. Retrain's own gaps are null, and so are those of
+    a run without a finished Retrain on its forget set; `has_retrain` tells the two apart.
+
+    Args:
+        rows: as `lines.prepare` returns them.
+    """
+    target = rows.loc[_retrained(rows)].drop_duplicates("trial_id").set_index("trial_id")
+    ids = _reference_ids(rows)
+    found = rows.copy()
+    found["has_retrain"] = ids.notna() | (rows["method"] == "retrain")
+    is_target = rows["method"].eq("retrain").to_numpy()
+    for gap, measure in GAPS.items():
+        difference = 100 * (rows[measure].to_numpy() - target[measure].reindex(ids).to_numpy())
+        found[gap] = np.where(is_target, np.nan, np.abs(difference))
+        if gap == "gap_forget":
+            found["difference_forget"] = np.where(is_target, np.nan, difference)
+    of_class = (rows["unlearning"] == "class").to_numpy()
+    found["gap_mean"] = np.where(
+        of_class,
+        found[list(MEAN_OF_CLASS)].mean(axis=1, skipna=False),
+        found[list(MEAN_OF)].mean(axis=1, skipna=False),
+    )
+    return found
+
+
+def _retrained(rows: pd.DataFrame) -> pd.Series[bool]:
+    return rows["stage"].isin(["retrain", "unlearn"]) & (rows["method"] == "retrain") & (rows["status"] == "done")
+
+
+def _reference_ids(rows: pd.DataFrame) -> pd.Series[str]:
+    """Trial id of each row's Retrain: the one that it names as its parent, else the one of its cell and training."""
+    key = [*CELL, "original_settings"]
+    retrained = rows.loc[_retrained(rows)].sort_values("finished_at")
+    of_cell = retrained.drop_duplicates(key, keep="last").set_index("trial_id")[key]
+    by_cell = {_hashable(cell): trial for trial, cell in zip(of_cell.index, of_cell.to_numpy(), strict=True)}
+    known = set(retrained["trial_id"])
+    ids = [
+        parent if parent in known else by_cell.get(_hashable(cell))
+        for parent, cell in zip(rows["parent_retrain"], rows[key].to_numpy(), strict=True)
+    ]
+    return pd.Series(ids, index=rows.index, dtype=object)
+
+
+def _hashable(cell: np.ndarray) -> tuple[object, ...]:  # type: ignore[type-arg]
+    """A cell as a key in which a ratio that is not given equals itself."""
+    return tuple(None if isinstance(value, float) and np.isnan(value) else value for value in cell)

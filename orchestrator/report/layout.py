@@ -1,0 +1,72 @@
+"""A table as rows of plain text, before any markup: the one place where numbers become characters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.report.averages import Summary
+from orchestrator.report.measures import GAP, Measure
+from orchestrator.report.tables import Block, Line, Table
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One printed row; `best` ones are to be set in bold."""
+
+    cells: tuple[str, ...]
+    best: bool
+
+
+def with_spread(summary: Summary, digits: int = 1, scale: float = 1.0) -> str:
+    """`12.3 ± 0.4` (95 % t-interval), `12.3 [12.0, 12.6]` (range of two), `12.3` (one value) or `–` (none)."""
+    if not summary.n:
+        return NOTHING
+    mean = f"{summary.mean * scale:.{digits}f}"
+    if summary.spread == "95% t-interval":
+        return f"{mean} ± {(summary.high - summary.mean) * scale:.{digits}f}"
+    if summary.spread == "range":
+        return f"{mean} [{summary.low * scale:.{digits}f}, {summary.high * scale:.{digits}f}]"
+    return mean
+
+
+def header(table: Table, *, latex: bool = False) -> list[str]:
+    """Column titles: Method, the measures, how many backbones and seeds, and what went wrong where something did."""
+    measures = [measure.latex if latex else measure.title for measure in table.columns]
+    return [
+        "Method",
+        *measures,
+        *(["Backbones"] if _averages(table) else []),
+        "Seeds",
+        *(["Runs"] if _flags(table) else []),
+    ]
+
+
+def body(table: Table, block: Block) -> list[Row]:
+    """The lines of a block, cells in the order of `header`."""
+    rows = []
+    for line in block.lines:
+        cells = [line.label, *(_cell(block, line, measure) for measure in table.columns)]
+        cells += [line.coverage.backbones_text] if _averages(table) else []
+        cells += [line.coverage.seeds_text, *([line.flags_text] if _flags(table) else [])]
+        rows.append(Row(tuple(cells), line.best))
+    return rows
+
+
+def _cell(block: Block, line: Line, measure: Measure) -> str:
+    if measure is GAP and line.method == "retrain":
+        return "target"
+    if not measure.applies_to(block.kind):
+        return NOTHING
+    summary = line.summaries[measure.column]
+    text = with_spread(summary, measure.digits, measure.scale)
+    return f"{text} (n={summary.n})" if 0 < summary.n < line.units else text
+
+
+def _averages(table: Table) -> bool:
+    return any(block.over == "backbones" for block in table.blocks)
+
+
+def _flags(table: Table) -> bool:
+    return any(line.flags_text for block in table.blocks for line in block.lines)

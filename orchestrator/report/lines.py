@@ -1,0 +1,116 @@
+"""Which rows stand in tables, and on which line: a method, with SuperLoss or not, with the settings that differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from orchestrator.results import SCHEMA
+
+REQUEST = ["task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio"]
+CELL = [*REQUEST, "forget_classes", "seed"]
+"""One forget set of one original: every method meets the same."""
+
+PAPER_ORDER = ("original", "retrain", "grad_ascent", "random_label", "bad_teacher", "scrub", "salun")
+REFERENCES = ("original", "retrain")
+
+
+def prepare(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with plain types: numbers as float64, text and truth values without nulls; absent columns are null."""
+    columns: dict[str, pd.Series[Any]] = {}
+    for field in SCHEMA:
+        found = (
+            rows[field.name] if field.name in rows else pd.Series([None] * len(rows), index=rows.index, dtype=object)
+        )
+        if pa.types.is_string(field.type):
+            columns[field.name] = found.astype(object).where(found.notna(), "").astype(str)
+        elif pa.types.is_boolean(field.type):
+            columns[field.name] = found.astype(object).where(found.notna(), False).astype(bool)
+        else:
+            columns[field.name] = pd.to_numeric(found.astype(object).where(found.notna(), float("nan"))).astype(
+                "float64"
+            )
+    frame = pd.DataFrame(columns).reset_index(drop=True)
+    frame["seed"] = frame["seed"].fillna(-1).astype(int)
+    return frame
+
+
+def reported(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows that tables are made of, each with its `line`, `label` and `order`; and those that a newer run supersedes.
+
+    Args:
+        rows: as `prepare` returns them.
+    """
+    stands = rows["stage"].isin(["retrain", "unlearn"]) & ~rows["tuning"] & ~_only_for_searches(rows)
+    frame = rows[stands].reset_index(drop=True)
+    if frame.empty:
+        return frame.assign(line="", label="", order=0), frame
+    varied = _varied_settings(frame)
+    names = _method_labels(frame)
+    frame["line"] = [f"{m}|{bool(s)}|{v}" for m, s, v in zip(frame["method"], frame["superloss"], varied, strict=True)]
+    frame["label"] = [
+        names[m] + (" + SuperLoss" if s else "") + (f" ({v})" if v else "")
+        for m, s, v in zip(frame["method"], frame["superloss"], varied, strict=True)
+    ]
+    last = len(PAPER_ORDER)
+    frame["order"] = [PAPER_ORDER.index(m) if m in PAPER_ORDER else last for m in frame["method"]]
+    frame = frame.sort_values(["order", "label", "finished_at", "trial_id"], ignore_index=True)
+    older = frame.duplicated(["line", *CELL], keep="last")
+    return frame[~older].reset_index(drop=True), frame[older].reset_index(drop=True)
+
+
+def _only_for_searches(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Retrained models that only a search needed: tuning seeds are never reported."""
+    key = ["task", "backbone", "unlearning", "seed"]
+    searched = set(rows.loc[rows["stage"] == "tune", key].itertuples(index=False, name=None))
+    unlearned = set(rows.loc[rows["stage"] == "unlearn", key].itertuples(index=False, name=None))
+    own = [k in searched and k not in unlearned for k in rows[key].itertuples(index=False, name=None)]
+    return (rows["stage"] == "retrain") & pd.Series(own, index=rows.index, dtype=bool)
+
+
+def _method_labels(frame: pd.DataFrame) -> dict[str, str]:
+    """A label for every method; a row that was lost with its process does not carry one."""
+    labels = {method: method for method in frame["method"]}
+    labels.update({m: label for m, label in zip(frame["method"], frame["method_label"], strict=True) if label})
+    return labels
+
+
+def _varied_settings(frame: pd.DataFrame) -> list[str]:
+    """For each row, those settings (as `key value, key value`) in which runs of one method on one forget set differ.
+
+    Settings that differ only between cells, such as values tuned for each backbone, do not split a line.
+    """
+    settings = [_flat(row) for row in frame.to_dict("records")]
+    texts = [""] * len(frame)
+    superlosses = frame["superloss"] != ""
+    for _, line in frame.groupby(["task", "unlearning", "forget_rule", "method", superlosses], dropna=False):
+        varied: set[str] = set()
+        for members in line.groupby(CELL, dropna=False).indices.values():
+            varied |= _differing([settings[line.index[i]] for i in members])
+        for i in line.index:
+            texts[i] = ", ".join(f"{k} {_text(settings[i].get(k))}" for k in sorted(varied))
+    return texts
+
+
+def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(row["settings"] or "{}")
+    found |= {f"superloss.{k}": v for k, v in json.loads(row["superloss"] or "{}").items()}
+    found |= {f"training.{k}": v for k, v in json.loads(row["original_settings"] or "{}").items()}
+    if pd.notna(row["budget_fraction"]):
+        found["budget"] = f"{row['budget_fraction']:g} × {'samples' if pd.notna(row['budget_samples']) else 'seconds'}"
+    if pd.notna(row["original_seed"]):
+        found["original_seed"] = int(row["original_seed"])
+    return found
+
+
+def _differing(several: Iterable[Mapping[str, Any]]) -> set[str]:
+    first, *others = several
+    return {key for other in others for key in {*first, *other} if first.get(key) != other.get(key)}
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,74 @@
+"""The measures that tables and plots show: their columns in the rows, their names and their units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column of a table."""
+
+    column: str  # of the rows, or of `compare.with_gaps`
+    title: str
+    latex: str
+    unit: Literal["%", "points", "s", "nats", "fraction"]
+    scale: float = 1.0  # value in the rows × scale = value in `unit`
+    digits: int = 1
+    only_for: str = ""  # a kind of unlearning; elsewhere the column says nothing of its own
+
+    def applies_to(self, kind: str) -> bool:
+        """Whether tables show it for this kind of unlearning."""
+        return self.only_for in ("", kind)
+
+    def shown(self, value: float) -> float:
+        """A value of the rows in this measure's unit."""
+        return value * self.scale
+
+
+def _percent(column: str, title: str, latex: str, only_for: str = "") -> Measure:
+    return Measure(column, title, latex, "%", 100.0, only_for=only_for)
+
+
+def _points(column: str, title: str, latex: str) -> Measure:
+    return Measure(column, title, latex, "points")
+
+
+TEST = _percent("test_accuracy", "D_t", r"$D_t$")
+TEST_KEPT = _percent("test_accuracy_kept_classes", "D_t kept", r"$D_t$ kept", "class")
+TEST_FORGOTTEN = _percent("test_accuracy_forgotten_classes", "D_t forgotten", r"$D_t$ forgotten", "class")
+FORGET = _percent("forget_accuracy", "D_f", r"$D_f$")
+FORGET_TRUE = _percent("forget_true_label_accuracy", "D_f true labels", r"$D_f$ true labels", "mislabelled")
+RETAIN = _percent("retain_accuracy", "D_r", r"$D_r$")
+MIA = _percent("mia_nonmember", "MIA", "MIA")
+SECONDS = Measure("optimisation_seconds", "Time (s)", "Time (s)", "s")
+GAP = _points("gap_mean", "Gap", "Gap")
+
+SHOWN = (TEST, TEST_KEPT, TEST_FORGOTTEN, FORGET, FORGET_TRUE, RETAIN, MIA, SECONDS, GAP)
+"""In the order of the paper's tables; a table leaves out those that none of its rows has."""
+
+GAP_PARTS = (
+    _points("gap_test", "D_t gap", r"$D_t$ gap"),
+    _points("gap_test_kept", "D_t kept gap", r"$D_t$ kept gap"),
+    _points("gap_test_forgotten", "D_t forgotten gap", r"$D_t$ forgotten gap"),
+    _points("gap_forget", "D_f gap", r"$D_f$ gap"),
+    _points("gap_retain", "D_r gap", r"$D_r$ gap"),
+    _points("gap_mia", "MIA gap", "MIA gap"),
+)
+DIFFERENCE_FORGET = _points("difference_forget", "D_f minus Retrain", r"$D_f$ minus Retrain")
+
+TIDY = (
+    *SHOWN, *GAP_PARTS, DIFFERENCE_FORGET,
+    _percent("test_macro_f1", "D_t macro-F1", r"$D_t$ macro-F1"),
+    _percent("forget_macro_f1", "D_f macro-F1", r"$D_f$ macro-F1"),
+    _percent("validation_accuracy", "D_v", r"$D_v$"), _percent("holdout_accuracy", "Holdout", "Holdout"),
+    Measure("mia_auc", "MIA AUC", "MIA AUC", "fraction", digits=3),
+    Measure("mia_accuracy", "MIA accuracy", "MIA accuracy", "fraction", digits=3),
+    Measure("forget_loss", "D_f loss", r"$D_f$ loss", "nats", digits=3),
+    Measure("test_loss", "D_t loss", r"$D_t$ loss", "nats", digits=3),
+    Measure("evaluation_seconds", "Evaluation (s)", "Evaluation (s)", "s"),
+    Measure("preparation_seconds", "Preparation (s)", "Preparation (s)", "s"),
+    Measure("forget_ratio", "Forget ratio", "Forget ratio", "fraction", digits=4),
+)  # fmt: skip
+"""What the CSV of a table holds, at full precision."""

@@ -1,0 +1,151 @@
+"""Plots of a task: forgetting against utility, gaps to Retrain, and forgetting by ratio."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from orchestrator.report.averages import Summary
+from orchestrator.report.lines import REFERENCES
+from orchestrator.report.measures import FORGET, GAP, TEST, TEST_KEPT, Measure
+from orchestrator.report.style import GREY, Mark, figure, marks
+from orchestrator.report.tables import Block, Line, Table
+
+
+def trade_off(table: Table) -> Figure:
+    """D_f against D_t accuracy, a panel a block; Retrain, the target, is where the dashed lines cross."""
+    made, axes = figure(0.6 + 3.6 * len(table.blocks) + 1.9, 3.7, len(table.blocks))
+    styles = marks([line for block in table.blocks for line in block.lines])
+    for ax, block in zip(axes, table.blocks, strict=True):
+        utility = TEST_KEPT if block.kind == "class" else TEST
+        for line in block.lines:
+            _point(ax, line, utility, styles[line.line])
+        kept = ", kept classes" if block.kind == "class" else ""
+        ax.set(xlabel="$D_f$ accuracy (%)", ylabel=f"$D_t$ accuracy{kept} (%)")
+        ax.set_title(_wrapped(block.title))
+    _legend(made, axes, f"bars: {_spread_name(table.blocks)}")
+    return made
+
+
+def gap_bars(table: Table) -> Figure:
+    """Mean gap to Retrain of every method, a panel a block; less is nearer to Retrain."""
+    most = max(len(_methods(block)) for block in table.blocks)
+    made, axes = figure(1.4 + 3.9 * len(table.blocks), 1.3 + 0.33 * max(most, 2), len(table.blocks))
+    styles = marks([line for block in table.blocks for line in block.lines])
+    for ax, block in zip(axes, table.blocks, strict=True):
+        lines = _methods(block)
+        for place, line in enumerate(lines):
+            _bar(ax, place, line, styles[line.line])
+        ax.set_yticks(range(len(lines)), [_wrapped(_name(line), 26) for line in lines])
+        ax.set_ylim(len(lines) - 0.4, -0.6)
+        ax.set_xlim(left=0)
+        ax.grid(axis="y", visible=False)
+        ax.set(xlabel="mean gap to Retrain (points)")
+        ax.set_title(_wrapped(block.title))
+    made.supxlabel(f"bars: {_spread_name(table.blocks)}", fontsize=7.5, color=GREY)
+    return made
+
+
+def by_ratio(table: Table) -> Figure:
+    """D_f accuracy against the forget ratio; a panel a rule of drawing D_f."""
+    rules: dict[str, list[Block]] = {}
+    for block in table.blocks:
+        rules.setdefault(str(block.rows["forget_rule"].iloc[0]), []).append(block)
+    made, axes = figure(0.6 + 4.4 * len(rules) + 1.9, 3.7, len(rules))
+    styles = marks([line for block in table.blocks for line in block.lines])
+    for ax, (rule, blocks) in zip(axes, rules.items(), strict=True):
+        for key in dict.fromkeys(line.line for block in blocks for line in block.lines):
+            found = [(_ratio(b), ln) for b in blocks for ln in b.lines if ln.line == key and ln.has(FORGET)]
+            if not found:
+                continue
+            line, (low, high) = found[0][1], _reach([ln.summaries[FORGET.column] for _, ln in found], FORGET)
+            keywords = styles[key].keywords | {"markersize": 10 if line.method == "retrain" else 6}
+            means = [FORGET.shown(ln.summaries[FORGET.column].mean) for _, ln in found]
+            ax.errorbar(
+                [ratio for ratio, _ in found], means, yerr=(low, high), label=_name(line), linewidth=1.3, capsize=2,
+                linestyle="--" if line.method in REFERENCES else "-", zorder=4 if line.method == "retrain" else 3,
+                elinewidth=0.9, **keywords,
+            )  # fmt: skip
+        ax.set(xlabel="forget ratio (% of D)", ylabel="$D_f$ accuracy (%)")
+        ax.set_title(f"{table.task}, {rule} forget sets")
+    _legend(made, axes, f"bars: {_spread_name(table.blocks)}")
+    return made
+
+
+def _point(ax: Axes, line: Line, utility: Measure, mark: Mark) -> None:
+    across, up = line.summaries[FORGET.column], line.summaries[utility.column]
+    if not across.n or not up.n:
+        return
+    x, y = FORGET.shown(across.mean), utility.shown(up.mean)
+    size = {"markersize": 14} if line.method == "retrain" else {}
+    ax.errorbar(
+        x, y, xerr=_reach([across], FORGET), yerr=_reach([up], utility), label=_name(line), linestyle="none",
+        elinewidth=1, capsize=2, zorder=4 if line.method == "retrain" else 3, **mark.keywords | size,
+    )  # fmt: skip
+    if line.method == "retrain":
+        ax.axvline(x, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
+        ax.axhline(y, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
+
+
+def _bar(ax: Axes, place: int, line: Line, mark: Mark) -> None:
+    summary = line.summaries[GAP.column]
+    if not summary.n:
+        ax.text(0, place, f" no gap: {line.flags_text or 'no Retrain'}", va="center", fontsize=7.5, color=GREY)
+        return
+    ax.barh(
+        place, summary.mean, height=0.62, color=mark.colour if mark.filled else "white", edgecolor=mark.colour,
+        linewidth=1.3, hatch="" if mark.filled else "////",
+    )  # fmt: skip
+    low, high = _reach([summary], GAP)
+    low = [min(low[0], summary.mean)]  # an absolute gap has no part below 0
+    ax.errorbar(summary.mean, place, xerr=(low, high), color="black", elinewidth=1, capsize=2.5, linestyle="none")
+    if line.flags_text or not line.coverage.complete:
+        text = line.flags_text or f"{line.coverage.seeds_text} seeds"
+        edge = summary.mean + (0 if np.isnan(high[0]) else high[0])
+        ax.annotate(text, (edge, place), (4, 0), textcoords="offset points", va="center", fontsize=7, color=GREY)
+
+
+def _methods(block: Block) -> list[Line]:
+    return [line for line in block.lines if line.method not in REFERENCES]
+
+
+def _name(line: Line) -> str:
+    return f"{line.label} (target)" if line.method == "retrain" else line.label
+
+
+def _ratio(block: Block) -> float:
+    return 100 * float(block.rows["requested_forget_ratio"].iloc[0])
+
+
+def _reach(summaries: Sequence[Summary], measure: Measure) -> tuple[list[float], list[float]]:
+    """How far the bars reach below and above the means, in the measure's unit; 0 where there is no spread."""
+    low = [0.0 if np.isnan(s.low) else measure.shown(s.mean - s.low) for s in summaries]
+    high = [0.0 if np.isnan(s.high) else measure.shown(s.high - s.mean) for s in summaries]
+    return low, high
+
+
+def _spread_name(blocks: Sequence[Block]) -> str:
+    """What error bars mean, from the largest number of units that any mean has."""
+    most = max((s.n for block in blocks for line in block.lines for s in line.summaries.values()), default=0)
+    over = "backbones" if any(block.over == "backbones" for block in blocks) else "seeds"
+    return (
+        f"95 % t-interval over {over}" if most >= 3 else f"range over 2 {over}" if most == 2 else f"none, one of {over}"
+    )
+
+
+def _legend(made: Figure, axes: Sequence[Axes], note: str) -> None:
+    named = {}
+    for ax in axes:
+        named.update(dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True)))
+    made.legend(
+        named.values(), [_wrapped(name, 26) for name in named], loc="outside right center", fontsize=8,
+        title=_wrapped(note, 26), title_fontsize=7.5,
+    )  # fmt: skip
+
+
+def _wrapped(text: str, width: int = 44) -> str:
+    return "\n".join(textwrap.wrap(text, width))

@@ -1,0 +1,100 @@
+"""Sentences under a block of a table: the best method, the baselines, and whether there is anything to forget."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from orchestrator.report.averages import summarise
+from orchestrator.report.layout import with_spread
+from orchestrator.report.lines import REFERENCES
+from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
+from orchestrator.report.tables import Block, Line, contenders
+
+
+def remarks(block: Block) -> list[str]:
+    """All sentences of a block, without markup."""
+    found = [_best(block), _baselines(block.rows), _anything_to_forget(block), *_without_retrain(block.rows)]
+    return [sentence for sentence in found if sentence]
+
+
+def _best(block: Block) -> str:
+    methods = [line for line in block.lines if line.method not in REFERENCES]
+    running = contenders(block.lines)
+    best = next((line for line in block.lines if line.best), None)
+    left_out = "; ".join(f"{line.label} ({_why_not(line)})" for line in methods if line not in running)
+    if best is None:
+        return f"No method is called best. Not compared: {left_out}." if left_out else ""
+    gap = best.summaries[GAP.column]
+    text = f"Nearest to Retrain: {best.label}, mean gap {with_spread(gap)} points"
+    text += f" (n = {gap.n} {unit_name(block, gap.n)})."
+    equal, tested = _indistinguishable(block, best, running)
+    if equal:
+        text += f" Not told apart from it at 95 % (paired by {unit_name(block, 1)}): {', '.join(equal)}."
+    elif not tested and len(running) > 1:
+        text += f" With fewer than 3 {block.over} no difference between methods is tested."
+    return text + (f" Not compared: {left_out}." if left_out else "")
+
+
+def unit_name(block: Block, n: int) -> str:
+    """`seed`, `seeds`, `backbone` or `backbones`."""
+    return block.over.removesuffix("s") if n == 1 else block.over
+
+
+def _why_not(line: Line) -> str:
+    if line.coverage.complete:
+        return "no gap to Retrain for all runs"
+    return line.flags_text or f"{line.coverage.seeds_text} seeds done"
+
+
+def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[list[str], bool]:
+    """Contenders whose gap minus the best's, unit by unit, has an interval around 0; and whether n allowed a test."""
+    own = block.means.units(best.line, block.over)[GAP.column]
+    equal, tested = [], False
+    for line in running:
+        if line.line == best.line:
+            continue
+        difference = summarise(block.means.units(line.line, block.over)[GAP.column] - own)
+        if difference.spread == "95% t-interval":
+            tested = True
+            if difference.low <= 0 <= difference.high:
+                equal.append(line.label)
+    return equal, tested
+
+
+def _baselines(rows: pd.DataFrame) -> str:
+    chance = _span(rows["chance_accuracy"])
+    constant = _span(rows["constant_predictor_accuracy"])
+    known = [f"chance {chance}"] if chance else []
+    known += [f"always answering the most frequent class of D {constant}"] if constant else []
+    return f"Baselines on D_t: {', '.join(known)}." if known else ""
+
+
+def _span(values: pd.Series) -> str:  # type: ignore[type-arg]
+    shown = sorted({f"{100 * value:.1f}" for value in values.dropna()}, key=float)
+    return f"{shown[0]}–{shown[-1]} %" if len(shown) > 1 else f"{shown[0]} %" if shown else ""
+
+
+def _anything_to_forget(block: Block) -> str:
+    """Where Original and Retrain classify D_f alike, no method can be seen to forget by its accuracy there."""
+    original = next((line for line in block.lines if line.method == "original"), None)
+    if original is None or not original.summaries[DIFFERENCE_FORGET.column].n:
+        return ""
+    found = original.summaries[DIFFERENCE_FORGET.column]
+    text = f"Original − Retrain on D_f: {with_spread(found)} points (n = {found.n} {unit_name(block, found.n)})"
+    if found.spread != "95% t-interval":
+        return f"{text}; too few to say whether there is anything to forget."
+    if found.low > 0:
+        return f"{text}: there is something to forget."
+    if found.high < 0:
+        return f"{text}: Retrain classifies D_f better than Original does; look at how both were trained."
+    return f"{text}: the interval holds 0, so accuracy on D_f cannot tell forgetting from doing nothing."
+
+
+def _without_retrain(rows: pd.DataFrame) -> list[str]:
+    done = rows[(rows["status"] == "done") & (rows["method"] != "retrain")]
+    missing = int((~done["has_retrain"]).sum())
+    return (
+        [f"{missing} of {len(done)} runs have no finished Retrain on their forget set, and so no gap."]
+        if missing
+        else []
+    )

@@ -1,0 +1,68 @@
+"""Plot of a search: the objective of every trial, and the best so far."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from orchestrator.report.style import COLOURS, GREY, figure
+
+STAGES = ("study", "tune")
+PANEL_COLUMNS = ["task", "backbone", "unlearning", "forget_rule"]
+
+
+def searches(rows: pd.DataFrame) -> dict[str, Figure]:
+    """A figure for each task, backbone and kind of unlearning that settings were searched for, by its name.
+
+    Args:
+        rows: as `lines.prepare` returns them.
+    """
+    tuned = rows[rows["stage"].isin(STAGES)]
+    found = {}
+    for key, part in tuned.groupby(PANEL_COLUMNS):
+        if part["objective"].notna().any():
+            found["-".join(str(name) for name in key if name)] = search_figure(part)
+    return found
+
+
+def search_figure(rows: pd.DataFrame) -> Figure:
+    """A panel for each searched method (with and without SuperLoss apart): trials as dots, the best so far as a line.
+
+    Trials without an objective (diverged, failed) are crosses on the upper edge.
+    """
+    panels = [part for _, part in rows.groupby(["method", "superloss", "study_id"])]
+    made, axes = figure(1.2 + 2.5 * len(panels), 2.9, len(panels))
+    finite = rows["objective"].dropna()
+    low, high = float(finite.min()), float(finite.max())
+    margin = 0.08 * (high - low) or 0.05
+    for place, (ax, part) in enumerate(zip(axes, panels, strict=True)):
+        _panel(ax, part.sort_values("study_trial"), COLOURS[place % len(COLOURS)])
+        ax.set_ylim(low - margin, high + margin)
+        ax.set_xlabel("trial")
+    rule = " or ".join(sorted(set(rows["objective_rule"]) - {""})) or "objective"
+    axes[0].set_ylabel(f"{rule} (less is better)")
+    first = rows.iloc[0]
+    what = "training of originals" if first["stage"] == "study" else f"{first['unlearning']} unlearning"
+    made.suptitle(f"{first['task']}, {first['backbone']}: search for {what}", fontsize=10)
+    return made
+
+
+def _panel(ax: Axes, trials: pd.DataFrame, colour: str) -> None:
+    number, objective = trials["study_trial"].to_numpy(), trials["objective"].to_numpy()
+    lost = np.isnan(objective)
+    ax.plot(number, objective, linestyle="none", marker="o", markersize=4, color=colour, alpha=0.55, label="trial")
+    if lost.any():
+        ax.plot(
+            number[lost], np.full(lost.sum(), 0.97), linestyle="none", marker="x", color=GREY, markersize=5,
+            transform=ax.get_xaxis_transform(), label="diverged or failed",
+        )  # fmt: skip
+    best = np.fmin.accumulate(objective)
+    ax.step(number, best, where="post", color=colour, linewidth=1.8, label="best so far")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    first = trials.iloc[0]
+    label = first["method_label"] or first["method"]
+    ax.set_title(label + (" + SuperLoss" if first["superloss"] else ""), fontsize=9)
+    ax.legend(loc="upper right", fontsize=7)

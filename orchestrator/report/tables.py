@@ -1,0 +1,185 @@
+"""The paper's tables as values: blocks of lines with their means, for renderers to print."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.report.averages import BlockMeans, Coverage, Summary, Unit, summarise
+from orchestrator.report.lines import REFERENCES
+from orchestrator.report.measures import GAP, SECONDS, SHOWN, TIDY, Measure
+
+KIND_TITLES = {
+    "sample": "Sample Unlearning",
+    "class": "Class Unlearning",
+    "speaker": "Speaker Unlearning",
+    "mislabelled": "Unlearning of mislabelled utterances",
+    "ids": "Unlearning of listed utterances",
+}
+FLAGS = ("diverged", "failed", "blocked", "pruned", "collapsed")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table."""
+
+    line: str  # its key in the rows
+    label: str
+    method: str
+    superloss: bool
+    summaries: dict[str, Summary]  # by column of the rows, in the rows' units
+    units: int  # how many seeds or backbones its means are over
+    coverage: Coverage
+    flags: dict[str, int]  # runs by what went wrong with them
+    best: bool = False
+
+    def has(self, measure: Measure) -> bool:
+        """Whether any of its runs was measured so."""
+        return self.summaries[measure.column].n > 0
+
+    @property
+    def flags_text(self) -> str:
+        """`1 diverged, 2 collapsed`."""
+        return ", ".join(f"{number} {flag}" for flag, number in self.flags.items() if number)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Lines that share their forget sets, and so may be compared with each other."""
+
+    key: str  # in file names and CSV: `sample-random`
+    kind: str  # sample, class, ...
+    title: str
+    over: Unit
+    lines: tuple[Line, ...]
+    means: BlockMeans
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the report."""
+
+    name: str  # of its files
+    title: str
+    task: str
+    backbones: tuple[str, ...]
+    columns: tuple[Measure, ...]
+    blocks: tuple[Block, ...]
+    rows: pd.DataFrame
+
+
+def build_tables(rows: pd.DataFrame, planned_seeds: Mapping[str, Collection[int]] | None = None) -> list[Table]:
+    """All tables, task by task: averaged over backbones, for each backbone, and sample unlearning by ratio.
+
+    A table that would repeat the first (one backbone, one ratio) is left out.
+
+    Args:
+        rows: of `compare.with_gaps`, as `lines.reported` picks them.
+        planned_seeds: by task, seeds that should be there, though no row may have them yet.
+    """
+    tables = []
+    for task, of_task in rows.groupby("task"):
+        seeds = (planned_seeds or {}).get(str(task), ())
+        backbones = tuple(sorted(of_task["backbone"].unique()))
+        over = "averaged over backbones" if len(backbones) > 1 else backbones[0]
+        tables.append(_table(slug(f"{task}"), f"{task}, {over}", of_task, seeds))
+        if len(backbones) > 1:
+            for backbone in backbones:
+                own = of_task[of_task["backbone"] == backbone]
+                tables.append(_table(slug(f"{task}-{backbone}"), f"{task}, {backbone}", own, seeds))
+        sample = of_task[of_task["unlearning"] == "sample"]
+        if sample["requested_forget_ratio"].nunique() > 1:
+            title = f"{task}, sample unlearning by ratio, {over}"
+            tables.append(_table(slug(f"{task}-sample-by-ratio"), title, sample, seeds, by_ratio=True))
+    return tables
+
+
+def slug(text: str) -> str:
+    """Text as a file name."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-").lower()
+
+
+def _table(
+    name: str, title: str, rows: pd.DataFrame, planned_seeds: Collection[int], *, by_ratio: bool = False
+) -> Table:
+    keys = ["unlearning", "forget_rule", *(["requested_forget_ratio"] if by_ratio else [])]
+    order = {kind: place for place, kind in enumerate(KIND_TITLES)}
+    found = [part for _, part in rows.groupby(keys, dropna=False)]
+    found.sort(key=lambda part: order.get(part["unlearning"].iloc[0], len(order)))
+    blocks = tuple(_block(part, planned_seeds, _rules(rows)) for part in found)
+    present = {m.column for b in blocks for m in SHOWN if m.applies_to(b.kind) for ln in b.lines if ln.has(m)}
+    columns = tuple(m for m in SHOWN if m.column in present or m is GAP)
+    columns = tuple(_readable_time(blocks) if m is SECONDS else m for m in columns)
+    return Table(name, title, rows["task"].iloc[0], tuple(sorted(rows["backbone"].unique())), columns, blocks, rows)
+
+
+def _rules(rows: pd.DataFrame) -> set[str]:
+    return set(rows.loc[rows["unlearning"] == "sample", "forget_rule"])
+
+
+def _block(rows: pd.DataFrame, planned_seeds: Collection[int], sample_rules: set[str]) -> Block:
+    kind, rule = str(rows["unlearning"].iloc[0]), str(rows["forget_rule"].iloc[0])
+    means = BlockMeans.of(rows, [m.column for m in TIDY], planned_seeds)
+    over: Unit = "backbones" if rows["backbone"].nunique() > 1 else "seeds"
+    lines = [_line(part, means, over) for _, part in rows.groupby("line", sort=False)]
+    lines.sort(key=lambda ln: int(rows.loc[rows["line"] == ln.line, "order"].iloc[0]))
+    best = best_line(lines)
+    lines = [replace(ln, best=best is not None and ln.line == best.line) for ln in lines]
+    details = [rule] if kind == "sample" and (rule != "random" or len(sample_rules) > 1) else []
+    ratios = sorted(rows["requested_forget_ratio"].dropna().unique())
+    details.append(f"{_percentages(ratios) if kind == 'sample' else _percentages(rows['forget_ratio'])} of D")
+    key = "-".join(
+        [kind, *([rule] if kind == "sample" else []), *(f"{ratio:g}" for ratio in ratios[:1] if len(ratios) == 1)]
+    )
+    title = f"{KIND_TITLES.get(kind, kind)} ({'; '.join(details)})"
+    return Block(slug(key), kind, title, over, tuple(lines), means, rows)
+
+
+def _percentages(ratios: Iterable[float]) -> str:
+    """`1 %, 5 %`, or `1–10 %` where there are more than four; realised shares are rounded to a tenth."""
+    shown = sorted({round(100 * ratio, 1) for ratio in ratios if not np.isnan(ratio)})
+    if not shown:
+        return "an unknown share"
+    return f"{shown[0]:g}–{shown[-1]:g} %" if len(shown) > 4 else ", ".join(f"{share:g} %" for share in shown)
+
+
+def _line(rows: pd.DataFrame, means: BlockMeans, over: Unit) -> Line:
+    line, method = str(rows["line"].iloc[0]), str(rows["method"].iloc[0])
+    units = means.units(line, over)
+    summaries = {m.column: summarise(units[m.column]) for m in TIDY}
+    if method == "original":
+        summaries[SECONDS.column] = summarise([])  # nothing was unlearned, as the paper's "NA" says
+    flags = {flag: int((rows["status"] == flag).sum()) for flag in FLAGS}
+    flags["collapsed"] = int((rows["collapsed"] & (rows["status"] == "done")).sum())
+    label, superloss = str(rows["label"].iloc[0]), bool(rows["superloss"].iloc[0])
+    return Line(line, label, method, superloss, summaries, len(units), means.coverage(line), flags)
+
+
+def contenders(lines: Sequence[Line]) -> list[Line]:
+    """Lines that may be called best: complete, with a gap for as many units as any line has.
+
+    A run that diverged, failed or is missing leaves its line out: its mean is over the easier rest.
+    """
+    methods = [line for line in lines if line.method not in REFERENCES]
+    most = max((line.summaries[GAP.column].n for line in methods), default=0)
+    return [line for line in methods if most and line.coverage.complete and line.summaries[GAP.column].n == most]
+
+
+def best_line(lines: Sequence[Line]) -> Line | None:
+    """The contender with the smallest mean gap to Retrain."""
+    return min(contenders(lines), key=lambda line: line.summaries[GAP.column].mean, default=None)
+
+
+def _readable_time(blocks: Sequence[Block]) -> Measure:
+    """Seconds, minutes or hours, by the longest mean of the table."""
+    means = [line.summaries[SECONDS.column].mean for block in blocks for line in block.lines]
+    longest = float(np.nanmax(means)) if not np.isnan(means).all() else 0.0
+    title, seconds = (
+        ("Time (h)", 3600) if longest >= 7200 else ("Time (min)", 60) if longest >= 600 else ("Time (s)", 1)
+    )
+    return replace(SECONDS, title=title, latex=title, scale=1 / seconds, digits=1 if longest / seconds >= 10 else 2)

@@ -1,0 +1,147 @@
+"""The report's folder: report.md with every table and plot, LaTeX and CSV beside it; no file is ever half-written."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from orchestrator.report.compare import with_gaps
+from orchestrator.report.latex import table_latex
+from orchestrator.report.lines import prepare, reported
+from orchestrator.report.markdown import escape, table_markdown
+from orchestrator.report.plots import by_ratio, gap_bars, trade_off
+from orchestrator.report.problems import problems
+from orchestrator.report.search_plot import searches
+from orchestrator.report.style import png
+from orchestrator.report.tables import Table, build_tables, slug
+from orchestrator.report.terminal import terminal_tables
+from orchestrator.report.tidy import tidy
+from orchestrator.results import STATUSES
+
+__all__ = ["terminal_tables", "write_report"]
+
+LISTED = 100  # problems shown in report.md; all are in problems.csv
+
+
+def write_report(rows: pd.DataFrame, out: Path, planned: Sequence[Mapping[str, Any]] = ()) -> list[Path]:
+    """Write the report of a results folder; returns the files, `report.md` first.
+
+    Args:
+        rows: as `orchestrator.results.read_rows` returns them.
+        out: folder; made when it is not there. Files of an earlier report are replaced one by one.
+        planned: what launches on the folder planned, as `orchestrator.results.recorded_sweeps` returns it: trials
+            without a row are then counted as missing, and seeds that were planned but not run stand in every count.
+    """
+    rows = prepare(rows)
+    lines, superseded = reported(with_gaps(rows))
+    tables = build_tables(lines, _planned_seeds(rows, planned))
+    found = problems(rows)
+    files: dict[str, bytes] = {}
+    parts = ["# Report", "", *_summary(rows, planned), ""]
+    for task in dict.fromkeys(table.task for table in tables):
+        own = [table for table in tables if table.task == task]
+        parts += [f"## {escape(task)}", "", *_task(own, files)]
+    parts += _searches(rows, files)
+    parts += _problems(found, files)
+    parts += _superseded(superseded)
+    parts += _provenance(rows)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        _replace(out / name, content)
+    _replace(out / "report.md", "\n".join(parts).encode())  # last: what it points to is there
+    return [out / "report.md", *(out / name for name in files)]
+
+
+def _planned_seeds(rows: pd.DataFrame, planned: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:
+    """Seeds to report, by task, of the sweeps that have rows of the task; a search's record is left out."""
+    seeds: dict[str, set[int]] = {}
+    for task, of_task in rows.groupby("task"):
+        have = set(of_task["trial_id"])
+        for entry in planned:
+            if not str(entry.get("name", "")).endswith(".tune") and have & set(entry.get("trials", ())):
+                seeds.setdefault(str(task), set()).update(int(s) for s in entry.get("sweep", {}).get("seeds", ()))
+    return seeds
+
+
+def _summary(rows: pd.DataFrame, planned: Sequence[Mapping[str, Any]]) -> list[str]:
+    counts = rows["status"].value_counts()
+    said = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
+    collapsed = int((rows["collapsed"] & (rows["status"] == "done")).sum())
+    text = f"{len(rows)} runs: {said}" if len(rows) else "No runs yet"
+    found = [text + (f" (of them {collapsed} collapsed)" if collapsed else "") + "."]
+    have = set(rows["trial_id"])
+    for entry in planned:
+        missing = sum(trial not in have for trial in entry.get("trials", ()))
+        if missing:
+            total = len(entry["trials"])
+            found.append(f"**{escape(str(entry['name']))}: {missing} of {total} planned runs have not finished yet.**")
+    return found
+
+
+def _task(tables: list[Table], files: dict[str, bytes]) -> list[str]:
+    parts = []
+    for place, table in enumerate(tables):
+        files[f"tables/{table.name}.tex"] = table_latex(table).encode()
+        files[f"tables/{table.name}.csv"] = tidy(table).to_csv(index=False).encode()
+        parts += [table_markdown(table), f"[LaTeX](tables/{table.name}.tex), [CSV](tables/{table.name}.csv)", ""]
+        figures = {}
+        if place == 0:
+            figures = {"forget-against-test": trade_off(table), "gap-to-retrain": gap_bars(table)}
+        if table.name.endswith("sample-by-ratio"):
+            figures = {"forget-by-ratio": by_ratio(table)}
+        for name, made in figures.items():
+            path = f"plots/{slug(table.task)}-{name}.png"
+            files[path] = png(made)
+            parts += [f"![{escape(table.task)}: {name.replace('-', ' ')}]({path})", ""]
+    return parts
+
+
+def _searches(rows: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
+    parts = []
+    for name, made in searches(rows).items():
+        path = f"plots/search-{slug(name)}.png"
+        files[path] = png(made)
+        parts += [f"![search: {escape(name)}]({path})", ""]
+    return ["## Searches", "", *parts] if parts else []
+
+
+def _problems(found: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
+    if found.empty:
+        return []
+    files["problems.csv"] = found.to_csv(index=False).encode()
+    shown = [[escape(str(cell)) for cell in row] for row in found.head(LISTED).itertuples(index=False, name=None)]
+    more = [f"{len(found) - LISTED} more are in [problems.csv](problems.csv).", ""] if len(found) > LISTED else []
+    advice = [f"- {status}: {STATUSES[status]}" for status in STATUSES if status in set(found["status"])]
+    grid = tabulate(shown, list(found.columns), tablefmt="pipe", disable_numparse=True)
+    return ["## Runs that did not go well", "", grid, "", *more, *advice, ""]
+
+
+def _superseded(older: pd.DataFrame) -> list[str]:
+    if older.empty:
+        return []
+    ids = ", ".join(sorted(older["trial_id"]))
+    text = f"In no table, since a later run has the same settings on the same forget set: {ids}."
+    return ["## Superseded runs", "", text, ""]
+
+
+def _provenance(rows: pd.DataFrame) -> list[str]:
+    kept = {"git_commit": "code", "package_version": "package", "torch_version": "torch", "device": "devices"}
+    said = [f"- {title}: {', '.join(v)}" for name, title in kept.items() if (v := sorted(set(rows[name]) - {""}))]
+    return ["## Provenance", "", *said, ""] if said else []
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the target, then rename: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        scratch.write_bytes(content)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Trials become rows: training, unlearning, evaluation, and the executors that schedule them."""

@@ -1,0 +1,128 @@
+"""Which trial may run next: a dependency graph over trials, the same for every executor."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.plan.spec import TrialSpec
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """A trial that cannot run, because something it needs did not finish well."""
+
+    trial_id: str
+    because_of: str
+    status: str
+
+
+class Board:
+    """Hands out trials in plan order as soon as what they need is in the store.
+
+    A trial needs its parents to be `done`. A search's trial waits for the one before it, whatever became of that, and an
+    original with searched settings waits for the whole search.
+    """
+
+    def __init__(
+        self, trials: Sequence[TrialSpec], finished: Mapping[str, str], studies: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Plan order in; `finished` maps ids in the store to their status, `studies` a study's id to its trials' ids."""
+        self._specs = {spec.trial_id: spec for spec in trials}
+        self._order = {trial_id: place for place, trial_id in enumerate(self._specs)}
+        self._studies = studies
+        self._waiting: dict[str, set[str]] = {}
+        self._children: dict[str, list[str]] = {}
+        self._hard: dict[str, set[str]] = {}
+        self._ready: list[tuple[int, str]] = []
+        self._running: set[str] = set()
+        self._settled: dict[str, str] = {}
+        self.blocked: dict[str, Blocked] = {}
+        for trial_id, spec in self._specs.items():
+            if trial_id in finished:
+                self._settled[trial_id] = finished[trial_id]
+                continue
+            hard = {p for p in spec.parents.values() if p in self._specs}
+            soft = self._soft_needs(spec)
+            self._hard[trial_id] = hard
+            self._waiting[trial_id] = hard | soft
+            for need in hard | soft:
+                self._children.setdefault(need, []).append(trial_id)
+        for trial_id in list(self._waiting):
+            for need in list(self._waiting.get(trial_id, ())):
+                if need in finished:
+                    self._release(trial_id, need, finished[need])
+        for trial_id, needs in self._waiting.items():
+            if not needs:
+                heapq.heappush(self._ready, (self._order[trial_id], trial_id))
+
+    def _soft_needs(self, spec: TrialSpec) -> set[str]:
+        if spec.study:
+            members = self._studies[spec.study["id"]]
+            return {members[spec.study["trial"] - 1]} if spec.study["trial"] else set()
+        if "study" in spec.training:
+            return set(self._studies[spec.training["study"]])
+        return set()
+
+    def _release(self, trial_id: str, need: str, status: str) -> list[str]:
+        """A need of a trial settled; returns the trials that this blocked."""
+        if trial_id not in self._waiting:
+            return []
+        if status != "done" and need in self._hard[trial_id]:
+            return self._block(trial_id, need, status)
+        self._waiting[trial_id].discard(need)
+        return []
+
+    def _block(self, trial_id: str, need: str, status: str) -> list[str]:
+        self._waiting.pop(trial_id, None)
+        self.blocked[trial_id] = Blocked(trial_id, need, status)
+        blocked = [trial_id]
+        for child in self._children.get(trial_id, ()):
+            if child not in self.blocked and child in self._waiting:
+                if trial_id in self._hard[child]:
+                    blocked += self._block(child, trial_id, "blocked")
+                else:
+                    self._waiting[child].discard(trial_id)
+                    if not self._waiting[child]:
+                        heapq.heappush(self._ready, (self._order[child], child))
+        return blocked
+
+    def take(self) -> TrialSpec | None:
+        """The first ready trial in plan order, now running; None when all ready ones run already."""
+        while self._ready:
+            _, trial_id = heapq.heappop(self._ready)
+            if trial_id in self._waiting:
+                del self._waiting[trial_id]
+                self._running.add(trial_id)
+                return self._specs[trial_id]
+        return None
+
+    def settle(self, trial_id: str, status: str) -> list[str]:
+        """A running trial ended with this status (the row decides, not the executor); returns what this blocked."""
+        self._running.discard(trial_id)
+        self._settled[trial_id] = status
+        blocked: list[str] = []
+        for child in self._children.get(trial_id, ()):
+            blocked += self._release(child, trial_id, status)
+            if child in self._waiting and not self._waiting[child]:
+                heapq.heappush(self._ready, (self._order[child], child))
+        return blocked
+
+    @property
+    def over(self) -> bool:
+        """Nothing runs and nothing can."""
+        return not self._running and not self._ready
+
+    @property
+    def pending(self) -> Iterable[str]:
+        """Trials that neither ended nor run nor are blocked."""
+        return self._waiting.keys()
+
+    def counts(self) -> dict[str, int]:
+        """Number of trials by status, with `pending`, `running` and `blocked`."""
+        counts: dict[str, int] = {}
+        for status in self._settled.values():
+            counts[status] = counts.get(status, 0) + 1
+        extra = {"running": len(self._running), "pending": len(self._waiting), "blocked": len(self.blocked)}
+        return {**counts, **{name: number for name, number in extra.items() if number}}

@@ -1,0 +1,172 @@
+"""The Ray executor: one `Tuner.fit()` a launch, fed by the desk; actors commit rows themselves."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from orchestrator.plan.cost import trial_seconds
+from orchestrator.results import Store
+from orchestrator.run.desk import Desk
+from orchestrator.run.place import Place
+from orchestrator.run.searcher import DESKS, DeskSearcher, KeepErrors, StudyAsha, unpacked
+from orchestrator.run.trial import Point, run_trial
+
+PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS")
+REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
+RETRIES = 2  # of errors of the moment; a lost node is free
+
+_PLACES: dict[tuple[str, str], Place] = {}  # of this worker process, warm from trial to trial
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]
+    """Runs assignments one after another; all heavy work is in `step`, which Tune can retry."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the assignment; nothing else, so nothing can fail here."""
+        self._points: Iterator[Point] | None = None
+        self._config = config
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next assignment. Never False and never raises: either can hang the controller."""
+        self._end()
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run the trial to its end, or in a search to its next point."""
+        assignment = unpacked(self._config["assignment"])
+        place = self._place()
+        search = bool(assignment.spec.study) and self._config["assignment"]["spec"]["stage"] == "tune"
+        if self._points is None:
+            row = place.store.row(assignment.spec.trial_id)
+            if row is not None and row["status"] == "done":  # committed by an attempt whose process died afterwards
+                return {"done": True}
+            self._points = run_trial(assignment, place, points=search)
+        for point in self._points:
+            if search:
+                return {"done": False, "budget_used": point.budget_used, "objective": point.objective}
+        self._points = None
+        return {"done": True}
+
+    def cleanup(self) -> None:
+        """A trial that a scheduler stopped commits its row as pruned."""
+        self._end()
+
+    def _end(self) -> None:
+        points, self._points = self._points, None
+        if points is not None:
+            points.close()  # type: ignore[attr-defined]
+
+    def _place(self) -> Place:
+        key = (self._config["location"], self._config["cache_dir"])
+        if key not in _PLACES:
+            _PLACES[key] = Place(Store(key[0]), Path(key[1]), cache_limit_gb=float(self._config["cache_limit_gb"]))
+        return _PLACES[key]
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: the results folder is the state."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing."""
+
+
+def run_on_ray(
+    desk: Desk,
+    place: Place,
+    *,
+    address: str | None = None,
+    max_concurrent: int | None = None,
+    gpus_per_trial: float = 1.0,
+    prune: bool = False,
+) -> None:
+    """Run all that the desk hands out as trials of one Tuner, on a cluster at `address` or on this machine.
+
+    Raises:
+        ConnectionError: no cluster at the address.
+    """
+    os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
+    ours = not ray.is_initialized()
+    if ours:
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        local: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": _cpus(desk)}
+        ray.init(
+            address=address, runtime_env={"env_vars": environment}, log_to_driver=False, logging_level="ERROR", **local
+        )
+    key = uuid.uuid4().hex
+    DESKS[key] = desk
+    try:
+        with tempfile.TemporaryDirectory(prefix="unlearn-tune-") as scratch:
+            _tuner(desk, key, place, scratch, max_concurrent, gpus_per_trial, prune).fit()
+    finally:
+        del DESKS[key]
+        if ours:
+            ray.shutdown()
+
+
+def _cpus(desk: Desk) -> int:
+    threads = max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
+    return max(threads, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _tuner(
+    desk: Desk, key: str, place: Place, scratch: str, max_concurrent: int | None, gpus: float, prune: bool
+) -> tune.Tuner:
+    available = ray.cluster_resources()
+    has_gpu = available.get("GPU", 0) > 0
+    threads = max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
+    slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / threads
+    memory = _memory_classes(desk)
+
+    def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        spec = config["assignment"]["spec"]
+        bundle = {
+            "CPU": float(spec["loop"]["threads"]),
+            "memory": memory[spec["backbone"]["alias"] or spec["backbone"]["name"]],
+        }
+        return tune.PlacementGroupFactory([{**bundle, "GPU": gpus} if has_gpu else bundle])
+
+    fixed = {
+        "location": place.store.location,
+        "cache_dir": str(place.cache_dir),
+        "cache_limit_gb": place.cache_limit_gb,
+    }
+    return tune.Tuner(
+        tune.with_resources(TrialActor, resources),
+        param_space=fixed,
+        tune_config=tune.TuneConfig(
+            search_alg=DeskSearcher(key),
+            scheduler=StudyAsha() if prune else None,
+            num_samples=-1,
+            max_concurrent_trials=max_concurrent or max(1, int(slots)),
+            reuse_actors=_longest_seconds(desk) < REUSE_BELOW_SECONDS,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=scratch,
+            name="launch",
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
+            callbacks=[KeepErrors(key)],
+        ),
+    )
+
+
+def _longest_seconds(desk: Desk) -> float:
+    return max((trial_seconds(spec) for spec in desk.specs.values()), default=0.0)
+
+
+def _memory_classes(desk: Desk) -> dict[str, float]:
+    """A memory request for each backbone, all different: Tune gives a warm actor to any trial whose request is equal, and a
+    warm actor should meet its own backbone again."""
+    titles = sorted({spec.backbone.title for spec in desk.specs.values()})
+    return {title: float(256 * 2**20 + place * 2**20) for place, title in enumerate(titles)}

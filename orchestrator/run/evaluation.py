@@ -1,0 +1,129 @@
+"""From logits of the whole corpus to the measures of a row, and the outputs that are kept for attacks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.special import logsumexp
+from torch import Tensor
+
+from orchestrator.evidence import accuracy as acc
+from orchestrator.evidence import membership
+from orchestrator.plan.spec import stage_seed
+from orchestrator.results import Store
+from orchestrator.run.problem import Parts
+from orchestrator.tasks.base import Corpus
+
+if TYPE_CHECKING:
+    from orchestrator.run.trial import Assignment
+
+WIDEST = 64  # classes: up to here all logits are kept, above a summary
+RETAIN_KEPT = 2_000  # utterances of D_r whose outputs are kept
+
+
+def measures(assignment: Assignment, corpus: Corpus, parts: Parts, logits: Tensor) -> dict[str, Any]:
+    """Accuracy, macro-F1 and loss on every part, the split by forgotten classes, baselines and membership attacks."""
+    z, y = logits.numpy(), corpus.labels
+    predicted, trained = acc.predictions(z), np.concatenate([parts.forget, parts.retain])
+    row: dict[str, Any] = {
+        "num_train": len(parts.forget) + len(parts.retain),
+        "num_classes": len(corpus.classes),
+        "forget_ratio": parts.forget_ratio,
+        "forget_classes": ",".join(corpus.classes[c] for c in parts.forgotten_classes),
+        "chance_accuracy": acc.chance_accuracy(len(corpus.classes)),
+        "constant_predictor_accuracy": acc.constant_predictor_accuracy(y[trained], y[parts.test]),
+    }
+    for name in ("forget", "retain", "test", "validation", "holdout"):
+        rows = getattr(parts, name)
+        scores = acc.score_set(z[rows], y[rows])
+        row[f"num_{name}"] = len(rows)
+        row.update({f"{name}_{measure}": value for measure, value in asdict(scores).items()})
+    row["forget_true_label_accuracy"] = acc.accuracy(predicted[parts.forget], corpus.true_labels[parts.forget])
+    for name in ("test", "validation"):
+        rows = getattr(parts, name)
+        kept, forgotten = acc.accuracy_by_class_group(predicted[rows], y[rows], parts.forgotten_classes)
+        row[f"{name}_accuracy_kept_classes"], row[f"{name}_accuracy_forgotten_classes"] = kept, forgotten
+    judged = parts.validation if len(parts.validation) else parts.test
+    row["collapsed"] = acc.is_collapsed(predicted[judged], y[judged])
+    return {**row, **_membership(assignment, corpus, parts, z)}
+
+
+def _membership(assignment: Assignment, corpus: Corpus, parts: Parts, z: npt.NDArray[Any]) -> dict[str, Any]:
+    if not len(parts.forget):
+        return {}
+    reference = "holdout" if len(parts.holdout) else "test"
+    outside, y = _outsiders(assignment, corpus, parts, reference), corpus.labels
+    seed = stage_seed("membership", assignment.spec.task.title, assignment.spec.seed) % 2**32
+    svc = membership.svc_nonmember_share(
+        forget=membership.label_confidence(z[parts.forget], y[parts.forget]),
+        retain=membership.label_confidence(z[parts.retain], y[parts.retain]),
+        nonmembers=membership.label_confidence(z[outside], y[outside]),
+        seed=seed,
+    )
+    attack = membership.loss_attack(
+        acc.cross_entropy(z[parts.forget], y[parts.forget]),
+        y[parts.forget],
+        acc.cross_entropy(z[outside], y[outside]),
+        y[outside],
+        seed=seed,
+    )
+    return {
+        "mia_nonmember": svc,
+        "mia_auc": attack.auc,
+        "mia_accuracy": attack.accuracy,
+        "mia_reference": reference,
+    }
+
+
+def _outsiders(assignment: Assignment, corpus: Corpus, parts: Parts, reference: str) -> npt.NDArray[np.int64]:
+    """Non-members: held-out utterances; for mislabelled D_f those that were corrupted the same way."""
+    rows: npt.NDArray[np.int64] = getattr(parts, reference)
+    wrong = corpus.labels[rows] != corpus.true_labels[rows]
+    if assignment.spec.request.get("kind") == "mislabelled" and wrong.any():
+        rows = rows[wrong]
+    return rows
+
+
+def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: Parts, logits: Tensor) -> None:
+    """Write `outputs/<trial_id>.parquet`: what attacks need, for D_f, D_v, D_t, holdout and a fixed sample of D_r.
+
+    Up to 64 classes all logits; above that the label's logit, logsumexp, entropy (nats) and the top five classes.
+    """
+    rng = np.random.default_rng(0)
+    sample = np.sort(rng.permutation(parts.retain)[:RETAIN_KEPT])
+    named = [("forget", parts.forget), ("retain", sample), ("validation", parts.validation), ("test", parts.test)]
+    named.append(("holdout", parts.holdout))
+    rows = np.concatenate([part for _, part in named])
+    z = logits.numpy()[rows]
+    columns: dict[str, Any] = {
+        "utterance_id": corpus.utterance_ids[rows].astype(str),
+        "part": np.repeat([name for name, _ in named], [len(part) for _, part in named]),
+        "label": corpus.labels[rows],
+        "true_label": corpus.true_labels[rows],
+    }
+    if z.shape[1] <= WIDEST:
+        columns["logits"] = pa.FixedSizeListArray.from_arrays(pa.array(z.reshape(-1)), z.shape[1])
+    else:
+        columns.update(_summary(z, corpus.labels[rows]))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, compression="zstd")
+    store.write_bytes(f"outputs/{trial_id}.parquet", sink.getvalue().to_pybytes())
+
+
+def _summary(z: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> dict[str, Any]:
+    wide = z.astype(np.float64)
+    normaliser = logsumexp(wide, axis=1)
+    probability = np.exp(wide - normaliser[:, None])
+    top = np.argsort(-wide, axis=1)[:, :5]
+    return {
+        "label_logit": wide[np.arange(len(labels)), labels],
+        "logsumexp": normaliser,
+        "entropy": -np.sum(probability * (wide - normaliser[:, None]), axis=1),
+        "top_classes": list(top),
+        "top_logits": list(np.take_along_axis(wide, top, axis=1)),
+    }

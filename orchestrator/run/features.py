@@ -1,0 +1,151 @@
+"""Frontend outputs of a whole corpus: computed once for each backbone, memory-mapped, shared by every trial."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from backbones.base import Backbone, Frontend
+from orchestrator.plan.spec import PlugIn, short_hash
+from orchestrator.tasks.base import SAMPLE_RATE_HZ, Corpus
+
+FRAME_SAMPLES = 320  # 20 ms: clips are whole frames of every backbone
+LONGEST_SECONDS = 30.0  # Whisper's window
+FEATURES_VERSION = 1
+CHUNK = 64  # utterances through the frontend at once; fixed, so that features do not depend on who asks
+
+Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class FeatureBank:
+    """Where features come from: `train` for steps, `evaluate` for scores; they differ under random crops only."""
+
+    train: Fetch
+    evaluate: Fetch
+    cached: bool
+
+
+def clip_samples(corpus: Corpus, seconds: float | None) -> int:
+    """Length of every clip in samples: the setting, or the longest recording, in whole frames.
+
+    Raises:
+        ValueError: a recording is longer than Whisper's 30 s window and no clip length is set.
+    """
+    if seconds is None:
+        longest = int(corpus.num_samples.max())
+        if longest > LONGEST_SECONDS * SAMPLE_RATE_HZ:
+            raise ValueError(
+                f"a recording lasts {longest / SAMPLE_RATE_HZ:.1f} s; set training.crop and training.clip_seconds "
+                f"(at most {LONGEST_SECONDS:.0f} s)"
+            )
+    else:
+        longest = round(seconds * SAMPLE_RATE_HZ)
+    return -(-longest // FRAME_SAMPLES) * FRAME_SAMPLES
+
+
+def waveforms(
+    corpus: Corpus, rows: npt.NDArray[np.int64], samples: int, crop: str, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """(B, samples) float32 in [-1, 1], zero-padded at the end, and (B,) lengths; longer recordings are cropped."""
+    padded = np.zeros((len(rows), samples), dtype=np.float32)
+    lengths = np.empty(len(rows), dtype=np.int64)
+    for at, row in enumerate(rows):
+        audio = corpus.audio(int(row))
+        excess = max(0, len(audio) - samples)
+        start = 0
+        if excess and crop == "center":
+            start = excess // 2
+        elif excess and crop == "random":
+            start = int(torch.randint(excess + 1, (1,), generator=generator))
+        piece = audio[start : start + samples]
+        padded[at, : len(piece)] = piece
+        lengths[at] = len(piece)
+    padded /= 32768.0
+    return torch.from_numpy(padded), torch.from_numpy(lengths)
+
+
+def open_features(
+    corpus: Corpus,
+    backbone: Backbone,
+    plugin: PlugIn,
+    clip: dict[str, Any],
+    *,
+    cache_dir: Path,
+    device: torch.device,
+    limit_gb: float,
+    generator: torch.Generator,
+) -> FeatureBank:
+    """Open the features of a corpus, making them first if need be; per batch under random crops or above the limit."""
+    samples = clip_samples(corpus, clip["seconds"])
+    key = short_hash([FEATURES_VERSION, corpus.fingerprint, plugin.recipe(), {**clip, "samples": samples}])
+    path = cache_dir / "features" / key
+    if clip["crop"] != "random" and (path.exists() or _size_gb(corpus, backbone, samples) <= limit_gb):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):
+                if not path.exists():
+                    _build(path, corpus, backbone, samples, clip["crop"], device)
+        return _mapped(path)
+    frontend = backbone.frontend(device)
+
+    def fetch(rows: Tensor, crop: str) -> tuple[Tensor, Tensor]:
+        return _through(frontend, *waveforms(corpus, rows.numpy(), samples, crop, generator), device)
+
+    calm = "center" if clip["crop"] == "random" else clip["crop"]
+    return FeatureBank(lambda rows: fetch(rows, clip["crop"]), lambda rows: fetch(rows, calm), cached=False)
+
+
+def _through(frontend: Frontend, audio: Tensor, lengths: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        features, frames = frontend(audio.to(device), lengths.to(device))
+    return features, frames
+
+
+def _size_gb(corpus: Corpus, backbone: Backbone, samples: int) -> float:
+    audio, lengths = waveforms(corpus, np.zeros(1, dtype=np.int64), samples, "first")
+    features, _ = _through(backbone.frontend(torch.device("cpu")), audio, lengths, torch.device("cpu"))
+    return features.numel() * features.element_size() * len(corpus) / 1e9
+
+
+def _build(path: Path, corpus: Corpus, backbone: Backbone, samples: int, crop: str, device: torch.device) -> None:
+    frontend = backbone.frontend(device)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        out: Any = None
+        frames = np.empty(len(corpus), dtype=np.int64)
+        for rows in np.array_split(np.arange(len(corpus)), range(CHUNK, len(corpus), CHUNK)):
+            features, lengths = _through(frontend, *waveforms(corpus, rows, samples, crop), device)
+            block = features.cpu().numpy()
+            if out is None:
+                out = np.lib.format.open_memmap(
+                    scratch / "features.npy", mode="w+", dtype=block.dtype, shape=(len(corpus), *block.shape[1:])
+                )
+            out[rows] = block
+            frames[rows] = lengths.cpu().numpy()
+        out.flush()
+        np.save(scratch / "lengths.npy", frames)
+        os.replace(scratch, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _mapped(path: Path) -> FeatureBank:
+    array = np.load(path / "features.npy", mmap_mode="r")
+    frames = torch.from_numpy(np.load(path / "lengths.npy"))
+
+    def fetch(rows: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.from_numpy(array[rows.numpy()]), frames[rows]
+
+    return FeatureBank(fetch, fetch, cached=True)

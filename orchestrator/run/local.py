@@ -1,0 +1,27 @@
+"""The local executor: the same trials in one process, in the same order, without Ray."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+from orchestrator.run.desk import Desk
+from orchestrator.run.place import Place
+from orchestrator.run.trial import TRANSIENT, run_trial
+
+ATTEMPTS = 3
+
+
+def run_local(desk: Desk, place: Place) -> None:
+    """Run all that the desk hands out; errors of the moment are tried again twice, then become a row."""
+    while (assignment := desk.take()) is not None:
+        error = ""
+        for attempt in range(ATTEMPTS):
+            try:
+                for _ in run_trial(assignment, place):
+                    pass
+                break
+            except TRANSIENT:
+                error = traceback.format_exc()
+                time.sleep(0.5 * attempt)
+        desk.settle(assignment.spec.trial_id, error)

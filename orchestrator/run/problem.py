@@ -1,0 +1,172 @@
+"""From a recipe to an `UnlearningProblem`: the sets, the models, the teacher and the meter that a method may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem, UtteranceSet
+from methods.losses import label_loss
+from methods.meter import FORWARD_SHARE, Meter
+from orchestrator.plan.spec import TrialSpec, stage_seed
+from orchestrator.run.checkpoints import load_logits, load_weights
+from orchestrator.run.features import FeatureBank
+from orchestrator.run.place import Place, seed_everything
+from orchestrator.tasks.base import Corpus
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows of the corpus, by the role they play in one trial; ascending."""
+
+    forget: npt.NDArray[np.int64]
+    retain: npt.NDArray[np.int64]
+    validation: npt.NDArray[np.int64]
+    test: npt.NDArray[np.int64]
+    holdout: npt.NDArray[np.int64]
+    forgotten_classes: tuple[int, ...]
+    forget_ratio: float  # realised share of D
+
+
+def split_parts(place: Place, spec: TrialSpec, corpus: Corpus) -> Parts:
+    """D_f and D_r of this trial beside the corpus's other splits."""
+    forget = place.forget_set(spec)
+    train = corpus.rows("train")
+    rows = np.empty(0, dtype=np.int64) if forget is None else forget.rows
+    return Parts(
+        forget=rows,
+        retain=np.setdiff1d(train, rows),
+        validation=corpus.rows("validation"),
+        test=corpus.rows("test"),
+        holdout=corpus.rows("holdout"),
+        forgotten_classes=() if forget is None else forget.forgotten_classes,
+        forget_ratio=len(rows) / len(train),
+    )
+
+
+def budget_meter(spec: TrialSpec, parts: Parts, training: Training, place: Place) -> tuple[Meter, str]:
+    """The trial's meter, and where its limit comes from.
+
+    `samples`: a share of what Retrain's full schedule processes. `seconds` (arXiv 2506.00848 §5.2): a share of what Retrain
+    was charged, or without Retrain in the sweep of the original's seconds × (1 − forget ratio).
+    """
+    synchronize = torch.cuda.synchronize if place.device.type == "cuda" else (lambda: None)
+    if spec.budget is None:
+        return Meter(synchronize=synchronize), "none"
+    fraction, unit = float(spec.budget["fraction"]), spec.budget["unit"]
+    if unit == "samples":
+        limit = fraction * training.epochs * len(parts.retain)
+        return Meter(limit=limit, unit="samples", synchronize=synchronize), "retrain schedule"
+    role = "retrain" if "retrain" in spec.parents else "original"
+    row = place.store.row(spec.parents[role])
+    if row is None:
+        raise FileNotFoundError(
+            f"the row of {role} {spec.parents[role]} is not in the results folder; it must run first"
+        )
+    share = 1.0 if role == "retrain" else 1 - parts.forget_ratio
+    source = f"{role} seconds" if row["device"] == device_name(place.device) else f"{role} seconds on {row['device']}"
+    return Meter(limit=fraction * share * row["optimisation_seconds"], unit="seconds", synchronize=synchronize), source
+
+
+def make_problem(
+    spec: TrialSpec, place: Place, corpus: Corpus, bank: FeatureBank, parts: Parts, training: Training, meter: Meter
+) -> UnlearningProblem:
+    """What the method of this trial gets to see."""
+    num_classes = len(corpus.classes)
+
+    def utterances(rows: npt.NDArray[np.int64], *, forget: bool = False, steps: bool = True) -> UtteranceSet:
+        return UtteranceSet(
+            utterances=torch.from_numpy(rows),
+            labels=torch.from_numpy(corpus.labels[rows]),
+            is_forget=torch.full((len(rows),), forget),
+            fetch=bank.train if steps else bank.evaluate,
+            device=place.device,
+        )
+
+    kept = ~np.isin(corpus.labels[parts.validation], parts.forgotten_classes)
+
+    def build(weights: Literal["pretrained", "random"]) -> Classifier:
+        return place.model(spec, num_classes, pretrained=weights == "pretrained")
+
+    model = place.model(spec, num_classes)
+    if "original" in spec.parents:
+        model.load_state_dict(load_weights(place.store, spec.parents["original"]))
+    seed = stage_seed("unlearning", spec.task.title, spec.backbone.title, spec.seed)
+    seed_everything(seed)  # dropout and SpecAugment of the steps
+    return UnlearningProblem(
+        model=model,
+        forget=utterances(parts.forget, forget=True),
+        retain=utterances(parts.retain),
+        validation=utterances(parts.validation[kept], steps=False),
+        num_classes=num_classes,
+        forgotten_classes=parts.forgotten_classes,
+        training=training,
+        meter=meter,
+        generator=torch.Generator().manual_seed(seed),
+        build_model=build,
+        teacher_logits=_Teacher(spec, place, meter),
+        score=score,
+    )
+
+
+class _Teacher:
+    """The original's logits, made once for all trials; each utterance's first use is charged what making it cost."""
+
+    def __init__(self, spec: TrialSpec, place: Place, meter: Meter) -> None:
+        self.spec, self.place, self.meter = spec, place, meter
+        self.logits: Tensor | None = None
+        self.seconds = 0.0
+        self.paid: Any = None
+
+    def __call__(self, batch: Batch) -> Tensor:
+        if self.logits is None:
+            with self.meter.evaluating():  # reading a file is I/O: timed apart, not charged
+                self.logits, self.seconds = load_logits(self.place.store, self.spec.parents["original"])
+                self.paid = torch.zeros(len(self.logits), dtype=torch.bool)
+        fresh = int((~self.paid[batch.utterances]).sum())
+        self.paid[batch.utterances] = True
+        self.meter.charge(seconds=fresh * self.seconds, samples=fresh * FORWARD_SHARE)
+        return self.logits[batch.utterances].to(batch.features.device)
+
+
+def score(model: Classifier, utterances: UtteranceSet) -> Scores:
+    """Accuracy and mean cross-entropy in eval mode; the mode before is restored."""
+    if not len(utterances):
+        return Scores(accuracy=float("nan"), loss=float("nan"))
+    was_training = getattr(model, "training", False)
+    model.eval()
+    correct, loss = 0.0, 0.0
+    with torch.no_grad():
+        for batch in utterances.batches(EVALUATION_BATCH):
+            logits = model(batch.features, batch.lengths)
+            correct += float((logits.argmax(dim=-1) == batch.labels).sum())
+            loss += float(label_loss(logits, batch.labels).sum())
+    model.train(was_training)
+    return Scores(accuracy=correct / len(utterances), loss=loss / len(utterances))
+
+
+def predict(model: Classifier, bank: FeatureBank, rows: int, device: torch.device) -> Tensor:
+    """(N, C) float32 logits of the whole corpus in row order, in eval mode, on the CPU."""
+    model.eval()
+    with torch.no_grad():
+        found = [
+            model(*(t.to(device) for t in bank.evaluate(chunk))).float().cpu()
+            for chunk in torch.split(torch.arange(rows), EVALUATION_BATCH)
+        ]
+    return torch.cat(found)
+
+
+def device_name(device: torch.device) -> str:
+    """The device's class, as rows name it: a GPU's model, or the processor's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    import platform
+
+    return f"cpu {platform.machine()}"

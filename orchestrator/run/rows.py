@@ -1,0 +1,133 @@
+"""The columns of a row that do not come from the model: what was run, where, and when."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from orchestrator import plugins
+from orchestrator.plan.spec import canonical
+from orchestrator.run.place import Place
+from orchestrator.run.problem import device_name
+
+if TYPE_CHECKING:
+    from orchestrator.run.trial import Assignment
+
+
+def first_columns(assignment: Assignment, place: Place, started: float) -> dict[str, Any]:
+    """What is known before the trial runs."""
+    spec = assignment.spec
+    forget, is_original = spec.request, spec.stage in ("train", "study")
+    return {
+        "trial_id": spec.trial_id,
+        "sweep": spec.sweep,
+        "stage": spec.stage,
+        "task": spec.task.title,
+        "task_kind": plugins.load("tasks", spec.task.name, **spec.task.settings).kind,
+        "backbone": spec.backbone.title,
+        "method": spec.line,
+        "method_label": plugins.plugin_class("methods", spec.line).label,
+        "superloss": canonical(dict(spec.superloss)) if spec.superloss else "",
+        "settings": canonical(dict(assignment.training if is_original else assignment.method)),
+        "original_settings": canonical(dict(assignment.training)),
+        "unlearning": forget.get("kind", "none"),
+        "forget_rule": forget.get("rule") or "",
+        "requested_forget_ratio": forget.get("forget_ratio"),
+        "seed": spec.seed,
+        "original_seed": spec.original_seed,
+        "tuning": spec.stage in ("study", "tune"),
+        "lock": spec.lock,
+        "objective_rule": assignment.objective_rule,
+        "study_id": spec.study["id"] if spec.study else None,
+        "study_trial": spec.study["trial"] if spec.study else None,
+        "parent_original": spec.parents.get("original"),
+        "parent_retrain": spec.parents.get("retrain"),
+        "budget_fraction": spec.budget["fraction"] if spec.budget else None,
+        "threads": spec.loop["threads"],
+        "corpus_fingerprint": spec.task.content,
+        "backbone_content": spec.backbone.content,
+        "device": device_name(place.device),
+        "hardware": platform.processor() or platform.machine(),
+        "git_commit": git_commit(),
+        "package_version": package_version(),
+        "torch_version": torch.__version__,
+        "started_at": _utc(started),
+        "error": "",
+        "collapsed": False,
+    }
+
+
+def last_columns(started: float) -> dict[str, Any]:
+    """What is known when the trial has ended."""
+    peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _peak_resident_bytes()
+    return {"finished_at": _utc(time()), "total_seconds": time() - started, "peak_memory_bytes": peak}
+
+
+def _peak_resident_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+@cache
+def package_version() -> str:
+    """Version of this package."""
+    return importlib.metadata.version("speech-unlearning")
+
+
+@cache
+def git_commit() -> str:
+    """Commit of the checkout that this runs from, with `-dirty` where it has changes; empty outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit + ("-dirty" if changed else "")
+
+
+def lost_row(assignment: Assignment, error: str) -> dict[str, Any]:
+    """The row of a trial that could not write its own."""
+    spec, now = assignment.spec, time()
+    return {
+        "trial_id": spec.trial_id,
+        "sweep": spec.sweep,
+        "stage": spec.stage,
+        "task": spec.task.title,
+        "backbone": spec.backbone.title,
+        "method": spec.line,
+        "settings": canonical(dict(assignment.method)),
+        "unlearning": spec.request.get("kind", "none"),
+        "seed": spec.seed,
+        "status": "failed",
+        "stop_reason": "error",
+        "error": error,
+        "collapsed": False,
+        "tuning": spec.stage in ("study", "tune"),
+        "superloss": canonical(dict(spec.superloss)) if spec.superloss else "",
+        "package_version": package_version(),
+        "finished_at": _utc(now),
+        "started_at": _utc(now),
+    }

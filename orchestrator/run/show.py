@@ -1,0 +1,111 @@
+"""What a launch shows: the plan, live progress with ETA, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from orchestrator.plan.locks import Lock
+from orchestrator.plan.spec import TrialSpec
+from orchestrator.results import STATUSES
+from orchestrator.run.launch import SweepPlan
+
+if TYPE_CHECKING:
+    from orchestrator.run.desk import Desk
+
+STAGES = {
+    "study": "tuning originals",
+    "train": "originals",
+    "retrain": "retrained",
+    "unlearn": "unlearning",
+    "tune": "tuning",
+}
+GOOD = ("done", "pruned")
+
+
+def plan_tables(plan: SweepPlan) -> list[Any]:
+    """The plan as a table by stage, what was refused, and the estimate."""
+    table = Table(title="plan", caption="a trial's id is the hash of its recipe; the same trial is never run twice")
+    for column in ("stage", "trials", "done", "diverged", "failed", "pending"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for stage, title in STAGES.items():
+        specs = [spec for spec in plan.grid.trials if spec.stage == stage]
+        if not specs:
+            continue
+        found = [plan.statuses.get(spec.trial_id, "pending") for spec in specs]
+        table.add_row(title, str(len(specs)), *(str(found.count(s)) for s in ("done", "diverged", "failed", "pending")))
+    shown: list[Any] = [table]
+    shown += [f"[yellow]refused[/yellow] {escape(r.what)}: {escape(r.reason)}" for r in plan.grid.refused]
+    return [*shown, plan.estimate.sentence()]
+
+
+def lock_table(lock: Lock) -> Table:
+    """The choices of a search."""
+    table = Table(title=f"chosen by {lock.rule}, {lock.trials} trials a search, seeds {list(lock.seeds)}")
+    for column in ("task", "backbone", "unlearning", "method", "settings", "objective", "default"):
+        table.add_column(column)
+    for c in lock.choices:
+        settings = ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in c.settings.items())
+        default = "diverged" if c.default_objective is None else f"{c.default_objective:.4f}"
+        method = c.method + (" + SuperLoss" if c.superloss else "")
+        table.add_row(c.task, c.backbone, c.unlearning, method, settings, f"{c.objective:.4f}", default)
+    return table
+
+
+class Display:
+    """Live progress of a launch; plain lines where the output is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task: Any = None
+        self.total = self.seen = 0
+
+    def planned(self, desk: Desk) -> None:
+        """The launch knows what it has to do."""
+        self.total, self.seen = len(desk.specs), desk.found
+        self.console.print(f"{self.total} trials: {self.seen} in the results folder, {self.total - self.seen} to run")
+        self.task = self.bar.add_task("trials", total=self.total, completed=self.seen)
+        self.bar.start()
+
+    def settled(self, spec: TrialSpec, row: Mapping[str, Any]) -> None:
+        """A trial ended."""
+        self.seen += 1
+        self.bar.update(self.task, completed=self.seen)
+        what = " ".join(
+            [spec.task.title, spec.backbone.title, spec.request.get("kind", "train"), spec.line, f"seed {spec.seed}"]
+        )
+        status = str(row["status"])
+        seconds = row.get("total_seconds") or 0.0
+        self.bar.console.print(f"[{self.seen}/{self.total}] {status:8} {what} ({seconds:.1f} s)", highlight=False)
+        if status not in GOOD and row.get("error"):
+            self.bar.console.print(escape(str(row["error"]).strip().splitlines()[-1]), style="red", highlight=False)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self.bar.stop()
+
+    def finish(self, desk: Desk) -> int:
+        """Say how the launch ended; the exit code is 1 when a trial failed or is blocked."""
+        self.stop()
+        counts = desk.board.counts()
+        self.console.print(", ".join(f"{number} {name}" for name, number in sorted(counts.items())))
+        for name in counts:
+            if name in STATUSES and name not in GOOD:
+                self.console.print(f"{name}: {STATUSES[name]}")
+        for blocked in list(desk.board.blocked.values())[:10]:
+            self.console.print(f"blocked {blocked.trial_id}: needs {blocked.because_of}, which is {blocked.status}")
+        return 1 if counts.get("failed") or counts.get("blocked") else 0

@@ -1,0 +1,117 @@
+"""One trial, on one page: corpus, split, original, unlearning, evaluation, row. No Ray here."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from methods.base import Training
+from methods.loops import Diverged, LoopSettings, Outcome, run_method
+from methods.superloss import SuperLoss
+from orchestrator import plugins
+from orchestrator.plan.spec import TrialSpec
+from orchestrator.run.checkpoints import StoredEpochs, save_logits, save_weights
+from orchestrator.run.evaluation import keep_outputs, measures
+from orchestrator.run.objectives import objective_at
+from orchestrator.run.place import Place
+from orchestrator.run.problem import budget_meter, make_problem, predict, split_parts
+from orchestrator.run.rows import first_columns, last_columns
+
+TRANSIENT = (OSError, ConnectionError, MemoryError, torch.OutOfMemoryError)
+"""Errors of the moment: raised, so that the executor tries again. All others are results of the trial."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial with the values that a search gave it: training settings, or the method's own."""
+
+    spec: TrialSpec
+    training: Mapping[str, Any]  # all fields of `methods.base.Training`
+    method: Mapping[str, Any]
+    objective_rule: str = ""  # of a search's trial
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a running trial says of itself."""
+
+    budget_used: float  # 0-1
+    objective: float | None  # of a search's trial at this point; smaller is better
+
+
+def run_trial(assignment: Assignment, place: Place, *, points: bool = False) -> Iterator[Point]:
+    """Run the trial and commit its row; yields after each epoch, with the objective where `points` are asked for.
+
+    Only errors of the moment leave this generator: divergence, and a bug in a method, are rows.
+    """
+    spec = assignment.spec
+    started = time.time()
+    row = first_columns(assignment, place, started)
+    try:
+        yield from _run(assignment, place, row, points)
+        row["status"] = "done"
+    except Diverged as error:
+        row.update(status="diverged", stop_reason="diverged", error=str(error))
+    except TRANSIENT:
+        raise
+    except GeneratorExit:  # a scheduler stopped this trial
+        place.store.commit({**row, **last_columns(started), "status": "pruned", "stop_reason": "pruned"})
+        raise
+    except Exception:
+        row.update(status="failed", stop_reason="error", error=traceback.format_exc())
+    place.store.commit({**row, **last_columns(started)})
+    StoredEpochs(place.store, spec.trial_id).drop()
+
+
+def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool) -> Iterator[Point]:
+    spec, began = assignment.spec, time.perf_counter()
+    torch.set_num_threads(int(spec.loop["threads"]))
+    training = Training(**assignment.training)
+    corpus, bank = place.corpus(spec.task), place.features(spec)
+    parts = split_parts(place, spec, corpus)
+    meter, row["budget_source"] = budget_meter(spec, parts, training, place)
+    problem = make_problem(spec, place, corpus, bank, parts, training, meter)
+    method = plugins.load("methods", spec.method.name, **assignment.method)
+    loop = LoopSettings(clip_norm=spec.loop["clip_norm"], precision=spec.loop["precision"])
+    superloss = SuperLoss(**spec.superloss) if spec.superloss else None
+    trains = spec.stage in ("train", "study", "retrain")
+    epochs = StoredEpochs(place.store, spec.trial_id) if trains else None
+    outcome = Outcome()
+    row["preparation_seconds"] = time.perf_counter() - began
+    try:
+        for progress in run_method(method, problem, settings=loop, superloss=superloss, epochs=epochs, outcome=outcome):
+            if points:
+                row["objective"] = objective_at(assignment, problem, place)
+            yield Point(progress.budget_used, row.get("objective"))
+    finally:
+        row.update(
+            optimisation_seconds=meter.seconds,
+            samples=meter.samples,
+            steps=outcome.steps,
+            budget_used=meter.used,
+            stop_reason=outcome.stop_reason,
+            budget_seconds=meter.limit if meter.unit == "seconds" else None,
+            budget_samples=meter.limit if meter.unit == "samples" else None,
+            evaluation_seconds=meter.evaluation_seconds,
+        )
+    evaluation = time.perf_counter()
+    logits = predict(problem.model, bank, len(corpus), place.device)
+    spent = time.perf_counter() - evaluation
+    row.update(measures(assignment, corpus, parts, logits))
+    now = {"f": row["forget_accuracy"], "r": row["retain_accuracy"], "v": row["validation_accuracy_kept_classes"]}
+    row["objective"] = objective_at(assignment, problem, place, now)
+    row["evaluation_seconds"] += time.perf_counter() - evaluation
+    if spec.stage == "train":
+        save_weights(place.store, spec.trial_id, problem.model.state_dict())
+        save_logits(place.store, spec.trial_id, logits, spent / len(corpus))
+    if spec.stage in ("train", "retrain", "unlearn"):
+        keep_outputs(place.store, spec.trial_id, corpus, parts, logits)
+    if spec.keep_model and spec.stage != "study":
+        from orchestrator.run.export import keep_model
+
+        keep_model(place, spec, problem.model, corpus)

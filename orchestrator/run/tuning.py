@@ -1,0 +1,173 @@
+"""`unlearn tune`: an equal search for every method, on seeds that are never reported; the choices go to a lock file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from orchestrator.plan.grid import Grid, build_grid
+from orchestrator.plan.locks import Choice, Lock, write_lock
+from orchestrator.plan.spec import TrialSpec, short_hash
+from orchestrator.plan.sweep import Sweep, SweepError
+from orchestrator.results import open_store, record_sweep
+from orchestrator.run.desk import Desk
+from orchestrator.run.launch import Heard, LoadedSweep, execute
+from orchestrator.run.objectives import RULES
+from orchestrator.run.studies import Study
+
+SPACES: dict[str, dict[str, Any]] = {
+    "grad_ascent": {"learning_rate": (1e-6, 1e-3), "epochs": [1, 2, 4, 8]},
+    "random_label": {"learning_rate": (1e-5, 2e-3), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
+    "salun": {
+        "learning_rate": (1e-5, 2e-3),
+        "retain_weight": (0.1, 10.0),
+        "epochs": [1, 2, 3],
+        "saliency_share": [0.3, 0.5, 0.7],
+    },
+    "scrub": {
+        "learning_rate": (1e-5, 2e-3),
+        "retain_weight": (0.1, 10.0),
+        "epochs": [1, 2, 3],
+        "max_epochs": [1, 2, 3],
+    },
+    "bad_teacher": {"learning_rate": (1e-5, 2e-3), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
+}
+"""What is searched where a sweep says nothing: bounds of log-uniform draws, or lists of choices (docs/tuning.md)."""
+
+
+def tune_sweep(
+    loaded: LoadedSweep,
+    results: str | Path,
+    *,
+    trials: int | None = None,
+    objective: str | None = None,
+    lock: Path | None = None,
+    executor: Literal["ray", "local"] = "ray",
+    address: str | None = None,
+    max_concurrent: int | None = None,
+    cache_dir: Path | None = None,
+    on_planned: Callable[[Desk], None] = lambda desk: None,
+    on_settled: Heard = lambda spec, row: None,
+) -> Lock:
+    """Search each method's settings per (task, backbone, kind of unlearning, SuperLoss or not), and write the lock file.
+
+    Every search has the same number of trials, the same maximum charge and starts with the method's defaults. With several
+    tuning seeds a search's trial n is judged on seed n modulo their number.
+
+    Raises:
+        SweepError: nothing to tune, or an unknown objective.
+    """
+    sweep = loaded.sweep.model_copy(update={"lock": None, "keep_models": "none"})
+    count, rule = trials or sweep.tuning.trials, objective or sweep.tuning.objective
+    if rule not in RULES:
+        raise SweepError(f"unknown objective: got {rule!r}, allowed: {', '.join(RULES)}")
+    if rule == "gap_to_retrain" and not any(entry.name == "retrain" for entry in sweep.methods):
+        raise SweepError(
+            "objective gap_to_retrain needs retrain among the methods: add it, or choose rewind or authors"
+        )
+    grid = build_grid(sweep.model_copy(update={"seeds": sweep.tuning.seeds}))
+    studies, specs = _searches(grid, sweep, count, rule)
+    if not studies:
+        raise SweepError("nothing to tune: the sweep has no method with settings")
+    for plan in grid.studies.values():
+        studies[plan.study_id] = Study(plan.study_id, plan.space, plan.base, plan.trials, target="training")
+    store = open_store(results)
+    record_sweep(store, f"{sweep.name}.tune", loaded.values, [spec.trial_id for spec in specs])
+    execute(
+        specs,
+        studies,
+        store,
+        sweep,
+        executor=executor,
+        address=address,
+        max_concurrent=max_concurrent,
+        retry_failed=False,
+        cache_dir=cache_dir,
+        on_planned=on_planned,
+        on_settled=on_settled,
+        prune=sweep.tuning.prune,
+    )
+    chosen = Lock(rule, count, tuple(sweep.tuning.seeds), tuple(_choices(studies)))
+    if lock:
+        write_lock(lock, chosen)
+    return chosen
+
+
+def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
+    """What is searched for a method: the sweep's `tuning.spaces`, or the default."""
+    space = sweep.tuning.spaces.get(method, SPACES.get(method, {}))
+    return {k: tuple(v) if _are_bounds(v) else v for k, v in space.items()}
+
+
+def _are_bounds(values: Sequence[Any]) -> bool:
+    return len(values) == 2 and all(isinstance(v, float) for v in values) and values[0] < values[1]
+
+
+def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str, Study], list[TrialSpec]]:
+    """One search for each line of each table, over the grid's unlearning trials; the other trials stay as they are."""
+    lines: dict[str, list[TrialSpec]] = {}
+    others: list[TrialSpec] = []
+    for spec in grid.trials:
+        if spec.stage == "unlearn" and space_of(spec.method.name, sweep):
+            key: dict[str, Any] = {  # one search serves all ratios of a rule
+                "task": spec.task.recipe(),
+                "backbone": spec.backbone.recipe(),
+                "forget": {k: v for k, v in spec.forget.identity.items() if k != "forget_ratio"} if spec.forget else {},
+                "method": spec.method.name,
+                "superloss": dict(spec.superloss or {}),
+                "budget": dict(spec.budget or {}),
+            }
+            lines.setdefault(short_hash(key), []).append(spec)
+        elif spec.stage != "unlearn":
+            others.append(spec)
+    studies: dict[str, Study] = {}
+    searched: list[TrialSpec] = []
+    for key, members in lines.items():
+        space, defaults = space_of(members[0].method.name, sweep), dict(members[0].method.settings)
+        study_id = short_hash(
+            {
+                "of": key,
+                "space": space,
+                "trials": count,
+                "rule": rule,
+                "members": sorted(m.trial_id for m in members),
+            }
+        )
+        trials = tuple(
+            replace(members[n % len(members)], stage="tune", study={"id": study_id, "trial": n}, keep_model=False)
+            for n in range(count)
+        )
+        studies[study_id] = Study(study_id, space, defaults, trials, first=defaults, objective_rule=rule)
+        searched += trials
+    return studies, others + searched
+
+
+def _choices(studies: Mapping[str, Study]) -> list[Choice]:
+    choices = []
+    for study in studies.values():
+        if study.target != "method":
+            continue
+        spec = study.trials[0]
+        try:
+            settings, objective = study.best()
+        except ValueError:
+            continue  # every trial diverged: the defaults stand, and the rows say so
+        choices.append(
+            Choice(
+                task=spec.task.title,
+                backbone=spec.backbone.title,
+                unlearning=spec.request["kind"],
+                method=spec.method.name,
+                superloss=bool(spec.superloss),
+                settings={k: settings[k] for k in study.space},
+                objective=_rounded(objective),
+                default_objective=_rounded(study.objective_of(0)),
+            )
+        )
+    return choices
+
+
+def _rounded(objective: float | None) -> float | None:
+    return None if objective is None else round(objective, 6)

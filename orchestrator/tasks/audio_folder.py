@@ -1,0 +1,215 @@
+"""Anybody's recordings as a corpus: listed by a manifest, by a pattern of their names, or by class folders.
+
+The Free Spoken Digit Dataset (Jackson et al., github.com/Jakobovski/free-spoken-digit-dataset) with its own test takes:
+`{name: audio_folder, root: recordings, pattern: '(?P<digit>\\d)_(?P<speaker>[a-z]+)_(?P<take>\\d+)', label_from: digit,
+test_where: {take: [0, 1, 2, 3, 4]}}`; with `target: speakers` its six speakers are the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from orchestrator.tasks import audio_files
+from orchestrator.tasks.audio_files import Recording
+from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, CorpusSize, Source, Task
+from orchestrator.tasks.coverage import require_trained, still_trained
+from orchestrator.tasks.listings import Listed, from_folders, from_manifest, from_names, read_table
+from orchestrator.tasks.splits import require_share, stratified_share
+
+RESERVED = {"utterance_id", "label", "true_label", "speaker", "split", "audio"}  # columns that a corpus fills itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioFolder(Task):
+    """Recordings below `root`: rows of `manifest`, or names that match `pattern`, or else `root/<class>/…`.
+
+    `manifest` (CSV or Parquet, inside root or absolute) has a column `path`, relative to root, and may have `split`;
+    `pattern` is a regular expression that fits a file's stem or, if it has a slash, its relative path. `label_from` and
+    `speaker_from` name the column or group that holds keyword and speaker; all others become attributes, as do the
+    columns of `speaker_table` (CSV or Parquet with a column `speaker`).
+    """
+
+    label: ClassVar[str] = "audio folder"
+    version: ClassVar[int] = 1
+
+    root: str = field(metadata={"identity": False})
+    target: str = "keywords"  # or speakers: what a class is
+    manifest: str | None = field(default=None, metadata={"identity": False})
+    pattern: str | None = None
+    label_from: str = "label"
+    speaker_from: str = "speaker"
+    speaker_table: str | None = field(default=None, metadata={"identity": False})
+    classes: Sequence[str] | None = None  # in this order; None: all there are, sorted
+    unknown_label: str | None = None  # class of the labels outside `classes`, which are refused without it
+    test_where: Mapping[str, Any] | None = None  # test recordings, as {column: value or list of values}
+    test_share: float = 0.1  # of each class, where neither the manifest nor `test_where` says
+    validation_share: float = 0.1  # of what is left of each class, where the manifest names none
+    seed: int = 0  # of the drawn splits
+    max_seconds: float | None = None  # of a recording are kept at most, the first ones
+    min_clips_per_class: int = 2  # in train
+    on_bad_audio: str = "error"  # or skip: leave bad recordings out, and list them in the corpus
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        audio_files.require_choice("target", self.target, ("keywords", "speakers"))
+        audio_files.require_choice("on_bad_audio", self.on_bad_audio, audio_files.ON_BAD_AUDIO)
+        require_share("test_share", self.test_share)
+        require_share("validation_share", self.validation_share)
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ValueError(f"max_seconds must be positive, got {self.max_seconds}")
+        if self.manifest and self.pattern:
+            raise ValueError(
+                "two ways to list recordings: got manifest and pattern, allowed: one, or neither for folders"
+            )
+        if self.unknown_label and not self.classes:
+            raise ValueError(
+                "unknown_label stands for labels outside `classes`: got no classes, allowed: a list of them"
+            )
+
+    @property
+    def kind(self) -> Literal["keywords", "speakers"]:
+        """As `target` says."""
+        return "speakers" if self.target == "speakers" else "keywords"
+
+    @property
+    def unforgettable(self) -> tuple[str, ...]:
+        """`unknown_label`, and the names that keyword corpora reserve."""
+        return (*super().unforgettable, *([self.unknown_label] if self.unknown_label else []))
+
+    def expected_size(self) -> CorpusSize:
+        """From the listing, as if files were 16-bit mono at 16 kHz; nothing where the files are not here."""
+        try:
+            content, labels = self._content, {item.columns.get(self._class_column) for item in self._listed}
+        except FileNotFoundError:
+            return CorpusSize(0, self.max_seconds or 0.0, len(self.classes or ()))
+        seconds = content["bytes"] / max(1, content["files"]) / (2 * SAMPLE_RATE_HZ)
+        return CorpusSize(content["files"], min(seconds, self.max_seconds or seconds), len(self.classes or labels))
+
+    def content(self) -> Mapping[str, Any]:
+        """Digest of names and sizes of the listed files, and of the bytes of manifest and speaker table."""
+        return self._content
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
+        listed = {item.path for item in self._listed}
+        sizes = {path: size for path, size in audio_files.find_audio(self._root).items() if path in listed}
+        tables = {"manifest": self.manifest, "speaker_table": self.speaker_table}
+        digests = {name: audio_files.digest_of_file(self._table(path)) for name, path in tables.items() if path}
+        return {**audio_files.digest_of_sizes(sizes), **digests}
+
+    @cached_property
+    def _root(self) -> Path:
+        return audio_files.require_folder(self.root, "audio folder")
+
+    def _table(self, path: str) -> Path:
+        file = self._root / Path(path).expanduser()
+        if not file.is_file():
+            raise FileNotFoundError(f"table not found: got {file}, allowed: a path relative to root, or absolute")
+        return file
+
+    @cached_property
+    def _listed(self) -> list[Listed]:
+        if self.manifest:
+            listed = from_manifest(self._table(self.manifest))
+        elif self.pattern:
+            listed = from_names(audio_files.find_audio(self._root), self.pattern)
+        else:
+            listed = from_folders(audio_files.find_audio(self._root), self._class_column)
+        if not listed:
+            suffixes = ", ".join(audio_files.SUFFIXES)
+            raise FileNotFoundError(f"no recordings: got root {self._root} without any, allowed: files with {suffixes}")
+        return listed
+
+    @property
+    def _class_column(self) -> str:
+        return self.speaker_from if self.kind == "speakers" else self.label_from
+
+    @cached_property
+    def _about_speakers(self) -> dict[str, dict[str, Any]]:
+        rows = list(read_table(self._table(self.speaker_table))) if self.speaker_table else []
+        if rows and "speaker" not in rows[0]:
+            raise ValueError(f"{self.speaker_table} has no column `speaker`: got {', '.join(rows[0])}")
+        return {str(row.pop("speaker")): row for row in rows}
+
+    def read(self) -> Source:
+        """Recordings in the order of the manifest, or of their paths."""
+        skipped: list[str] = []
+        recordings = self._with_splits([r for item in self._listed if (r := self._recording(item, skipped))])
+        more = [self.unknown_label] if self.unknown_label and self.unknown_label not in (self.classes or ()) else []
+        classes = (*self.classes, *more) if self.classes else tuple(sorted({r.label for r in recordings}))
+        require_trained(classes, recordings, self.min_clips_per_class)
+        audio = audio_files.utterances(recordings, skipped, self.on_bad_audio, self.max_seconds)
+        return Source(classes, still_trained(classes, audio, self.min_clips_per_class), skipped)
+
+    def _recording(self, item: Listed, skipped: list[str]) -> Recording | None:
+        path, columns = self._root / item.path, dict(item.columns)
+        place = f"{path} ({item.where})" if item.where else str(path)
+        defect = item.defect or ("" if columns.get(self._class_column) else f"no {self._class_column!r} is given")
+        if defect:
+            audio_files.refuse_or_skip(defect, path, item.where, skipped, self.on_bad_audio)
+            return None
+        label, speaker = str(columns[self._class_column]), str(columns.pop(self.speaker_from, None) or "")
+        split = str(columns.pop("split", None) or "")
+        if split and split not in SPLITS:
+            raise ValueError(f"unknown split of {place}: got {split!r}, allowed: {', '.join(SPLITS)}, or none anywhere")
+        if self.kind == "keywords":
+            del columns[self.label_from]
+        elif "label" in columns:  # the word, which a corpus of speakers keeps as an attribute
+            columns["keyword"] = columns.pop("label")
+        columns.update(self._about_speakers.get(speaker, {}))
+        if taken := sorted(RESERVED & columns.keys()):
+            raise ValueError(f"reserved name of an attribute of {place}: got {', '.join(taken)}; rename it")
+        if self.unknown_label:
+            columns["word"] = label
+        if self.classes and label not in self.classes:
+            if not self.unknown_label:
+                raise ValueError(
+                    f"unknown label of {place}: got {label!r}, allowed: {', '.join(self.classes)}; "
+                    "`unknown_label` names a class for all others"
+                )
+            label = self.unknown_label
+        return Recording(path, item.path, label, speaker, split, columns, item.where)
+
+    def _with_splits(self, recordings: list[Recording]) -> list[Recording]:
+        """The splits that are given; what they leave open is drawn, in the same proportions in every class."""
+        splits = np.array([r.split for r in recordings], dtype=object)
+        given = splits != ""
+        if given.any() and not given.all():
+            first = recordings[int(np.argmin(given))]
+            raise ValueError(
+                f"split given for some recordings only: got none for {first.path} ({first.where or 'its name'})"
+            )
+        rng = np.random.default_rng(self.seed)
+        if not given.any():
+            test = (
+                [self._in_test(r) for r in recordings] if self.test_where else _draw(recordings, self.test_share, rng)
+            )
+            splits = np.where(np.asarray(test, dtype=bool), "test", "train").astype(object)
+        if not np.any(splits == "validation"):
+            train = np.flatnonzero(splits == "train")
+            splits[train[_draw([recordings[row] for row in train], self.validation_share, rng)]] = "validation"
+        return [replace(recording, split=str(split)) for recording, split in zip(recordings, splits, strict=True)]
+
+    def _in_test(self, recording: Recording) -> bool:
+        known = {**recording.attributes, self._class_column: recording.label, self.speaker_from: recording.speaker}
+        for column, wanted in (self.test_where or {}).items():
+            if column not in known:
+                raise ValueError(f"unknown column in test_where: got {column!r}, allowed: {', '.join(sorted(known))}")
+            if str(known[column]) not in {
+                str(value) for value in (wanted if isinstance(wanted, list | tuple) else [wanted])
+            }:
+                return False
+        return True
+
+
+def _draw(recordings: list[Recording], share: float, rng: np.random.Generator) -> Any:
+    return stratified_share([r.label for r in recordings], [r.speaker for r in recordings], share, rng)
+
+
+TASKS = {"audio_folder": AudioFolder}

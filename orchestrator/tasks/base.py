@@ -1,0 +1,210 @@
+"""A task is a recipe for a corpus; a corpus is an Arrow data set on disk, built once and memory-mapped by everybody."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock
+
+SAMPLE_RATE_HZ = 16_000
+SPLITS = ("train", "validation", "test", "holdout")
+CORPUS_FORMAT = 1  # bumped when the layout of a corpus on disk changes
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording on its way into a corpus."""
+
+    utterance_id: str  # unique and stable: a relative path, or a number drawn with the settings
+    audio: npt.NDArray[np.int16]  # (samples,), 16 kHz mono
+    label: str  # one of the corpus's classes
+    speaker: str
+    split: str  # one of SPLITS
+    attributes: Mapping[str, str | float | None] = field(default_factory=dict)  # accent, gender, noise, ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a task's `read` hands over: the classes in their fixed order, and the recordings, lazily."""
+
+    classes: tuple[str, ...]
+    utterances: Iterator[Utterance]
+    skipped: list[str] = field(default_factory=list)  # `path: reason`, filled while `utterances` is walked
+
+
+class CorpusSize(NamedTuple):
+    """What `plan` needs to know of a corpus that may not be here."""
+
+    utterances: int
+    seconds: float  # of a typical recording
+    classes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """A plug-in whose fields are its settings; those with `metadata={"identity": False}` (paths) are no part of its name."""
+
+    label: ClassVar[str]  # as tables print it
+    version: ClassVar[int]  # bumped when its corpora change
+
+    label_noise: Mapping[str, float] | None = None  # {share: of each split's utterances given a wrong label, seed: 0}
+    holdout_share: float = 0.05  # of train, given up where the corpus has no holdout of its own
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.holdout_share < 1:
+            raise ValueError(f"holdout_share must lie in [0, 1), got {self.holdout_share}")
+        noise = dict(self.label_noise or {})
+        if noise and (set(noise) - {"share", "seed"} or not 0 < float(noise.get("share", 0)) < 1):
+            raise ValueError(
+                f"label_noise is not right: got {noise}, allowed: {{share: strictly between 0 and 1, seed: a number}}"
+            )
+
+    @property
+    @abstractmethod
+    def kind(self) -> Literal["keywords", "speakers"]:
+        """What a class is; class unlearning forgets one keyword, or a share of the speakers."""
+
+    @property
+    def unforgettable(self) -> tuple[str, ...]:
+        """Classes that class unlearning never draws."""
+        return ("_unknown_", "_silence_")
+
+    @abstractmethod
+    def content(self) -> Mapping[str, Any]:
+        """What the audio is made from, as plain values: an engine's version, or a digest of names and sizes of the files.
+
+        Cheap: it is asked for by `plan`. Raises FileNotFoundError where the data are not at hand.
+        """
+
+    @abstractmethod
+    def expected_size(self) -> CorpusSize:
+        """Size of the corpus, from the settings or the published figures; never reads the data."""
+
+    @abstractmethod
+    def read(self) -> Source:
+        """The recordings, before label noise and holdout."""
+
+    def settings(self) -> dict[str, Any]:
+        """The fields that belong to the identity, as plain values."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("identity", True)}
+
+    def fingerprint(self) -> str:
+        """Twelve hex digits that name the corpus: a hash of settings, version and content."""
+        recipe = {
+            "format": CORPUS_FORMAT, "task": type(self).__name__, "version": self.version,
+            "settings": self.settings(), "content": dict(self.content()),
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+    def load(self, cache_dir: Path) -> Corpus:
+        """Open the corpus, building it first if need be; safe when many processes ask at once.
+
+        A torn build is never visible: the folder appears by one rename, after everything in it was written.
+        """
+        path = cache_dir / "corpora" / f"{type(self).__name__.lower()}-{self.fingerprint()}"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):
+                if not path.exists():
+                    self._build(path)
+        return Corpus(path)
+
+    def _build(self, path: Path) -> None:
+        from orchestrator.tasks.corpus import write_corpus
+
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            write_corpus(self, scratch)
+            os.replace(scratch, path)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """An open corpus. Arrays are in row order; a row's number is the key of its utterance everywhere."""
+
+    path: Path
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """`corpus.json`: fingerprint, classes, kind, skipped recordings, counts."""
+        info: dict[str, Any] = json.loads((self.path / "corpus.json").read_text())
+        return info
+
+    @property
+    def fingerprint(self) -> str:
+        """The name of what this corpus was made from."""
+        return str(self.info["fingerprint"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; a label is an index into them."""
+        return tuple(self.info["classes"])
+
+    @cached_property
+    def table(self) -> Any:
+        """The memory-mapped `pyarrow.Table`: audio, utterance_id, label, true_label, speaker, split, attributes."""
+        from datasets import load_from_disk
+
+        return load_from_disk(str(self.path / "arrow")).data.table
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """One column without audio, as NumPy."""
+        return np.asarray(self.table.column(name).to_numpy())
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """(N,) labels as given to training."""
+        return self.column("label").astype(np.int64)
+
+    @cached_property
+    def true_labels(self) -> npt.NDArray[np.int64]:
+        """(N,) labels before label noise."""
+        return self.column("true_label").astype(np.int64)
+
+    @cached_property
+    def utterance_ids(self) -> npt.NDArray[Any]:
+        """(N,) strings."""
+        return self.column("utterance_id")
+
+    @cached_property
+    def speakers(self) -> npt.NDArray[Any]:
+        """(N,) strings."""
+        return self.column("speaker")
+
+    @cached_property
+    def splits(self) -> npt.NDArray[Any]:
+        """(N,) strings out of `SPLITS`."""
+        return self.column("split")
+
+    def rows(self, split: str) -> npt.NDArray[np.int64]:
+        """Rows of a split, ascending."""
+        return np.flatnonzero(self.splits == split)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def num_samples(self) -> npt.NDArray[np.int64]:
+        """(N,) length of each utterance in samples."""
+        import pyarrow.compute as pc
+
+        return np.asarray(pc.list_value_length(self.table.column("audio")).to_numpy()).astype(np.int64)
+
+    def audio(self, row: int) -> npt.NDArray[np.int16]:
+        """(samples,) of one utterance, a view of the mapped file."""
+        values: npt.NDArray[np.int16] = self.table.column("audio")[row].values.to_numpy(zero_copy_only=True)
+        return values

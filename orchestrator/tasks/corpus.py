@@ -1,0 +1,157 @@
+"""Writing a corpus: recordings in, an Arrow data set with holdout and label noise out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.tasks.base import SPLITS
+
+if TYPE_CHECKING:
+    from orchestrator.tasks.base import Source, Task, Utterance
+
+COLUMNS = {"utterance_id": "string", "label": "int32", "true_label": "int32", "speaker": "string", "split": "string"}
+ROWS_PER_BATCH = 500
+
+
+def write_corpus(task: Task, path: Path) -> None:
+    """Write `path/arrow` and `path/corpus.json`.
+
+    Raises:
+        ValueError: a label that is not a class, a duplicate id, a split outside the four, an attribute with the name of
+            a column, or an empty train or test split.
+    """
+    check_label_noise(task.label_noise)  # before hours of audio are read, not after
+    source = task.read()
+    spool = path / "audio.raw"  # audio goes straight to disk; a corpus may be larger than memory
+    columns, lengths = _spooled(source, spool)
+    true_labels = np.array(columns["true_label"], dtype=np.int64)
+    splits = with_holdout(np.array(columns["split"]), true_labels, task.holdout_share)
+    for split in ("train", "test"):
+        if not np.any(splits == split):
+            raise ValueError(f"{type(task).__name__}: the {split} split is empty; {len(lengths)} utterances were read")
+    columns["split"] = splits.tolist()
+    columns["label"] = with_label_noise(true_labels, splits, len(source.classes), task.label_noise).tolist()
+    _write_arrow(columns, np.memmap(spool, dtype="<i2", mode="r"), lengths, path / "arrow")
+    spool.unlink()
+    info = {
+        "fingerprint": task.fingerprint(), "task": type(task).__name__, "kind": task.kind,
+        "classes": list(source.classes), "settings": task.settings(), "content": dict(task.content()),
+        "skipped": source.skipped, "counts": {split: int(np.sum(splits == split)) for split in SPLITS},
+    }  # fmt: skip
+    (path / "corpus.json").write_text(json.dumps(info, indent=1, default=str))
+
+
+def _spooled(source: Source, spool: Path) -> tuple[dict[str, list[Any]], list[int]]:
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    lengths: list[int] = []
+    with spool.open("wb") as out:
+        for utterance, label in _checked(source):
+            row = {
+                **dict.fromkeys(columns), **utterance.attributes, "utterance_id": utterance.utterance_id,
+                "true_label": label, "speaker": utterance.speaker, "split": utterance.split,
+            }  # fmt: skip
+            for name, value in row.items():
+                columns.setdefault(name, [None] * len(lengths)).append(value)
+            lengths.append(len(utterance.audio))
+            out.write(np.ascontiguousarray(utterance.audio, dtype="<i2").tobytes())
+    return columns, lengths
+
+
+def _write_arrow(columns: dict[str, list[Any]], audio: npt.NDArray[np.int16], lengths: list[int], path: Path) -> None:
+    import pyarrow as pa
+    from datasets import Dataset, disable_progress_bars, enable_progress_bars
+    from datasets.table import InMemoryTable
+
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    pieces = []
+    for first in range(0, len(lengths), ROWS_PER_BATCH):  # a list array counts its samples in 32 bits
+        edges = ends[first : first + ROWS_PER_BATCH + 1]
+        offsets = pa.array((edges - edges[0]).astype(np.int32))
+        pieces.append(pa.ListArray.from_arrays(offsets, pa.array(audio[edges[0] : edges[-1]])))
+    arrays = {name: pa.array(*_typed(name, values)) for name, values in columns.items()}
+    table = pa.table({**arrays, "audio": pa.chunked_array(pieces)})
+    disable_progress_bars()
+    try:
+        # With a fingerprint of its own, or `datasets` would hash all of the audio to make one.
+        Dataset(InMemoryTable(table), fingerprint=path.parent.name).save_to_disk(str(path))
+    finally:
+        enable_progress_bars()
+
+
+def _typed(name: str, values: list[Any]) -> tuple[list[Any], str]:
+    if name in COLUMNS:
+        return values, COLUMNS[name]
+    if any(isinstance(value, str) for value in values):
+        return [None if value is None else str(value) for value in values], "string"
+    return values, "float64"
+
+
+def _checked(source: Source) -> Iterator[tuple[Utterance, int]]:
+    index = {name: number for number, name in enumerate(source.classes)}
+    seen: set[str] = set()
+    for utterance in source.utterances:
+        if utterance.label not in index:
+            raise ValueError(
+                f"unknown label of {utterance.utterance_id}: got {utterance.label!r}, "
+                f"allowed: {', '.join(source.classes)}"
+            )
+        if utterance.split not in SPLITS:
+            raise ValueError(
+                f"unknown split of {utterance.utterance_id}: got {utterance.split!r}, allowed: {', '.join(SPLITS)}"
+            )
+        if utterance.utterance_id in seen:
+            raise ValueError(f"utterance id given twice: {utterance.utterance_id}")
+        if reserved := {*COLUMNS, "audio"} & set(utterance.attributes):
+            raise ValueError(
+                f"attributes of {utterance.utterance_id} named like columns: got {', '.join(sorted(reserved))}, "
+                f"allowed: any name but {', '.join(COLUMNS)}, audio"
+            )
+        seen.add(utterance.utterance_id)
+        yield utterance, index[utterance.label]
+
+
+def with_holdout(splits: npt.NDArray[Any], labels: npt.NDArray[Any], share: float, seed: int = 0) -> npt.NDArray[Any]:
+    """(N,) splits, in which `share` of each class's train moved to holdout, unless there is a holdout already."""
+    if not 0 <= share < 1:
+        raise ValueError(f"holdout_share must lie in [0, 1), got {share}")
+    splits = splits.astype(object)
+    if share == 0 or np.any(splits == "holdout"):
+        return splits
+    rng = np.random.default_rng(seed)
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero((splits == "train") & (labels == label)))
+        splits[rows[: round(share * len(rows))]] = "holdout"
+    return splits
+
+
+def check_label_noise(noise: Mapping[str, float] | None) -> None:
+    """Raise ValueError unless `noise` is absent, or has a share strictly between 0 and 1, and maybe a seed."""
+    if noise and (set(noise) - {"share", "seed"} or not 0 < float(noise.get("share", 0.0)) < 1):
+        raise ValueError(f"label_noise takes share (strictly between 0 and 1) and seed, got {dict(noise)}")
+
+
+def with_label_noise(
+    true_labels: npt.NDArray[Any], splits: npt.NDArray[Any], num_classes: int, noise: Mapping[str, float] | None
+) -> npt.NDArray[np.int64]:
+    """(N,) labels, of which a share in train and holdout is wrong; never the true one, uniform over the others.
+
+    Validation and test keep their true labels: selection and utility are judged on clean data. Holdout is corrupted
+    like train, so that attacks compare mislabelled members with mislabelled non-members.
+    """
+    check_label_noise(noise)
+    labels = true_labels.astype(np.int64).copy()
+    if not noise:
+        return labels
+    share = float(noise["share"])
+    rng = np.random.default_rng(int(noise.get("seed", 0)))
+    for split in ("train", "holdout"):
+        rows = rng.permutation(np.flatnonzero(splits == split))
+        wrong = rows[: round(share * len(rows))]
+        labels[wrong] = (labels[wrong] + rng.integers(1, num_classes, size=len(wrong))) % num_classes
+    return labels

@@ -1,0 +1,45 @@
+"""Every class needs train utterances: checked before audio is read, and again after bad recordings were left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from orchestrator.tasks.audio_files import Recording
+from orchestrator.tasks.base import Utterance
+
+
+def require_trained(classes: Sequence[str], recordings: Sequence[Recording], least: int = 1) -> None:
+    """Refuse a class that train lacks, naming one of its recordings, or that has fewer than `least` utterances there.
+
+    Raises:
+        ValueError: see above.
+    """
+    train_clips = Counter(recording.label for recording in recordings if recording.split == "train")
+    for recording in recordings:
+        if recording.label not in train_clips:
+            place = f"{recording.path} ({recording.where})" if recording.where else recording.path
+            raise ValueError(
+                f"class without train utterances: got {recording.label!r} in the {recording.split} split at {place}, "
+                f"allowed: {', '.join(sorted(train_clips)) or 'none, as train is empty'}"
+            )
+    _require_clips(classes, train_clips, least)
+
+
+def still_trained(classes: Sequence[str], utterances: Iterable[Utterance], least: int = 1) -> Iterator[Utterance]:
+    """The utterances; at their end, what was left out on the way must not have emptied a class."""
+    train_clips: Counter[str] = Counter()
+    for utterance in utterances:
+        train_clips[utterance.label] += utterance.split == "train"
+        yield utterance
+    _require_clips(classes, train_clips, least)
+
+
+def _require_clips(classes: Sequence[str], train_clips: Mapping[str, int], least: int) -> None:
+    few = [f"{name} ({train_clips.get(name, 0)})" for name in classes if train_clips.get(name, 0) < least]
+    if few:
+        shown = ", ".join(few[:20]) + (", …" if len(few) > 20 else "")
+        raise ValueError(
+            f"too few train utterances in {len(few)} of {len(classes)} classes: got {shown}, "
+            f"allowed: {least} or more in each; check splits and paths, or leave these classes out"
+        )

@@ -1,0 +1,116 @@
+"""Unlearning requests: what is to be forgotten, as a sweep says it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+RULES = ("random", "stratified", "balanced", "index_file")
+SETTINGS = {  # which settings a kind takes
+    "sample": {"forget_ratio", "rule", "index_file", "index_total"},
+    "class": {"classes", "num_classes", "class_share"},
+    "speaker": {"speakers", "num_speakers"},
+    "mislabelled": set[str](),
+    "ids": {"ids", "ids_file"},
+}
+INDEX_FILE_RATIO = 0.1  # MU-Bench's files hold ten steps of 1 %
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetRequest:
+    """What is to be forgotten, as a sweep says it; what it leaves open is drawn by seed.
+
+    The paths `ids_file` and `index_file` are no part of what is asked; `file_sha256`, filled in from the file, is.
+    """
+
+    kind: str = "sample"  # or class, speaker, mislabelled, ids
+    forget_ratio: float | None = None  # sample: |D_f| / |D|
+    rule: str = "random"  # sample: or stratified, balanced, index_file
+    index_file: str | None = None  # rule index_file: ranks in the byte-sorted train split; all of them at ratio 0.1
+    index_total: int | None = None  # size of the train split that the index file was made for (MU-Bench's: 51094)
+    classes: tuple[str, ...] = ()  # class: their names
+    num_classes: int | None = None  # class: or how many (1 where nothing is said)
+    class_share: float | None = None  # class: or a share of the classes
+    speakers: tuple[str, ...] = ()  # speaker: their names
+    num_speakers: int | None = None  # speaker: or how many (1 where nothing is said)
+    ids: tuple[str, ...] = ()  # ids: of utterances
+    ids_file: str | None = None  # ids: or a text file, one a line
+    file_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("classes", "speakers", "ids"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise ValueError(f"{name} must be a list of names, got {value!r}")
+            object.__setattr__(self, name, tuple(value))
+        self._require_settings_of_kind()
+        self._require_ranges()
+        path = self.ids_file or self.index_file
+        if path and not self.file_sha256:
+            object.__setattr__(self, "file_sha256", hashlib.sha256(_bytes(path)).hexdigest())
+
+    def _require_settings_of_kind(self) -> None:
+        if self.kind not in SETTINGS:
+            raise ValueError(f"unknown kind of unlearning: got {self.kind!r}, allowed: {', '.join(SETTINGS)}")
+        if self.rule not in RULES:
+            raise ValueError(f"unknown rule: got {self.rule!r}, allowed: {', '.join(RULES)}")
+        allowed = SETTINGS[self.kind] | {"kind", "file_sha256"}
+        given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        if stray := [name for name in given if name not in allowed]:
+            others = ", ".join(sorted(SETTINGS[self.kind])) or "no settings"
+            raise ValueError(f"kind {self.kind} does not take {', '.join(stray)}, allowed: {others}")
+        for group in (("classes", "num_classes", "class_share"), ("speakers", "num_speakers"), ("ids", "ids_file")):
+            if len(both := [name for name in group if name in given]) > 1:
+                raise ValueError(f"one of {', '.join(group)} may be given, got {' and '.join(both)}")
+
+    def _require_ranges(self) -> None:
+        for name in ("num_classes", "num_speakers", "index_total"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number of 1 or more, got {value!r}")
+        needed = {"sample": ["forget_ratio"], "class": [], "speaker": [], "mislabelled": [], "ids": []}[self.kind]
+        for name in (*needed, "class_share"):
+            value = getattr(self, name)
+            if value is None and name not in needed:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+                raise ValueError(f"{name} must lie strictly between 0 and 1, got {value}")
+        if self.kind == "ids" and not (self.ids or self.ids_file):
+            raise ValueError("kind ids needs utterances: got none, allowed: ids (a list) or ids_file (a text file)")
+        if (self.rule == "index_file") != bool(self.index_file):
+            raise ValueError(
+                f"rule index_file and the setting index_file go together: got {self.rule!r} and {self.index_file!r}"
+            )
+        if self.index_file and self.forget_ratio is not None and self.forget_ratio > INDEX_FILE_RATIO:
+            raise ValueError(
+                f"an index file holds {INDEX_FILE_RATIO:.0%}: got forget_ratio {self.forget_ratio}, allowed: up to that"
+            )
+
+    def lines(self) -> list[str]:
+        """The lines of `ids_file` or `index_file`, without blank ones.
+
+        Raises:
+            ValueError: the file is not the one that was there when the request was made.
+        """
+        path = str(self.ids_file or self.index_file)
+        data = _bytes(path)
+        if (found := hashlib.sha256(data).hexdigest()) != self.file_sha256:
+            raise ValueError(f"{path} changed since it was planned: got SHA-256 {found}, allowed: {self.file_sha256}")
+        return [line.strip() for line in data.decode().splitlines() if line.strip()]
+
+    def identity(self) -> dict[str, Any]:
+        """What belongs to a trial's recipe: the settings that were given, as plain values, without paths."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        values = {
+            name: list(v) if isinstance(v, tuple) else v for name, v in given.items() if not name.endswith("_file")
+        }
+        return {"kind": self.kind, **values}
+
+
+def _bytes(path: str) -> bytes:
+    file = Path(path).expanduser().absolute()
+    if not file.is_file():
+        raise ValueError(f"file of a forget set not found: got {file}, allowed: a text file")
+    return file.read_bytes()

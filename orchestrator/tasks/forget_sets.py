@@ -1,0 +1,193 @@
+"""Forget sets: which training utterances are D_f, for every kind of unlearning request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.tasks.base import Corpus
+from orchestrator.tasks.forget_orders import balanced_order, index_order, random_order, stratified_order
+from orchestrator.tasks.forget_requests import INDEX_FILE_RATIO, ForgetRequest
+
+__all__ = ["CorpusArrays", "ForgetRequest", "ForgetSet", "corpus_arrays", "draw"]
+
+Rows = npt.NDArray[np.int64]
+Drawn = tuple[Rows, tuple[int, ...], str]  # rows of D_f, forgotten classes, what they are
+ORDERS = {"random": random_order, "stratified": stratified_order, "balanced": balanced_order}
+
+
+@dataclass(frozen=True)
+class CorpusArrays:
+    """What a draw reads of a corpus of N utterances."""
+
+    labels: npt.NDArray[np.int64]  # (N,) as given to training
+    true_labels: npt.NDArray[np.int64]  # (N,)
+    speakers: npt.NDArray[Any]  # (N,) strings; empty where an utterance has none
+    utterance_ids: npt.NDArray[Any]  # (N,) strings
+    splits: npt.NDArray[Any]  # (N,) strings
+    classes: tuple[str, ...]
+    kind: Literal["keywords", "speakers"]
+    unforgettable: tuple[str, ...] = ()  # classes that class unlearning never takes
+
+    @property
+    def train(self) -> Rows:
+        """Rows of D, ascending."""
+        return np.flatnonzero(self.splits == "train")
+
+
+@dataclass(frozen=True)
+class ForgetSet:
+    """D_f: rows of the corpus, all in its train split."""
+
+    rows: Rows  # ascending
+    forgotten_classes: tuple[int, ...]  # ascending; class unlearning only
+    forget_ratio: float  # |D_f| / |D| as it came out
+    description: str  # for people
+
+
+def draw(request: ForgetRequest, corpus: CorpusArrays, seed: int) -> ForgetSet:
+    """The forget set of a request; equal arguments give equal sets.
+
+    Sample unlearning is nested: for one seed and rule, a smaller ratio's set lies within a larger one's. So are classes
+    and speakers that are drawn: one is among the two of the same seed.
+
+    Raises:
+        ValueError: the corpus lacks what is named, or the set would be empty or all of D.
+    """
+    rows, forgotten, what = DRAWS[request.kind](request, corpus, np.random.default_rng(seed))
+    rows, num_train = np.sort(rows).astype(np.int64), len(corpus.train)
+    if not 0 < len(rows) < num_train:
+        raise ValueError(
+            f"forget set is {'empty' if len(rows) == 0 else 'all of D'}: {what} came to {len(rows)} of {num_train} "
+            "train utterances, allowed: at least one, and not all"
+        )
+    ratio = len(rows) / num_train
+    kept = np.setdiff1d(corpus.train, rows)
+    emptied = set(corpus.labels[rows].tolist()) - set(corpus.labels[kept].tolist()) - set(forgotten)
+    warning = f"; D_r has no {', '.join(corpus.classes[label] for label in sorted(emptied))} left" if emptied else ""
+    return ForgetSet(rows, forgotten, ratio, f"{what}: {len(rows)} of {num_train} train utterances{warning}")
+
+
+def corpus_arrays(corpus: Corpus, unforgettable: tuple[str, ...]) -> CorpusArrays:
+    """What `draw` needs of a corpus on disk; `unforgettable` is its task's."""
+    return CorpusArrays(
+        labels=corpus.labels,
+        true_labels=corpus.true_labels,
+        speakers=corpus.speakers,
+        utterance_ids=corpus.utterance_ids,
+        splits=corpus.splits,
+        classes=corpus.classes,
+        kind=corpus.info["kind"],
+        unforgettable=unforgettable,
+    )
+
+
+def _samples(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
+    assert request.forget_ratio is not None  # the request checked it
+    train, what = corpus.train, f"forget_ratio {request.forget_ratio:g} by rule {request.rule}"
+    if request.rule == "index_file":
+        return _indexed(request, corpus), (), what
+    order = ORDERS[request.rule](corpus.labels[train], round(request.forget_ratio * len(train)), rng)
+    return train[order], (), what
+
+
+def _indexed(request: ForgetRequest, corpus: CorpusArrays) -> Rows:
+    assert request.forget_ratio is not None  # the request checked it
+    train = corpus.train
+    if np.any(corpus.splits == "holdout"):
+        raise ValueError(
+            f"an index file counts the whole train split: got {int(np.sum(corpus.splits == 'holdout'))} utterances in "
+            "holdout, allowed: none (holdout_share: 0)"
+        )
+    if request.index_total is not None and len(train) != request.index_total:
+        raise ValueError(
+            f"the index file counts another train split: got {len(train)} utterances, allowed: {request.index_total}"
+        )
+    lines = request.lines()
+    try:
+        indices = [int(line) for line in lines]
+    except ValueError as error:
+        raise ValueError(f"bad index file {request.index_file}: {error}; allowed: one whole number a line") from None
+    count = round(request.forget_ratio / INDEX_FILE_RATIO * len(indices))
+    return train[index_order(corpus.utterance_ids[train].tolist(), indices, count)]
+
+
+def _classes(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
+    train = corpus.train
+    present = set(corpus.labels[train].tolist())
+    forgettable = [
+        label for label, name in enumerate(corpus.classes) if label in present and name not in corpus.unforgettable
+    ]
+    names = [corpus.classes[label] for label in forgettable]
+    if request.classes:
+        _require_known("class", request.classes, names)
+        chosen = [corpus.classes.index(name) for name in request.classes]
+    else:
+        share = request.class_share
+        count = (request.num_classes or 1) if share is None else round(share * len(forgettable))
+        _require_enough("classes", count, len(forgettable))
+        chosen = rng.permutation(np.array(forgettable, dtype=np.int64))[:count].tolist()
+    forgotten = tuple(sorted(set(chosen)))
+    shown = ", ".join(corpus.classes[label] for label in forgotten[:5]) + (", …" if len(forgotten) > 5 else "")
+    what = f"class{'es' if len(forgotten) != 1 else ''} {shown or 'none'}"
+    return train[np.isin(corpus.labels[train], forgotten)], forgotten, what
+
+
+def _speakers(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
+    if corpus.kind == "speakers":
+        raise ValueError(
+            "kind speaker is for keyword tasks: got a task whose classes are speakers, allowed: kind class"
+        )
+    train = corpus.train
+    names = sorted(set(corpus.speakers[train].tolist()) - {""})
+    if request.speakers:
+        _require_known("speaker", request.speakers, names)
+        chosen = list(request.speakers)
+    else:
+        count = request.num_speakers or 1
+        _require_enough("speakers", count, len(names))
+        chosen = [names[number] for number in rng.permutation(len(names))[:count]]
+    shown = ", ".join(sorted(chosen)[:5]) + (", …" if len(chosen) > 5 else "")
+    return train[np.isin(corpus.speakers[train], chosen)], (), f"speaker{'s' if len(chosen) != 1 else ''} {shown}"
+
+
+def _mislabelled(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
+    train = corpus.train
+    return train[corpus.labels[train] != corpus.true_labels[train]], (), "utterances with wrong labels (label_noise)"
+
+
+def _ids(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
+    wanted = request.lines() if request.ids_file else list(request.ids)
+    if twice := [name for name, times in Counter(wanted).items() if times > 1]:
+        raise ValueError(f"utterance id given twice: got {twice[0]!r}, allowed: every id once")
+    row_of = {name: row for row, name in enumerate(corpus.utterance_ids.tolist())}
+    for name in wanted:
+        split = corpus.splits[row_of[name]] if name in row_of else "no"
+        if split != "train":
+            raise ValueError(f"only train utterances can be forgotten: got {name!r}, which is in {split} split")
+    return np.array([row_of[name] for name in wanted], dtype=np.int64), (), "named utterances"
+
+
+def _require_known(what: str, wanted: Sequence[str], allowed: Sequence[str]) -> None:
+    if unknown := [name for name in wanted if name not in set(allowed)]:
+        shown = ", ".join(allowed[:20]) + (", …" if len(allowed) > 20 else "")
+        raise ValueError(f"{what} cannot be forgotten: got {', '.join(unknown)}, allowed: {shown}")
+
+
+def _require_enough(what: str, count: int, there: int) -> None:
+    if count > there:
+        raise ValueError(f"too few {what} to forget: got a request for {count}, allowed: {there} or fewer")
+
+
+DRAWS: dict[str, Callable[[ForgetRequest, CorpusArrays, np.random.Generator], Drawn]] = {
+    "sample": _samples,
+    "class": _classes,
+    "speaker": _speakers,
+    "mislabelled": _mislabelled,
+    "ids": _ids,
+}

@@ -1,0 +1,45 @@
+"""What every room's tests share: a quiet, offline machine, and caches that live as long as the session."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+SMALL = """
+name: small
+tasks: [{name: espeak_keywords, clips: 240, speakers: 12}]
+backbones: [{name: logmel_cnn}]
+unlearning: [{kind: sample, forget_ratio: 0.1}]
+methods: [original, retrain, {name: grad_ascent, learning_rate: 1.0e-4}, {name: scrub, epochs: 1, max_epochs: 1}]
+seeds: [0]
+training: {learning_rate: 1.0e-3, epochs: 2, batch_size: 16}
+"""
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory):
+    """Corpora and features, built once a session."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def write_small():
+    """Writes a sweep of five trials of a second each into a folder; gives its path."""
+
+    def write(folder):
+        path = folder / "small.yaml"
+        path.write_text(SMALL)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def small_sweep(tmp_path, write_small):
+    """The path of that sweep in the test's own folder."""
+    return write_small(tmp_path)

@@ -1,0 +1,134 @@
+"""The smallest problem that can fail: two layers, four features, three classes, in float64."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from methods.base import Scores, Training, UnlearningProblem, UtteranceSet
+from methods.loops import LoopSettings, Outcome, run_method
+from methods.losses import label_loss
+from methods.meter import Meter
+
+FEATURES, CLASSES = 4, 3
+
+
+class TwoLayers(nn.Module):
+    """A `methods.base.Classifier` without any backbone."""
+
+    adapter_targets = ("body",)
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.body = nn.Linear(FEATURES, 5, dtype=torch.float64)
+        self.head = nn.Linear(5, CLASSES, dtype=torch.float64)
+        with torch.no_grad():
+            for p in self.parameters():
+                p.copy_(torch.randn(p.shape, generator=generator, dtype=torch.float64) * 0.5)
+
+    @property
+    def blocks(self):
+        return [self.body, self.head]
+
+    def embed(self, features, lengths):
+        return torch.tanh(self.body(features))
+
+    def forward(self, features, lengths):
+        return self.head(self.embed(features, lengths))
+
+
+def make_sets(seed: int = 0, forget: int = 6, retain: int = 10, validation: int = 8):
+    generator = torch.Generator().manual_seed(seed)
+    total = forget + retain + validation
+    features = torch.randn(total, FEATURES, generator=generator, dtype=torch.float64)
+    labels = torch.arange(total) % CLASSES
+
+    def fetch(rows):
+        return features[rows], torch.ones(len(rows), dtype=torch.long)
+
+    def part(start, count, is_forget):
+        rows = torch.arange(start, start + count)
+        return UtteranceSet(rows, labels[rows], torch.full((count,), is_forget), fetch)
+
+    return part(0, forget, True), part(forget, retain, False), part(forget + retain, validation, False)
+
+
+def score(model, utterances):
+    with torch.no_grad():
+        logits = torch.cat([model(b.features, b.lengths) for b in utterances.batches(64)])
+    loss = label_loss(logits, utterances.labels)
+    return Scores(float((logits.argmax(-1) == utterances.labels).double().mean()), float(loss.mean()))
+
+
+def make_problem(seed: int = 0, limit: float | None = None, unit: str = "samples", **sizes) -> UnlearningProblem:
+    forget, retain, validation = make_sets(seed, **sizes)
+    original = TwoLayers(seed)
+    teacher = copy.deepcopy(original).eval()
+    meter = Meter(limit=limit, unit=unit)
+
+    def teacher_logits(batch):
+        meter.charge(seconds=0.0, samples=0.0)
+        with torch.no_grad():
+            return teacher(batch.features, batch.lengths)
+
+    problem = UnlearningProblem(
+        model=original,
+        forget=forget,
+        retain=retain,
+        validation=validation,
+        num_classes=CLASSES,
+        forgotten_classes=(),
+        training=Training(learning_rate=1e-2, epochs=2, batch_size=4),
+        meter=meter,
+        generator=torch.Generator().manual_seed(seed),
+        build_model=lambda weights: TwoLayers(7 if weights == "random" else 3),
+        teacher_logits=teacher_logits,
+        score=score,
+    )
+    problem.teacher = teacher
+    return problem
+
+
+def run(method, problem, **settings):
+    outcome = Outcome()
+    superloss = settings.pop("superloss", None)
+    epochs = settings.pop("epochs", None)
+    settings.setdefault("clip_norm", 1e9)
+    progress = list(
+        run_method(
+            method, problem, settings=LoopSettings(**settings), superloss=superloss, epochs=epochs, outcome=outcome
+        )
+    )
+    return outcome, progress
+
+
+def weights(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+def adamw_first_step(model, loss, learning_rate, weight_decay=0.0):
+    """The first AdamW step by hand: every moment is its gradient's, so the step is lr · g / (|g| + ε)."""
+    gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+    expected = {}
+    for (name, p), g in zip(model.named_parameters(), gradients, strict=True):
+        kept = p.detach() * (1 - learning_rate * weight_decay)
+        expected[name] = kept if g is None else kept - learning_rate * g / (g.abs() + 1e-8)
+    return expected
+
+
+@pytest.fixture
+def kit():
+    """The tools above, for tests that cannot import each other's modules."""
+
+    class Kit:
+        pass
+
+    Kit.make_problem, Kit.make_sets, Kit.run = staticmethod(make_problem), staticmethod(make_sets), staticmethod(run)
+    Kit.weights, Kit.adamw_first_step, Kit.TwoLayers = staticmethod(weights), staticmethod(adamw_first_step), TwoLayers
+    Kit.score, Kit.replace = staticmethod(score), staticmethod(replace)
+    return Kit

@@ -1,0 +1,71 @@
+"""One suite over every method found, so that a new one cannot stay untested."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+import torch
+
+import methods
+from orchestrator import plugins
+
+NAMES = plugins.names("methods")
+FOLDER = Path(methods.__file__).parent
+
+
+def test_the_papers_methods_are_found():
+    assert {"original", "retrain", "grad_ascent", "random_label", "salun", "scrub", "bad_teacher"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_and_repeats_bit_for_bit(kit, name):
+    ends = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        problem = kit.make_problem()
+        outcome, _ = kit.run(plugins.load("methods", name), problem)
+        assert outcome.stop_reason == "finished"
+        ends.append(kit.weights(problem.model))
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("original", "retrain")])
+def test_stops_on_a_budget(kit, name):
+    problem = kit.make_problem(limit=2.0)
+    outcome, _ = kit.run(plugins.load("methods", name), problem)
+    assert outcome.stop_reason == "budget"
+    assert problem.meter.samples <= 2.0 + 32
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_has_a_label_a_version_and_frozen_settings_with_defaults(name):
+    method = plugins.load("methods", name)
+    assert isinstance(method.label, str)
+    assert method.version >= 1
+    for f in fields(method):
+        with pytest.raises(FrozenInstanceError):
+            setattr(method, f.name, None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_header_names_its_source(name):
+    header = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text()))
+    assert "Source:" in header
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_setting_is_refused_with_the_allowed_ones(name):
+    with pytest.raises(ValueError, match=f"unknown setting of method {name}: got 'lerning_rate'.*allowed"):
+        plugins.load("methods", name, lerning_rate=1.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_superloss_can_be_laid_over(kit, name):
+    from methods.superloss import SuperLoss
+
+    problem = kit.make_problem()
+    outcome, _ = kit.run(plugins.load("methods", name), problem, superloss=SuperLoss())
+    assert outcome.stop_reason == "finished"

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.plan.grid import build_grid
+from orchestrator.plan.sweep import Sweep
+
+
+def sweep(**changes) -> Sweep:
+    values = {
+        "name": "t",
+        "tasks": [{"name": "espeak_keywords", "clips": 240}],
+        "backbones": ["logmel_cnn"],
+        "unlearning": [{"kind": "sample", "forget_ratio": [0.01, 0.05]}, {"kind": "class"}],
+        "methods": ["original", "retrain", "scrub"],
+        "seeds": [0, 1],
+    }
+    return Sweep.model_validate({**values, **changes})
+
+
+def ids(made: Sweep) -> list[str]:
+    return [spec.trial_id for spec in build_grid(made).trials]
+
+
+def test_counts_the_grid():
+    grid = build_grid(sweep())
+    stages = [spec.stage for spec in grid.trials]
+    assert {stage: stages.count(stage) for stage in set(stages)} == {"train": 2, "retrain": 6, "unlearn": 12}
+
+
+def test_ids_are_stable_and_distinct():
+    first = ids(sweep())
+    assert first == ids(sweep())
+    assert len(set(first)) == len(first)
+
+
+def test_an_extended_sweep_keeps_the_ids_it_had():
+    assert set(ids(sweep())) < set(ids(sweep(seeds=[0, 1, 2], methods=["original", "retrain", "scrub", "salun"])))
+
+
+def test_a_changed_setting_renames_only_what_depends_on_it():
+    before, after = set(ids(sweep())), set(ids(sweep(methods=["original", "retrain", {"name": "scrub", "epochs": 9}])))
+    assert len(before - after) == 6  # the SCRUB lines
+    retrained = set(ids(sweep(training={"epochs": 3})))
+    assert not before & retrained
+
+
+def test_paths_and_names_of_sweeps_are_no_part_of_an_id(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for word in ("x", "y"):
+            (tmp_path / folder / word).mkdir()
+            for n in range(9):
+                (tmp_path / folder / word / f"{n}.wav").write_bytes(b"0" * 100)
+    made = [ids(sweep(name=f, tasks=[{"name": "audio_folder", "root": str(tmp_path / f)}])) for f in ("a", "b")]
+    assert made[0] == made[1]
+
+
+def test_parents_come_before_children_and_are_in_the_grid():
+    seen: set[str] = set()
+    for spec in build_grid(sweep()).trials:
+        assert set(spec.parents.values()) <= seen
+        seen.add(spec.trial_id)
+
+
+def test_one_seed_of_every_cell_comes_before_any_second_seed():
+    seeds = [spec.seed for spec in build_grid(sweep()).trials]
+    assert seeds == sorted(seeds)
+
+
+def test_a_list_of_settings_is_swept():
+    grid = build_grid(sweep(methods=["retrain", {"name": "scrub", "learning_rate": [1e-5, 1e-4], "epochs": [1, 2]}]))
+    settings = {
+        (s.method.settings["learning_rate"], s.method.settings["epochs"])
+        for s in grid.trials
+        if s.method.name == "scrub"
+    }
+    assert settings == {(1e-5, 1), (1e-5, 2), (1e-4, 1), (1e-4, 2)}
+
+
+def test_a_fixed_original_seed_shares_one_original():
+    grid = build_grid(sweep(original_seed=42))
+    assert [spec.original_seed for spec in grid.trials if spec.stage == "train"] == [42]
+
+
+def test_without_retrain_the_parents_are_the_original_alone():
+    grid = build_grid(sweep(methods=["original", "scrub"]))
+    assert {tuple(spec.parents) for spec in grid.trials if spec.method.name == "scrub"} == {("original",)}
+
+
+def test_a_backbones_training_wins_over_the_tasks_and_the_sweeps():
+    grid = build_grid(
+        sweep(
+            training={"epochs": 1, "batch_size": 8},
+            tasks=[{"name": "espeak_keywords", "training": {"epochs": 2, "learning_rate": 0.5}}],
+            backbones=[{"name": "logmel_cnn", "training": {"epochs": 3}}],
+        )
+    )
+    training = grid.trials[0].training
+    assert (training["epochs"], training["learning_rate"], training["batch_size"]) == (3, 0.5, 8)
+
+
+def test_a_study_comes_first_and_its_originals_wait_for_it():
+    grid = build_grid(sweep(training={"study": {"trials": 3, "epochs": [1, 2]}}))
+    (plan,) = grid.studies.values()
+    assert [spec.stage for spec in grid.trials[:4]] == ["study"] * 3 + ["train"]
+    assert grid.trials[3].training == {"study": plan.study_id}
+
+
+def test_data_that_are_not_there_are_refused_with_the_reason_and_still_counted():
+    grid = build_grid(sweep(tasks=[{"name": "audio_folder", "root": "/nowhere/at/all"}]))
+    assert len(grid.trials) == 20
+    assert "/nowhere/at/all" in grid.refused[0].reason
+
+
+def test_what_does_not_fit_a_task_is_refused_with_the_reason():
+    grid = build_grid(sweep(unlearning=[{"kind": "mislabelled"}]))
+    assert "label_noise" in grid.refused[0].reason
+    grid = build_grid(sweep(tasks=["espeak_speakers"], unlearning=[{"kind": "speaker"}]))
+    assert "kind: class" in grid.refused[0].reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": ["scrubb"]}, r"unknown method: got 'scrubb' \(did you mean 'scrub'\?\)"),
+        (
+            {"methods": [{"name": "scrub", "epoch": 1}]},
+            r"unknown setting of method scrub: got 'epoch' \(did you mean 'epochs'",
+        ),
+        (
+            {"unlearning": [{"kind": "sample", "forget_ratio": 10}]},
+            "forget_ratio must lie strictly between 0 and 1, got 10",
+        ),
+        ({"unlearning": [{"kind": "sample", "ratio": 0.1}]}, "unknown key of unlearning: got 'ratio'"),
+        ({"methods": [{"name": "scrub", "superloss": {"lam": 1}}]}, "unknown setting of superloss: got 'lam'"),
+        ({"lock": "/no/such.lock.yaml"}, "no lock file"),
+        ({"training": {"crop": "random"}}, "clip_seconds"),
+    ],
+)
+def test_a_mistake_is_refused_early_in_three_parts(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build_grid(sweep(**changes))
+
+
+def test_a_lock_fills_in_settings_that_the_sweep_leaves_open(tmp_path):
+    from orchestrator.plan.locks import Choice, Lock, write_lock
+
+    choice = Choice("espeak_keywords", "logmel_cnn", "sample", "scrub", False, {"learning_rate": 0.123, "epochs": 4})
+    write_lock(tmp_path / "l.yaml", Lock("rewind", 5, (1000,), (choice,)))
+    grid = build_grid(sweep(methods=["retrain", {"name": "scrub", "epochs": 2}], lock=str(tmp_path / "l.yaml")))
+    for spec in grid.trials:
+        if spec.method.name == "scrub":
+            locked = spec.forget.name == "sample"
+            assert (spec.method.settings["learning_rate"] == 0.123) is locked
+            assert spec.method.settings["epochs"] == (2)
+            assert spec.lock == ("rewind" if locked else "")

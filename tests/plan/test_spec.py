@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import json
+
+from orchestrator.plan.grid import build_grid
+from orchestrator.plan.spec import TrialSpec, canonical, stage_seed
+from orchestrator.plan.sweep import read_sweep
+
+
+def test_a_spec_survives_json(small_sweep):
+    sweep, _ = read_sweep(small_sweep)
+    for spec in build_grid(sweep).trials:
+        again = TrialSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+        assert again.trial_id == spec.trial_id
+
+
+def test_canonical_json_ignores_the_order_of_keys():
+    assert canonical({"b": 1, "a": [1.5, None]}) == canonical({"a": [1.5, None], "b": 1}) == '{"a":[1.5,null],"b":1}'
+
+
+def test_seeds_of_different_purposes_differ_and_repeat():
+    assert stage_seed("forget set", "t", 0) == stage_seed("forget set", "t", 0)
+    drawn = {stage_seed(p, t, s) for p in ("forget set", "head") for t in ("a", "b") for s in range(50)}
+    assert len(drawn) == 200
+    assert all(0 <= seed < 2**63 for seed in drawn)

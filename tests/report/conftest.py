@@ -1,0 +1,132 @@
+"""Made-up rows: a small sweep as a results folder would hold it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from orchestrator.results import SCHEMA
+
+LABELS = {
+    "original": "Original", "retrain": "Retrain", "grad_ascent": "GradAscent", "random_label": "RandLabel",
+    "bad_teacher": "Bad-T", "scrub": "SCRUB", "salun": "SalUn",
+}  # fmt: skip
+# Accuracy on D_f, D_r, D_t, D_t kept and D_t forgotten; MIA share; seconds.
+LEVELS = {
+    "sample": {
+        "original": (0.99, 0.995, 0.93, 0.93, np.nan, 0.18, 0.0), "retrain": (0.90, 0.995, 0.92, 0.92, np.nan, 0.33, 60.0),
+        "grad_ascent": (0.62, 0.70, 0.61, 0.61, np.nan, 0.47, 3.0), "random_label": (0.95, 0.99, 0.91, 0.91, np.nan, 0.39, 14.0),
+        "bad_teacher": (0.85, 0.97, 0.89, 0.89, np.nan, 0.52, 11.0), "scrub": (0.91, 0.99, 0.92, 0.92, np.nan, 0.35, 9.0),
+        "salun": (0.95, 0.985, 0.905, 0.905, np.nan, 0.40, 15.0),
+    },
+    "class": {
+        "original": (0.99, 0.995, 0.93, 0.93, 0.94, 0.18, 0.0), "retrain": (0.0, 0.995, 0.85, 0.93, 0.0, 0.98, 58.0),
+        "grad_ascent": (0.02, 0.40, 0.35, 0.38, 0.01, 0.9, 3.0), "random_label": (0.10, 0.97, 0.84, 0.90, 0.12, 0.85, 14.0),
+        "bad_teacher": (0.15, 0.95, 0.83, 0.89, 0.14, 0.80, 11.0), "scrub": (0.03, 0.98, 0.84, 0.92, 0.02, 0.93, 9.0),
+        "salun": (0.08, 0.97, 0.84, 0.91, 0.09, 0.86, 15.0),
+    },
+}  # fmt: skip
+LEVELS["speaker"] = LEVELS["sample"]
+LEVELS["mislabelled"] = LEVELS["sample"]
+CLASSES = ("yes", "no", "up", "down", "left", "right", "on", "off")
+Rows = pd.DataFrame
+MakeRows = Callable[..., Rows]
+
+
+def cells(kinds: Sequence[str], ratios: Sequence[float]) -> Iterator[tuple[str, float | None]]:
+    for kind in kinds:
+        yield from ((kind, ratio) for ratio in (ratios if kind == "sample" else [None]))
+
+
+def make(
+    task: str = "espeak_keywords",
+    backbones: Sequence[str] = ("whisper_nano",),
+    methods: Sequence[str] = tuple(LABELS),
+    superloss: Sequence[str] = (),
+    kinds: Sequence[str] = ("sample", "class"),
+    ratios: Sequence[float] = (0.05,),
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    noise: float = 0.01,
+    task_kind: str = "keywords",
+) -> Rows:
+    """A finished sweep; `noise` is the standard deviation of every measure over runs. Deterministic."""
+    rows = []
+    lines = [(m, "") for m in methods] + [(m, json.dumps({"strength": 1.0, "tau": "moving_average"})) for m in superloss]
+    grid = itertools.product(enumerate(backbones), seeds, cells(kinds, ratios))
+    for (place, backbone), seed, (kind, ratio) in grid:
+        name = f"{task}-{backbone}-{kind}-{ratio}-{seed}"
+        for method, loss in lines:
+            rng = np.random.default_rng([place, seed, int(1000 * (ratio or 0)), len(kind), list(LABELS).index(method), len(loss)])
+            f, r, t, kept, gone, mia, seconds = np.array(LEVELS[kind][method]) - 0.03 * place * (method == "salun")
+            f, r, t, kept, gone = np.clip(np.array([f, r, t, kept, gone]) + rng.normal(0, noise, 5), 0, 1)
+            rows.append(
+                {
+                    "trial_id": f"{name}-{method}-{len(loss)}", "sweep": "made-up", "task": task, "task_kind": task_kind,
+                    "stage": "retrain" if method == "retrain" else "unlearn", "backbone": backbone, "method": method,
+                    "method_label": LABELS[method], "superloss": loss, "settings": json.dumps({"learning_rate": 1e-4}),
+                    "original_settings": json.dumps({"epochs": 10}), "unlearning": kind, "forget_rule": "random",
+                    "requested_forget_ratio": ratio, "forget_ratio": (ratio or 1 / 12) * rng.uniform(0.98, 1.02),
+                    "forget_classes": CLASSES[seed % 8] if kind == "class" else "", "seed": seed, "original_seed": seed,
+                    "status": "done", "collapsed": False, "tuning": False, "stop_reason": "schedule", "error": "",
+                    "forget_accuracy": f, "retain_accuracy": r, "test_accuracy": t, "validation_accuracy": t,
+                    "test_accuracy_kept_classes": kept, "test_accuracy_forgotten_classes": gone, "mia_nonmember": mia,
+                    "forget_true_label_accuracy": f, "mia_auc": 0.55, "mia_reference": "holdout", "chance_accuracy": 1 / 12,
+                    "constant_predictor_accuracy": 0.083, "optimisation_seconds": seconds * (1 + place), "samples": 1e4,
+                    "budget_fraction": None if method in ("original", "retrain") else 1.0, "budget_source": "retrain schedule",
+                    "budget_samples": None if method in ("original", "retrain") else 5e4, "parent_retrain": (
+                        f"{name}-retrain-0" if method not in ("original", "retrain") and "retrain" in methods else None
+                    ),
+                    "lock": "", "finished_at": f"2026-01-01T00:00:{seed:02d}", "git_commit": "0" * 40, "device": "cpu",
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows).reindex(columns=SCHEMA.names)
+
+
+def search_rows(trials: int = 8, methods: Sequence[str] = ("scrub", "salun")) -> Rows:
+    """Trials of a search; every fifth diverged."""
+    rng, rows = np.random.default_rng(0), []
+    for method, trial in itertools.product(methods, range(trials)):
+        lost = trial % 5 == 4
+        rows.append(
+            {
+                "trial_id": f"tune-{method}-{trial}", "stage": "tune", "tuning": True, "task": "espeak_keywords",
+                "backbone": "whisper_nano", "unlearning": "sample", "forget_rule": "random", "method": method,
+                "method_label": LABELS[method], "seed": 1000, "status": "diverged" if lost else "done",
+                "objective": None if lost else 0.3 / (1 + trial) + rng.uniform(0, 0.1), "study_id": f"s-{method}",
+                "objective_rule": "gap_to_retrain", "study_trial": trial, "requested_forget_ratio": 0.05,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows).reindex(columns=SCHEMA.names)
+
+
+@pytest.fixture
+def make_rows() -> MakeRows:
+    """`make_rows(kinds=["sample"], seeds=[0, 1], ...)`: a finished sweep as rows."""
+    return make
+
+
+@pytest.fixture
+def make_search_rows() -> MakeRows:
+    """`make_search_rows(trials=8)`: trials of two searches."""
+    return search_rows
+
+
+@pytest.fixture
+def change() -> Callable[..., Rows]:
+    """`change(rows, {"method": "scrub", "seed": 3}, status="diverged")`: a copy in which the rows that match are changed."""
+
+    def changed(rows: Rows, which: dict[str, Any], **values: Any) -> Rows:
+        found = rows.copy()
+        chosen = np.logical_and.reduce([found[name] == value for name, value in which.items()])
+        assert chosen.any(), f"no row matches {which}"
+        for name, value in values.items():
+            found.loc[chosen, name] = value
+        return found
+
+    return changed

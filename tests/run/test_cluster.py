@@ -1,0 +1,102 @@
+"""Ray gives the rows that one process gives: warm or fresh workers, killed or not; and searches are pruned."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from orchestrator import load_sweep, read_rows, run_sweep, tune_sweep
+from orchestrator.plan.locks import read_lock
+
+TIMES = ("started_at", "finished_at", "peak_memory_bytes")
+
+
+def comparable(results) -> pd.DataFrame:
+    """Rows without what may differ: times, memory."""
+    rows = read_rows(results)
+    return rows.drop(columns=[c for c in rows.columns if c.endswith("_seconds") or c in TIMES])
+
+
+@pytest.fixture(scope="module")
+def ray_session(cache_dir):
+    """A local Ray of two processors for this module."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def local_rows(tmp_path_factory, cache_dir, write_small):
+    """The reference: the same sweep in one process."""
+    folder = tmp_path_factory.mktemp("local")
+    run_sweep(load_sweep(write_small(folder)), folder / "r", executor="local", cache_dir=cache_dir)
+    return comparable(folder / "r")
+
+
+def test_warm_workers_give_the_rows_of_one_process(ray_session, local_rows, small_sweep, tmp_path, cache_dir):
+    desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    assert desk.over
+    pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+
+
+def test_fresh_workers_give_the_rows_of_one_process(
+    ray_session, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch
+):
+    from orchestrator.run import cluster
+
+    monkeypatch.setattr(cluster, "REUSE_BELOW_SECONDS", 0.0)
+    run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+
+
+def test_a_bug_in_a_method_is_a_row_under_ray_too(ray_session, small_sweep, tmp_path, cache_dir):
+    loaded = load_sweep(small_sweep, ["methods=[retrain, {name: scrub, learning_rate: -1.0}]"])
+    desk = run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    row = read_rows(tmp_path / "r").set_index("method").loc["scrub"]
+    assert row["status"] == "failed"
+    assert "Invalid learning rate" in row["error"]
+    assert desk.board.counts() == {"done": 2, "failed": 1}
+
+
+def test_a_search_writes_a_lock_no_worse_than_the_defaults(ray_session, small_sweep, tmp_path, cache_dir):
+    loaded = load_sweep(small_sweep, ["tuning={seeds: [7], trials: 4, objective: gap_to_retrain}", "seeds=[0]"])
+    lock = tmp_path / "small.lock.yaml"
+    chosen = tune_sweep(loaded, tmp_path / "r", lock=lock, executor="ray", cache_dir=cache_dir)
+    assert read_lock(lock) == chosen
+    assert {c.method for c in chosen.choices} == {"grad_ascent", "scrub"}
+    for choice in chosen.choices:
+        assert choice.objective <= choice.default_objective
+    rows = read_rows(tmp_path / "r")
+    searched = rows[rows["stage"] == "tune"]
+    assert searched.groupby("method").size().to_dict() == {"grad_ascent": 4, "scrub": 4}
+    assert set(searched["status"]) <= {"done", "pruned"}
+    assert set(searched["seed"]) == {7}
+    assert searched["objective"].notna().all()
+
+
+def test_killed_at_a_random_moment_it_finishes_with_the_same_rows(local_rows, small_sweep, tmp_path, cache_dir):
+    command = [sys.executable, "-m", "orchestrator.cli", "run", str(small_sweep), "--results", str(tmp_path / "r")]
+    environment = {**os.environ, "UNLEARN_CACHE": str(cache_dir)}
+    process = subprocess.Popen([*command, "--max-concurrent", "2"], env=environment, start_new_session=True)
+    rows, deadline = tmp_path / "r" / "rows", time.monotonic() + 120
+    wanted = random.randint(1, 3)
+    while time.monotonic() < deadline and process.poll() is None:
+        if rows.is_dir() and len(list(rows.glob("*.parquet"))) >= wanted:
+            break
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {p.name: p.stat().st_mtime_ns for p in rows.glob("*.parquet")}
+    assert kept
+    subprocess.run([*command, "--executor", "local"], env=environment, check=True, timeout=200)
+    pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+    for name, changed in kept.items():
+        assert (rows / name).stat().st_mtime_ns == changed  # finished trials were not run again

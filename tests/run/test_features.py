@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from orchestrator import plugins
+from orchestrator.plan.spec import PlugIn
+from orchestrator.run import features
+from orchestrator.run.features import clip_samples, open_features, waveforms
+
+RATE = 16_000
+
+
+def corpus_of(lengths, seed=0):
+    """What features read of a corpus."""
+    rng = np.random.default_rng(seed)
+    audio = [rng.integers(-9000, 9000, n).astype(np.int16) for n in lengths]
+
+    class Tiny(SimpleNamespace):
+        def __len__(self):
+            return len(audio)
+
+    return Tiny(audio=lambda row: audio[row], num_samples=np.array(lengths), fingerprint=f"tiny{seed}")
+
+
+def opened(corpus, path, crop="none", seconds=None, limit_gb=1.0, seed=0):
+    backbone = plugins.load("backbones", "logmel_cnn")
+    return open_features(
+        corpus, backbone, PlugIn(name="logmel_cnn"), {"crop": crop, "seconds": seconds}, cache_dir=path,
+        device=torch.device("cpu"), limit_gb=limit_gb, generator=torch.Generator().manual_seed(seed),
+    )  # fmt: skip
+
+
+def test_clips_are_as_long_as_the_longest_recording_in_whole_frames():
+    assert clip_samples(corpus_of([5000, 8001]), None) == 8320
+    assert clip_samples(corpus_of([5000]), 1.0) == RATE
+
+
+def test_a_recording_beyond_the_window_asks_for_a_clip_length():
+    with pytest.raises(ValueError, match=r"31.0 s; set training.crop and training.clip_seconds"):
+        clip_samples(corpus_of([31 * RATE]), None)
+
+
+def test_crops_come_from_where_they_should():
+    corpus = corpus_of([1000])
+    audio = corpus.audio(0).astype(np.float32) / 32768
+    first, _ = waveforms(corpus, np.array([0]), 320, "first")
+    center, lengths = waveforms(corpus, np.array([0]), 320, "center")
+    np.testing.assert_array_equal(first[0], audio[:320])
+    np.testing.assert_array_equal(center[0], audio[340:660])
+    assert lengths.tolist() == [320]
+
+
+def test_short_recordings_are_padded_at_the_end():
+    padded, lengths = waveforms(corpus_of([100]), np.array([0]), 320, "none")
+    assert padded[0, 100:].abs().max() == 0
+    assert lengths.tolist() == [100]
+
+
+def test_features_do_not_depend_on_neighbours_or_order(tmp_path):
+    corpus = corpus_of([4000, 6000, 8000] * 30)
+    bank = opened(corpus, tmp_path)
+    whole, _ = bank.evaluate(torch.arange(90))
+    picked, _ = bank.evaluate(torch.tensor([70, 3]))
+    assert torch.equal(picked, whole[[70, 3]])
+
+
+def test_mapped_features_equal_those_computed_per_batch(tmp_path):
+    corpus = corpus_of([4000, 6000, 8000])
+    mapped, computed = opened(corpus, tmp_path), opened(corpus, tmp_path / "none", limit_gb=0.0)
+    assert (mapped.cached, computed.cached) == (True, False)
+    for one, other in zip(mapped.train(torch.arange(3)), computed.train(torch.arange(3)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_random_crops_differ_in_training_and_never_in_evaluation(tmp_path):
+    corpus = corpus_of([9000, 9000])
+    bank = opened(corpus, tmp_path, crop="random", seconds=0.2)
+    rows = torch.arange(2)
+    assert not torch.equal(bank.train(rows)[0], bank.train(rows)[0])
+    assert torch.equal(bank.evaluate(rows)[0], bank.evaluate(rows)[0])
+    again = opened(corpus, tmp_path, crop="random", seconds=0.2)
+    fresh = opened(corpus, tmp_path, crop="random", seconds=0.2)
+    assert torch.equal(again.train(rows)[0], fresh.train(rows)[0])
+
+
+def test_features_are_made_once_also_by_many_at_once(tmp_path, monkeypatch):
+    made = []
+    build = features._build
+
+    def counted(*arguments):
+        made.append(1)
+        build(*arguments)
+
+    monkeypatch.setattr(features, "_build", counted)
+    corpus = corpus_of([4000] * 80)
+    with ThreadPoolExecutor(4) as pool:
+        banks = list(pool.map(lambda _: opened(corpus, tmp_path), range(4)))
+    assert made == [1]
+    assert all(torch.equal(bank.train(torch.arange(80))[0], banks[0].train(torch.arange(80))[0]) for bank in banks)
+
+
+def test_a_build_that_dies_leaves_nothing_visible(tmp_path, monkeypatch):
+    def dying(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(features.np, "save", dying)
+    with pytest.raises(KeyboardInterrupt):
+        opened(corpus_of([4000]), tmp_path)
+    assert not [p for p in (tmp_path / "features").iterdir() if not p.name.endswith(".lock")]

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from orchestrator.tasks.archives import download, extract, find_or_extract
+
+
+def archive_of(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def test_an_archive_is_extracted_once(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "a.tar.gz", {"./yes/one.wav": b"1", "list.txt": b"2"})
+    folder = extract(archive, tmp_path / "a")
+    assert (folder / "yes/one.wav").read_bytes() == b"1"
+    (folder / "list.txt").write_bytes(b"changed by hand")
+    assert (extract(archive, tmp_path / "a") / "list.txt").read_bytes() == b"changed by hand"
+
+
+@pytest.mark.parametrize("name", ["../escaped.wav", "/escaped.wav", "yes/../../escaped.wav"])
+def test_a_member_that_would_escape_is_refused_and_nothing_is_left(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    archive = archive_of(tmp_path / "a.tar.gz", {"good.wav": b"1", name: b"2"})
+    with pytest.raises(ValueError, match="unsafe archive"):
+        extract(archive, tmp_path / "in" / "a")
+    assert not [path for path in tmp_path.rglob("*") if path.name in ("escaped.wav", "good.wav", "a")]
+
+
+def test_a_link_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        link = tarfile.TarInfo("yes")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        tar.addfile(link)
+    with pytest.raises(ValueError, match="unsafe archive"):
+        extract(tmp_path / "a.tar.gz", tmp_path / "a")
+
+
+def test_a_truncated_archive_leaves_no_folder(tmp_path: Path) -> None:
+    whole = archive_of(tmp_path / "whole.tar.gz", {"a.wav": bytes(range(256)) * 400}).read_bytes()
+    (tmp_path / "a.tar.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="cannot extract"):
+        extract(tmp_path / "a.tar.gz", tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_download_with_the_right_checksum_arrives(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"data")
+    download((tmp_path / "source").as_uri(), hashlib.sha256(b"data").hexdigest(), tmp_path / "to" / "a.tar.gz")
+    assert (tmp_path / "to" / "a.tar.gz").read_bytes() == b"data"
+
+
+def test_a_download_with_a_wrong_checksum_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"tampered")
+    with pytest.raises(ValueError, match="wrong checksum"):
+        download((tmp_path / "source").as_uri(), hashlib.sha256(b"data").hexdigest(), tmp_path / "to" / "a.tar.gz")
+    assert [path.suffix for path in (tmp_path / "to").iterdir()] in ([], [".lock"])
+
+
+@pytest.mark.parametrize("layout", ["", "corpus", "SpeechCommands/corpus"])
+def test_a_folder_is_found_in_each_layout(tmp_path: Path, layout: str) -> None:
+    (tmp_path / layout / "marker").mkdir(parents=True)
+    assert find_or_extract(tmp_path, "corpus", "marker") == tmp_path / layout
+
+
+def test_an_archive_given_as_root_unpacks_under_its_own_name(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "mine.tgz", {"marker": b""})
+    assert find_or_extract(archive, "corpus", "marker") == tmp_path / "mine"
+
+
+def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
+    assert find_or_extract(tmp_path / "absent", "corpus", "marker") is None

@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from orchestrator.tasks.audio_folder import AudioFolder
+from orchestrator.tasks.base import Source, Utterance
+from orchestrator.tasks.forget_sets import ForgetRequest, corpus_arrays, draw
+
+DIGITS = r"(?P<digit>\d)_(?P<speaker>[a-z]+)_(?P<take>\d+)"
+
+
+def write(root: Path, names: Iterable[str], rate_hz: int = 16_000) -> Path:
+    for number, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(root / name, np.full(rate_hz // 100, number, np.int16), rate_hz)
+    return root
+
+
+def digits(root: Path, takes: int = 10) -> Path:
+    return write(root, [f"{d}_{s}_{t}.wav" for d in (0, 1, 2) for s in ("ann", "bob") for t in range(takes)])
+
+
+def walk(task: AudioFolder) -> tuple[Source, list[Utterance]]:
+    source = task.read()
+    return source, list(source.utterances)
+
+
+def test_names_that_follow_a_pattern_become_keywords_speakers_and_attributes(tmp_path: Path) -> None:
+    source, found = walk(AudioFolder(root=str(digits(tmp_path)), pattern=DIGITS, label_from="digit"))
+    assert source.classes == ("0", "1", "2")
+    assert [u.utterance_id for u in found] == sorted(path.name for path in tmp_path.iterdir())
+    one = next(u for u in found if u.utterance_id == "2_bob_7.wav")
+    assert (one.label, one.speaker, dict(one.attributes)) == ("2", "bob", {"take": "7"})
+
+
+def test_the_same_recordings_serve_speaker_identification(tmp_path: Path) -> None:
+    task = AudioFolder(root=str(digits(tmp_path)), pattern=DIGITS, label_from="digit", target="speakers")
+    source, found = walk(task)
+    assert task.kind == "speakers"
+    assert source.classes == ("ann", "bob")
+    assert all(u.label == u.speaker and set(u.attributes) == {"digit", "take"} for u in found)
+
+
+def test_test_where_chooses_the_test_recordings_exactly(tmp_path: Path) -> None:
+    task = AudioFolder(root=str(digits(tmp_path)), pattern=DIGITS, label_from="digit", test_where={"take": [0, 1]})
+    _, found = walk(task)
+    assert {u.utterance_id for u in found if u.split == "test"} == {
+        u.utterance_id for u in found if u.attributes["take"] in ("0", "1")
+    }
+    validation = Counter((u.label, u.speaker) for u in found if u.split == "validation")
+    assert Counter(u.label for u in found if u.split == "validation") == {"0": 2, "1": 2, "2": 2}
+    assert set(validation.values()) == {1}
+
+
+def test_a_whole_speaker_can_be_the_test_set(tmp_path: Path) -> None:
+    task = AudioFolder(root=str(digits(tmp_path)), pattern=DIGITS, label_from="digit", test_where={"speaker": "bob"})
+    _, found = walk(task)
+    assert {u.speaker for u in found if u.split == "test"} == {"bob"}
+    assert {u.speaker for u in found if u.split != "test"} == {"ann"}
+
+
+def test_an_unknown_column_in_test_where_is_refused(tmp_path: Path) -> None:
+    task = AudioFolder(root=str(digits(tmp_path)), pattern=DIGITS, label_from="digit", test_where={"tke": 0})
+    with pytest.raises(ValueError, match="unknown column in test_where: got 'tke', allowed: digit, speaker, take"):
+        task.read()
+
+
+def test_drawn_splits_hold_their_share_of_every_class_and_follow_the_seed(tmp_path: Path) -> None:
+    root = str(digits(tmp_path, takes=20))
+    splits = []
+    for seed in (0, 0, 1):
+        task = AudioFolder(
+            root=root, pattern=DIGITS, label_from="digit", seed=seed, test_share=0.2, validation_share=0.25
+        )
+        _, found = walk(task)
+        for label in ("0", "1", "2"):
+            assert Counter(u.split for u in found if u.label == label) == {"train": 24, "validation": 8, "test": 8}
+        splits.append([u.split for u in found])
+    assert splits[0] == splits[1] != splits[2]
+
+
+def test_class_folders_need_no_settings(tmp_path: Path) -> None:
+    write(tmp_path, [f"{word}/deep/{take}.wav" for word in ("no", "yes") for take in range(10)])
+    source, found = walk(AudioFolder(root=str(tmp_path)))
+    assert source.classes == ("no", "yes")
+    assert all(u.label == u.utterance_id.split("/")[0] and u.speaker == "" for u in found)
+    assert Counter(u.split for u in found) == {"train": 16, "validation": 2, "test": 2}
+
+
+def manifest(tmp_path: Path, text: str) -> str:
+    (tmp_path / "list.csv").write_text(text)
+    return "list.csv"
+
+
+SPLIT_ROWS = "path,label,speaker,split,accent\na.wav,yes,ann,train,x\nb.wav,yes,bob,train,\nc.wav,yes,ann,test,y\n"
+
+
+def test_a_manifest_gives_split_speaker_and_attributes(tmp_path: Path) -> None:
+    write(tmp_path, ["a.wav", "b.wav", "c.wav"])
+    task = AudioFolder(root=str(tmp_path), manifest=manifest(tmp_path, SPLIT_ROWS))
+    _, found = walk(task)
+    assert [(u.utterance_id, u.split, u.speaker, u.attributes["accent"]) for u in found] == [
+        ("a.wav", "train", "ann", "x"),
+        ("b.wav", "train", "bob", None),
+        ("c.wav", "test", "ann", "y"),
+    ]
+
+
+def test_validation_is_drawn_from_train_where_the_manifest_names_none(tmp_path: Path) -> None:
+    write(tmp_path, [f"{number}.wav" for number in range(20)])
+    rows = "".join(f"{number}.wav,yes,{'train' if number < 15 else 'test'}\n" for number in range(20))
+    task = AudioFolder(
+        root=str(tmp_path), manifest=manifest(tmp_path, f"path,label,split\n{rows}"), validation_share=0.2
+    )
+    _, found = walk(task)
+    assert Counter(u.split for u in found) == {"train": 12, "validation": 3, "test": 5}
+    assert {u.utterance_id for u in found if u.split == "test"} == {f"{number}.wav" for number in range(15, 20)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            "a.wav,yes,train\nb.wav,yes,dev\n",
+            r"unknown split of .*b\.wav \(list\.csv row 2\): got 'dev', allowed: train",
+        ),
+        ("a.wav,yes,train\nb.wav,yes,\n", r"split given for some recordings only: got none for .*b\.wav"),
+        ("a.wav,yes,train\nb.wav,,train\n", r"no 'label' is given: .*b\.wav \(list\.csv row 2\)"),
+        (
+            "a.wav,yes,train\nb.wav,no,test\n",
+            r"got 'no' in the test split at .*b\.wav \(list\.csv row 2\), allowed: yes",
+        ),
+        ("a.wav,yes,train\nb.wav,yes,test\n", r"got yes \(1\), allowed: 2 or more in each"),
+    ],
+)
+def test_a_bad_manifest_is_refused_before_any_audio_is_read(tmp_path: Path, rows: str, message: str) -> None:
+    task = AudioFolder(root=str(tmp_path), manifest=manifest(tmp_path, f"path,label,split\n{rows}"))
+    with pytest.raises(ValueError, match=message):
+        task.read()
+
+
+def test_a_reserved_name_of_an_attribute_is_refused(tmp_path: Path) -> None:
+    rows = "path,label,true_label\na.wav,yes,no\n"
+    with pytest.raises(ValueError, match=r"reserved name of an attribute of .* got true_label"):
+        AudioFolder(root=str(tmp_path), manifest=manifest(tmp_path, rows)).read()
+
+
+def bad_tree(tmp_path: Path) -> Path:
+    write(tmp_path, [f"{word}/{take}.wav" for word in ("no", "yes") for take in range(20)])
+    (tmp_path / "yes/3.wav").write_bytes(b"RIFF")
+    soundfile.write(tmp_path / "no/4.wav", np.array([np.nan], np.float32), 16_000, subtype="FLOAT")
+    write(tmp_path, ["stray.wav"])
+    return tmp_path
+
+
+def test_bad_recordings_are_an_error_by_default(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"the file lies in no class folder: .*stray\.wav; allowed: .*on_bad_audio: skip"
+    ):
+        walk(AudioFolder(root=str(bad_tree(tmp_path))))
+
+
+def test_skipped_recordings_are_listed_in_the_corpus(tmp_path: Path) -> None:
+    task = AudioFolder(root=str(bad_tree(tmp_path / "in")), on_bad_audio="skip")
+    corpus = task.load(tmp_path / "cache")
+    assert len(corpus) == 38
+    assert {Path(line.split(":")[0]).name for line in corpus.info["skipped"]} == {"stray.wav", "3.wav", "4.wav"}
+
+
+def test_skipping_may_not_empty_a_class(tmp_path: Path) -> None:
+    write(tmp_path, [f"{word}/{take}.wav" for word in ("no", "yes") for take in range(10)])
+    for path in (tmp_path / "yes").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"got yes \(0\), allowed: 2 or more"):
+        walk(AudioFolder(root=str(tmp_path), on_bad_audio="skip"))
+
+
+def test_labels_outside_the_classes_are_unknown_or_refused(tmp_path: Path) -> None:
+    write(tmp_path, [f"{word}/{take}.wav" for word in ("cat", "dog", "no", "yes") for take in range(10)])
+    with pytest.raises(
+        ValueError, match=r"unknown label of .*cat.0\.wav: got 'cat', allowed: yes, no; `unknown_label`"
+    ):
+        AudioFolder(root=str(tmp_path), classes=["yes", "no"]).read()
+    task = AudioFolder(root=str(tmp_path), classes=["yes", "no"], unknown_label="other")
+    source, found = walk(task)
+    assert source.classes == ("yes", "no", "other")
+    assert {u.attributes["word"] for u in found if u.label == "other"} == {"cat", "dog"}
+    assert "other" in task.unforgettable
+
+
+def test_a_speaker_table_adds_attributes(tmp_path: Path) -> None:
+    digits(tmp_path)
+    (tmp_path / "speakers.csv").write_text("speaker,accent\nann,scottish\n")
+    _, found = walk(AudioFolder(root=str(tmp_path), pattern=DIGITS, label_from="digit", speaker_table="speakers.csv"))
+    assert {(u.speaker, u.attributes.get("accent")) for u in found} == {("ann", "scottish"), ("bob", None)}
+
+
+def test_long_recordings_are_cut_and_any_rate_becomes_16_khz(tmp_path: Path) -> None:
+    write(tmp_path, [f"yes/{take}.wav" for take in range(10)], rate_hz=8_000)
+    _, found = walk(AudioFolder(root=str(tmp_path), max_seconds=0.005))
+    assert {len(u.audio) for u in found} == {80}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"target": "words"}, "unknown target: got 'words', allowed: keywords, speakers"),
+        ({"manifest": "a.csv", "pattern": "(?P<label>.)"}, "two ways to list recordings"),
+        ({"test_share": 1.5}, r"test_share must lie in \[0, 1\), got 1.5"),
+        ({"on_bad_audio": "ignore"}, "unknown on_bad_audio: got 'ignore', allowed: error, skip"),
+        ({"unknown_label": "other"}, "got no classes"),
+        ({"max_seconds": 0}, "max_seconds must be positive, got 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AudioFolder(root="anywhere", **settings)  # type: ignore[arg-type]
+
+
+def test_missing_data_are_named_with_the_setting_that_leads_to_them(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"got root .*absent, which is not a folder; set `root`"):
+        AudioFolder(root=str(tmp_path / "absent")).content()
+    with pytest.raises(FileNotFoundError, match="no recordings"):
+        AudioFolder(root=str(tmp_path)).content()
+    with pytest.raises(FileNotFoundError, match=r"table not found: got .*list\.csv"):
+        AudioFolder(root=str(tmp_path), manifest="list.csv").content()
+
+
+def test_the_fingerprint_follows_files_manifest_and_settings_but_not_the_place(tmp_path: Path) -> None:
+    def fingerprint(folder: str, **settings: object) -> str:
+        return AudioFolder(root=str(tmp_path / folder), **settings).fingerprint()  # type: ignore[arg-type]
+
+    for folder in ("here", "there"):
+        write(tmp_path / folder, ["yes/a.wav", "no/b.wav"])
+    before = fingerprint("here")
+    assert fingerprint("there") == before
+    assert fingerprint("here", seed=1) != before
+    write(tmp_path / "there", ["no/c.wav"])
+    assert fingerprint("there") != before
+    listed = []
+    for label in ("yes", "no"):
+        (tmp_path / "here/list.csv").write_text(f"path,label\nyes/a.wav,{label}\n")
+        listed.append(fingerprint("here", manifest="list.csv"))
+    assert listed[0] != listed[1]
+
+
+def test_the_expected_size_needs_no_audio(tmp_path: Path) -> None:
+    for name in ("yes/a.wav", "yes/b.wav", "no/c.wav", "no/d.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(64_000))
+    assert AudioFolder(root=str(tmp_path)).expected_size() == (4, 2.0, 2)
+    assert AudioFolder(root=str(tmp_path), max_seconds=1.5).expected_size() == (4, 1.5, 2)
+    assert AudioFolder(root=str(tmp_path / "absent"), classes=["a"]).expected_size() == (0, 0.0, 1)
+
+
+def test_forget_sets_are_drawn_from_the_corpus_on_disk(tmp_path: Path) -> None:
+    task = AudioFolder(root=str(digits(tmp_path / "in")), pattern=DIGITS, label_from="digit", holdout_share=0.2)
+    corpus = task.load(tmp_path / "cache")
+    arrays = corpus_arrays(corpus, task.unforgettable)
+    forget_set = draw(ForgetRequest(kind="speaker", speakers=("ann",)), arrays, seed=0)
+    assert set(corpus.speakers[forget_set.rows]) == {"ann"}
+    assert set(forget_set.rows) < set(corpus.rows("train"))
+    named = draw(ForgetRequest(kind="class", classes=("1",)), arrays, seed=0)
+    assert [corpus.classes[label] for label in named.forgotten_classes] == ["1"]
+    assert all(corpus.utterance_ids[row].startswith("1_") for row in named.rows)
+
+
+@pytest.mark.skipif("UNLEARN_DATA" not in os.environ, reason="UNLEARN_DATA is not set: FSDD is needed")
+@pytest.mark.parametrize(("target", "num_classes"), [("keywords", 10), ("speakers", 6)])
+def test_fsdd_is_read_with_its_own_test_takes(target: str, num_classes: int) -> None:
+    task = AudioFolder(
+        root=str(Path(os.environ["UNLEARN_DATA"]) / "fsdd"),
+        pattern=DIGITS,
+        label_from="digit",
+        target=target,
+        speaker_table="speakers.csv",
+        test_where={"take": [0, 1, 2, 3, 4]},
+    )
+    source, found = walk(task)
+    assert len(source.classes) == num_classes
+    assert Counter(u.split for u in found) == {"train": 2430, "validation": 270, "test": 300}
+    assert {u.attributes["take"] for u in found if u.split == "test"} == set("01234")
+    assert all(u.attributes["accent"] for u in found)
+    assert sum(len(u.audio) for u in found) / 16_000 / 60 == pytest.approx(21.9, abs=0.1)
