@@ -37,7 +37,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 bench: setup
-	$(BIN)/python -m tests.benchmarks.orchestration
+	$(BIN)/python tests/benchmarks/speed.py
 
 report: setup
 	$(BIN)/unlearn report $(RESULTS)

@@ -208,7 +208,11 @@ class UnlearningProblem:
 
     def restricted_to(self, forget: UtteranceSet, retain: UtteranceSet) -> UnlearningProblem:
         """The same problem with other D_f and D_r: RUM hands parts of D_f to other methods."""
-        return replace(self, forget=forget, retain=retain)
+        return replace(
+            self,
+            forget=replace(forget, is_forget=torch.ones_like(forget.is_forget)),
+            retain=replace(retain, is_forget=torch.zeros_like(retain.is_forget)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """GradAscent: climb the task loss on D_f (NegGrad).
 
 Source: Golatkar et al., CVPR 2020; arXiv 2506.00848 §4.3: L_f = −L_task, λ = 0.
-Differs: the loss is unbounded, so the gradient norm is clipped (by the shared loop) and the ascent of an utterance stops
-once its loss passes `max_loss`; chance level is log C.
+Differs: the loss is unbounded, so the gradient norm is clipped (by the shared loop), and with `max_loss` the ascent
+of an utterance stops once its loss passes it; chance level is log C.
 """
 
 from __future__ import annotations

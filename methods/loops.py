@@ -1,4 +1,4 @@
-"""The one loop that walks a method's passes: budget, SuperLoss, clipping, precision and schedule are written here only."""
+"""The one loop that walks a method's passes; budget, SuperLoss, clipping, precision and schedule are written here."""
 
 from __future__ import annotations
 

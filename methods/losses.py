@@ -24,7 +24,7 @@ def distillation_loss(
     student_logits: Float[Tensor, "batch classes"],
     temperature: float = 1.0,
 ) -> Float[Tensor, " batch"]:
-    """T² · KL(softmax(teacher / T) ‖ softmax(student / T)) of each utterance (Hinton et al. 2015); 0 where they agree."""
+    """T² · KL(softmax(teacher / T) ‖ softmax(student / T)) of each utterance (Hinton et al. 2015)."""
     teacher = functional.log_softmax(teacher_logits / temperature, dim=-1)
     student = functional.log_softmax(student_logits / temperature, dim=-1)
     divergence = functional.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)

@@ -1,6 +1,7 @@
 """Retrain: train anew on D_r alone; what unlearning is judged against. With an empty D_f it trains the original itself.
 
-Source: arXiv 2506.00848 §4.1. Same initial weights, settings, rules for data order and choice of checkpoint as the original.
+Source: arXiv 2506.00848 §4.1. Same initial weights, settings, rules for data order and choice of checkpoint as the
+original.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """SalUn: RandLabel on the weights that matter most for D_f.
 
 Source: Fan et al., ICLR 2024: the mask keeps the `saliency_share` of weights with the largest |Σ ∇CE(D_f)|, globally.
-Differs: the threshold is a k-th value, not a full sort; masked weights and their optimizer state are restored after each
-step, so that neither momentum nor weight decay can move them.
+Differs: the threshold is a k-th value, not a full sort; masked weights and their optimizer state are restored after
+each step, so that neither momentum nor weight decay can move them.
 """
 
 from __future__ import annotations

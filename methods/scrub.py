@@ -1,7 +1,7 @@
 """SCRUB: drive the student away from the original on D_f and hold it to the original on D_r.
 
-Source: Kurmanji et al., NeurIPS 2023: max step −KL_T(teacher‖student) on D_f; min step γ·CE + α·KL_T on D_r; an epoch does
-the max step first, for the first `max_epochs` epochs, then always the min step.
+Source: Kurmanji et al., NeurIPS 2023: max step −KL_T(teacher‖student) on D_f; min step γ·CE + α·KL_T on D_r; an epoch
+does the max step first, for the first `max_epochs` epochs, then always the min step.
 `order: ascend_first` is the wording of arXiv 2506.00848 §4.3: all ascent, then all descent.
 Differs: AdamW at a constant rate instead of SGD or Adam with steps; the teacher's logits come from the cache.
 """

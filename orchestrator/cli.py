@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 app = typer.Typer(
     name="unlearn",
@@ -46,7 +47,7 @@ def plan(
     from orchestrator.run.show import plan_tables
 
     for table in plan_tables(plan_sweep(load_sweep(sweep, set_ or []), _absolute(results))):
-        console.print(table)
+        console.print(table, soft_wrap=isinstance(table, str))
 
 
 @app.command()
@@ -110,7 +111,7 @@ def tune(
     )
     display.stop()
     console.print(lock_table(chosen))
-    console.print(f"lock file: {target}")
+    console.print(f"lock file: {target}", soft_wrap=True)
 
 
 @app.command()
@@ -120,7 +121,7 @@ def status(results: Annotated[str, typer.Argument(help="Results folder or URI.")
     from orchestrator.results import open_store
 
     for table in status_tables(open_store(str(_absolute(results)))):
-        console.print(table)
+        console.print(table, soft_wrap=isinstance(table, str))
 
 
 @app.command()
@@ -137,8 +138,8 @@ def report(
     rows = store.rows()
     written = write_report(rows, folder)
     for table in terminal_tables(rows):
-        console.print(table)
-    console.print(f"report: {written[0]} ({len(written)} files)")
+        console.print(table, soft_wrap=isinstance(table, str))
+    console.print(f"report: {written[0]} ({len(written)} files)", soft_wrap=True)
 
 
 def _absolute(location: str | None) -> str | None:
@@ -162,7 +163,7 @@ def main() -> None:
     try:
         app()
     except ValueError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, markup=True)
+        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
 
 

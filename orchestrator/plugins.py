@@ -28,7 +28,8 @@ def registry(kind: str) -> Mapping[str, Callable[..., Any]]:
             from methods.base import Method
 
             own = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
-            found.update({info.name: c for c in own if issubclass(c, Method) and not inspect.isabstract(c)})
+            for method in (c for c in own if issubclass(c, Method) and not inspect.isabstract(c)):
+                found[info.name] = method
         else:
             found.update(getattr(module, TABLES[kind], {}))
     return dict(sorted(found.items()))

@@ -1,4 +1,4 @@
-"""The results folder: one Parquet row a trial, and the artefacts that trials share; local or on any pyarrow file system."""
+"""The results folder: one Parquet row a trial, and what trials share; local or on any pyarrow file system."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 STATUSES = {
     "done": "finished; a diverged line does not appear here",
     "diverged": "the loss left the finite numbers: lower the learning rate, or tune it with `unlearn tune`",
-    "failed": "an error in a method, a backbone or a corpus: read the `error` column; `unlearn run --retry failed` runs it again",
+    "failed": "an error in a method, a backbone or a corpus: read `error`; `unlearn run --retry failed` runs it again",
     "pruned": "a search stopped it early",
     "blocked": "what it depends on did not finish: mend that first",
 }
@@ -202,7 +202,7 @@ class Store:
         return dict(pq.read_table(pa.BufferReader(content)).to_pylist()[0])
 
     def rows(self) -> pd.DataFrame:
-        """All rows, a column for each of `SCHEMA`; through the compacted index, which is brought up to date on the way."""
+        """All rows, a column for each of `SCHEMA`; through the compacted index, brought up to date on the way."""
         index = self._index()
         present = {name.removesuffix(".parquet") for name in self.names("rows")}
         known = set() if index is None else set(index.column("trial_id").to_pylist())

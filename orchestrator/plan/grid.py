@@ -224,7 +224,7 @@ def _superloss(settings: Mapping[str, Any]) -> SuperLoss:
 
 
 def _requests(entry: Mapping[str, Any]) -> list[tuple[tuple[str, ...], ForgetRequest]]:
-    """The requests of one entry of `unlearning:`, and the tasks that they are for (all when empty); ratios are swept."""
+    """The requests of one entry of `unlearning:`, and the tasks they are for (all when empty)."""
     values = dict(entry)
     only = tuple(values.pop("tasks", ()))
     ratios = values.pop("forget_ratio", None)

@@ -56,8 +56,8 @@ class TrainingEntry(_Model):
 
 
 class StudyEntry(_Model):
-    """A search for how to train originals: `[low, high]` are log-uniform bounds, longer lists and lists of whole numbers
-    are choices; one study a (task, backbone), judged by validation accuracy."""
+    """A search for how to train originals: `[low, high]` are log-uniform bounds, longer lists and lists of whole
+    numbers are choices; one study a (task, backbone), judged by validation accuracy."""
 
     trials: int = Field(default=8, ge=1)
     learning_rate: tuple[float, float] | None = (1e-5, 1e-3)
@@ -220,7 +220,7 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 
 def _expanded(value: Any) -> Any:
-    """`${NAME}` and `${NAME:-default}` from the environment; an unset one without default stays, and shows where it is used."""
+    """`${NAME}` and `${NAME:-default}` from the environment; an unset one without default stays as it is."""
     if isinstance(value, dict):
         return {key: _expanded(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Literal
 
 import numpy as np
@@ -38,8 +39,13 @@ def summarise(values: Iterable[float]) -> Summary:
         return Summary(mean, np.nan, np.nan, 1, "none")
     if n == 2:
         return Summary(mean, float(found.min()), float(found.max()), n, "range")
-    half = float(stats.t.ppf(0.975, n - 1) * found.std(ddof=1) / np.sqrt(n))
+    half = float(_t975(n - 1) * found.std(ddof=1) / np.sqrt(n))
     return Summary(mean, mean - half, mean + half, n, "95% t-interval")
+
+
+@cache
+def _t975(degrees_of_freedom: int) -> float:
+    return float(stats.t.ppf(0.975, degrees_of_freedom))
 
 
 @dataclass(frozen=True)
@@ -99,14 +105,18 @@ class BlockMeans:
         wanted = [int(planned.loc[(backbone, seed)]) for _, backbone, seed in means.index]
         return cls(means[size.to_numpy() == np.asarray(wanted, dtype=int)], planned.sort_index())
 
+    @cached_property
+    def _of_line(self) -> dict[str, pd.DataFrame]:
+        return {str(line): part.droplevel("line") for line, part in self.by_seed.groupby(level="line")}
+
     def units(self, line: str, over: Unit) -> pd.DataFrame:
         """What is averaged for a line: its seeds, or its backbones (each the mean over its seeds); one row a unit."""
-        mine = self.by_seed[self.by_seed.index.get_level_values("line") == line].droplevel("line")
+        mine = self._of_line.get(line, self.by_seed.iloc[:0].droplevel("line"))
         return mine.groupby(level="backbone").mean() if over == "backbones" else mine
 
     def coverage(self, line: str) -> Coverage:
         """What of the plan the line has."""
-        finished = self.by_seed[self.by_seed.index.get_level_values("line") == line].groupby(level="backbone").size()
+        finished = self.units(line, "seeds").groupby(level="backbone").size()
         planned = self.planned.groupby(level="backbone").size()
         seeds = tuple(int(finished.get(backbone, 0)) for backbone in planned.index)
         return Coverage(sum(n > 0 for n in seeds), len(planned), seeds, tuple(int(n) for n in planned))

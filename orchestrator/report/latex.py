@@ -6,7 +6,7 @@ import re
 
 from orchestrator.report.captions import caption
 from orchestrator.report.layout import body, header
-from orchestrator.report.remarks import remarks
+from orchestrator.report.remarks import baselines, remarks
 from orchestrator.report.tables import Table
 
 SPECIAL = {
@@ -21,7 +21,8 @@ def table_latex(table: Table) -> str:
     """A `table` environment in the paper's layout; the best line of each block is bold."""
     titles = header(table, latex=True)
     lines = [
-        r"\begin{table}[t]", r"\centering", rf"\caption{{{escape(table.title)}. {escape(caption(table))}}}",
+        r"\begin{table}[t]", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{escape(table.title)}. {escape(caption(table))}}}",
         rf"\label{{tab:{table.name}}}", rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\toprule",
         " & ".join(titles) + r" \\",
     ]  # fmt: skip
@@ -29,11 +30,13 @@ def table_latex(table: Table) -> str:
         lines += [r"\midrule", rf"\multicolumn{{{len(titles)}}}{{l}}{{\textit{{{escape(block.title)}}}}} \\"]
         for row in body(table, block):
             cells = [escape(cell) for cell in row.cells]
-            lines.append(" & ".join(rf"\textbf{{{cell}}}" if row.best and cell else cell for cell in cells) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
+            lines.append(
+                " & ".join(rf"\textbf{{{c}}}" if place in row.bold else c for place, c in enumerate(cells)) + r" \\"
+            )
+    lines += [r"\bottomrule", r"\end{tabular}", "", rf"\smallskip {escape(baselines(table.rows))}"]
     for block in table.blocks:
         if said := " ".join(remarks(block)):
-            lines += ["", rf"\smallskip\footnotesize \textit{{{escape(block.title)}.}} {escape(said)}"]
+            lines += ["", rf"\smallskip \textit{{{escape(block.title)}.}} {escape(said)}"]
     return "\n".join([*lines, r"\end{table}", ""])
 
 

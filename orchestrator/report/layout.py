@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from orchestrator.report.averages import Summary
 from orchestrator.report.measures import GAP, Measure
@@ -13,10 +14,10 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Row:
-    """One printed row; `best` ones are to be set in bold."""
+    """One printed row; the cells at `bold` are to be set so."""
 
     cells: tuple[str, ...]
-    best: bool
+    bold: frozenset[int]
 
 
 def with_spread(summary: Summary, digits: int = 1, scale: float = 1.0) -> str:
@@ -43,23 +44,27 @@ def header(table: Table, *, latex: bool = False) -> list[str]:
     ]
 
 
-def body(table: Table, block: Block) -> list[Row]:
-    """The lines of a block, cells in the order of `header`."""
+def body(table: Table, block: Block, spreads: Collection[Measure] | None = None) -> list[Row]:
+    """The lines of a block, cells in the order of `header`; only measures in `spreads` show theirs, all when None."""
     rows = []
     for line in block.lines:
-        cells = [line.label, *(_cell(block, line, measure) for measure in table.columns)]
+        cells = [line.label, *(_cell(block, line, m, spread=spreads is None or m in spreads) for m in table.columns)]
         cells += [line.coverage.backbones_text] if _averages(table) else []
         cells += [line.coverage.seeds_text, *([line.flags_text] if _flags(table) else [])]
-        rows.append(Row(tuple(cells), line.best))
+        # The best is best in its gap, not in each column.
+        bold = {0, 1 + table.columns.index(GAP)} if line.best else set()
+        rows.append(Row(tuple(cells), frozenset(bold)))
     return rows
 
 
-def _cell(block: Block, line: Line, measure: Measure) -> str:
+def _cell(block: Block, line: Line, measure: Measure, *, spread: bool) -> str:
     if measure is GAP and line.method == "retrain":
         return "target"
     if not measure.applies_to(block.kind):
         return NOTHING
     summary = line.summaries[measure.column]
+    if measure.unit == "s" or not spread:  # of times: backbones differ by design, and the CSV has it
+        summary = replace(summary, spread="none")
     text = with_spread(summary, measure.digits, measure.scale)
     return f"{text} (n={summary.n})" if 0 < summary.n < line.units else text
 

@@ -49,16 +49,20 @@ def reported(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     frame = rows[stands].reset_index(drop=True)
     if frame.empty:
         return frame.assign(line="", label="", order=0), frame
-    varied = _varied_settings(frame)
-    names = _method_labels(frame)
-    frame["line"] = [f"{m}|{bool(s)}|{v}" for m, s, v in zip(frame["method"], frame["superloss"], varied, strict=True)]
-    frame["label"] = [
-        names[m] + (" + SuperLoss" if s else "") + (f" ({v})" if v else "")
-        for m, s, v in zip(frame["method"], frame["superloss"], varied, strict=True)
+    varied, names = _varied_settings(frame), _method_labels(frame)
+    texts = [", ".join(f"{name} {_text(value)}" for name, value in settings) for settings in varied]
+    places = [
+        (PAPER_ORDER.index(m) if m in PAPER_ORDER else len(PAPER_ORDER), names[m], bool(s), _sortable(settings))
+        for m, s, settings in zip(frame["method"], frame["superloss"], varied, strict=True)
     ]
-    last = len(PAPER_ORDER)
-    frame["order"] = [PAPER_ORDER.index(m) if m in PAPER_ORDER else last for m in frame["method"]]
-    frame = frame.sort_values(["order", "label", "finished_at", "trial_id"], ignore_index=True)
+    ranks = {place: rank for rank, place in enumerate(sorted(set(places)))}
+    frame["order"] = [ranks[place] for place in places]
+    frame["label"] = [
+        f"{name}{' + SuperLoss' if superloss else ''}{f' ({text})' if text else ''}"
+        for (_, name, superloss, _), text in zip(places, texts, strict=True)
+    ]
+    frame["line"] = [f"{m}|{bool(s)}|{t}" for m, s, t in zip(frame["method"], frame["superloss"], texts, strict=True)]
+    frame = frame.sort_values(["order", "finished_at", "trial_id"], ignore_index=True)
     older = frame.duplicated(["line", *CELL], keep="last")
     return frame[~older].reset_index(drop=True), frame[older].reset_index(drop=True)
 
@@ -79,21 +83,21 @@ def _method_labels(frame: pd.DataFrame) -> dict[str, str]:
     return labels
 
 
-def _varied_settings(frame: pd.DataFrame) -> list[str]:
-    """For each row, those settings (as `key value, key value`) in which runs of one method on one forget set differ.
+def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
+    """For each row, those settings, by name, in which runs of one method on one forget set differ.
 
     Settings that differ only between cells, such as values tuned for each backbone, do not split a line.
     """
     settings = [_flat(row) for row in frame.to_dict("records")]
-    texts = [""] * len(frame)
+    found: list[list[tuple[str, Any]]] = [[] for _ in settings]
     superlosses = frame["superloss"] != ""
     for _, line in frame.groupby(["task", "unlearning", "forget_rule", "method", superlosses], dropna=False):
         varied: set[str] = set()
         for members in line.groupby(CELL, dropna=False).indices.values():
             varied |= _differing([settings[line.index[i]] for i in members])
         for i in line.index:
-            texts[i] = ", ".join(f"{k} {_text(settings[i].get(k))}" for k in sorted(varied))
-    return texts
+            found[i] = [(name, settings[i].get(name)) for name in sorted(varied)]
+    return found
 
 
 def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
@@ -110,6 +114,11 @@ def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
 def _differing(several: Iterable[Mapping[str, Any]]) -> set[str]:
     first, *others = several
     return {key for other in others for key in {*first, *other} if first.get(key) != other.get(key)}
+
+
+def _sortable(settings: Iterable[tuple[str, Any]]) -> tuple[tuple[str, float, str], ...]:
+    """Numbers by size, all else by spelling."""
+    return tuple((n, v, "") if isinstance(v, int | float) else (n, 0.0, str(v)) for n, v in settings)
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,67 +11,76 @@ from matplotlib.figure import Figure
 from orchestrator.report.averages import Summary
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import FORGET, GAP, TEST, TEST_KEPT, Measure
-from orchestrator.report.style import GREY, Mark, figure, marks
+from orchestrator.report.style import GREY, Mark, figure, legend, marks, panel_rows, styled, wrapped
 from orchestrator.report.tables import Block, Line, Table
 
 
+@styled
 def trade_off(table: Table) -> Figure:
     """D_f against D_t accuracy, a panel a block; Retrain, the target, is where the dashed lines cross."""
-    made, axes = figure(0.6 + 3.6 * len(table.blocks) + 1.9, 3.7, len(table.blocks))
+    made, axes = figure((3.9, _height(table)), len(table.blocks), beside=2.1)
     styles = marks([line for block in table.blocks for line in block.lines])
     for ax, block in zip(axes, table.blocks, strict=True):
         utility = TEST_KEPT if block.kind == "class" else TEST
         for line in block.lines:
             _point(ax, line, utility, styles[line.line])
+        _within_percent(ax)
         kept = ", kept classes" if block.kind == "class" else ""
         ax.set(xlabel="$D_f$ accuracy (%)", ylabel=f"$D_t$ accuracy{kept} (%)")
-        ax.set_title(_wrapped(block.title))
-    _legend(made, axes, f"bars: {_spread_name(table.blocks)}")
+        ax.set_title(wrapped(block.title))
+    legend(made, axes, f"bars: {_spread_name(table.blocks)}")
     return made
 
 
+@styled
 def gap_bars(table: Table) -> Figure:
     """Mean gap to Retrain of every method, a panel a block; less is nearer to Retrain."""
     most = max(len(_methods(block)) for block in table.blocks)
-    made, axes = figure(1.4 + 3.9 * len(table.blocks), 1.3 + 0.33 * max(most, 2), len(table.blocks))
+    made, axes = figure((4.6, 1.3 + 0.33 * max(most, 2)), len(table.blocks))
     styles = marks([line for block in table.blocks for line in block.lines])
     for ax, block in zip(axes, table.blocks, strict=True):
         lines = _methods(block)
         for place, line in enumerate(lines):
             _bar(ax, place, line, styles[line.line])
-        ax.set_yticks(range(len(lines)), [_wrapped(_name(line), 26) for line in lines])
+        ax.set_yticks(range(len(lines)), [wrapped(_name(line), 26) for line in lines])
         ax.set_ylim(len(lines) - 0.4, -0.6)
-        ax.set_xlim(left=0)
+        ax.set_xlim(0, 1.22 * ax.get_xlim()[1])  # room for what went wrong
         ax.grid(axis="y", visible=False)
         ax.set(xlabel="mean gap to Retrain (points)")
-        ax.set_title(_wrapped(block.title))
+        ax.set_title(wrapped(block.title))
     made.supxlabel(f"bars: {_spread_name(table.blocks)}", fontsize=7.5, color=GREY)
     return made
 
 
+@styled
 def by_ratio(table: Table) -> Figure:
     """D_f accuracy against the forget ratio; a panel a rule of drawing D_f."""
     rules: dict[str, list[Block]] = {}
     for block in table.blocks:
         rules.setdefault(str(block.rows["forget_rule"].iloc[0]), []).append(block)
-    made, axes = figure(0.6 + 4.4 * len(rules) + 1.9, 3.7, len(rules))
+    made, axes = figure((4.8, _height(table)), len(rules), beside=2.1)
     styles = marks([line for block in table.blocks for line in block.lines])
     for ax, (rule, blocks) in zip(axes, rules.items(), strict=True):
-        for key in dict.fromkeys(line.line for block in blocks for line in block.lines):
+        keys = list(dict.fromkeys(line.line for block in blocks for line in block.lines))
+        span = max(_ratio(b) for b in blocks) - min(_ratio(b) for b in blocks)
+        for place, key in enumerate(keys):
             found = [(_ratio(b), ln) for b in blocks for ln in b.lines if ln.line == key and ln.has(FORGET)]
             if not found:
                 continue
             line, (low, high) = found[0][1], _reach([ln.summaries[FORGET.column] for _, ln in found], FORGET)
-            keywords = styles[key].keywords | {"markersize": 10 if line.method == "retrain" else 6}
+            keywords = styles[key].keywords | ({"markersize": 10} if line.method == "retrain" else {})
             means = [FORGET.shown(ln.summaries[FORGET.column].mean) for _, ln in found]
+            aside = 0.008 * span * (place - (len(keys) - 1) / 2)  # so that bars do not hide each other
             ax.errorbar(
-                [ratio for ratio, _ in found], means, yerr=(low, high), label=_name(line), linewidth=1.3, capsize=2,
+                [ratio + aside for ratio, _ in found], means, yerr=(low, high), label=_name(line), linewidth=1.3,
                 linestyle="--" if line.method in REFERENCES else "-", zorder=4 if line.method == "retrain" else 3,
-                elinewidth=0.9, **keywords,
+                capsize=2, elinewidth=0.9, **keywords,
             )  # fmt: skip
         ax.set(xlabel="forget ratio (% of D)", ylabel="$D_f$ accuracy (%)")
+        ax.set_xticks([_ratio(block) for block in blocks])
+        ax.set_ylim(max(-3, ax.get_ylim()[0]), min(103, ax.get_ylim()[1]))
         ax.set_title(f"{table.task}, {rule} forget sets")
-    _legend(made, axes, f"bars: {_spread_name(table.blocks)}")
+    legend(made, axes, f"bars: {_spread_name(table.blocks)}")
     return made
 
 
@@ -84,11 +92,17 @@ def _point(ax: Axes, line: Line, utility: Measure, mark: Mark) -> None:
     size = {"markersize": 14} if line.method == "retrain" else {}
     ax.errorbar(
         x, y, xerr=_reach([across], FORGET), yerr=_reach([up], utility), label=_name(line), linestyle="none",
-        elinewidth=1, capsize=2, zorder=4 if line.method == "retrain" else 3, **mark.keywords | size,
+        elinewidth=1, capsize=2, zorder=2 if line.method == "retrain" else 3, **mark.keywords | size,
     )  # fmt: skip
     if line.method == "retrain":
         ax.axvline(x, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
         ax.axhline(y, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
+
+
+def _within_percent(ax: Axes) -> None:
+    """Intervals may reach past 0 and 100 %; the axes need not."""
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    ax.set(xlim=(max(-3, left), min(103, right)), ylim=(max(-3, bottom), min(103, top)))
 
 
 def _bar(ax: Axes, place: int, line: Line, mark: Mark) -> None:
@@ -117,6 +131,12 @@ def _name(line: Line) -> str:
     return f"{line.label} (target)" if line.method == "retrain" else line.label
 
 
+def _height(table: Table) -> float:
+    """Of a panel, inches: enough for a legend that names every line once."""
+    lines = {line.line for block in table.blocks for line in block.lines}
+    return max(3.7, (1.0 + 0.3 * len(lines)) / panel_rows(len(table.blocks)))
+
+
 def _ratio(block: Block) -> float:
     return 100 * float(block.rows["requested_forget_ratio"].iloc[0])
 
@@ -135,17 +155,3 @@ def _spread_name(blocks: Sequence[Block]) -> str:
     return (
         f"95 % t-interval over {over}" if most >= 3 else f"range over 2 {over}" if most == 2 else f"none, one of {over}"
     )
-
-
-def _legend(made: Figure, axes: Sequence[Axes], note: str) -> None:
-    named = {}
-    for ax in axes:
-        named.update(dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True)))
-    made.legend(
-        named.values(), [_wrapped(name, 26) for name in named], loc="outside right center", fontsize=8,
-        title=_wrapped(note, 26), title_fontsize=7.5,
-    )  # fmt: skip
-
-
-def _wrapped(text: str, width: int = 44) -> str:
-    return "\n".join(textwrap.wrap(text, width))

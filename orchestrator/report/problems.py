@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-COLUMNS = ["status", "trial_id", "stage", "task", "backbone", "unlearning", "method", "superloss", "seed", "reason"]
+COLUMNS = ["status", "trial_id", "stage", "task", "backbone", "unlearning", "method", "seed", "reason"]
 
 
 def problems(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows that did not finish, or that finished collapsed, with a one-line `reason`; trials pruned by a search are not.
+    """Rows that did not finish, or that finished collapsed, with a `reason`; what a search pruned did well.
 
     Args:
         rows: as `lines.prepare` returns them.
@@ -19,8 +19,10 @@ def problems(rows: pd.DataFrame) -> pd.DataFrame:
     collapsed = found["collapsed"] & (found["status"] == "done")
     found.loc[collapsed, "status"] = "collapsed"
     found.loc[collapsed, "reason"] = "one class takes more than 90 % of predictions on class-balanced D_v"
-    found["superloss"] = found["superloss"] != ""
-    return found.sort_values(["status", "task", "method", "seed", "trial_id"])[COLUMNS].reset_index(drop=True)
+    named = zip(found["method"], found["superloss"], strict=True)
+    found["method"] = [f"{method} + SuperLoss" if superloss else method for method, superloss in named]
+    order = ["tuning", "status", "task", "method", "seed", "trial_id"]  # searches last
+    return found.sort_values(order)[COLUMNS].reset_index(drop=True)
 
 
 def _reason(error: str, stop: str) -> str:

@@ -13,7 +13,7 @@ from orchestrator.report.tables import Block, Line, contenders
 
 def remarks(block: Block) -> list[str]:
     """All sentences of a block, without markup."""
-    found = [_best(block), _baselines(block.rows), _anything_to_forget(block), *_without_retrain(block.rows)]
+    found = [_best(block), _anything_to_forget(block), _several_settings(block), *_without_retrain(block.rows)]
     return [sentence for sentence in found if sentence]
 
 
@@ -61,7 +61,8 @@ def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[l
     return equal, tested
 
 
-def _baselines(rows: pd.DataFrame) -> str:
+def baselines(rows: pd.DataFrame) -> str:
+    """Chance, and the accuracy of a model that always gives the same answer; empty where rows have neither."""
     chance = _span(rows["chance_accuracy"])
     constant = _span(rows["constant_predictor_accuracy"])
     known = [f"chance {chance}"] if chance else []
@@ -88,6 +89,13 @@ def _anything_to_forget(block: Block) -> str:
     if found.high < 0:
         return f"{text}: Retrain classifies D_f better than Original does; look at how both were trained."
     return f"{text}: the interval holds 0, so accuracy on D_f cannot tell forgetting from doing nothing."
+
+
+def _several_settings(block: Block) -> str:
+    methods = [(line.method, line.superloss) for line in block.lines if line.method not in REFERENCES]
+    if len(set(methods)) == len(methods):
+        return ""
+    return "Methods stand here with several settings: the best of them was picked on the runs that it is reported on."
 
 
 def _without_retrain(rows: pd.DataFrame) -> list[str]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from orchestrator.report.style import COLOURS, GREY, figure
+from orchestrator.report.style import GREY, figure, legend, styled
 
 STAGES = ("study", "tune")
 PANEL_COLUMNS = ["task", "backbone", "unlearning", "forget_rule"]
@@ -28,20 +28,22 @@ def searches(rows: pd.DataFrame) -> dict[str, Figure]:
     return found
 
 
+@styled
 def search_figure(rows: pd.DataFrame) -> Figure:
     """A panel for each searched method (with and without SuperLoss apart): trials as dots, the best so far as a line.
 
     Trials without an objective (diverged, failed) are crosses on the upper edge.
     """
     panels = [part for _, part in rows.groupby(["method", "superloss", "study_id"])]
-    made, axes = figure(1.2 + 2.5 * len(panels), 2.9, len(panels))
+    made, axes = figure((2.8, 2.9), len(panels), beside=1.7)
     finite = rows["objective"].dropna()
     low, high = float(finite.min()), float(finite.max())
     margin = 0.08 * (high - low) or 0.05
-    for place, (ax, part) in enumerate(zip(axes, panels, strict=True)):
-        _panel(ax, part.sort_values("study_trial"), COLOURS[place % len(COLOURS)])
+    for ax, part in zip(axes, panels, strict=True):
+        _panel(ax, part.sort_values("study_trial"))
         ax.set_ylim(low - margin, high + margin)
         ax.set_xlabel("trial")
+    legend(made, axes, "")
     rule = " or ".join(sorted(set(rows["objective_rule"]) - {""})) or "objective"
     axes[0].set_ylabel(f"{rule} (less is better)")
     first = rows.iloc[0]
@@ -50,19 +52,18 @@ def search_figure(rows: pd.DataFrame) -> Figure:
     return made
 
 
-def _panel(ax: Axes, trials: pd.DataFrame, colour: str) -> None:
+def _panel(ax: Axes, trials: pd.DataFrame) -> None:
     number, objective = trials["study_trial"].to_numpy(), trials["objective"].to_numpy()
     lost = np.isnan(objective)
-    ax.plot(number, objective, linestyle="none", marker="o", markersize=4, color=colour, alpha=0.55, label="trial")
+    ax.plot(number, objective, linestyle="none", marker="o", markersize=4, color="#0072B2", alpha=0.6, label="trial")
     if lost.any():
         ax.plot(
             number[lost], np.full(lost.sum(), 0.97), linestyle="none", marker="x", color=GREY, markersize=5,
             transform=ax.get_xaxis_transform(), label="diverged or failed",
         )  # fmt: skip
     best = np.fmin.accumulate(objective)
-    ax.step(number, best, where="post", color=colour, linewidth=1.8, label="best so far")
+    ax.step(number, best, where="post", color="black", linewidth=1.4, label="best so far")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     first = trials.iloc[0]
     label = first["method_label"] or first["method"]
     ax.set_title(label + (" + SuperLoss" if first["superloss"] else ""), fontsize=9)
-    ax.legend(loc="upper right", fontsize=7)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import io
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from orchestrator.report.lines import PAPER_ORDER, REFERENCES
 from orchestrator.report.tables import Line
 
+P = ParamSpec("P")
+
 DPI = 150
+PANELS_IN_ROW = 3
 GREY = "#6b6b6b"
 # Okabe and Ito's colours without black and yellow, then darker relatives: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C564B", "#7F3FBF", "#4D7C0F", "#B91C1C")
@@ -36,8 +43,8 @@ class Mark:
     def keywords(self) -> dict[str, Any]:
         """For `Axes.plot` and `Axes.errorbar`."""
         return {
-            "color": self.colour, "marker": self.marker, "markersize": 6.5, "markeredgewidth": 1.4,
-            "markerfacecolor": self.colour if self.filled else "white", "markeredgecolor": self.colour,
+            "color": self.colour, "marker": self.marker, "markersize": 6 if self.filled else 9, "markeredgewidth": 1.4,
+            "markerfacecolor": self.colour if self.filled else "none", "markeredgecolor": self.colour,
         }  # fmt: skip
 
 
@@ -61,17 +68,52 @@ def marks(lines: list[Line]) -> dict[str, Mark]:
     return found
 
 
-def figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure with panels side by side; inches."""
-    with mpl.rc_context(RC):
-        made = Figure(figsize=(width, height), layout="constrained")
-        axes = made.subplots(1, columns, squeeze=False)
-    return made, list(axes[0])
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw a figure in this style, and leave matplotlib's own settings as they were."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(RC):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def figure(panel: tuple[float, float], panels: int, beside: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """A figure of panels, at most three in a row; `panel` is one's size, `beside` the room for a legend, in inches."""
+    rows = panel_rows(panels)
+    columns = -(-panels // rows)
+    made = Figure(figsize=(columns * panel[0] + beside, rows * panel[1]), layout="constrained")
+    axes = list(made.subplots(rows, columns, squeeze=False).flat)
+    for spare in axes[panels:]:
+        spare.remove()
+    return made, axes[:panels]
+
+
+def panel_rows(panels: int) -> int:
+    """How many rows of panels a figure has."""
+    return -(-panels // PANELS_IN_ROW)
+
+
+def legend(made: Figure, axes: Sequence[Axes], note: str) -> None:
+    """One legend for all panels, on the right, each name once; `note` says what the bars are."""
+    named: dict[str, Any] = {}
+    for ax in axes:
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle.lines[0] if isinstance(handle, ErrorbarContainer) else handle)
+    made.legend(
+        list(named.values()), [wrapped(name, 26) for name in named], loc="outside right center", fontsize=8,
+        title=wrapped(note, 26), title_fontsize=7.5, alignment="left", labelspacing=0.7,
+    )  # fmt: skip
+
+
+def wrapped(text: str, width: int = 42) -> str:
+    """Text over several lines."""
+    return "\n".join(textwrap.wrap(text, width))
 
 
 def png(made: Figure) -> bytes:
     """The figure as a PNG file; free of dates, so that equal rows give equal files."""
     sink = io.BytesIO()
-    with mpl.rc_context(RC):
-        made.savefig(sink, format="png", dpi=DPI, metadata={"Software": None})
+    made.savefig(sink, format="png", dpi=DPI, metadata={"Software": None})
     return sink.getvalue()

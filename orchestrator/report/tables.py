@@ -132,7 +132,9 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], sample_rules: set
     lines = [replace(ln, best=best is not None and ln.line == best.line) for ln in lines]
     details = [rule] if kind == "sample" and (rule != "random" or len(sample_rules) > 1) else []
     ratios = sorted(rows["requested_forget_ratio"].dropna().unique())
-    details.append(f"{_percentages(ratios) if kind == 'sample' else _percentages(rows['forget_ratio'])} of D")
+    details.append(
+        f"{_percentages(ratios if kind == 'sample' else rows['forget_ratio'], listed=kind == 'sample')} of D"
+    )
     key = "-".join(
         [kind, *([rule] if kind == "sample" else []), *(f"{ratio:g}" for ratio in ratios[:1] if len(ratios) == 1)]
     )
@@ -140,18 +142,20 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], sample_rules: set
     return Block(slug(key), kind, title, over, tuple(lines), means, rows)
 
 
-def _percentages(ratios: Iterable[float]) -> str:
-    """`1 %, 5 %`, or `1–10 %` where there are more than four; realised shares are rounded to a tenth."""
+def _percentages(ratios: Iterable[float], *, listed: bool) -> str:
+    """`1 %, 5 %` where up to four are listed, else `1–10 %`; rounded to a tenth."""
     shown = sorted({round(100 * ratio, 1) for ratio in ratios if not np.isnan(ratio)})
     if not shown:
         return "an unknown share"
-    return f"{shown[0]:g}–{shown[-1]:g} %" if len(shown) > 4 else ", ".join(f"{share:g} %" for share in shown)
+    if len(shown) == 1 or (listed and len(shown) <= 4):
+        return ", ".join(f"{share:g} %" for share in shown)
+    return f"{shown[0]:g}–{shown[-1]:g} %"
 
 
 def _line(rows: pd.DataFrame, means: BlockMeans, over: Unit) -> Line:
     line, method = str(rows["line"].iloc[0]), str(rows["method"].iloc[0])
     units = means.units(line, over)
-    summaries = {m.column: summarise(units[m.column]) for m in TIDY}
+    summaries = {m.column: summarise(units[m.column].to_numpy()) for m in TIDY}
     if method == "original":
         summaries[SECONDS.column] = summarise([])  # nothing was unlearned, as the paper's "NA" says
     flags = {flag: int((rows["status"] == flag).sum()) for flag in FLAGS}

@@ -1,23 +1,23 @@
-"""Tables for the terminal."""
+"""Tables for the terminal: means, and the spread of the gap only; every spread is in the report's files."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pandas as pd
-from rich.console import Group
 from rich.markup import escape
 from rich.table import Table as Grid
 
 from orchestrator.report.compare import with_gaps
 from orchestrator.report.layout import body, header
 from orchestrator.report.lines import prepare, reported
-from orchestrator.report.remarks import remarks
-from orchestrator.report.tables import Table, build_tables
+from orchestrator.report.measures import GAP
+from orchestrator.report.remarks import baselines, remarks
+from orchestrator.report.tables import Block, Table, build_tables
 
 
 def terminal_tables(rows: pd.DataFrame) -> list[Any]:
-    """The first table of each task, as `rich` shows it; all others are in the report's files.
+    """What `rich` shows of each task's first table: a grid and its sentences for each block.
 
     Args:
         rows: as `orchestrator.results.read_rows` returns them.
@@ -26,19 +26,25 @@ def terminal_tables(rows: pd.DataFrame) -> list[Any]:
     first: dict[str, Table] = {}
     for table in build_tables(lines):
         first.setdefault(table.task, table)
-    return [_grid(table) for table in first.values()]
+    shown: list[Any] = []
+    for table in first.values():
+        for block in table.blocks:
+            shown += [_grid(table, block), *(f"  {escape(sentence)}" for sentence in remarks(block)), ""]
+        shown += [f"  {escape(baselines(table.rows))}", ""]
+    return shown
 
 
-def _grid(table: Table) -> Group:
-    titles = header(table)
-    grid = Grid(title=escape(table.title), title_justify="left")
-    for place, title in enumerate(titles):
-        grid.add_column(escape(title), justify="left" if place == 0 else "right", no_wrap=place == 0)
-    said = []
-    for block in table.blocks:
-        grid.add_section()
-        grid.add_row(f"[italic]{escape(block.title)}[/italic]")
-        for row in body(table, block):
-            grid.add_row(*(escape(cell) for cell in row.cells), style="bold" if row.best else None)
-        said += [f"[italic]{escape(block.title)}.[/italic] {escape(' '.join(remarks(block)))}"]
-    return Group(grid, *said)
+def _grid(table: Table, block: Block) -> Grid:
+    titles, rows = header(table), body(table, block, spreads=(GAP,))
+    kept = [place for place in range(len(titles)) if any(row.cells[place] not in ("–", "") for row in rows)]
+    grid = Grid(title=escape(f"{table.title}: {block.title}"), title_justify="left")
+    for place in kept:
+        title = escape(titles[place].replace(" ", "\n"))
+        if place == 0:
+            grid.add_column(title, min_width=18)
+        else:
+            grid.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        cells = [escape(row.cells[place]) for place in kept]
+        grid.add_row(*(f"[bold]{c}[/bold]" if p in row.bold else c for p, c in zip(kept, cells, strict=True)))
+    return grid

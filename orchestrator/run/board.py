@@ -21,14 +21,14 @@ class Blocked:
 class Board:
     """Hands out trials in plan order as soon as what they need is in the store.
 
-    A trial needs its parents to be `done`. A search's trial waits for the one before it, whatever became of that, and an
-    original with searched settings waits for the whole search.
+    A trial needs its parents to be `done`. A search's trial waits for the one before it, whatever became of that, and
+    an original with searched settings waits for the whole search.
     """
 
     def __init__(
         self, trials: Sequence[TrialSpec], finished: Mapping[str, str], studies: Mapping[str, Sequence[str]]
     ) -> None:
-        """Plan order in; `finished` maps ids in the store to their status, `studies` a study's id to its trials' ids."""
+        """`trials` in plan order; `finished`: status of ids in the store; `studies`: trials' ids by study."""
         self._specs = {spec.trial_id: spec for spec in trials}
         self._order = {trial_id: place for place, trial_id in enumerate(self._specs)}
         self._studies = studies

@@ -166,7 +166,7 @@ def _longest_seconds(desk: Desk) -> float:
 
 
 def _memory_classes(desk: Desk) -> dict[str, float]:
-    """A memory request for each backbone, all different: Tune gives a warm actor to any trial whose request is equal, and a
-    warm actor should meet its own backbone again."""
+    """A memory request for each backbone, all different: Tune gives a warm actor to any trial whose request is equal,
+    and a warm actor should meet its own backbone again."""
     titles = sorted({spec.backbone.title for spec in desk.specs.values()})
     return {title: float(256 * 2**20 + place * 2**20) for place, title in enumerate(titles)}

@@ -64,7 +64,7 @@ class Desk:
         return Assignment(spec, training, method, rule)
 
     def settle(self, trial_id: str, error: str = "") -> str:
-        """A trial ended: its row decides, not the executor. Without a row (its process died too often) one is written."""
+        """A trial ended: its row decides, not the executor. Where it left none, one is written."""
         spec = self.specs[trial_id]
         row = self.store.row(trial_id)
         if row is None:

@@ -115,7 +115,7 @@ def execute(
     on_settled: Heard,
     prune: bool = False,
 ) -> Desk:
-    """Run these trials and searches on the chosen executor. A failed row is retried on request, or by a newer package."""
+    """Run trials and searches on the chosen executor. Failed rows are retried on request, or by a newer package."""
 
     from orchestrator.run.desk import Desk
     from orchestrator.run.place import Place, default_cache_dir

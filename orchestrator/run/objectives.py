@@ -20,9 +20,10 @@ RULES = ("rewind", "gap_to_retrain", "authors")
 def objective_of(rule: str, now: Mapping[str, float], target: Mapping[str, float]) -> float:
     """The objective, smaller is better, of accuracies `f` (D_f), `r` (D_r) and `v` (D_v, kept classes).
 
-    `rewind` (after Kurmanji et al. 2023, §3.4): the mean of |acc_f − reference| and of what D_v lost, where the reference
-    is the original's accuracy on D_v with D_f's mix of classes, and 0 for a forgotten class. `gap_to_retrain`: the mean
-    absolute gap on D_f, D_r and D_v. `authors`: 1 − (acc_v + 1 − acc_f) / 2, the score of the paper authors' public code.
+    `rewind` (after Kurmanji et al. 2023, §3.4): the mean of |acc_f − reference| and of what D_v lost, where the
+    reference is the original's accuracy on D_v with D_f's mix of classes, and 0 for a forgotten class.
+    `gap_to_retrain`: the mean absolute gap on D_f, D_r and D_v. `authors`: 1 − (acc_v + 1 − acc_f) / 2, the score of
+    the paper authors' public code.
     """
     if rule == "rewind":
         return (abs(now["f"] - target["f"]) + max(0.0, target["v"] - now["v"])) / 2
@@ -52,17 +53,23 @@ def _target(assignment: Assignment, problem: UnlearningProblem, place: Place) ->
     if rule == "authors":
         return {}
     if rule == "rewind":
-        return _rewind_target(problem, load_logits(place.store, parents["original"])[0])
+        original = load_logits(place.store, parents["original"])[0]
+        return _rewind_target(problem, original, mislabelled=assignment.spec.request["kind"] == "mislabelled")
     row = place.store.row(parents["retrain"]) or {}
     parts = {"f": "forget_accuracy", "r": "retain_accuracy", "v": "validation_accuracy_kept_classes"}
     return {part: float(row[column]) for part, column in parts.items()}
 
 
-def _rewind_target(problem: UnlearningProblem, original_logits: torch.Tensor) -> dict[str, float]:
+def _rewind_target(
+    problem: UnlearningProblem, original_logits: torch.Tensor, *, mislabelled: bool = False
+) -> dict[str, float]:
+    """Accuracies that a good D_f and D_v would have; what is mislabelled should be as wrong as unseen mislabelled speech."""
     labels = problem.validation.labels
     correct = (original_logits[problem.validation.utterances].argmax(dim=-1) == labels).double()
     if problem.forgotten_classes:
         return {"v": float(correct.mean()), "f": 0.0}
+    if mislabelled:  # the expected accuracy on D_v under labels drawn uniformly from the wrong ones
+        return {"v": float(correct.mean()), "f": (1 - float(correct.mean())) / (problem.num_classes - 1)}
     mix = torch.bincount(problem.forget.labels, minlength=problem.num_classes).double()
     there = torch.bincount(labels, minlength=problem.num_classes).double()
     weights = (mix / there.clamp(min=1))[labels]

@@ -71,14 +71,14 @@ class Place:
         return backbone
 
     def model(self, spec: TrialSpec, num_classes: int, *, pretrained: bool = True) -> SpeechClassifier:
-        """A new classifier on the device; its head depends on task, backbone and original seed only, so Retrain starts where
-        the original did. A random one depends on the trial's seed."""
+        """A new classifier on the device; its head depends on task, backbone and original seed only, so Retrain
+        starts where the original did. A random one depends on the trial's seed."""
         kind, seed = ("head", spec.original_seed) if pretrained else ("random model", spec.seed)
         seed_everything(stage_seed(kind, spec.task.title, spec.backbone.title, seed))
         return self.backbone(spec.backbone).build(num_classes, pretrained=pretrained).to(self.device)
 
     def forget_set(self, spec: TrialSpec) -> ForgetSet | None:
-        """D_f: a draw that knows neither method nor ratio, so that all methods forget the same and 1 % is part of 2 %."""
+        """D_f: drawn without method or ratio, so that all methods forget the same and 1 % is part of 2 %."""
         if spec.forget is None:
             return None
         request = ForgetRequest(**spec.request)

@@ -54,8 +54,8 @@ def split_parts(place: Place, spec: TrialSpec, corpus: Corpus) -> Parts:
 def budget_meter(spec: TrialSpec, parts: Parts, training: Training, place: Place) -> tuple[Meter, str]:
     """The trial's meter, and where its limit comes from.
 
-    `samples`: a share of what Retrain's full schedule processes. `seconds` (arXiv 2506.00848 §5.2): a share of what Retrain
-    was charged, or without Retrain in the sweep of the original's seconds × (1 − forget ratio).
+    `samples`: a share of what Retrain's full schedule processes. `seconds` (arXiv 2506.00848 §5.2): a share of what
+    Retrain was charged, or without Retrain in the sweep of the original's seconds × (1 − forget ratio).
     """
     synchronize = torch.cuda.synchronize if place.device.type == "cuda" else (lambda: None)
     if spec.budget is None:

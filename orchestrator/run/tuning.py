@@ -51,10 +51,11 @@ def tune_sweep(
     on_planned: Callable[[Desk], None] = lambda desk: None,
     on_settled: Heard = lambda spec, row: None,
 ) -> Lock:
-    """Search each method's settings per (task, backbone, kind of unlearning, SuperLoss or not), and write the lock file.
+    """Search each method's settings per (task, backbone, kind of unlearning, SuperLoss or not), and write the lock
+    file.
 
-    Every search has the same number of trials, the same maximum charge and starts with the method's defaults. With several
-    tuning seeds a search's trial n is judged on seed n modulo their number.
+    Every search has the same number of trials, the same maximum charge and starts with the method's defaults. With
+    several tuning seeds a search's trial n is judged on seed n modulo their number.
 
     Raises:
         SweepError: nothing to tune, or an unknown objective.
@@ -89,7 +90,10 @@ def tune_sweep(
         on_settled=on_settled,
         prune=sweep.tuning.prune,
     )
-    chosen = Lock(rule, count, tuple(sweep.tuning.seeds), tuple(_choices(studies)))
+    choices = _choices(studies)
+    if not choices:
+        raise SweepError("no search came to a choice; `unlearn status` shows why its trials failed")
+    chosen = Lock(rule, count, tuple(sweep.tuning.seeds), tuple(choices))
     if lock:
         write_lock(lock, chosen)
     return chosen
@@ -111,7 +115,7 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
     others: list[TrialSpec] = []
     for spec in grid.trials:
         if spec.stage == "unlearn" and space_of(spec.method.name, sweep):
-            key: dict[str, Any] = {  # one search serves all ratios of a rule
+            line: dict[str, Any] = {  # one search serves all ratios of a rule
                 "task": spec.task.recipe(),
                 "backbone": spec.backbone.recipe(),
                 "forget": {k: v for k, v in spec.forget.identity.items() if k != "forget_ratio"} if spec.forget else {},
@@ -119,7 +123,7 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
                 "superloss": dict(spec.superloss or {}),
                 "budget": dict(spec.budget or {}),
             }
-            lines.setdefault(short_hash(key), []).append(spec)
+            lines.setdefault(short_hash(line), []).append(spec)
         elif spec.stage != "unlearn":
             others.append(spec)
     studies: dict[str, Study] = {}

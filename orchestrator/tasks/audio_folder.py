@@ -47,6 +47,7 @@ class AudioFolder(Task):
     speaker_table: str | None = field(default=None, metadata={"identity": False})
     classes: Sequence[str] | None = None  # in this order; None: all there are, sorted
     unknown_label: str | None = None  # class of the labels outside `classes`, which are refused without it
+    where: Mapping[str, Any] | None = None  # recordings to take, as {column: value or list of values}; None: all
     test_where: Mapping[str, Any] | None = None  # test recordings, as {column: value or list of values}
     test_share: float = 0.1  # of each class, where neither the manifest nor `test_where` says
     validation_share: float = 0.1  # of what is left of each class, where the manifest names none
@@ -140,7 +141,11 @@ class AudioFolder(Task):
     def read(self) -> Source:
         """Recordings in the order of the manifest, or of their paths."""
         skipped: list[str] = []
-        recordings = self._with_splits([r for item in self._listed if (r := self._recording(item, skipped))])
+        found = [r for item in self._listed if (r := self._recording(item, skipped))]
+        taken = [r for r in found if self._fits(r, "where", self.where)]
+        if not taken:
+            raise ValueError(f"no recording is left: got where {self.where}, which fits none of {len(found)}")
+        recordings = self._with_splits(taken)
         more = [self.unknown_label] if self.unknown_label and self.unknown_label not in (self.classes or ()) else []
         classes = (*self.classes, *more) if self.classes else tuple(sorted({r.label for r in recordings}))
         require_trained(classes, recordings, self.min_clips_per_class)
@@ -188,7 +193,9 @@ class AudioFolder(Task):
         rng = np.random.default_rng(self.seed)
         if not given.any():
             test = (
-                [self._in_test(r) for r in recordings] if self.test_where else _draw(recordings, self.test_share, rng)
+                [self._fits(r, "test_where", self.test_where) for r in recordings]
+                if self.test_where
+                else _draw(recordings, self.test_share, rng)
             )
             splits = np.where(np.asarray(test, dtype=bool), "test", "train").astype(object)
         if not np.any(splits == "validation"):
@@ -196,11 +203,11 @@ class AudioFolder(Task):
             splits[train[_draw([recordings[row] for row in train], self.validation_share, rng)]] = "validation"
         return [replace(recording, split=str(split)) for recording, split in zip(recordings, splits, strict=True)]
 
-    def _in_test(self, recording: Recording) -> bool:
+    def _fits(self, recording: Recording, setting: str, condition: Mapping[str, Any] | None) -> bool:
         known = {**recording.attributes, self._class_column: recording.label, self.speaker_from: recording.speaker}
-        for column, wanted in (self.test_where or {}).items():
+        for column, wanted in (condition or {}).items():
             if column not in known:
-                raise ValueError(f"unknown column in test_where: got {column!r}, allowed: {', '.join(sorted(known))}")
+                raise ValueError(f"unknown column in {setting}: got {column!r}, allowed: {', '.join(sorted(known))}")
             if str(known[column]) not in {
                 str(value) for value in (wanted if isinstance(wanted, list | tuple) else [wanted])
             }:

@@ -54,7 +54,7 @@ class CorpusSize(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """A plug-in whose fields are its settings; those with `metadata={"identity": False}` (paths) are no part of its name."""
+    """A plug-in whose fields are its settings; those with `metadata={"identity": False}` (paths) do not name it."""
 
     label: ClassVar[str]  # as tables print it
     version: ClassVar[int]  # bumped when its corpora change
@@ -83,7 +83,8 @@ class Task(ABC):
 
     @abstractmethod
     def content(self) -> Mapping[str, Any]:
-        """What the audio is made from, as plain values: an engine's version, or a digest of names and sizes of the files.
+        """What the audio is made from, as plain values: an engine's version, or a digest of names and sizes of the
+        files.
 
         Cheap: it is asked for by `plan`. Raises FileNotFoundError where the data are not at hand.
         """

@@ -87,8 +87,7 @@ def test_a_second_run_has_nothing_to_do(finished, cache_dir):
     assert {p.name: p.stat().st_mtime_ns for p in (results / "rows").iterdir()} == before
 
 
-def test_the_budget_holds_and_is_recorded(small_sweep, finished, cache_dir, tmp_path):
-    loaded, _, _ = finished
+def test_the_budget_holds_and_is_recorded(small_sweep, cache_dir, tmp_path):
     tight = load_sweep(small_sweep, ["time_budget={fraction: 0.2, unit: samples}"])
     run_sweep(tight, tmp_path / "r", executor="local", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r").set_index("method")

@@ -52,3 +52,9 @@ def test_the_rewind_reference_has_the_forget_sets_mix_of_classes():
 
 def test_a_forgotten_class_is_to_be_at_zero():
     assert _rewind_target(Problem(forgotten=(1,)), torch.zeros(8, 2))["f"] == 0.0
+
+
+def test_mislabelled_speech_is_to_be_as_wrong_as_unseen_mislabelled_speech():
+    logits = torch.zeros(8, 2)
+    logits[4:6, 0], logits[6, 1], logits[7, 0] = 1.0, 1.0, 1.0  # three of four right: a wrong label is met once in four
+    assert _rewind_target(Problem(), logits, mislabelled=True)["f"] == pytest.approx(0.25)

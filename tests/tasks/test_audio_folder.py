@@ -289,3 +289,11 @@ def test_fsdd_is_read_with_its_own_test_takes(target: str, num_classes: int) -> 
     assert {u.attributes["take"] for u in found if u.split == "test"} == set("01234")
     assert all(u.attributes["accent"] for u in found)
     assert sum(len(u.audio) for u in found) / 16_000 / 60 == pytest.approx(21.9, abs=0.1)
+
+
+def test_where_takes_only_what_fits(tmp_path: Path) -> None:
+    settings = {"root": str(digits(tmp_path)), "pattern": DIGITS, "label_from": "digit"}
+    _, found = walk(AudioFolder(**settings, where={"take": [0, 1, 2], "speaker": "ann"}))
+    assert {(u.attributes["take"], u.speaker) for u in found} == {(take, "ann") for take in "012"}
+    with pytest.raises(ValueError, match="no recording is left: got where"):
+        walk(AudioFolder(**settings, where={"take": 99}))
