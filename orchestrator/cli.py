@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Speech unlearning at cluster scale: a sweep file in, seed-averaged tables out.",
 )
-console = Console(soft_wrap=False)
+console = Console(width=None if sys.stdout.isatty() else 120)  # a log file is no narrow terminal
 
 SweepFile = Annotated[Path, typer.Argument(help="A sweep file, or the name of one that ships with the package.")]
 Results = Annotated[str, typer.Option("--results", help="Results folder, or a URI (s3://…, gs://…).")]
@@ -131,12 +131,12 @@ def report(
 ) -> None:
     """Write tables in the paper's layout (Markdown, LaTeX, CSV) and plots, and print the tables."""
     from orchestrator.report.write import terminal_tables, write_report
-    from orchestrator.results import open_store
+    from orchestrator.results import open_store, recorded_sweeps
 
     store = open_store(str(_absolute(results)))
     folder = out.absolute() if out else (store.local_path or Path.cwd() / "report-of-results") / "report"
     rows = store.rows()
-    written = write_report(rows, folder)
+    written = write_report(rows, folder, recorded_sweeps(store))
     for table in terminal_tables(rows):
         console.print(table, soft_wrap=isinstance(table, str))
     console.print(f"report: {written[0]} ({len(written)} files)", soft_wrap=True)

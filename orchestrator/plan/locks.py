@@ -10,6 +10,9 @@ from typing import Any
 import yaml
 
 
+EVERY = "*"  # in place of a backbone: a choice that serves all of them
+
+
 @dataclass(frozen=True)
 class Choice:
     """The settings chosen for one line of one table."""
@@ -36,12 +39,15 @@ class Lock:
     def settings(
         self, task: str, backbone: str, unlearning: str, method: str, superloss: Mapping[str, Any] | None
     ) -> Mapping[str, Any] | None:
-        """The chosen settings of a line, or None where the search did not cover it."""
-        wanted = (task, backbone, unlearning, method, bool(superloss))
-        for c in self.choices:
-            if (c.task, c.backbone, c.unlearning, c.method, c.superloss) == wanted:
-                return c.settings
-        return None
+        """The chosen settings of a line, or None where the search did not cover it.
+
+        A choice for the backbone itself wins over one for every backbone.
+        """
+        wanted = (task, unlearning, method, bool(superloss))
+        found = {
+            c.backbone: c.settings for c in self.choices if (c.task, c.unlearning, c.method, c.superloss) == wanted
+        }
+        return found.get(backbone, found.get(EVERY))
 
 
 def read_lock(path: Path) -> Lock:

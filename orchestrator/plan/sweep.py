@@ -97,6 +97,7 @@ class TuningEntry(_Model):
     seeds: list[int] = Field(default=[1000], min_length=1)
     trials: int = Field(default=8, ge=1)
     objective: Literal["rewind", "gap_to_retrain", "authors"] = "gap_to_retrain"
+    backbone: str | None = None  # search on this one only, and let its choices serve every backbone
     prune: bool = True  # ASHA, under Ray
     spaces: dict[str, dict[str, Any]] = {}  # method -> setting -> [low, high] or a list of choices
 

@@ -37,7 +37,12 @@ def write_report(rows: pd.DataFrame, out: Path, planned: Sequence[Mapping[str, A
         out: folder; made when it is not there. Files of an earlier report are replaced one by one.
         planned: what launches on the folder planned, as `orchestrator.results.recorded_sweeps` returns it: trials
             without a row are then counted as missing, and seeds that were planned but not run stand in every count.
+
+    Raises:
+        ValueError: there is no row at all.
     """
+    if rows.empty:
+        raise ValueError("no results: there is no row yet; `unlearn run SWEEP --results DIR` puts them there")
     rows = prepare(rows)
     lines, superseded = reported(with_gaps(rows))
     tables = build_tables(lines, _planned_seeds(rows, planned))

@@ -44,14 +44,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Run the trial to its end, or in a search to its next point."""
         assignment = unpacked(self._config["assignment"])
         place = self._place()
-        search = bool(assignment.spec.study) and self._config["assignment"]["spec"]["stage"] == "tune"
+        watched = self._config["prune"] and assignment.spec.stage == "tune"
         if self._points is None:
             row = place.store.row(assignment.spec.trial_id)
             if row is not None and row["status"] == "done":  # committed by an attempt whose process died afterwards
                 return {"done": True}
-            self._points = run_trial(assignment, place, points=search)
+            self._points = run_trial(assignment, place, points=watched)
         for point in self._points:
-            if search:
+            if watched:
                 return {"done": False, "budget_used": point.budget_used, "objective": point.objective}
         self._points = None
         return {"done": True}
@@ -138,6 +138,7 @@ def _tuner(
         "location": place.store.location,
         "cache_dir": str(place.cache_dir),
         "cache_limit_gb": place.cache_limit_gb,
+        "prune": prune,
     }
     return tune.Tuner(
         tune.with_resources(TrialActor, resources),

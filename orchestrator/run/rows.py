@@ -26,8 +26,19 @@ if TYPE_CHECKING:
 
 def first_columns(assignment: Assignment, place: Place, started: float) -> dict[str, Any]:
     """What is known before the trial runs."""
+    return {
+        **_what_is_run(assignment),
+        "device": device_name(place.device),
+        "hardware": platform.processor() or platform.machine(),
+        "git_commit": git_commit(),
+        "torch_version": torch.__version__,
+        "started_at": _utc(started),
+    }
+
+
+def _what_is_run(assignment: Assignment) -> dict[str, Any]:
     spec = assignment.spec
-    forget, is_original = spec.request, spec.stage in ("train", "study")
+    request, is_original = spec.request, spec.stage in ("train", "study")
     return {
         "trial_id": spec.trial_id,
         "sweep": spec.sweep,
@@ -40,9 +51,9 @@ def first_columns(assignment: Assignment, place: Place, started: float) -> dict[
         "superloss": canonical(dict(spec.superloss)) if spec.superloss else "",
         "settings": canonical(dict(assignment.training if is_original else assignment.method)),
         "original_settings": canonical(dict(assignment.training)),
-        "unlearning": forget.get("kind", "none"),
-        "forget_rule": forget.get("rule") or "",
-        "requested_forget_ratio": forget.get("forget_ratio"),
+        "unlearning": request.get("kind", "none"),
+        "forget_rule": request.get("rule") or "",
+        "requested_forget_ratio": request.get("forget_ratio"),
         "seed": spec.seed,
         "original_seed": spec.original_seed,
         "tuning": spec.stage in ("study", "tune"),
@@ -56,12 +67,7 @@ def first_columns(assignment: Assignment, place: Place, started: float) -> dict[
         "threads": spec.loop["threads"],
         "corpus_fingerprint": spec.task.content,
         "backbone_content": spec.backbone.content,
-        "device": device_name(place.device),
-        "hardware": platform.processor() or platform.machine(),
-        "git_commit": git_commit(),
         "package_version": package_version(),
-        "torch_version": torch.__version__,
-        "started_at": _utc(started),
         "error": "",
         "collapsed": False,
     }
@@ -110,24 +116,6 @@ def git_commit() -> str:
 
 def lost_row(assignment: Assignment, error: str) -> dict[str, Any]:
     """The row of a trial that could not write its own."""
-    spec, now = assignment.spec, time()
-    return {
-        "trial_id": spec.trial_id,
-        "sweep": spec.sweep,
-        "stage": spec.stage,
-        "task": spec.task.title,
-        "backbone": spec.backbone.title,
-        "method": spec.line,
-        "settings": canonical(dict(assignment.method)),
-        "unlearning": spec.request.get("kind", "none"),
-        "seed": spec.seed,
-        "status": "failed",
-        "stop_reason": "error",
-        "error": error,
-        "collapsed": False,
-        "tuning": spec.stage in ("study", "tune"),
-        "superloss": canonical(dict(spec.superloss)) if spec.superloss else "",
-        "package_version": package_version(),
-        "finished_at": _utc(now),
-        "started_at": _utc(now),
-    }
+    now = _utc(time())
+    ended = {"status": "failed", "stop_reason": "error", "error": error, "started_at": now, "finished_at": now}
+    return {**_what_is_run(assignment), **ended}

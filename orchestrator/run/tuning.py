@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.plan.grid import Grid, build_grid
-from orchestrator.plan.locks import Choice, Lock, write_lock
+from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
 from orchestrator.plan.spec import TrialSpec, short_hash
 from orchestrator.plan.sweep import Sweep, SweepError
 from orchestrator.results import open_store, record_sweep
@@ -68,7 +68,10 @@ def tune_sweep(
         raise SweepError(
             "objective gap_to_retrain needs retrain among the methods: add it, or choose rewind or authors"
         )
-    grid = build_grid(sweep.model_copy(update={"seeds": sweep.tuning.seeds}))
+    backbones = [b for b in sweep.backbones if sweep.tuning.backbone in (None, b.alias or b.name)]
+    if not backbones:
+        raise SweepError(f"tuning.backbone is none of the sweep's backbones: got {sweep.tuning.backbone!r}")
+    grid = build_grid(sweep.model_copy(update={"seeds": sweep.tuning.seeds, "backbones": backbones}))
     studies, specs = _searches(grid, sweep, count, rule)
     if not studies:
         raise SweepError("nothing to tune: the sweep has no method with settings")
@@ -90,7 +93,7 @@ def tune_sweep(
         on_settled=on_settled,
         prune=sweep.tuning.prune,
     )
-    choices = _choices(studies)
+    choices = _choices(studies, EVERY if sweep.tuning.backbone else None)
     if not choices:
         raise SweepError("no search came to a choice; `unlearn status` shows why its trials failed")
     chosen = Lock(rule, count, tuple(sweep.tuning.seeds), tuple(choices))
@@ -148,7 +151,7 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
     return studies, others + searched
 
 
-def _choices(studies: Mapping[str, Study]) -> list[Choice]:
+def _choices(studies: Mapping[str, Study], serves: str | None) -> list[Choice]:
     choices = []
     for study in studies.values():
         if study.target != "method":
@@ -161,7 +164,7 @@ def _choices(studies: Mapping[str, Study]) -> list[Choice]:
         choices.append(
             Choice(
                 task=spec.task.title,
-                backbone=spec.backbone.title,
+                backbone=serves or spec.backbone.title,
                 unlearning=spec.request["kind"],
                 method=spec.method.name,
                 superloss=bool(spec.superloss),

@@ -125,6 +125,8 @@ class Task(ABC):
     def _build(self, path: Path) -> None:
         from orchestrator.tasks.corpus import write_corpus
 
+        for torn in path.parent.glob(f".{path.name}-*"):  # left by builders that were killed; the lock is ours
+            shutil.rmtree(torn, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
             write_corpus(self, scratch)

@@ -84,7 +84,7 @@ class EspeakSpeakers(EspeakTask):
     label: ClassVar[str] = "SID (eSpeak)"
 
     speakers: int = 20
-    voice_spread: float = 0.2
+    voice_spread: float = 0.3  # narrower is harder; so are more speakers at the same spread
     words_per_clip: int = 1
 
     def __post_init__(self) -> None:

@@ -45,7 +45,7 @@ class EspeakTask(Task):
     speakers: int = 60
     seed: int = 0
     seconds: float = 1.0  # of each clip
-    snr_db: tuple[float, float] = (0.0, 20.0)  # of the word while it sounds, drawn per clip
+    snr_db: tuple[float, float] = (5.0, 25.0)  # of the word while it sounds, drawn per clip
     level_db: tuple[float, float] = (-35.0, -18.0)  # RMS of the word, dB of full scale, drawn per clip
     noises: tuple[str, ...] = NOISES
     voice_spread: float = 1.0  # how far apart voices are: the share of variants, accents, pitches and rates in use

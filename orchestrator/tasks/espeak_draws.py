@@ -146,7 +146,7 @@ def draw_clips(seed: int, roles: Sequence[Role], conditions: Conditions) -> list
 
 
 def draw_talkers(seed: int, count: int, variants: Sequence[str], words: Sequence[str]) -> list[Line]:
-    """`count` lines of four words, of which babble is made; by voices like the corpus's, saying none of its words."""
+    """`count` lines of four words each, by as many different voices, of which babble is made."""
     rng = generator(seed, "talkers")
     speakers = draw_speakers(int(rng.integers(2**31)), count, variants, 1.0)
     return [

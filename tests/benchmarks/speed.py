@@ -1,4 +1,4 @@
-"""`make bench`: what each saving saves, as ratios measured side by side in one run; written to docs/results/bench.md.
+"""`make bench`: what each saving saves, as ratios measured in one run; written to docs/results/bench.md.
 
 Times are medians over rounds in which the two sides take turns, on one thread, with random weights where none are at hand.
 """

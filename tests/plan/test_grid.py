@@ -155,3 +155,19 @@ def test_a_lock_fills_in_settings_that_the_sweep_leaves_open(tmp_path):
             assert (spec.method.settings["learning_rate"] == 0.123) is locked
             assert spec.method.settings["epochs"] == (2)
             assert spec.lock == ("rewind" if locked else "")
+
+
+def test_a_choice_for_every_backbone_serves_where_there_is_none_of_its_own(tmp_path):
+    from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
+
+    def choice(backbone, rate):
+        return Choice("espeak_keywords", backbone, "sample", "scrub", False, {"learning_rate": rate})
+
+    write_lock(tmp_path / "l.yaml", Lock("rewind", 5, (1000,), (choice(EVERY, 0.1), choice("logmel_gru", 0.2))))
+    grid = build_grid(sweep(backbones=["logmel_cnn", "logmel_gru"], lock=str(tmp_path / "l.yaml")))
+    rates = {
+        spec.backbone.name: spec.method.settings["learning_rate"]
+        for spec in grid.trials
+        if spec.method.name == "scrub" and spec.forget.name == "sample"
+    }
+    assert rates == {"logmel_cnn": 0.1, "logmel_gru": 0.2}

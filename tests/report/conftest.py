@@ -20,18 +20,24 @@ LABELS = {
 # Accuracy on D_f, D_r, D_t, D_t kept and D_t forgotten; MIA share; seconds.
 LEVELS = {
     "sample": {
-        "original": (0.99, 0.995, 0.93, 0.93, np.nan, 0.18, 0.0), "retrain": (0.90, 0.995, 0.92, 0.92, np.nan, 0.33, 60.0),
-        "grad_ascent": (0.62, 0.70, 0.61, 0.61, np.nan, 0.47, 3.0), "random_label": (0.95, 0.99, 0.91, 0.91, np.nan, 0.39, 14.0),
-        "bad_teacher": (0.85, 0.97, 0.89, 0.89, np.nan, 0.52, 11.0), "scrub": (0.91, 0.99, 0.92, 0.92, np.nan, 0.35, 9.0),
+        "original": (0.99, 0.995, 0.93, 0.93, np.nan, 0.18, 0.0),
+        "retrain": (0.90, 0.995, 0.92, 0.92, np.nan, 0.33, 60.0),
+        "grad_ascent": (0.62, 0.70, 0.61, 0.61, np.nan, 0.47, 3.0),
+        "random_label": (0.95, 0.99, 0.91, 0.91, np.nan, 0.39, 14.0),
+        "bad_teacher": (0.85, 0.97, 0.89, 0.89, np.nan, 0.52, 11.0),
+        "scrub": (0.91, 0.99, 0.92, 0.92, np.nan, 0.35, 9.0),
         "salun": (0.95, 0.985, 0.905, 0.905, np.nan, 0.40, 15.0),
     },
     "class": {
-        "original": (0.99, 0.995, 0.93, 0.93, 0.94, 0.18, 0.0), "retrain": (0.0, 0.995, 0.85, 0.93, 0.0, 0.98, 58.0),
-        "grad_ascent": (0.02, 0.40, 0.35, 0.38, 0.01, 0.9, 3.0), "random_label": (0.10, 0.97, 0.84, 0.90, 0.12, 0.85, 14.0),
-        "bad_teacher": (0.15, 0.95, 0.83, 0.89, 0.14, 0.80, 11.0), "scrub": (0.03, 0.98, 0.84, 0.92, 0.02, 0.93, 9.0),
+        "original": (0.99, 0.995, 0.93, 0.93, 0.94, 0.18, 0.0),
+        "retrain": (0.0, 0.995, 0.85, 0.93, 0.0, 0.98, 58.0),
+        "grad_ascent": (0.02, 0.40, 0.35, 0.38, 0.01, 0.9, 3.0),
+        "random_label": (0.10, 0.97, 0.84, 0.90, 0.12, 0.85, 14.0),
+        "bad_teacher": (0.15, 0.95, 0.83, 0.89, 0.14, 0.80, 11.0),
+        "scrub": (0.03, 0.98, 0.84, 0.92, 0.02, 0.93, 9.0),
         "salun": (0.08, 0.97, 0.84, 0.91, 0.09, 0.86, 15.0),
     },
-}  # fmt: skip
+}
 LEVELS["speaker"] = LEVELS["sample"]
 LEVELS["mislabelled"] = LEVELS["sample"]
 CLASSES = ("yes", "no", "up", "down", "left", "right", "on", "off")
@@ -57,35 +63,53 @@ def make(
 ) -> Rows:
     """A finished sweep; `noise` is the standard deviation of every measure over runs. Deterministic."""
     rows = []
-    lines = [(m, "") for m in methods] + [(m, json.dumps({"strength": 1.0, "tau": "moving_average"})) for m in superloss]
-    grid = itertools.product(enumerate(backbones), seeds, cells(kinds, ratios))
-    for (place, backbone), seed, (kind, ratio) in grid:
-        name = f"{task}-{backbone}-{kind}-{ratio}-{seed}"
-        for method, loss in lines:
-            rng = np.random.default_rng([place, seed, int(1000 * (ratio or 0)), len(kind), list(LABELS).index(method), len(loss)])
-            f, r, t, kept, gone, mia, seconds = np.array(LEVELS[kind][method]) - 0.03 * place * (method == "salun")
-            f, r, t, kept, gone = np.clip(np.array([f, r, t, kept, gone]) + rng.normal(0, noise, 5), 0, 1)
-            rows.append(
-                {
-                    "trial_id": f"{name}-{method}-{len(loss)}", "sweep": "made-up", "task": task, "task_kind": task_kind,
-                    "stage": "retrain" if method == "retrain" else "unlearn", "backbone": backbone, "method": method,
-                    "method_label": LABELS[method], "superloss": loss, "settings": json.dumps({"learning_rate": 1e-4}),
-                    "original_settings": json.dumps({"epochs": 10}), "unlearning": kind, "forget_rule": "random",
-                    "requested_forget_ratio": ratio, "forget_ratio": (ratio or 1 / 12) * rng.uniform(0.98, 1.02),
-                    "forget_classes": CLASSES[seed % 8] if kind == "class" else "", "seed": seed, "original_seed": seed,
-                    "status": "done", "collapsed": False, "tuning": False, "stop_reason": "schedule", "error": "",
-                    "forget_accuracy": f, "retain_accuracy": r, "test_accuracy": t, "validation_accuracy": t,
-                    "test_accuracy_kept_classes": kept, "test_accuracy_forgotten_classes": gone, "mia_nonmember": mia,
-                    "forget_true_label_accuracy": f, "mia_auc": 0.55, "mia_reference": "holdout", "chance_accuracy": 1 / 12,
-                    "constant_predictor_accuracy": 0.083, "optimisation_seconds": seconds * (1 + place), "samples": 1e4,
-                    "budget_fraction": None if method in ("original", "retrain") else 1.0, "budget_source": "retrain schedule",
-                    "budget_samples": None if method in ("original", "retrain") else 5e4, "parent_retrain": (
-                        f"{name}-retrain-0" if method not in ("original", "retrain") and "retrain" in methods else None
-                    ),
-                    "lock": "", "finished_at": f"2026-01-01T00:00:{seed:02d}", "git_commit": "0" * 40, "device": "cpu",
-                }
-            )  # fmt: skip
+    loss = json.dumps({"strength": 1.0, "tau": "moving_average"})
+    lines = [(m, "") for m in methods] + [(m, loss) for m in superloss]
+    for (place, backbone), seed, (kind, ratio) in itertools.product(enumerate(backbones), seeds, cells(kinds, ratios)):
+        cell = {
+            "trial_id": f"{task}-{backbone}-{kind}-{ratio}-{seed}", "sweep": "made-up", "task": task,
+            "task_kind": task_kind, "backbone": backbone, "unlearning": kind, "forget_rule": "random",
+            "requested_forget_ratio": ratio, "forget_classes": CLASSES[seed % 8] if kind == "class" else "",
+            "seed": seed, "original_seed": seed, "original_settings": json.dumps({"epochs": 10}), "status": "done",
+            "collapsed": False, "tuning": False, "stop_reason": "schedule", "error": "", "lock": "",
+            "mia_reference": "holdout", "chance_accuracy": 1 / 12, "constant_predictor_accuracy": 0.083,
+            "git_commit": "0" * 40, "device": "cpu", "finished_at": f"2026-01-01T00:00:{seed:02d}",
+        }  # fmt: skip
+        for method, superloss_settings in lines:
+            key = [
+                place,
+                seed,
+                int(1000 * (ratio or 0)),
+                len(kind),
+                list(LABELS).index(method),
+                len(superloss_settings),
+            ]
+            rows.append(cell | run(cell, method, superloss_settings, place, noise, np.random.default_rng(key), methods))
     return pd.DataFrame(rows).reindex(columns=SCHEMA.names)
+
+
+def run(
+    cell: dict[str, Any], method: str, superloss: str, place: int, noise: float, rng: np.random.Generator,
+    methods: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
+    """What one method's row adds to its cell."""
+    f, r, t, kept, gone, mia, seconds = np.array(LEVELS[cell["unlearning"]][method]) - 0.03 * place * (
+        method == "salun"
+    )
+    f, r, t, kept, gone = np.clip(np.array([f, r, t, kept, gone]) + rng.normal(0, noise, 5), 0, 1)
+    row = {
+        "trial_id": f"{cell['trial_id']}-{method}-{len(superloss)}", "method": method, "method_label": LABELS[method],
+        "stage": "retrain" if method == "retrain" else "unlearn", "superloss": superloss,
+        "settings": json.dumps({"learning_rate": 1e-4}), "forget_accuracy": f, "retain_accuracy": r,
+        "test_accuracy": t, "validation_accuracy": t, "test_accuracy_kept_classes": kept,
+        "test_accuracy_forgotten_classes": gone, "forget_true_label_accuracy": f, "mia_nonmember": mia, "mia_auc": 0.55,
+        "optimisation_seconds": seconds * (1 + place), "samples": 1e4,
+        "forget_ratio": (cell["requested_forget_ratio"] or 1 / 12) * rng.uniform(0.98, 1.02),
+    }  # fmt: skip
+    if method not in ("original", "retrain"):
+        row |= {"budget_fraction": 1.0, "budget_source": "retrain schedule", "budget_samples": 5e4}
+        row["parent_retrain"] = f"{cell['trial_id']}-retrain-0" if "retrain" in methods else None
+    return row
 
 
 def search_rows(trials: int = 8, methods: Sequence[str] = ("scrub", "salun")) -> Rows:
@@ -105,21 +129,21 @@ def search_rows(trials: int = 8, methods: Sequence[str] = ("scrub", "salun")) ->
     return pd.DataFrame(rows).reindex(columns=SCHEMA.names)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_rows() -> MakeRows:
     """`make_rows(kinds=["sample"], seeds=[0, 1], ...)`: a finished sweep as rows."""
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_search_rows() -> MakeRows:
     """`make_search_rows(trials=8)`: trials of two searches."""
     return search_rows
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def change() -> Callable[..., Rows]:
-    """`change(rows, {"method": "scrub", "seed": 3}, status="diverged")`: a copy in which the rows that match are changed."""
+    """`change(rows, {"method": "scrub", "seed": 3}, status="diverged")`: a copy with the rows that match changed."""
 
     def changed(rows: Rows, which: dict[str, Any], **values: Any) -> Rows:
         found = rows.copy()

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchestrator.tasks.base import Source, Utterance
+from orchestrator.tasks.corpus import check_label_noise, with_holdout, with_label_noise, write_corpus
+
+SCRIPT = Path(__file__).parent / "toy_builder.py"
+spec = importlib.util.spec_from_file_location("toy_builder", SCRIPT)
+assert spec and spec.loader
+toy = importlib.util.module_from_spec(spec)
+sys.modules["toy_builder"] = toy
+spec.loader.exec_module(toy)
+
+
+def start(folder: Path, builders: int, fate: str = "lives") -> subprocess.Popen[str]:
+    command = [sys.executable, str(SCRIPT), str(folder), str(builders), fate]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "corpora").iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def hidden(folder: Path) -> list[Path]:
+    return [path for path in (folder / "corpora").iterdir() if path.is_dir() and path.name[0] == "."]
+
+
+def test_what_was_read_comes_back_row_by_row(tmp_path: Path) -> None:
+    corpus = toy.ToyTask(folder=tmp_path, holdout_share=0.0).load(tmp_path)
+    given = list(toy.toy_utterances(("yes", "no", "up")))
+    assert len(corpus) == len(given)
+    for row, utterance in enumerate(given):
+        assert np.array_equal(corpus.audio(row), utterance.audio)
+    assert corpus.num_samples.tolist() == [len(u.audio) for u in given]
+    assert corpus.utterance_ids.tolist() == [u.utterance_id for u in given]
+    assert [corpus.classes[label] for label in corpus.labels] == [u.label for u in given]
+    assert corpus.speakers.tolist() == [u.speaker for u in given]
+    assert corpus.splits.tolist() == [u.split for u in given]
+    assert corpus.column("snr_db").tolist() == [u.attributes["snr_db"] for u in given]
+    assert corpus.column("accent").tolist() == [u.attributes.get("accent") for u in given]
+
+
+def test_a_corpus_of_many_batches_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.tasks.corpus.ROWS_PER_BATCH", 7)
+    corpus = toy.ToyTask(folder=tmp_path).load(tmp_path)
+    assert [int(corpus.audio(row)[0]) for row in range(len(corpus))] == list(range(len(corpus)))
+    assert corpus.table.column("audio").num_chunks > 1
+
+
+def test_a_corpus_is_built_once_and_its_folder_named_by_its_fingerprint(tmp_path: Path) -> None:
+    first, second = (toy.ToyTask(folder=tmp_path).load(tmp_path) for _ in range(2))
+    assert first.path == second.path
+    assert first.path.name.endswith(first.fingerprint)
+    assert len(list(tmp_path.glob("built-by-*"))) == 1
+    info = json.loads((first.path / "corpus.json").read_text())
+    assert sum(info["counts"].values()) == len(first)
+
+
+def test_settings_outside_the_identity_do_not_rename_the_corpus(tmp_path: Path) -> None:
+    names = {toy.ToyTask(folder=folder).fingerprint() for folder in (tmp_path, tmp_path / "elsewhere")}
+    assert len(names) == 1
+    assert toy.ToyTask(holdout_share=0.2).fingerprint() not in names
+
+
+def test_builders_that_come_at_once_make_one_corpus_that_all_can_read(tmp_path: Path) -> None:
+    processes = [start(tmp_path, builders=3) for _ in range(3)]
+    answers = {process.communicate()[0] for process in processes}
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert answers == {f"180 {visible(tmp_path)[0]} 77\n"}
+    assert len(list(tmp_path.glob("came-*"))) == 3
+    assert len(list(tmp_path.glob("built-by-*"))) == 1
+    assert len(visible(tmp_path)) == 1
+    assert not hidden(tmp_path)
+
+
+def test_a_killed_builder_leaves_nothing_visible_and_the_next_one_clears_up(tmp_path: Path) -> None:
+    assert start(tmp_path, 1, "killed").wait() == -9
+    assert visible(tmp_path) == []
+    assert len(hidden(tmp_path)) == 1
+    corpus = toy.ToyTask(folder=tmp_path).load(tmp_path)
+    assert visible(tmp_path) == [corpus.path.name]
+    assert not hidden(tmp_path)
+    assert len(corpus) == 180
+
+
+def with_read(task: Any, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:
+    """The toy task, whose fourth utterance is changed."""
+    given = list(toy.toy_utterances(("yes", "no", "up")))
+    given[3] = replace(given[3], **changes)
+    monkeypatch.setattr(type(task), "read", lambda _: Source(("yes", "no", "up"), iter(given)))
+    return task
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": "maybe"}, "unknown label of u3: got 'maybe', allowed: yes, no, up"),
+        ({"split": "dev"}, "unknown split of u3: got 'dev', allowed: train, validation, test, holdout"),
+        ({"utterance_id": "u1"}, "utterance id given twice: u1"),
+        ({"attributes": {"split": "test"}}, "attributes of u3 named like columns: got split"),
+    ],
+)
+def test_bad_recordings_are_refused_and_nothing_is_left(
+    changes: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        with_read(toy.ToyTask(folder=tmp_path), monkeypatch, **changes).load(tmp_path)
+    assert not visible(tmp_path)
+    assert not hidden(tmp_path)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_corpus_without_train_or_test_is_refused(split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Utterance] = [u for u in toy.toy_utterances(("yes", "no", "up")) if u.split != split]
+    monkeypatch.setattr(toy.ToyTask, "read", lambda _: Source(("yes", "no", "up"), iter(given)))
+    with pytest.raises(ValueError, match=f"the {split} split is empty"):
+        write_corpus(toy.ToyTask(), tmp_path)
+
+
+def test_train_gives_up_the_same_share_of_each_class_for_holdout(tmp_path: Path) -> None:
+    corpus = toy.ToyTask(folder=tmp_path, holdout_share=0.1).load(tmp_path)
+    assert np.bincount(corpus.labels[corpus.rows("holdout")]).tolist() == [4, 4, 4]
+    assert np.bincount(corpus.labels[corpus.rows("train")]).tolist() == [36, 36, 36]
+    assert len(corpus.rows("test")) == len(corpus.rows("validation")) == 30
+
+
+def test_a_corpus_with_its_own_holdout_keeps_its_train_split() -> None:
+    splits = np.array(["train"] * 20 + ["holdout", "test"])
+    assert np.array_equal(with_holdout(splits, np.zeros(22, dtype=int), 0.5), splits)
+    assert np.array_equal(with_holdout(splits[:20], np.zeros(20, dtype=int), 0.0), splits[:20])
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_a_holdout_share_outside_its_range_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match=r"holdout_share must lie in \[0, 1\)"):
+        with_holdout(np.array(["train"]), np.zeros(1, dtype=int), share)
+
+
+def test_label_noise_spoils_its_share_of_train_and_holdout_only(tmp_path: Path) -> None:
+    corpus = toy.ToyTask(folder=tmp_path, holdout_share=0.25, label_noise={"share": 0.2, "seed": 1}).load(tmp_path)
+    wrong = corpus.labels != corpus.true_labels
+    assert {split: int(wrong[corpus.rows(split)].sum()) for split in ("train", "holdout")} == {
+        "train": 18,
+        "holdout": 6,
+    }
+    assert not wrong[corpus.rows("test")].any()
+    assert not wrong[corpus.rows("validation")].any()
+
+
+def test_wrong_labels_are_spread_over_all_other_classes_and_follow_the_seed() -> None:
+    true, splits = np.repeat(np.arange(4), 500), np.full(2000, "train")
+    noisy = {seed: with_label_noise(true, splits, 4, {"share": 0.5, "seed": seed}) for seed in (0, 1)}
+    assert not np.array_equal(noisy[0], noisy[1])
+    assert np.array_equal(noisy[0], with_label_noise(true, splits, 4, {"share": 0.5, "seed": 0}))
+    shifts = np.bincount((noisy[0] - true) % 4, minlength=4)
+    assert shifts[0] == 1000
+    assert shifts[1:].min() > 250
+
+
+@pytest.mark.parametrize("noise", [{"share": 0.0}, {"share": 1.0}, {"seed": 1}, {"share": 0.1, "sead": 1}])
+def test_label_noise_that_cannot_be_meant_is_refused_before_anything_is_read(
+    noise: dict[str, float], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="label_noise takes share"):
+        toy.ToyTask(folder=tmp_path, label_noise=noise).load(tmp_path)
+    assert not list(tmp_path.glob("built-by-*"))
+    check_label_noise(None)
