@@ -78,7 +78,7 @@ def _summary(rows: pd.DataFrame, planned: Sequence[Mapping[str, Any]]) -> list[s
     counts = rows["status"].value_counts()
     said = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
     collapsed = int((rows["collapsed"] & (rows["status"] == "done")).sum())
-    text = f"{len(rows)} runs: {said}" if len(rows) else "No runs yet"
+    text = f"{len(rows)} runs: {said}"
     found = [text + (f" (of them {collapsed} collapsed)" if collapsed else "") + "."]
     have = set(rows["trial_id"])
     for entry in planned:

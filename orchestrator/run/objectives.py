@@ -63,7 +63,7 @@ def _target(assignment: Assignment, problem: UnlearningProblem, place: Place) ->
 def _rewind_target(
     problem: UnlearningProblem, original_logits: torch.Tensor, *, mislabelled: bool = False
 ) -> dict[str, float]:
-    """Accuracies that a good D_f and D_v would have; what is mislabelled should be as wrong as unseen mislabelled speech."""
+    """Accuracies to reach; what is mislabelled should be as wrong as unseen speech with wrong labels."""
     labels = problem.validation.labels
     correct = (original_logits[problem.validation.utterances].argmax(dim=-1) == labels).double()
     if problem.forgotten_classes:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from orchestrator.tasks.acoustics import NOISES
 from orchestrator.tasks.base import CorpusSize, Source, Task, Utterance
-from orchestrator.tasks.corpus import check_label_noise
 from orchestrator.tasks.espeak_draws import (
     Clip,
     Conditions,
@@ -59,6 +58,7 @@ class EspeakTask(Task):
     )  # processes at once; default: one a processor
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         whole("clips", self.clips, 1, math.inf)
         whole("speakers", self.speakers, 2, 9999)
         whole("seed", self.seed, 0, math.inf)
@@ -78,7 +78,6 @@ class EspeakTask(Task):
             raise ValueError(f"noises must be one or more of {', '.join(NOISES)}, got {self.noises!r}")
         for name, value in checked.items():  # 1 and 1.0, a list and a tuple must give one fingerprint
             object.__setattr__(self, name, value)
-        check_label_noise(self.label_noise)
         if self.workers is not None:
             whole("workers", self.workers, 1, 1024)
 

@@ -49,9 +49,12 @@ def _opened(library_path: str, data_path: str) -> Any:
         ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
         ctypes.c_void_p, ctypes.c_void_p,
     ]  # fmt: skip
-    rate_hz = library.espeak_Initialize(SYNCHRONOUS, 0, os.fsencode(data_path), DONT_EXIT)
+    os.chdir(data_path)  # eSpeak cuts off paths of more than some 160 bytes
+    rate_hz = library.espeak_Initialize(SYNCHRONOUS, 0, b".", DONT_EXIT)
     if rate_hz != 22_050:
         sys.exit(f"espeak_Initialize must return 22050 (Hz), got {rate_hz} with the data in {data_path}")
+    # It has just seeded the noise in breath and whisper with the time, in whole seconds.
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     return library
 
 

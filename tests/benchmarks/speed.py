@@ -1,6 +1,6 @@
-"""`make bench`: what each saving saves, as ratios measured in one run; written to docs/results/bench.md.
+"""`make bench`: what each saving saves, as ratios measured in one run; written to docs/results.
 
-Times are medians over rounds in which the two sides take turns, on one thread, with random weights where none are at hand.
+Times are medians over rounds in which the two sides take turns, on one thread; Whisper's weights are random.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ def main() -> None:
     lines = [
         "# Speed",
         "",
-        f"`make bench` on {platform.machine()}, one thread, torch {torch.__version__}; medians of rounds in which the two",
-        f"sides take turns; batch {BATCH} of 1-s clips.",
+        f"`make bench` on {platform.machine()}, one thread, torch {torch.__version__}; medians of rounds in which the",
+        f"two sides take turns; batch {BATCH} of 1-s clips.",
         "",
         "| what is compared | first, ms | second, ms | ratio |",
         "|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""Awkward methods of the field, in their smallest form: the Pass design holds them without a special case in the loop."""
+"""Awkward methods of the field, in their smallest form: the Pass design holds them, the loop knows none of them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class NoiseThenRepair(Method):
 
 @dataclass(frozen=True, kw_only=True)
 class Tempered(Method):
-    """LoTUS (Spartalis et al. 2025): the temperature of each pass depends on how the model scores before it, and it may stop."""
+    """LoTUS (Spartalis et al. 2025): each pass's temperature depends on how the model scores before it."""
 
     label = "LoTUS"
     version = 1

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from orchestrator.tasks.base import Source, Utterance
-from orchestrator.tasks.corpus import check_label_noise, with_holdout, with_label_noise, write_corpus
+from orchestrator.tasks.corpus import with_holdout, with_label_noise, write_corpus
 
 SCRIPT = Path(__file__).parent / "toy_builder.py"
 spec = importlib.util.spec_from_file_location("toy_builder", SCRIPT)
-assert spec and spec.loader
+assert spec is not None
+assert spec.loader is not None
 toy = importlib.util.module_from_spec(spec)
 sys.modules["toy_builder"] = toy
 spec.loader.exec_module(toy)
@@ -54,7 +55,6 @@ def test_a_corpus_of_many_batches_keeps_its_rows(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("orchestrator.tasks.corpus.ROWS_PER_BATCH", 7)
     corpus = toy.ToyTask(folder=tmp_path).load(tmp_path)
     assert [int(corpus.audio(row)[0]) for row in range(len(corpus))] == list(range(len(corpus)))
-    assert corpus.table.column("audio").num_chunks > 1
 
 
 def test_a_corpus_is_built_once_and_its_folder_named_by_its_fingerprint(tmp_path: Path) -> None:
@@ -168,10 +168,6 @@ def test_wrong_labels_are_spread_over_all_other_classes_and_follow_the_seed() ->
 
 
 @pytest.mark.parametrize("noise", [{"share": 0.0}, {"share": 1.0}, {"seed": 1}, {"share": 0.1, "sead": 1}])
-def test_label_noise_that_cannot_be_meant_is_refused_before_anything_is_read(
-    noise: dict[str, float], tmp_path: Path
-) -> None:
-    with pytest.raises(ValueError, match="label_noise takes share"):
-        toy.ToyTask(folder=tmp_path, label_noise=noise).load(tmp_path)
-    assert not list(tmp_path.glob("built-by-*"))
-    check_label_noise(None)
+def test_label_noise_that_cannot_be_meant_is_refused_before_anything_is_read(noise: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="label_noise"):
+        toy.ToyTask(label_noise=noise)

@@ -1,4 +1,4 @@
-"""A toy corpus, and as a script one of several processes that ask for it at once: `toy_builder.py FOLDER BUILDERS FATE`."""
+"""A toy corpus; and as a script, `toy_builder.py FOLDER BUILDERS FATE`, one of several processes that ask for it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ToyTask(Task):
     version: ClassVar[int] = 1
 
     folder: Path = field(default=Path(), metadata={"identity": False})  # where builders meet
-    builders: int = field(default=1, metadata={"identity": False})  # a builder waits until so many have come
+    builders: int = field(default=0, metadata={"identity": False})  # a builder waits until so many have come
     killed: bool = field(default=False, metadata={"identity": False})  # half-way
 
     @property
