@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from backbones.base import Backbone, Frontend, SpeechClassifier
-from backbones.heads import Readout, linear_layers, new_linear, valid_frames
+from backbones.heads import linear_layers, masked_mean, new_linear, valid_frames
 from backbones.mel_spectrogram import HOP_SAMPLES, log_mel, mel_filters, pad_samples
 
 NUM_MELS = 40
@@ -30,68 +30,95 @@ def stacked(
     return features.reshape(batch, frames // STACKED, STACKED * mels), -(-lengths // STACKED)
 
 
-class ConvolutionBlock(nn.Module):
-    """Residual pair of convolutions over time, as in TC-ResNet (Choi et al., 2019, arXiv 1904.03814).
+def centred(
+    features: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch frames mels"]:
+    """Each band with mean 0 over the utterance, the utterance with variance 1, padding 0.
 
-    Differs: layer norm of each frame rather than batch norm, so neighbours in the batch do not matter.
+    Without it a network as small as these hardly starts to learn: log-mel bands are all positive and far apart.
+    """
+    valid = valid_frames(lengths, features.shape[1])
+    shifted = (features - masked_mean(features, valid)[:, None, :]) * valid[..., None]
+    variance = (shifted**2).sum(dim=(1, 2)) / (lengths * features.shape[2])
+    return shifted / torch.sqrt(variance + 1e-5)[:, None, None]
+
+
+class ConvolutionBlock(nn.Module):
+    """A dilated convolution over time and a linear shortcut, as in temporal convolutional networks (arXiv 1803.01271).
+
+    Differs: it looks both ways, has one convolution a block and no normalisation (batch norm would mix neighbours).
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 5) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int) -> None:
         super().__init__()
-        self.first = nn.Conv1d(inputs, outputs, kernel, padding="same")
-        self.second = nn.Conv1d(outputs, outputs, kernel, padding="same")
-        self.first_norm, self.second_norm = nn.LayerNorm(outputs), nn.LayerNorm(outputs)
+        self.convolution = nn.Conv1d(inputs, outputs, kernel, padding="same", dilation=dilation)
         self.shortcut = nn.Linear(inputs, outputs)
 
     def forward(
         self, frames: Float[Tensor, "batch time inputs"], valid: Float[Tensor, "batch time 1"]
     ) -> Float[Tensor, "batch time outputs"]:
-        """Padding is set to 0 before each convolution, so it never leaks into the utterance."""
-        hidden = functional.relu(self.first_norm(self.first((frames * valid).transpose(1, 2)).transpose(1, 2)))
-        hidden = self.second_norm(self.second((hidden * valid).transpose(1, 2)).transpose(1, 2))
-        return functional.relu(hidden + self.shortcut(frames))
+        """Padding is set to 0 before the convolution, so it never leaks into the utterance."""
+        convolved: Tensor = self.convolution((frames * valid).transpose(1, 2)).transpose(1, 2)
+        shortcut: Tensor = self.shortcut(frames)
+        return functional.relu(convolved) + shortcut
+
+
+class LoudestReadout(nn.Module):
+    """Frames to one vector: each channel's maximum, projected. A short word then weighs as much as a long one."""
+
+    def __init__(self, projector: nn.Linear) -> None:
+        super().__init__()
+        self.projector = projector
+
+    def forward(
+        self, frames: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch projected"]:
+        """A row needs one valid frame."""
+        return functional.relu(self.projector(frames.masked_fill(~valid[..., None], -torch.inf).amax(dim=1)))
 
 
 class LogMelCnnClassifier(SpeechClassifier):
-    """Residual convolutions over time, masked mean, projection, classifier."""
+    """Dilated convolutions over time, maximum, projection, classifier."""
 
     masks_padding = True
 
     def __init__(self, widths: Sequence[int], projector: nn.Linear, head: nn.Linear) -> None:
         super().__init__()
+        inputs = [STACKED * NUM_MELS, *widths[:-1]]
         self.layers = nn.ModuleList(
-            ConvolutionBlock(before, after)
-            for before, after in zip([STACKED * NUM_MELS, *widths], widths, strict=False)
+            ConvolutionBlock(before, after, kernel=5, dilation=2**number)
+            for number, (before, after) in enumerate(zip(inputs, widths, strict=True))
         )
-        self.readout = Readout(projector)
+        self.readout = LoudestReadout(projector)
         self.head = head
         self.adapter_targets = linear_layers(self, ("layers.", "readout.projector"))
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
-        """Residual blocks, projection, classifier."""
+        """Convolutions, projection, classifier."""
         return [*self.layers, self.readout, self.head]
 
     def embed(
         self, features: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch projected"]:
-        """Masked mean of the last block, projected."""
+        """Maximum over the valid frames of the last convolution, projected."""
         frames, lengths = stacked(features, lengths)
         valid = valid_frames(lengths, frames.shape[1])
         for layer in self.layers:
             frames = layer(frames, valid[..., None].to(frames.dtype))
-        return functional.relu(self.readout(frames, valid))
+        vectors: Tensor = self.readout(frames, valid)
+        return vectors
 
 
 class LogMelGruClassifier(SpeechClassifier):
-    """Two recurrent layers from past to future, masked mean, projection, classifier."""
+    """Two recurrent layers from past to future, maximum, projection, classifier."""
 
     masks_padding = True
 
     def __init__(self, width: int, projector: nn.Linear, head: nn.Linear) -> None:
         super().__init__()
         self.layers = nn.ModuleList(nn.GRU(size, width, batch_first=True) for size in (STACKED * NUM_MELS, width))
-        self.readout = Readout(projector)
+        self.readout = LoudestReadout(projector)
         self.head = head
         self.adapter_targets = linear_layers(self, ("readout.projector",))
 
@@ -103,11 +130,12 @@ class LogMelGruClassifier(SpeechClassifier):
     def embed(
         self, features: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch projected"]:
-        """Masked mean of the last states, projected."""
+        """Maximum over the valid states of the last layer, projected."""
         frames, lengths = stacked(features, lengths)
         for layer in self.layers:
             frames, _ = layer(frames)
-        return functional.relu(self.readout(frames, valid_frames(lengths, frames.shape[1])))
+        vectors: Tensor = self.readout(frames, valid_frames(lengths, frames.shape[1]))
+        return vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,15 +153,16 @@ class LogMelBackbone(Backbone):
         return 3 * 2 * 250_000 * clip_seconds * 50 * 1e-9
 
     def frontend(self, device: torch.device) -> Frontend:
-        """Log-mel; silence is appended up to a whole number of 20-ms steps."""
+        """Centred log-mel; silence is appended up to a whole number of 20-ms steps."""
         filters = mel_filters(NUM_MELS, device)
         step = STACKED * HOP_SAMPLES
 
         def extract(waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
             padded = -(-waveforms.shape[1] // step) * step
             with torch.no_grad():
-                features = log_mel(pad_samples(waveforms.to(device), padded), filters)
-            return features, -(-lengths.to(device) // HOP_SAMPLES)
+                frames = -(-lengths.to(device) // HOP_SAMPLES)
+                features = centred(log_mel(pad_samples(waveforms.to(device), padded), filters), frames)
+            return features, frames
 
         return extract
 
@@ -163,12 +192,12 @@ class LogMelBackbone(Backbone):
 
 @dataclass(frozen=True, kw_only=True)
 class LogMelCnn(LogMelBackbone):
-    """Residual convolutions; 0.25 M parameters."""
+    """Dilated convolutions; 0.24 M parameters."""
 
     label: ClassVar[str] = "log-mel CNN"
     version: ClassVar[int] = 1
 
-    widths: Sequence[int] = (64, 96, 96)  # channels of each block
+    widths: Sequence[int] = (96, 96, 96, 96)  # channels of each convolution
 
     def _network(self, head: nn.Linear) -> SpeechClassifier:
         return LogMelCnnClassifier(self.widths, nn.Linear(self.widths[-1], self.projection), head)

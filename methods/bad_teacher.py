@@ -34,6 +34,7 @@ class BadTeacher(Method):
     temperature: float = 1.0  # of both softmaxes
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.retain_share <= 1:
             raise ValueError(f"retain_share must lie in (0, 1], got {self.retain_share}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -131,6 +131,9 @@ class Training:
     schedule: Literal["constant", "linear"] = "linear"
 
 
+LEAST = {"epochs": 0, "max_epochs": 0, "batch_size": 1, "forget_batch_size": 1, "retain_weight": 0}
+ABOVE_ZERO = ("learning_rate", "temperature")
+
 LossFunction = Callable[[Classifier, Batch], Tensor]  # -> (B,) non-negative difficulty: cross-entropy or KL, nats
 
 
@@ -221,6 +224,14 @@ class Method(ABC):
 
     label: ClassVar[str]  # as the paper's tables print it
     version: ClassVar[int]  # bumped when its results change
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in LEAST and value < LEAST[f.name]:
+                raise ValueError(f"{f.name} must be {LEAST[f.name]} or more, got {value}")
+            if f.name in ABOVE_ZERO and value <= 0:
+                raise ValueError(f"{f.name} must be above 0, got {value}")
 
     @abstractmethod
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:

@@ -59,6 +59,7 @@ class SalUn(Method):
     redraw: bool = True  # new wrong labels each epoch, as the paper's code does
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.saliency_share <= 1:
             raise ValueError(f"saliency_share must lie in (0, 1], got {self.saliency_share}")
 

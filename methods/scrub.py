@@ -37,6 +37,7 @@ class Scrub(Method):
     order: Literal["alternate", "ascend_first"] = "alternate"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.order not in ("alternate", "ascend_first"):
             raise ValueError(f"order is not known: got {self.order!r}, allowed: alternate, ascend_first")
 

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from orchestrator.outcomes import Interrupted
+
 app = typer.Typer(
     name="unlearn",
     no_args_is_help=True,
@@ -162,6 +164,9 @@ def main() -> None:
     """Entry point of `unlearn`: a user's mistake ends in one clear message, never in a traceback."""
     try:
         app()
+    except Interrupted as stopped:
+        Console(stderr=True).print(str(stopped), soft_wrap=True)
+        sys.exit(130)
     except ValueError as error:
         Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)

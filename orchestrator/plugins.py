@@ -7,9 +7,11 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import cache, partial
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 KINDS = {"methods": "methods", "backbones": "backbones", "tasks": "orchestrator.tasks"}
 TABLES = {"backbones": "VARIANTS", "tasks": "TASKS"}  # a module of these kinds may offer several plug-ins
@@ -71,7 +73,26 @@ def load(kind: str, name: str, **settings: Any) -> Any:
                 f"unknown setting of {kind[:-1]} {name}: got {key!r}{_suggestion(key, allowed)}, "
                 f"allowed: {', '.join(allowed) or 'none'}"
             )
-    return factory(kind, name)(**settings)
+    made = factory(kind, name)
+    preset = getattr(made, "keywords", {})
+    for f in fields(plugin_class(kind, name)):
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in {**preset, **settings}:
+            raise ValueError(f"{kind[:-1]} {name} needs the setting {f.name!r}, got {', '.join(settings) or 'none'}")
+    return made(**(_typed(name, settings) if kind == "methods" else settings))
+
+
+def _typed(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a method in the types of its fields; YAML reads 1e-4 as text."""
+    checked = TypeAdapter(plugin_class("methods", name))
+    try:
+        method = checked.validate_python(dict(settings))
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        if not wrong["loc"]:
+            raise ValueError(str(wrong["ctx"]["error"])) from None
+        where = wrong["loc"][0]
+        raise ValueError(f"setting {where!r} of method {name}: {wrong['msg']}, got {wrong['input']!r}") from None
+    return {key: getattr(method, key) for key in settings}
 
 
 def _suggestion(word: str, known: Any) -> str:

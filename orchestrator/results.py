@@ -262,7 +262,10 @@ def open_store(location: str | Path) -> Store:
     text = str(location)
     if "://" in text:
         return Store(text)
-    return Store(Path(text).expanduser().resolve().as_uri())
+    path = Path(text).expanduser().resolve()
+    if path.is_file():
+        raise ValueError(f"a results folder is needed, got the file {path}")
+    return Store(path.as_uri())
 
 
 def read_rows(location: str | Path) -> pd.DataFrame:

@@ -57,6 +57,9 @@ def build_grid(sweep: Sweep) -> Grid:
     requests = [expanded for entry in sweep.unlearning for expanded in _requests(entry)]
     lines = [line for entry in sweep.methods for line in _method_lines(entry)]
     grid = Grid()
+    titles = [entry.alias or entry.name for entry in sweep.tasks]
+    for name in {name for only, _ in requests for name in only} - set(titles):
+        raise ValueError(f"unlearning names a task that the sweep has not: got {name!r}, allowed: {', '.join(titles)}")
     tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, grid))]
     backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
     backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # stragglers first; stable among equals
@@ -202,6 +205,10 @@ def method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
 
 
 def _method_lines(entry: MethodEntry) -> list[MethodLine]:
+    if entry.alias:
+        raise ValueError(
+            f"a method has no alias: got as: {entry.alias!r} for {entry.name}, allowed: for tasks and backbones"
+        )
     superloss: Mapping[str, Any] | None = None
     if entry.superloss:
         superloss = asdict(_superloss({} if entry.superloss is True else entry.superloss))
@@ -228,6 +235,8 @@ def _requests(entry: Mapping[str, Any]) -> list[tuple[tuple[str, ...], ForgetReq
     values = dict(entry)
     only = tuple(values.pop("tasks", ()))
     ratios = values.pop("forget_ratio", None)
+    if ratios == []:
+        raise ValueError("forget_ratio must be a number or a list of numbers, got an empty list")
     allowed = [f.name for f in fields(ForgetRequest)]
     for key in values:
         if key not in allowed:

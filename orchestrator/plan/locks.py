@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-
 EVERY = "*"  # in place of a backbone: a choice that serves all of them
 
 

@@ -192,7 +192,8 @@ def _extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     parent = values.pop("extends", None)
     if parent is None:
         return values
-    return _merged(_extended(find_sweep((path.parent / parent).resolve()), (*seen, path)), values)
+    beside = path.parent / parent
+    return _merged(_extended(find_sweep(beside if beside.is_file() else Path(parent)), (*seen, path)), values)
 
 
 def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,7 +242,10 @@ def _explain(error: ValidationError) -> list[str]:
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             lines.append(f"  unknown key {where}{hint}, allowed: {', '.join(allowed)}")
         else:
-            lines.append(f"  {where}: {item['msg']}, got {item['input']!r}")
+            said = item["msg"].removeprefix("Value error, ")
+            lines.append(
+                f"  {where}: {said}, got {item['input']!r}" if where and "got" not in said else f"  {where} {said}"
+            )
     return lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.plan.spec import TrialSpec
@@ -115,9 +115,9 @@ class Board:
         return not self._running and not self._ready
 
     @property
-    def pending(self) -> Iterable[str]:
-        """Trials that neither ended nor run nor are blocked."""
-        return self._waiting.keys()
+    def pending(self) -> list[str]:
+        """Trials that neither ended nor are blocked, those that were taken included."""
+        return [*self._running, *self._waiting]
 
     def counts(self) -> dict[str, int]:
         """Number of trials by status, with `pending`, `running` and `blocked`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -98,8 +99,12 @@ def run_on_ray(
     if ours:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         local: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": _cpus(desk)}
-        ray.init(
-            address=address, runtime_env={"env_vars": environment}, log_to_driver=False, logging_level="ERROR", **local
+        _start(
+            address=address or "local",
+            runtime_env={"env_vars": environment},
+            log_to_driver=False,
+            logging_level="ERROR",
+            **local,
         )
     key = uuid.uuid4().hex
     DESKS[key] = desk
@@ -110,6 +115,28 @@ def run_on_ray(
         del DESKS[key]
         if ours:
             ray.shutdown()
+
+
+def _start(address: str, **settings: Any) -> None:
+    """Start Ray or join a cluster; a machine under load may need a second try.
+
+    Raises:
+        ValueError: nothing answers at the address.
+    """
+    settings["address"] = address
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if host and port.isdigit():
+            socket.create_connection((host, int(port)), timeout=10).close()  # Ray would try for 17 minutes
+    except OSError as error:
+        raise ValueError(f"no Ray cluster to join: got {address}, which does not answer ({error})") from None
+    try:
+        ray.init(**settings)
+    except (ConnectionError, ValueError) as error:
+        raise ValueError(f"no Ray cluster to join: {error}") from None
+    except Exception:  # Ray raises a bare Exception when a node does not come up in time
+        ray.shutdown()
+        ray.init(**settings)
 
 
 def _cpus(desk: Desk) -> int:

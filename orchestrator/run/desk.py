@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from orchestrator.plan.grid import Refusal
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.results import Store
 from orchestrator.run.board import Blocked, Board
@@ -22,11 +23,15 @@ class Desk:
         studies: Mapping[str, Study],
         store: Store,
         *,
+        refused: Sequence[Refusal] = (),
         again: Callable[[Mapping[str, Any]], bool] = lambda row: False,
         on_settled: Callable[[TrialSpec, Mapping[str, Any]], None] = lambda spec, row: None,
     ) -> None:
-        """`again` says of a failed row whether to run its trial anew; `on_settled` hears of each row as it comes."""
-        self.store, self.studies, self.on_settled = store, studies, on_settled
+        """`refused` is shown; `again` says of a failed row whether to run its trial anew;
+
+        `on_settled` hears of each row.
+        """
+        self.store, self.studies, self.on_settled, self.refused = store, studies, on_settled, refused
         self.specs = {spec.trial_id: spec for spec in trials}
         self.errors: dict[str, str] = {}  # texts of errors, until their trials are settled
         rows = store.rows()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.plan.cost import Estimate, estimate
-from orchestrator.plan.grid import Grid, build_grid
+from orchestrator.plan.grid import Grid, Refusal, build_grid
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.sweep import Sweep, SweepError, read_sweep
 from orchestrator.results import Store, open_store, record_sweep
@@ -97,6 +97,7 @@ def run_sweep(
         cache_dir=cache_dir,
         on_planned=on_planned,
         on_settled=on_settled,
+        refused=grid.refused,
     )
 
 
@@ -114,6 +115,7 @@ def execute(
     on_planned: Callable[[Desk], None],
     on_settled: Heard,
     prune: bool = False,
+    refused: Sequence[Refusal] = (),
 ) -> Desk:
     """Run trials and searches on the chosen executor. Failed rows are retried on request, or by a newer package."""
 
@@ -124,7 +126,7 @@ def execute(
     def again(row: Mapping[str, Any]) -> bool:
         return retry_failed or row["package_version"] != package_version()
 
-    desk = Desk(trials, studies, store, again=again, on_settled=on_settled)
+    desk = Desk(trials, studies, store, refused=refused, again=again, on_settled=on_settled)
     place = Place(store, cache_dir or default_cache_dir(), cache_limit_gb=sweep.cache_limit_gb)
     on_planned(desk)
     if desk.over:

@@ -78,6 +78,8 @@ class Display:
         """The launch knows what it has to do."""
         self.total, self.seen = len(desk.specs), desk.found
         self.console.print(f"{self.total} trials: {self.seen} in the results folder, {self.total - self.seen} to run")
+        for refusal in desk.refused:
+            self.console.print(f"[yellow]refused[/yellow] {escape(refusal.what)}: {escape(refusal.reason)}")
         self.task = self.bar.add_task("trials", total=self.total, completed=self.seen)
         self.bar.start()
 
@@ -101,6 +103,11 @@ class Display:
     def finish(self, desk: Desk) -> int:
         """Say how the launch ended; the exit code is 1 when a trial failed or is blocked."""
         self.stop()
+        if not desk.over:
+            self.console.print(
+                f"stopped with {len(desk.board.pending)} trials left; give the same command again to go on"
+            )
+            return 130
         counts = desk.board.counts()
         self.console.print(", ".join(f"{number} {name}" for name, number in sorted(counts.items())))
         for name in counts:

@@ -82,6 +82,7 @@ def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool
     trains = spec.stage in ("train", "study", "retrain")
     epochs = StoredEpochs(place.store, spec.trial_id) if trains else None
     outcome = Outcome()
+    row["parameters"] = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     row["preparation_seconds"] = time.perf_counter() - began
     try:
         for progress in run_method(method, problem, settings=loop, superloss=superloss, epochs=epochs, outcome=outcome):
@@ -111,7 +112,7 @@ def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool
         save_logits(place.store, spec.trial_id, logits, spent / len(corpus))
     if spec.stage in ("train", "retrain", "unlearn"):
         keep_outputs(place.store, spec.trial_id, corpus, parts, logits)
-    if spec.keep_model and spec.stage != "study":
+    if spec.keep_model and spec.stage == "unlearn" and spec.line != "original":
         from orchestrator.run.export import keep_model
 
         keep_model(place, spec, problem.model, corpus)

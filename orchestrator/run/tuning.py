@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestrator.outcomes import Interrupted
 from orchestrator.plan.grid import Grid, build_grid
 from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
 from orchestrator.plan.spec import TrialSpec, short_hash
@@ -79,7 +80,7 @@ def tune_sweep(
         studies[plan.study_id] = Study(plan.study_id, plan.space, plan.base, plan.trials, target="training")
     store = open_store(results)
     record_sweep(store, f"{sweep.name}.tune", loaded.values, [spec.trial_id for spec in specs])
-    execute(
+    desk = execute(
         specs,
         studies,
         store,
@@ -93,6 +94,8 @@ def tune_sweep(
         on_settled=on_settled,
         prune=sweep.tuning.prune,
     )
+    if not desk.over:
+        raise Interrupted(f"{len(desk.board.pending)} trials are left; give the same command again to go on")
     choices = _choices(studies, EVERY if sweep.tuning.backbone else None)
     if not choices:
         raise SweepError("no search came to a choice; `unlearn status` shows why its trials failed")

@@ -171,3 +171,27 @@ def test_a_choice_for_every_backbone_serves_where_there_is_none_of_its_own(tmp_p
         if spec.method.name == "scrub" and spec.forget.name == "sample"
     }
     assert rates == {"logmel_cnn": 0.1, "logmel_gru": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": [{"name": "scrub", "learning_rate": "fast"}]}, "'learning_rate' of method scrub: .*got 'fast'"),
+        ({"methods": [{"name": "scrub", "learning_rate": -1.0}]}, "learning_rate must be above 0, got -1.0"),
+        ({"methods": [{"name": "scrub", "epochs": -3}]}, "epochs must be 0 or more, got -3"),
+        ({"methods": [{"name": "scrub", "batch_size": 0}]}, "batch_size must be 1 or more, got 0"),
+        ({"methods": [{"name": "scrub", "order": "sideways"}]}, "'order' of method scrub"),
+        ({"methods": [{"name": "scrub", "as": "mine"}]}, "a method has no alias: got as: 'mine'"),
+        ({"unlearning": [{"kind": "class", "tasks": ["nope"]}]}, "a task that the sweep has not: got 'nope'"),
+        ({"unlearning": [{"kind": "sample", "forget_ratio": []}]}, "forget_ratio must be a number"),
+        ({"tasks": ["audio_folder"]}, "task audio_folder needs the setting 'root'"),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_refused_before_anything_runs(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build_grid(sweep(**changes))
+
+
+def test_text_that_is_a_number_is_taken_as_one():
+    grid = build_grid(sweep(methods=["retrain", {"name": "scrub", "learning_rate": "1e-4"}]))
+    assert {s.method.settings["learning_rate"] for s in grid.trials if s.method.name == "scrub"} == {1e-4}

@@ -183,8 +183,9 @@ def test_a_study_tunes_the_original_and_the_winner_trains_it(small_sweep, cache_
 
 
 def test_kept_models_are_written_whole(small_sweep, cache_dir, tmp_path):
-    overrides = ["keep_models=final", "methods=[retrain]"]
+    overrides = ["keep_models=final", "methods=[original, retrain, grad_ascent]"]
     run_sweep(load_sweep(small_sweep, overrides), tmp_path / "r", executor="local", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r")
-    for trial_id in rows["trial_id"]:
-        assert (tmp_path / "r" / "unlearned" / trial_id / "model.safetensors").is_file()
+    (kept,) = (tmp_path / "r" / "unlearned").iterdir()  # of what was unlearned, and of nothing else
+    assert kept.name == rows.set_index("method").loc["grad_ascent", "trial_id"]
+    assert (kept / "model.safetensors").is_file()
