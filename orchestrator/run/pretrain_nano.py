@@ -38,6 +38,7 @@ from orchestrator.tasks.espeak import EspeakPretraining
 WIDTH, LAYERS, INNER, HEADS = 96, 2, 384, 4
 CHANNELS = (16, 32, 48, 48, 48, 48, 48)  # of wav2vec 2.0 and HuBERT; early ones see most steps in time, and cost most
 INIT_STD = 0.1  # transformers' 0.02 is meant for wide networks: at 96 it starts too flat to learn quickly
+EPOCHS = {"whisper": 8, "wav2vec2": 7, "hubert": 6}
 BATCH = 64
 LEARNING_RATE = 2e-3
 VOICE_WEIGHT = 0.5  # of the voices' cross-entropy beside the words'
@@ -190,9 +191,9 @@ def write(family: str, model: SpeechClassifier, folder: Path) -> Path:
 def main() -> None:
     """Render the corpus, pretrain the families that are asked for, and write their weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("families", nargs="*", default=["whisper", "wav2vec2", "hubert"])
+    parser.add_argument("families", nargs="*", default=list(EPOCHS), choices=list(EPOCHS))
     parser.add_argument("--clips", type=int, default=20_000)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, help="of every family; each its own when unset")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(backbones.__file__).parent / "nano")
     asked = parser.parse_args()
@@ -205,7 +206,7 @@ def main() -> None:
     assert int(corpus.num_samples[0]) == SAMPLE_RATE_HZ
     clean = read_clean(corpus, asked.seed)
     for family in asked.families:
-        for line, model in pretrain(family, clean, corpus, asked.epochs, asked.seed):
+        for line, model in pretrain(family, clean, corpus, asked.epochs or EPOCHS[family], asked.seed):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
             path = write(family, model, asked.out)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestrator import plugins
 from orchestrator.outcomes import Interrupted
 from orchestrator.plan.grid import Grid, build_grid
 from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
@@ -75,7 +76,7 @@ def tune_sweep(
     grid = build_grid(sweep.model_copy(update={"seeds": sweep.tuning.seeds, "backbones": backbones}))
     studies, specs = _searches(grid, sweep, count, rule)
     if not studies:
-        raise SweepError("nothing to tune: the sweep has no method with settings")
+        raise SweepError("nothing to tune: no method of the sweep has a space; give it one with tuning.spaces")
     for plan in grid.studies.values():
         studies[plan.study_id] = Study(plan.study_id, plan.space, plan.base, plan.trials, target="training")
     store = open_store(results)
@@ -106,9 +107,17 @@ def tune_sweep(
 
 
 def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
-    """What is searched for a method: the sweep's `tuning.spaces`, or the default."""
+    """What is searched for a method: `tuning.spaces` or the default, less what the sweep itself spells out.
+
+    Raises:
+        SweepError: a space for a setting that the method has not.
+    """
     space = sweep.tuning.spaces.get(method, SPACES.get(method, {}))
-    return {k: tuple(v) if _are_bounds(v) else v for k, v in space.items()}
+    known = [f.name for f in fields(plugins.plugin_class("methods", method))]
+    if unknown := [name for name in space if name not in known]:
+        raise SweepError(f"tuning.spaces.{method}: got {', '.join(unknown)}, allowed: {', '.join(known)}")
+    fixed = {name for entry in sweep.methods if entry.name == method for name in entry.settings}
+    return {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}
 
 
 def _are_bounds(values: Sequence[Any]) -> bool:

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from orchestrator import load_sweep, tune_sweep
+from orchestrator.plan.sweep import SweepError
+from orchestrator.run.tuning import SPACES, space_of
+
+
+def sweep_of(path, *overrides):
+    return load_sweep(path, overrides).sweep
+
+
+def test_what_the_sweep_spells_out_is_not_searched(small_sweep):
+    assert set(space_of("scrub", sweep_of(small_sweep))) == set(SPACES["scrub"]) - {"epochs", "max_epochs"}
+    assert set(space_of("salun", sweep_of(small_sweep))) == set(SPACES["salun"])
+
+
+def test_two_decimals_are_bounds_and_all_else_are_choices(small_sweep):
+    spaces = "tuning.spaces={salun: {learning_rate: [1.0e-5, 1.0e-3], epochs: [1, 2], saliency_share: [0.3, 0.5, 0.7]}}"
+    assert space_of("salun", sweep_of(small_sweep, spaces)) == {
+        "learning_rate": (1e-5, 1e-3),
+        "epochs": [1, 2],
+        "saliency_share": [0.3, 0.5, 0.7],
+    }
+
+
+def test_a_space_for_a_setting_that_the_method_has_not_is_refused(small_sweep):
+    with pytest.raises(SweepError, match=r"tuning.spaces.scrub: got learning_rat, allowed: learning_rate"):
+        space_of("scrub", sweep_of(small_sweep, "tuning.spaces={scrub: {learning_rat: [0.1, 0.2]}}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("methods=[original, retrain]", "nothing to tune"),
+        ("methods=[original, scrub]", "needs retrain among the methods"),
+        ("tuning.backbone=whisper_nano", "none of the sweep's backbones"),
+    ],
+)
+def test_a_search_that_cannot_work_is_refused_before_anything_runs(small_sweep, tmp_path, override, message):
+    with pytest.raises(SweepError, match=message):
+        tune_sweep(load_sweep(small_sweep, [override]), tmp_path / "r", executor="local")
+    assert not (tmp_path / "r").exists()
+
+
+def test_every_space_holds_settings_of_its_method_and_the_defaults_lie_inside(small_sweep):
+    from orchestrator import plugins
+
+    for name, space in SPACES.items():
+        method = plugins.load("methods", name)
+        for setting, values in space.items():
+            default = getattr(method, setting)
+            inside = values[0] <= default <= values[1] if isinstance(values, tuple) else default in values
+            assert inside, (name, setting, default)
