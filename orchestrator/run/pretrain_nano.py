@@ -184,7 +184,10 @@ def write(family: str, model: SpeechClassifier, folder: Path) -> Path:
     path = folder / f"{family}_nano.safetensors"
     weights = transformers_names(model.state_dict(), names)
     weights.pop("encoder.embed_positions.weight", None)  # sinusoids, computed when loading
-    write_packaged(weights, nano_config(family), path)
+    config = nano_config(family)
+    if family != "whisper":
+        config.mask_time_prob = 0.0  # pretraining masks no frames: there is no mask embedding to ship
+    write_packaged(weights, config, path)
     return path
 
 
