@@ -102,7 +102,7 @@ def nano_config(family: str) -> Any:
         hidden_size=WIDTH, num_hidden_layers=LAYERS, intermediate_size=INNER, num_attention_heads=HEADS,
         conv_dim=CHANNELS, feat_extract_norm="layer" if layer_norm else "group", do_stable_layer_norm=layer_norm,
         num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4, hidden_dropout=0.0, activation_dropout=0.0,
-        attention_dropout=0.0, feat_proj_dropout=0.0, final_dropout=0.0, layerdrop=0.0, mask_time_prob=0.05,
+        attention_dropout=0.0, feat_proj_dropout=0.0, final_dropout=0.0, layerdrop=0.0, mask_time_prob=0.0,
         initializer_range=INIT_STD, vocab_size=32,
     )  # fmt: skip
 
