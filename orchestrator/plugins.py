@@ -81,11 +81,15 @@ def load(kind: str, name: str, **settings: Any) -> Any:
     return made(**(_typed(name, settings) if kind == "methods" else settings))
 
 
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(plugin_class("methods", name))
+
+
 def _typed(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a method in the types of its fields; YAML reads 1e-4 as text."""
-    checked = TypeAdapter(plugin_class("methods", name))
     try:
-        method = checked.validate_python(dict(settings))
+        method = _adapter(name).validate_python(dict(settings))
     except ValidationError as error:
         wrong = error.errors()[0]
         if not wrong["loc"]:
