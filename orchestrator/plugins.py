@@ -78,7 +78,7 @@ def load(kind: str, name: str, **settings: Any) -> Any:
     for f in fields(plugin_class(kind, name)):
         if f.default is MISSING and f.default_factory is MISSING and f.name not in {**preset, **settings}:
             raise ValueError(f"{kind[:-1]} {name} needs the setting {f.name!r}, got {', '.join(settings) or 'none'}")
-    return made(**(_typed(name, settings) if kind == "methods" else settings))
+    return _typed_method(name, settings) if kind == "methods" else made(**settings)
 
 
 @cache
@@ -86,17 +86,16 @@ def _adapter(name: str) -> TypeAdapter[Any]:
     return TypeAdapter(plugin_class("methods", name))
 
 
-def _typed(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a method in the types of its fields; YAML reads 1e-4 as text."""
+def _typed_method(name: str, settings: Mapping[str, Any]) -> Any:
+    """The method, its settings turned into the types of its fields; YAML reads 1e-4 as text."""
     try:
-        method = _adapter(name).validate_python(dict(settings))
+        return _adapter(name).validate_python(dict(settings))
     except ValidationError as error:
         wrong = error.errors()[0]
         if not wrong["loc"]:
             raise ValueError(str(wrong["ctx"]["error"])) from None
         where = wrong["loc"][0]
         raise ValueError(f"setting {where!r} of method {name}: {wrong['msg']}, got {wrong['input']!r}") from None
-    return {key: getattr(method, key) for key in settings}
 
 
 def _suggestion(word: str, known: Any) -> str:

@@ -98,6 +98,7 @@ def nano_config(family: str) -> Any:
         )  # fmt: skip
     layer_norm = family == "hubert"  # so that both kinds of feature encoder are in use
     kind = transformers.HubertConfig if family == "hubert" else transformers.Wav2Vec2Config
+    # mask_time_prob is 0: pretraining masks no frames, so there is no mask embedding to ship.
     return kind(
         hidden_size=WIDTH, num_hidden_layers=LAYERS, intermediate_size=INNER, num_attention_heads=HEADS,
         conv_dim=CHANNELS, feat_extract_norm="layer" if layer_norm else "group", do_stable_layer_norm=layer_norm,
@@ -184,22 +185,21 @@ def write(family: str, model: SpeechClassifier, folder: Path) -> Path:
     path = folder / f"{family}_nano.safetensors"
     weights = transformers_names(model.state_dict(), names)
     weights.pop("encoder.embed_positions.weight", None)  # sinusoids, computed when loading
-    config = nano_config(family)
-    if family != "whisper":
-        config.mask_time_prob = 0.0  # pretraining masks no frames: there is no mask embedding to ship
-    write_packaged(weights, config, path)
+    write_packaged(weights, nano_config(family), path)
     return path
 
 
 def main() -> None:
     """Render the corpus, pretrain the families that are asked for, and write their weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("families", nargs="*", default=list(EPOCHS), choices=list(EPOCHS))
+    parser.add_argument("families", nargs="*", help=f"{', '.join(EPOCHS)}; all when unset")
     parser.add_argument("--clips", type=int, default=20_000)
     parser.add_argument("--epochs", type=int, help="of every family; each its own when unset")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(backbones.__file__).parent / "nano")
     asked = parser.parse_args()
+    if unknown := set(asked.families) - set(EPOCHS):
+        parser.error(f"unknown families: got {', '.join(sorted(unknown))}, allowed: {', '.join(EPOCHS)}")
     torch.set_num_threads(1)  # the same bits, whatever the machine has
     task = EspeakPretraining(
         clips=asked.clips, speakers=400, seed=asked.seed, snr_db=(60.0, 60.0), noises=("white",), test_share=0.01,
@@ -208,7 +208,7 @@ def main() -> None:
     corpus = task.load(default_cache_dir())
     assert int(corpus.num_samples[0]) == SAMPLE_RATE_HZ
     clean = read_clean(corpus, asked.seed)
-    for family in asked.families:
+    for family in asked.families or EPOCHS:
         for line, model in pretrain(family, clean, corpus, asked.epochs or EPOCHS[family], asked.seed):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
