@@ -136,7 +136,7 @@ def report(
     from orchestrator.results import open_store, recorded_sweeps
 
     store = open_store(str(_absolute(results)))
-    folder = out.absolute() if out else (store.local_path or Path.cwd() / "report-of-results") / "report"
+    folder = out.absolute() if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
     rows = store.rows()
     written = write_report(rows, folder, recorded_sweeps(store))
     for table in terminal_tables(rows):

@@ -48,7 +48,7 @@ def test_the_index_follows_new_and_deleted_rows(tmp_path):
     store.commit(row(2))
     assert len(store.rows()) == 2
     store.commit(row(3))
-    store.delete(f"rows/{1:016x}.parquet")
+    store.files.delete(f"rows/{1:016x}.parquet")
     assert store.rows()["seed"].tolist() == [2, 3]
 
 
@@ -62,15 +62,15 @@ def test_a_torn_index_is_rebuilt(tmp_path):
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_scratch(tmp_path, monkeypatch):
     store = open_store(tmp_path)
-    store.write_bytes("a.bin", b"old")
+    store.files.write_bytes("a.bin", b"old")
 
     def full(descriptor):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        store.write_bytes("a.bin", b"new")
-    assert store.read_bytes("a.bin") == b"old"
+        store.files.write_bytes("a.bin", b"new")
+    assert store.files.read_bytes("a.bin") == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
 
 

@@ -21,7 +21,7 @@ def status_tables(store: Store) -> list[Any]:
     """
     sweeps, rows = recorded_sweeps(store), store.rows()
     if not sweeps and rows.empty:
-        raise ValueError(f"no results in {store.location}; `unlearn run SWEEP --results DIR` puts them there")
+        raise ValueError(f"no results in {store.files.location}; `unlearn run SWEEP --results DIR` puts them there")
     status = dict(zip(rows["trial_id"], rows["status"], strict=True))
     table = Table(title="status")
     table.add_column("sweep")

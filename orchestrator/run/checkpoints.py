@@ -15,7 +15,7 @@ from orchestrator.results import Store
 
 def save_weights(store: Store, trial_id: str, weights: dict[str, Tensor]) -> None:
     """Keep a model's weights as `models/<trial_id>.safetensors`."""
-    store.write_bytes(f"models/{trial_id}.safetensors", save(_plain(weights)))
+    store.files.write_bytes(f"models/{trial_id}.safetensors", save(_plain(weights)))
 
 
 def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
@@ -30,7 +30,7 @@ def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
 def save_logits(store: Store, trial_id: str, logits: Tensor, seconds_per_utterance: float) -> None:
     """Keep a model's logits on the whole corpus, (N, C) in row order, with what one utterance cost."""
     tensors = {"logits": logits.contiguous(), "seconds_per_utterance": torch.tensor([seconds_per_utterance])}
-    store.write_bytes(f"logits/{trial_id}.safetensors", save(tensors))
+    store.files.write_bytes(f"logits/{trial_id}.safetensors", save(tensors))
 
 
 def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
@@ -44,7 +44,7 @@ def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
 
 
 def _load(store: Store, name: str) -> dict[str, Tensor]:
-    content = store.read_bytes(name)
+    content = store.files.read_bytes(name)
     if content is None:
         raise FileNotFoundError(f"{name} is not in the results folder; the trial that makes it must run first")
     return dict(load(content))
@@ -67,7 +67,7 @@ class StoredEpochs:
 
     def load(self) -> dict[str, Any] | None:
         """The newest state in the form that `methods.loops` saved, or None."""
-        content = self.store.read_bytes(self._name)
+        content = self.store.files.read_bytes(self._name)
         if content is None:
             return None
         tensors = dict(load(content))
@@ -96,8 +96,8 @@ class StoredEpochs:
         plain = {key: state[key] for key in ("epoch", "best", "steps", "meter")}
         plain["param_groups"] = optimizer["param_groups"]
         tensors["plain"] = torch.frombuffer(bytearray(json.dumps(plain).encode()), dtype=torch.uint8)
-        self.store.write_bytes(self._name, save(_plain(tensors)))
+        self.store.files.write_bytes(self._name, save(_plain(tensors)))
 
     def drop(self) -> None:
         """Forget the state: the trial is done."""
-        self.store.delete(self._name)
+        self.store.files.delete(self._name)

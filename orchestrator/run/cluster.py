@@ -13,6 +13,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from orchestrator.files import Folder
 from orchestrator.plan.cost import trial_seconds
 from orchestrator.results import Store
 from orchestrator.run.desk import Desk
@@ -69,7 +70,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def _place(self) -> Place:
         key = (self._config["location"], self._config["cache_dir"])
         if key not in _PLACES:
-            _PLACES[key] = Place(Store(key[0]), Path(key[1]), cache_limit_gb=float(self._config["cache_limit_gb"]))
+            _PLACES[key] = Place(
+                Store(Folder(key[0])), Path(key[1]), cache_limit_gb=float(self._config["cache_limit_gb"])
+            )
         return _PLACES[key]
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -162,7 +165,7 @@ def _tuner(
         return tune.PlacementGroupFactory([{**bundle, "GPU": gpus} if has_gpu else bundle])
 
     fixed = {
-        "location": place.store.location,
+        "location": place.store.files.location,
         "cache_dir": str(place.cache_dir),
         "cache_limit_gb": place.cache_limit_gb,
         "prune": prune,

@@ -112,7 +112,7 @@ def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: Parts, logi
         columns.update(_summary(z, corpus.labels[rows]))
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink, compression="zstd")
-    store.write_bytes(f"outputs/{trial_id}.parquet", sink.getvalue().to_pybytes())
+    store.files.write_bytes(f"outputs/{trial_id}.parquet", sink.getvalue().to_pybytes())
 
 
 def _summary(z: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> dict[str, Any]:

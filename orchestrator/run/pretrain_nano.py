@@ -1,6 +1,7 @@
 """`make nano`: pretrains the three small encoders that ship with the package, on words and voices of their own.
 
-Supervised and multi-task: which of 199 words, said by which of 400 voices. eSpeak NG's pretraining corpus shares
+Supervised and multi-task: which of 199 words, said by which of 400 voices; a feature encoder of raw waveforms also
+tells the log-mel spectrogram, which saves it epochs of finding a filter bank. eSpeak NG's pretraining corpus shares
 neither words nor voice variants with the corpora of demo and tour. It is rendered clean; noise, shift and
 signal-to-noise ratio are drawn anew for each batch, easy at first. Weights without heads go to backbones/nano/.
 """
@@ -36,12 +37,15 @@ from orchestrator.tasks.base import SAMPLE_RATE_HZ, Corpus
 from orchestrator.tasks.espeak import EspeakPretraining
 
 WIDTH, LAYERS, INNER, HEADS = 96, 2, 384, 4
-CHANNELS = (16, 32, 48, 48, 48, 48, 48)  # of wav2vec 2.0 and HuBERT; early ones see most steps in time, and cost most
+# The feature encoder of wav2vec 2.0 and HuBERT: four convolutions for the published seven, and 50 frames a second too.
+CHANNELS, KERNELS, STRIDES = (32, 48, 64, 64), (20, 8, 4, 4), (10, 4, 4, 2)
+MEL_BANDS = 80
 INIT_STD = 0.1  # transformers' 0.02 is meant for wide networks: at 96 it starts too flat to learn quickly
-EPOCHS = {"whisper": 8, "wav2vec2": 7, "hubert": 6}
+EPOCHS = {"whisper": 8, "wav2vec2": 10, "hubert": 10}
 BATCH = 64
 LEARNING_RATE = 2e-3
 VOICE_WEIGHT = 0.5  # of the voices' cross-entropy beside the words'
+MEL_WEIGHT = 1.0  # of the mean squared error on standardised log-mel values
 NOISE_CLIPS = 1_500
 SHIFT_SAMPLES = 3_200  # words move by up to 0.2 s
 LOWEST_SNR_DB, EASIEST_SNR_DB, SNR_SPAN_DB = 3.0, 30.0, 22.0
@@ -101,7 +105,8 @@ def nano_config(family: str) -> Any:
     # mask_time_prob is 0: pretraining masks no frames, so there is no mask embedding to ship.
     return kind(
         hidden_size=WIDTH, num_hidden_layers=LAYERS, intermediate_size=INNER, num_attention_heads=HEADS,
-        conv_dim=CHANNELS, feat_extract_norm="layer" if layer_norm else "group", do_stable_layer_norm=layer_norm,
+        conv_dim=CHANNELS, conv_kernel=KERNELS, conv_stride=STRIDES,
+        feat_extract_norm="layer" if layer_norm else "group", do_stable_layer_norm=layer_norm,
         num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4, hidden_dropout=0.0, activation_dropout=0.0,
         attention_dropout=0.0, feat_proj_dropout=0.0, final_dropout=0.0, layerdrop=0.0, mask_time_prob=0.0,
         initializer_range=INIT_STD, vocab_size=32,
@@ -137,19 +142,45 @@ def standardise(model: SpeechClassifier, features: Tensor) -> None:
         convolution.bias.sub_((convolution.weight * mean[None, :, None]).sum((1, 2)))
 
 
+class MelHead(nn.Module):
+    """Tells the log-mel spectrogram from the feature encoder's frames: a linear layer, thrown away afterwards."""
+
+    def __init__(self, encoder: nn.Module, filters: Tensor) -> None:
+        super().__init__()
+        self.linear = nn.Linear(CHANNELS[-1], 2 * MEL_BANDS)  # two frames of 10 ms to one of 20 ms
+        self.filters = filters
+        self.heard = torch.empty(0)
+        encoder.register_forward_hook(self._keep)
+
+    def _keep(self, encoder: nn.Module, inputs: Any, frames: Tensor) -> None:
+        self.heard = frames
+
+    def loss(self, waveforms: Tensor) -> Tensor:
+        """Mean squared error on the batch that the encoder heard last; 1 is what a constant reaches."""
+        with torch.no_grad():
+            mel = log_mel(waveforms, self.filters)
+            mel = (mel - mel.mean((0, 1))) / mel.std((0, 1))
+            target = mel[:, : mel.shape[1] // 2 * 2].reshape(len(mel), -1, 2 * MEL_BANDS)
+        frames = min(target.shape[1], self.heard.shape[1])
+        return functional.mse_loss(self.linear(self.heard[:, :frames]), target[:, :frames])
+
+
 def pretrain(
     family: str, clean: Clean, corpus: Corpus, epochs: int, seed: int
 ) -> Iterator[tuple[str, SpeechClassifier]]:
     """Pretrain one family; yields a line about each epoch, and the model."""
     seed_everything(seed)
     generator = torch.Generator().manual_seed(seed)
-    filters = mel_filters(80, torch.device("cpu"))
+    filters = mel_filters(MEL_BANDS, torch.device("cpu"))
     model = new_model(family, nano_config(family), len(corpus.classes))
     train, validation = (torch.from_numpy(corpus.rows(split)) for split in ("train", "validation"))
     if family == "whisper":
         standardise(model, inputs(family, clean.batch(train[:512], 1.0, generator), filters)[0])
     voice_head = nn.Linear(model.head.in_features, int(clean.voices.max()) + 1)  # type: ignore[arg-type]
-    parameters = [p for p in [*model.parameters(), *voice_head.parameters()] if p.requires_grad]
+    encoder = getattr(model, "feature_extractor", None)
+    mel_head = None if encoder is None else MelHead(encoder, filters)
+    modules = [module for module in (model, voice_head, mel_head) if module is not None]
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
     steps = epochs * (len(train) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
@@ -159,9 +190,12 @@ def pretrain(
         order = train[torch.randperm(len(train), generator=generator)]
         for first in range(0, len(train) - BATCH + 1, BATCH):
             rows = order[first : first + BATCH]
-            heard = model.embed(*inputs(family, clean.batch(rows, step / steps, generator), filters))
+            waveforms = clean.batch(rows, step / steps, generator)
+            heard = model.embed(*inputs(family, waveforms, filters))
             loss = functional.cross_entropy(model.head(heard), clean.words[rows])
             loss = loss + VOICE_WEIGHT * functional.cross_entropy(voice_head(heard), clean.voices[rows])
+            if mel_head is not None:
+                loss = loss + MEL_WEIGHT * mel_head.loss(waveforms)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, 1.0)
