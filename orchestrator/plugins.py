@@ -50,7 +50,7 @@ def factory(kind: str, name: str) -> Callable[..., Any]:
     """
     found = registry(kind)
     if name not in found:
-        raise ValueError(f"unknown {kind[:-1]}: got {name!r}{_suggestion(name, found)}, allowed: {', '.join(found)}")
+        raise ValueError(f"unknown {kind[:-1]}: got {name!r}{suggestion(name, found)}, allowed: {', '.join(found)}")
     return found[name]
 
 
@@ -70,7 +70,7 @@ def load(kind: str, name: str, **settings: Any) -> Any:
     for key in settings:
         if key not in allowed:
             raise ValueError(
-                f"unknown setting of {kind[:-1]} {name}: got {key!r}{_suggestion(key, allowed)}, "
+                f"unknown setting of {kind[:-1]} {name}: got {key!r}{suggestion(key, allowed)}, "
                 f"allowed: {', '.join(allowed) or 'none'}"
             )
     made = factory(kind, name)
@@ -98,6 +98,7 @@ def _typed_method(name: str, settings: Mapping[str, Any]) -> Any:
         raise ValueError(f"setting {where!r} of method {name}: {wrong['msg']}, got {wrong['input']!r}") from None
 
 
-def _suggestion(word: str, known: Any) -> str:
+def suggestion(word: str, known: Any) -> str:
+    """What may have been meant, in brackets, or nothing."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

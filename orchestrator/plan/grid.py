@@ -13,6 +13,7 @@ from methods.superloss import SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
 from orchestrator.plan.locks import Lock, read_lock
+from orchestrator.plan.requests import Asked, read_requests, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
 from orchestrator.plan.sweep import BackboneEntry, MethodEntry, StudyEntry, Sweep, TaskEntry, TrainingEntry
 from orchestrator.tasks.forget_requests import ForgetRequest
@@ -54,12 +55,10 @@ def build_grid(sweep: Sweep) -> Grid:
         ValueError: unknown plug-in or setting, a setting out of range, or a lock file that is not there.
     """
     lock = read_lock(Path(sweep.lock)) if sweep.lock else Lock()
-    requests = [expanded for entry in sweep.unlearning for expanded in _requests(entry)]
+    titles = [[entry.alias or entry.name for entry in entries] for entries in (sweep.tasks, sweep.backbones)]
+    requests = read_requests(sweep.unlearning, *titles)
     lines = [line for entry in sweep.methods for line in _method_lines(entry)]
     grid = Grid()
-    titles = [entry.alias or entry.name for entry in sweep.tasks]
-    for name in {name for only, _ in requests for name in only} - set(titles):
-        raise ValueError(f"unlearning names a task that the sweep has not: got {name!r}, allowed: {', '.join(titles)}")
     tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, grid))]
     backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
     backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # stragglers first; stable among equals
@@ -96,9 +95,10 @@ class _Cell:
     lock: Lock
     grid: Grid
 
-    def trials(
-        self, requests: list[tuple[tuple[str, ...], ForgetRequest]], lines: list[MethodLine]
-    ) -> Iterator[TrialSpec]:
+    def trials(self, asked: list[Asked], lines: list[MethodLine]) -> Iterator[TrialSpec]:
+        requests = self.requests(asked)
+        if not requests:
+            return
         training, clip, study = training_of(self.sweep, self.task_entry, self.backbone_entry)
         original_seed = self.seed if self.sweep.original_seed is None else self.sweep.original_seed
         shared = TrialSpec(
@@ -120,37 +120,39 @@ class _Cell:
             yield from plan.trials
             shared = replace(shared, training={"study": plan.study_id})
         yield shared
-        for only, request in requests:
-            if only and self.task.title not in only:
-                continue
-            reason = _unsuitable(request, self.task)
-            if reason:
-                self.refuse(f"{self.task.title}: {request.kind} unlearning", reason)
-                continue
+        for request in requests:
             yield from self.unlearning(replace(shared, seed=self.seed), shared.trial_id, request, lines)
+
+    def requests(self, asked: list[Asked]) -> list[ForgetRequest]:
+        """Those that are made of this cell and can be met."""
+        found = []
+        for request in (a.request for a in asked if a.is_for(self.task.title, self.backbone.title)):
+            if reason := unsuitable(request, self.task):
+                self.refuse(f"{self.task.title}: {request.kind} unlearning", reason)
+            else:
+                found.append(request)
+        return found
 
     def unlearning(
         self, base: TrialSpec, original_id: str, request: ForgetRequest, lines: list[MethodLine]
     ) -> Iterator[TrialSpec]:
         base = replace(base, forget=PlugIn(name=request.kind, settings=asdict(request), identity=request.identity()))
-        parents = {"original": original_id}
+        parents, budget = {"original": original_id}, self.sweep.time_budget.model_dump()
+        retrain = replace(base, stage="retrain")
         if any(line.name == "retrain" for line in lines):
-            retrain = replace(base, stage="retrain")
-            parents["retrain"] = retrain.trial_id
             yield retrain
-        budget = self.sweep.time_budget.model_dump()
+            if budget["unit"] == "seconds":  # the budget is what Retrain was charged
+                parents["retrain"] = retrain.trial_id
+        base = replace(base, stage="unlearn", retrain_id=retrain.trial_id)
         for line in lines:
             if line.name == "retrain":
                 continue
             if line.name == "original":
-                yield replace(
-                    base, stage="unlearn", method=method_plugin("original", {}), parents={"original": original_id}
-                )
+                yield replace(base, method=method_plugin("original", {}), parents={"original": original_id})
                 continue
             chosen = self.lock.settings(self.task.title, self.backbone.title, request.kind, line.name, line.superloss)
             yield replace(
                 base,
-                stage="unlearn",
                 method=method_plugin(line.name, {**(chosen or {}), **line.settings}),
                 superloss=line.superloss,
                 budget=budget,
@@ -228,31 +230,6 @@ def _superloss(settings: Mapping[str, Any]) -> SuperLoss:
         if key not in allowed:
             raise ValueError(f"unknown setting of superloss: got {key!r}, allowed: {', '.join(allowed)}")
     return SuperLoss(**settings)
-
-
-def _requests(entry: Mapping[str, Any]) -> list[tuple[tuple[str, ...], ForgetRequest]]:
-    """The requests of one entry of `unlearning:`, and the tasks they are for (all when empty)."""
-    values = dict(entry)
-    only = tuple(values.pop("tasks", ()))
-    ratios = values.pop("forget_ratio", None)
-    if ratios == []:
-        raise ValueError("forget_ratio must be a number or a list of numbers, got an empty list")
-    allowed = [f.name for f in fields(ForgetRequest)]
-    for key in values:
-        if key not in allowed:
-            raise ValueError(f"unknown key of unlearning: got {key!r}, allowed: tasks, {', '.join(allowed)}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    every = ratios if isinstance(ratios, list) else [ratios]
-    return [(only, ForgetRequest(**values, **({} if ratio is None else {"forget_ratio": ratio}))) for ratio in every]
-
-
-def _unsuitable(request: ForgetRequest, task: PlugIn) -> str:
-    made = plugins.load("tasks", task.name, **task.settings)
-    if request.kind == "mislabelled" and not made.label_noise:
-        return "the task has no wrong labels; set its label_noise: {share: 0.05, seed: 0}"
-    if request.kind == "speaker" and made.kind == "speakers":
-        return "a speaker is a class here; use kind: class"
-    return ""
 
 
 def _task(entry: TaskEntry, grid: Grid) -> PlugIn | None:

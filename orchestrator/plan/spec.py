@@ -72,7 +72,8 @@ class TrialSpec:
     forget: PlugIn | None = None  # a ForgetRequest under its kind's name; None while training the original
     superloss: Mapping[str, Any] | None = None
     budget: Mapping[str, Any] | None = None  # {"fraction": x, "unit": "samples" | "seconds"}
-    parents: Mapping[str, str] = field(default_factory=dict)  # role ("original", "retrain") to trial id
+    parents: Mapping[str, str] = field(default_factory=dict)  # whose outcome this trial uses: role to trial id
+    retrain_id: str = ""  # not in the recipe: what the report compares this trial with, whether it has run or not
     study: Mapping[str, Any] | None = None  # {"id": ..., "trial": n} of a search's trial
     sweep: str = ""  # not in the recipe
     keep_model: bool = False  # not in the recipe: write the unlearned model as a Hugging Face folder

@@ -13,8 +13,11 @@ from typing import Any
 import ray
 from ray import tune
 
+from backbones.checkpoints import PACKAGED
+from orchestrator import plugins
 from orchestrator.files import Folder
 from orchestrator.plan.cost import trial_seconds
+from orchestrator.plan.spec import PlugIn
 from orchestrator.results import Store
 from orchestrator.run.desk import Desk
 from orchestrator.run.place import Place
@@ -197,7 +200,14 @@ def _longest_seconds(desk: Desk) -> float:
 
 
 def _memory_classes(desk: Desk) -> dict[str, float]:
-    """A memory request for each backbone, all different: Tune gives a warm actor to any trial whose request is equal,
-    and a warm actor should meet its own backbone again."""
-    titles = sorted({spec.backbone.title for spec in desk.specs.values()})
-    return {title: float(256 * 2**20 + place * 2**20) for place, title in enumerate(titles)}
+    """A memory request for each backbone: Tune gives a warm actor to any trial whose request is equal, and a warm actor
+    should meet its own backbone again. Those without a checkpoint to load, or with the package's own, share one."""
+    large = {spec.backbone.title for spec in desk.specs.values() if not _is_quick_to_load(spec.backbone)}
+    places = {title: place for place, title in enumerate(sorted(large), 1)}
+    titles = {spec.backbone.title for spec in desk.specs.values()}
+    return {title: float((256 + places.get(title, 0)) * 2**20) for title in titles}
+
+
+def _is_quick_to_load(backbone: PlugIn) -> bool:
+    made = plugins.load("backbones", backbone.name, **backbone.settings)
+    return str(getattr(made, "checkpoint", PACKAGED)).startswith(PACKAGED)

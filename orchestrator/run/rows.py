@@ -62,7 +62,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "study_id": spec.study["id"] if spec.study else None,
         "study_trial": spec.study["trial"] if spec.study else None,
         "parent_original": spec.parents.get("original"),
-        "parent_retrain": spec.parents.get("retrain"),
+        "parent_retrain": spec.retrain_id or None,
         "budget_fraction": spec.budget["fraction"] if spec.budget else None,
         "threads": spec.loop["threads"],
         "corpus_fingerprint": spec.task.content,

@@ -15,7 +15,7 @@ from methods.loops import Diverged, LoopSettings, Outcome, run_method
 from methods.superloss import SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.run.checkpoints import StoredEpochs, save_logits, save_weights
+from orchestrator.run.checkpoints import StoredEpochs, load_logits, save_logits, save_weights
 from orchestrator.run.evaluation import keep_outputs, measures
 from orchestrator.run.objectives import objective_at
 from orchestrator.run.place import Place
@@ -101,7 +101,10 @@ def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool
             evaluation_seconds=meter.evaluation_seconds,
         )
     evaluation = time.perf_counter()
-    logits = predict(problem.model, bank, len(corpus), place.device)
+    if spec.stage == "unlearn" and spec.line == "original":  # nothing moved: its own trial has predicted already
+        logits = load_logits(place.store, spec.parents["original"])[0]
+    else:
+        logits = predict(problem.model, bank, len(corpus), place.device)
     spent = time.perf_counter() - evaluation
     row.update(measures(assignment, corpus, parts, logits))
     now = {"f": row["forget_accuracy"], "r": row["retain_accuracy"], "v": row["validation_accuracy_kept_classes"]}

@@ -155,12 +155,16 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
             }
         )
         trials = tuple(
-            replace(members[n % len(members)], stage="tune", study={"id": study_id, "trial": n}, keep_model=False)
-            for n in range(count)
+            _tuning_trial(members[n % len(members)], {"id": study_id, "trial": n}, rule) for n in range(count)
         )
         studies[study_id] = Study(study_id, space, defaults, trials, first=defaults, objective_rule=rule)
         searched += trials
     return studies, others + searched
+
+
+def _tuning_trial(member: TrialSpec, study: dict[str, Any], rule: str) -> TrialSpec:
+    parents = {**member.parents, **({"retrain": member.retrain_id} if rule == "gap_to_retrain" else {})}
+    return replace(member, stage="tune", study=study, parents=parents, keep_model=False)
 
 
 def _choices(studies: Mapping[str, Study], serves: str | None) -> list[Choice]:

@@ -83,9 +83,28 @@ def test_a_fixed_original_seed_shares_one_original():
     assert [spec.original_seed for spec in grid.trials if spec.stage == "train"] == [42]
 
 
-def test_without_retrain_the_parents_are_the_original_alone():
-    grid = build_grid(sweep(methods=["original", "scrub"]))
-    assert {tuple(spec.parents) for spec in grid.trials if spec.method.name == "scrub"} == {("original",)}
+@pytest.mark.parametrize("unit", ["samples", "seconds"])
+def test_retrain_belongs_to_the_recipe_only_where_its_seconds_are_the_budget(unit):
+    def scrub(*methods):
+        grid = build_grid(sweep(methods=[*methods, "scrub"], time_budget={"unit": unit}))
+        return {spec.trial_id: spec for spec in grid.trials if spec.method.name == "scrub"}
+
+    alone, beside = scrub("original"), scrub("original", "retrain")
+    assert (alone.keys() == beside.keys()) == (unit == "samples")
+    assert {s.retrain_id for s in alone.values()} == {s.retrain_id for s in beside.values()}
+
+
+def test_a_request_can_be_for_some_backbones_and_the_others_train_nothing_for_it():
+    asked = {"kind": "class", "backbones": ["logmel_gru"]}
+    grid = build_grid(sweep(backbones=["logmel_cnn", "logmel_gru"], unlearning=[asked]))
+    assert {spec.backbone.name for spec in grid.trials} == {"logmel_gru"}
+    with pytest.raises(ValueError, match="names a backbone that the sweep has not: got 'logmel_gru'"):
+        build_grid(sweep(backbones=["logmel_cnn"], unlearning=[asked]))
+
+
+def test_a_misspelt_key_of_unlearning_gets_a_suggestion():
+    with pytest.raises(ValueError, match="did you mean 'forget_ratio'"):
+        build_grid(sweep(unlearning=[{"kind": "sample", "forget_ration": 0.05}]))
 
 
 def test_a_backbones_training_wins_over_the_tasks_and_the_sweeps():
