@@ -60,6 +60,16 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def where(self, keep: Bool[Tensor, " batch"]) -> Batch:
+        """The utterances for which `keep` is true, in the same order."""
+        return Batch(
+            features=self.features[keep],
+            lengths=self.lengths[keep],
+            labels=self.labels[keep],
+            is_forget=self.is_forget[keep],
+            utterances=self.utterances[keep.cpu()],
+        )
+
 
 class BatchSource(Protocol):
     """Whatever a pass can walk over: an `UtteranceSet`, or batches that a method made itself."""
