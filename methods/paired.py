@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
-from methods.base import Batch, UtteranceSet
+from methods.base import Batch, BatchSource
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A `BatchSource`: every batch holds as many utterances of `over` as of `beside`."""
+    """A `BatchSource`: every batch holds as many utterances of `over` as of `beside`, each in its set's own order."""
 
-    over: UtteranceSet  # each utterance once a walk
-    beside: UtteranceSet  # in a new order each time it begins again; not empty
+    over: BatchSource  # each utterance once a walk
+    beside: BatchSource  # walked again and again; not empty
 
     def __len__(self) -> int:
         return 2 * len(self.over)
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One walk over `over`, half a batch at a time; the last batch may be smaller, its halves are equal too."""
-        assert len(self.beside) > 0
         half = max(1, batch_size // 2)
-        rounds = -(-len(self.over) // len(self.beside))
-        order = torch.cat([self._order(generator) for _ in range(max(1, rounds))])[: len(self.over)]
-        beside = replace(
-            self.beside,
-            utterances=self.beside.utterances[order],
-            labels=self.beside.labels[order],
-            is_forget=self.beside.is_forget[order],
-        )
-        for one, other in zip(self.over.batches(half, generator), beside.batches(half), strict=True):
-            yield joined(one, other)
+        others = self._endless(half, generator)
+        waiting: Batch | None = None
+        for batch in self.over.batches(half, generator):
+            waiting = waiting or next(others)
+            while len(waiting) < len(batch):
+                waiting = joined(waiting, next(others))
+            taken = torch.arange(len(waiting), device=waiting.labels.device) < len(batch)
+            yield joined(batch, waiting.where(taken))
+            waiting = None if bool(taken.all()) else waiting.where(~taken)
 
-    def _order(self, generator: torch.Generator | None) -> torch.Tensor:
-        count = len(self.beside)
-        return torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
+    def _endless(self, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
+        assert len(self.beside) > 0
+        while True:
+            yield from self.beside.batches(size, generator)
 
 
 def joined(one: Batch, other: Batch) -> Batch:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 import pytest
 import torch
 
+from methods.base import UtteranceSet
 from methods.paired import Paired
 
 
@@ -35,3 +37,25 @@ def test_features_and_labels_stay_with_their_utterances(kit):
         features, _ = d_f.fetch(batch.utterances)
         assert torch.equal(batch.features, features)
         assert torch.equal(batch.labels, batch.utterances % 3)
+
+
+@dataclass(frozen=True)
+class FirstThree(UtteranceSet):
+    """A set with an order of its own, of which a walk takes a part."""
+
+    def batches(self, batch_size, generator=None):
+        return self.where(torch.arange(len(self)) < 3)._in_order(batch_size)
+
+    def _in_order(self, batch_size):
+        return UtteranceSet.batches(self, batch_size)
+
+
+@pytest.mark.parametrize("partial_first", [True, False])
+def test_a_set_that_orders_its_own_walk_is_followed_on_either_side(kit, partial_first):
+    d_f, d_r, _ = kit.make_sets(forget=5, retain=7)
+    part = FirstThree(d_f.utterances, d_f.labels, d_f.is_forget, d_f.fetch)
+    source = Paired(part, d_r) if partial_first else Paired(d_r, part)
+    seen = list(source.batches(4, torch.Generator().manual_seed(0)))
+    of_part = torch.cat([b.utterances[b.is_forget] for b in seen]).tolist()
+    assert of_part == ([0, 1, 2] if partial_first else [0, 1, 2, 0, 1, 2, 0])
+    assert all(int(b.is_forget.sum()) * 2 == len(b) for b in seen)
