@@ -53,5 +53,5 @@ class FisherForgetting(Method):
         with torch.no_grad():
             for name, weight in trainable(problem.model).items():
                 noise = torch.randn(weight.shape, generator=problem.generator, dtype=weight.dtype).to(weight.device)
-                weight += noise_variance(information[name], self.strength, self.max_inverse).sqrt() * noise
+                weight.add_(noise_variance(information[name], self.strength, self.max_inverse).sqrt() * noise)
         return iter(())

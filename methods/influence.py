@@ -105,6 +105,6 @@ class Influence(Method):
         step = self.step_size * conjugate_gradients(damped, target, self.iterations)
         weights = trainable(problem.model).values()
         with torch.no_grad():
-            for weight, part in zip(weights, step.split([w.numel() for w in weights]), strict=True):
-                weight += part.view_as(weight)
+            for weight, part in zip(weights, torch.split(step, [w.numel() for w in weights]), strict=True):
+                weight.add_(part.view_as(weight))
         return iter(())

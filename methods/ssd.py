@@ -52,5 +52,5 @@ class SelectiveSynapticDampening(Method):
         with torch.no_grad():
             for name, weight in trainable(problem.model).items():
                 everything = share * forget[name] + (1 - share) * retain[name]
-                weight *= dampening_factor(forget[name], everything, self.selection, self.dampening)
+                weight.mul_(dampening_factor(forget[name], everything, self.selection, self.dampening))
         return iter(())
