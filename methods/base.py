@@ -60,6 +60,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def parts(self, size: int | None) -> list[Batch]:
+        """Micro-batches of at most `size` utterances, in order; the batch itself where it is no larger."""
+        if size is None or size >= len(self):
+            return [self]
+        starts = range(0, len(self), size)
+        return [Batch(**{f.name: getattr(self, f.name)[at : at + size] for f in fields(self)}) for at in starts]
+
 
 class BatchSource(Protocol):
     """Whatever a pass can walk over: an `UtteranceSet`, or batches that a method made itself."""
@@ -134,7 +141,9 @@ class Training:
 LEAST = {"epochs": 0, "max_epochs": 0, "batch_size": 1, "forget_batch_size": 1, "retain_weight": 0}
 ABOVE_ZERO = ("learning_rate", "temperature")
 
-LossFunction = Callable[[Classifier, Batch], Tensor]  # -> (B,) non-negative difficulty: cross-entropy or KL, nats
+LossFunction = Callable[[Classifier, Batch], Tensor]
+"""-> (B,) non-negative difficulty: cross-entropy or KL, nats. An utterance's must not depend on its neighbours, and two
+calls with one batch must agree: where memory is short the loop calls it on micro-batches, and with SuperLoss twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +189,7 @@ class UnlearningProblem:
     build_model: Callable[[Literal["pretrained", "random"]], Classifier]
     teacher_logits: Callable[[Batch], Tensor]  # f's logits by utterance; charges their making to the meter
     score: Callable[[Classifier, UtteranceSet], Scores]
+    micro_batch: int | None = None  # utterances that go through the model at once, where memory is short
 
     def fresh_model(self) -> Classifier:
         """The pretrained encoder with the head that f started from."""
@@ -198,12 +208,19 @@ class UnlearningProblem:
         with self.meter.evaluating():
             return self.score(self.model, utterances)
 
-    def walk(self, utterances: BatchSource, batch_size: int, *, backward: bool) -> Iterator[Batch]:
+    def walk(
+        self, utterances: BatchSource, batch_size: int, *, backward: bool, summed: bool = False
+    ) -> Iterator[Batch]:
         """Batches for a weight edit or a score: the caller's work on each is charged, and the budget checked.
+
+        Where memory is short they are smaller, if that changes nothing: without a backward, or when the caller says
+        that what it makes of the batches is `summed` over utterances.
 
         Raises:
             BudgetSpent: when the budget is used up between two batches.
         """
+        if self.micro_batch is not None and (summed or not backward):
+            batch_size = min(batch_size, self.micro_batch)
         for batch in utterances.batches(batch_size):
             with self.meter.charging(len(batch), backward=backward):
                 yield batch

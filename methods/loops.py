@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -55,6 +55,7 @@ class LoopSettings:
 
     clip_norm: float = 1.0  # of the gradient, over all moving weights
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast; weights and optimizer stay fp32
+    micro_batch: int | None = None  # utterances that go through the model at once; gradients add up to the whole batch's
 
 
 def run_method(
@@ -158,17 +159,10 @@ class _Walk:
     def _step(self, batch: Batch) -> float:
         model, current = self.problem.model, self.current
         self.optimizer.zero_grad(set_to_none=True)
-        with self._autocast(batch):
-            difficulty = current.loss(model, batch)
-        loss = self._weighted(difficulty, batch)
-        if current.l1_penalty:
-            loss = loss + current.l1_penalty * torch.stack([p.abs().sum() for p in _moving(model, current)]).sum()
-        if loss.requires_grad:  # a batch of D_r alone with λ = 0 has no gradient
-            loss.backward()  # type: ignore[no-untyped-call]
+        value = self._backward(batch)
         if current.before_step:
             current.before_step(model)
         norm = torch.nn.utils.clip_grad_norm_(_moving(model, current), self.settings.clip_norm)
-        value = loss.item()
         if not (math.isfinite(value) and bool(torch.isfinite(norm))):
             raise Diverged(f"the loss is {value} at step {self.outcome.steps + 1} of pass {current.name}")
         self.optimizer.step()
@@ -176,11 +170,46 @@ class _Walk:
             current.after_step(model, self.optimizer)
         return value
 
-    def _weighted(self, difficulty: Tensor, batch: Batch) -> Tensor:
-        current = self.current
-        sigma = self.curriculum.weights(difficulty, batch.is_forget) if self.curriculum else torch.ones_like(difficulty)
-        scale = torch.where(batch.is_forget, current.forget_sign, current.retain_weight).to(difficulty.dtype)
-        return (scale * sigma * difficulty).sum() / len(batch)
+    def _backward(self, batch: Batch) -> float:
+        """Leave the gradients of the batch's loss, which is returned; micro-batches add up to the same sums.
+
+        Only dropout and SpecAugment tell them from the whole batch: their draws come in another order.
+        """
+        model, current = self.problem.model, self.current
+        parts = batch.parts(self.settings.micro_batch)
+        ahead = self._sigma_ahead(parts, batch) if self.curriculum and len(parts) > 1 else None
+        total: Tensor | None = None
+        for number, part in enumerate(parts):
+            difficulty = self._difficulty(part)
+            if ahead is not None:
+                sigma = ahead[number]
+            elif self.curriculum:
+                sigma = self.curriculum.weights(difficulty, part.is_forget)
+            else:
+                sigma = torch.ones_like(difficulty)
+            scale = torch.where(part.is_forget, current.forget_sign, current.retain_weight).to(difficulty.dtype)
+            loss = (scale * sigma * difficulty).sum() / len(batch)
+            if current.l1_penalty and number == 0:
+                loss = loss + current.l1_penalty * torch.stack([p.abs().sum() for p in _moving(model, current)]).sum()
+            if loss.requires_grad:  # a batch of D_r alone with λ = 0 has no gradient
+                loss.backward()  # type: ignore[no-untyped-call]
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None
+        return float(total)
+
+    def _difficulty(self, part: Batch) -> Tensor:
+        with self._autocast(part):
+            return self.current.loss(self.problem.model, part)
+
+    def _sigma_ahead(self, parts: list[Batch], batch: Batch) -> Sequence[Tensor]:
+        """σ of each micro-batch. τ needs the losses of the whole batch, so a forward without gradients finds them first,
+        with the random draws that the steps will repeat. Its seconds are charged, its samples are not: memory is no
+        part of the algorithm."""
+        assert self.curriculum is not None
+        device = batch.features.device
+        with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            difficulty = torch.cat([self._difficulty(part) for part in parts])
+        return self.curriculum.weights(difficulty, batch.is_forget).split([len(part) for part in parts])
 
     def _autocast(self, batch: Batch) -> contextlib.AbstractContextManager[Any]:
         if self.settings.precision == "fp32":

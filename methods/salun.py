@@ -35,7 +35,7 @@ def summed_gradient(problem: UnlearningProblem, batch_size: int) -> dict[str, Te
     model.eval()
     moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
     total = {name: torch.zeros_like(p) for name, p in moving.items()}
-    for batch in problem.walk(problem.forget, batch_size, backward=True):
+    for batch in problem.walk(problem.forget, batch_size, backward=True, summed=True):
         loss = cross_entropy(model, batch).sum()
         gradients = torch.autograd.grad(loss, list(moving.values()), allow_unused=True)
         for name, gradient in zip(moving, gradients, strict=True):
