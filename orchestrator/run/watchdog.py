@@ -99,6 +99,7 @@ class Watchdog:
             self._interrupt()
             if not self._over.wait(self.grace_seconds) and self.give_up:
                 self.give_up(self.report)
+                return
 
     def _interrupt(self) -> None:
         if SIGNAL is not None and self._by_signal:

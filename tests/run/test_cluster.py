@@ -90,7 +90,7 @@ def test_a_hang_under_ray_is_a_row_and_the_rest_runs(
             return super().step()
 
     monkeypatch.setattr(cluster, "TrialActor", Hanging)
-    loaded = load_sweep(small_sweep, ["hang_seconds=2.0", "methods=[scrub, {name: grad_ascent, epochs: 1}]"])
+    loaded = load_sweep(small_sweep, ["hang_seconds=3.0", "methods=[scrub, {name: grad_ascent, epochs: 1}]"])
     run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r").set_index("method")
     assert rows.loc["scrub", ["status", "stop_reason"]].tolist() == ["failed", "hang"]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from backbones.logmel import LogMelCnnClassifier
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
+from orchestrator.run.features import FeatureBank
+from orchestrator.tasks.base import Corpus
 
 
 def ids(path, *overrides):
@@ -29,15 +34,23 @@ def test_length_buckets_give_shorter_batches_to_training_and_unlearning(small_sw
 
     def embed(self, features, lengths):
         if self.training:
-            shapes.append(features.shape[1])
+            shapes.append((len(features), features.shape[1], int(lengths.max() - lengths.min())))
         return real(self, features, lengths)
 
+    def shortened(self, beat):  # the corpus has clips of one length; pretend that they end after 20 to 99 frames
+        return replace(self, train=lambda rows: (self.train(rows)[0], 20 + rows % 80))
+
     monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
-    loaded = load_sweep(small_sweep, ["training.length_buckets=true", "methods=[{name: grad_ascent, epochs: 1}]"])
+    monkeypatch.setattr(FeatureBank, "telling", shortened)
+    monkeypatch.setattr(Corpus, "num_samples", property(lambda self: 160 * (20 + np.arange(len(self)) % 80)))
+    loaded = load_sweep(small_sweep, ["training.length_buckets=true", "methods=[{name: grad_ascent, batch_size: 4}]"])
     run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     assert set(read_rows(tmp_path / "r")["status"]) == {"done"}
-    assert len(set(shapes)) > 1
-    assert shapes[-1] < max(shapes)
+    for size in (16, 4):  # of training, of unlearning
+        times = {time for count, time, _ in shapes if count == size}
+        assert len(times) > 1
+        assert min(times) < 80
+    assert max(spread for count, _, spread in shapes if count == 16) < 20
 
 
 def test_length_buckets_are_refused_where_padding_counts(small_sweep, cache_dir, tmp_path, monkeypatch):
