@@ -118,7 +118,8 @@ def test_padding_that_is_masked_can_be_cut_off(backbone: Backbone, features: Cli
     model = lively(backbone)
     frames, lengths = features[0][1:], features[1][1:]
     if model.masks_padding:
-        for time in (int(lengths.max()), int(lengths.max()) + 3):
+        even = int(lengths.max()) + int(lengths.max()) % 2  # two log-mel frames make one step
+        for time in (even, even + 4):
             assert close(model(frames[:, :time], lengths), model(frames, lengths))
 
 

@@ -66,6 +66,7 @@ def test_a_bug_in_a_method_is_a_row_under_ray_too(ray_session, small_sweep, tmp_
     assert desk.board.counts() == {"done": 2, "failed": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("breakable", [True, False], ids=["in Python", "in a call that nothing interrupts"])
 def test_a_hang_under_ray_is_a_row_and_the_rest_runs(
     ray_session, small_sweep, tmp_path, cache_dir, monkeypatch, breakable
@@ -90,7 +91,7 @@ def test_a_hang_under_ray_is_a_row_and_the_rest_runs(
             return super().step()
 
     monkeypatch.setattr(cluster, "TrialActor", Hanging)
-    loaded = load_sweep(small_sweep, ["hang_seconds=3.0", "methods=[scrub, {name: grad_ascent, epochs: 1}]"])
+    loaded = load_sweep(small_sweep, ["hang_seconds=10.0", "methods=[scrub, {name: grad_ascent, epochs: 1}]"])
     run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r").set_index("method")
     assert rows.loc["scrub", ["status", "stop_reason"]].tolist() == ["failed", "hang"]
