@@ -35,7 +35,7 @@ def summed_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_
     weights = trainable(problem.model)
     total = {name: zeros_like(p) for name, p in weights.items()}
     problem.model.eval()
-    for batch in problem.walk(utterances, batch_size, backward=True):
+    for batch in problem.walk(utterances, batch_size, backward=True, summed=True):
         for name, gradient in gradients_of(cross_entropy(problem.model, batch).sum(), weights).items():
             total[name] += gradient
     return total

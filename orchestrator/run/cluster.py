@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.spec import PlugIn
 from orchestrator.results import Store
 from orchestrator.run.desk import Desk
-from orchestrator.run.place import Place
+from orchestrator.run.place import Limits, Place
+from orchestrator.run.rows import utc
 from orchestrator.run.searcher import DESKS, DeskSearcher, KeepErrors, StudyAsha, unpacked
 from orchestrator.run.trial import Point, run_trial
 
@@ -28,7 +31,7 @@ PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "UNLEARN_CACHE", "UNLEARN_
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
 RETRIES = 2  # of errors of the moment; a lost node is free
 
-_PLACES: dict[tuple[str, str], Place] = {}  # of this worker process, warm from trial to trial
+_PLACES: dict[tuple[str, str, Limits], Place] = {}  # of this worker process, warm from trial to trial
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -52,9 +55,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         watched = self._config["prune"] and assignment.spec.stage == "tune"
         if self._points is None:
             row = place.store.row(assignment.spec.trial_id)
-            if row is not None and row["status"] == "done":  # committed by an attempt whose process died afterwards
-                return {"done": True}
-            self._points = run_trial(assignment, place, points=watched)
+            if row is not None and (row["status"] == "done" or str(row["finished_at"]) >= self._config["launched_at"]):
+                return {"done": True}  # committed by an attempt whose process ended afterwards
+            self._points = run_trial(assignment, place, points=watched, expendable=True)
         for point in self._points:
             if watched:
                 return {"done": False, "budget_used": point.budget_used, "objective": point.objective}
@@ -71,10 +74,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             points.close()  # type: ignore[attr-defined]
 
     def _place(self) -> Place:
-        key = (self._config["location"], self._config["cache_dir"])
+        share = _gpus_of(self._config["assignment"]["spec"], self._config["gpus"], self._config["timed"])
+        limits = Limits(**{**self._config["limits"], "gpu_share": share})
+        key = (self._config["location"], self._config["cache_dir"], limits)
         if key not in _PLACES:
             _PLACES[key] = Place(
-                Store(Folder(key[0])), Path(key[1]), cache_limit_gb=float(self._config["cache_limit_gb"])
+                Store(Folder(key[0])), Path(key[1]), cache_limit_gb=float(self._config["cache_limit_gb"]), limits=limits
             )
         return _PLACES[key]
 
@@ -158,6 +163,7 @@ def _tuner(
     threads = max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
     slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / threads
     memory = _memory_classes(desk)
+    timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in desk.specs.values())
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
         spec = config["assignment"]["spec"]
@@ -165,12 +171,16 @@ def _tuner(
             "CPU": float(spec["loop"]["threads"]),
             "memory": memory[spec["backbone"]["alias"] or spec["backbone"]["name"]],
         }
-        return tune.PlacementGroupFactory([{**bundle, "GPU": gpus} if has_gpu else bundle])
+        return tune.PlacementGroupFactory([{**bundle, "GPU": _gpus_of(spec, gpus, timed)} if has_gpu else bundle])
 
     fixed = {
         "location": place.store.files.location,
         "cache_dir": str(place.cache_dir),
         "cache_limit_gb": place.cache_limit_gb,
+        "limits": asdict(place.limits),
+        "gpus": gpus,
+        "timed": timed,
+        "launched_at": utc(time.time()),
         "prune": prune,
     }
     return tune.Tuner(
@@ -193,6 +203,12 @@ def _tuner(
             callbacks=[KeepErrors(key)],
         ),
     )
+
+
+def _gpus_of(spec: dict[str, Any], gpus: float, timed: bool) -> float:
+    """GPUs of a trial, its spec as plain values. Where a budget is in seconds (`timed`), whatever sets or spends it has
+    a GPU to itself; a search's trials share one all the same, since they are compared among themselves only."""
+    return max(1.0, gpus) if timed and spec["stage"] not in ("study", "tune") else gpus
 
 
 def _longest_seconds(desk: Desk) -> float:
