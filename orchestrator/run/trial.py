@@ -21,6 +21,7 @@ from orchestrator.run.objectives import objective_at
 from orchestrator.run.place import Place
 from orchestrator.run.problem import budget_meter, make_problem, predict, split_parts
 from orchestrator.run.rows import first_columns, last_columns
+from orchestrator.run.trained_tests import run_tests
 
 TRANSIENT = (OSError, ConnectionError, MemoryError, torch.OutOfMemoryError)
 """Errors of the moment: raised, so that the executor tries again. All others are results of the trial."""
@@ -115,6 +116,8 @@ def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool
         save_logits(place.store, spec.trial_id, logits, spent / len(corpus))
     if spec.stage in ("train", "retrain", "unlearn"):
         keep_outputs(place.store, spec.trial_id, corpus, parts, logits)
+    if spec.evidence and spec.stage in ("retrain", "unlearn"):
+        row["evaluation_seconds"] += run_tests(spec, place, corpus, parts, problem, loop)
     if spec.keep_model and spec.stage == "unlearn" and spec.line != "original":
         from orchestrator.run.export import keep_model
 
