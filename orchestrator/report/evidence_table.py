@@ -121,19 +121,22 @@ def few_utterances(block: Block, figure: Figure) -> bool:
     """Whether Original minus Retrain is within 1.96 standard errors that come from the number of utterances alone.
 
     Two seeds may agree by chance where each AUC is over 20 utterances. The two models are attacked on the same
-    utterances, which makes the true error smaller: the test is on the safe side.
+    utterances, which makes the true error smaller: the test is on the safe side. Where an attack has no figure for
+    Retrain (RMIA without another reference) chance stands in for it.
     """
-    if not figure.interval:
+    if not figure.interval or "original" not in set(block.rows["method"]):
         return False
-    sides = []
-    for method in ("original", "retrain"):
-        rows = block.rows[(block.rows["method"] == method) & block.rows[figure.column].notna()]
-        errors = (rows[f"{figure.interval}_high"] - rows[f"{figure.interval}_low"]) / (2 * Z975)
-        if rows.empty:
-            return False
-        sides.append((rows[figure.column].mean(), np.sqrt((errors**2).sum()) / len(rows)))
-    (original, error), (retrained, other_error) = sides
+    (original, error), (retrained, other_error) = (_pooled(block, figure, m) for m in ("original", "retrain"))
     return bool(abs(original - retrained) < Z975 * np.hypot(error, other_error))
+
+
+def _pooled(block: Block, figure: Figure, method: str) -> tuple[float, float]:
+    """Mean AUC of a method's runs and its standard error; that of chance where there is none."""
+    rows = block.rows[(block.rows["method"] == method) & block.rows[figure.column].notna()]
+    if rows.empty:
+        return 0.5, 0.0
+    errors = (rows[f"{figure.interval}_high"] - rows[f"{figure.interval}_low"]) / (2 * Z975)
+    return float(rows[figure.column].mean()), float(np.sqrt((errors**2).sum()) / len(rows))
 
 
 def sanity(block: Block) -> list[str]:

@@ -1,4 +1,4 @@
-"""Evidence of a results folder as files: evidence.md, evidence.csv (one row a trial) and relearning.csv."""
+"""Evidence of a results folder as files: evidence.md, evidence.csv (one row a trial), relearning.csv and its plots."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from orchestrator.files import Folder
 from orchestrator.report.compare import with_gaps
 from orchestrator.report.evidence_table import evidence_markdown
 from orchestrator.report.lines import prepare, reported
+from orchestrator.report.markdown import escape
+from orchestrator.report.relearning_plot import relearning_plot
+from orchestrator.report.style import png
 from orchestrator.report.tables import build_tables
 from orchestrator.report.trained_tests import relearning_curves, trained_figures, with_trained_tests
 from orchestrator.report.trial_evidence import with_evidence
@@ -33,7 +36,7 @@ ABOUT = (
 
 
 def write_evidence(store: Store, out: Path) -> list[Path]:
-    """Compute evidence from the rows and stored outputs of a results folder and write it; returns the files.
+    """Write the evidence that a results folder's rows and stored outputs hold; returns the files, `evidence.md` first.
 
     Raises:
         ValueError: there is no finished trial that forgot anything.
@@ -58,17 +61,21 @@ def write_evidence(store: Store, out: Path) -> list[Path]:
     known = set(found.columns)
     found = with_trained_tests(found, table, maps)
     more = trained_figures([name for name in found.columns if name not in known])
-    parts = ["# Evidence of forgetting", "", ABOUT, ""]
-    parts += [evidence_markdown(one, more) for one in build_tables(found)]
-    figures = [name for name in found.columns if name not in rows.columns]
     done = found[found["status"] == "done"]
-    files = {
-        "evidence.md": "\n".join(parts),
-        "evidence.csv": done[[*LEAD, *figures]].to_csv(index=False),
-    }
-    if len(curves := relearning_curves(done, table)):
-        files["relearning.csv"] = curves.to_csv(index=False)
+    curves = relearning_curves(done, table)
+    figures = [name for name in found.columns if name not in rows.columns]
+    files = {"evidence.csv": done[[*LEAD, *figures]].to_csv(index=False).encode()}
+    if len(curves):
+        files["relearning.csv"] = curves.to_csv(index=False).encode()
+    parts = ["# Evidence of forgetting", "", ABOUT, ""]
+    for one in build_tables(found):
+        parts.append(evidence_markdown(one, more))
+        if len(curves) and (made := relearning_plot(one, curves)):
+            name = f"plots/{one.name}-relearning.png"
+            files[name] = png(made)
+            parts += [f"![{escape(one.title)}: relearning]({name})", ""]
+    files["evidence.md"] = "\n".join(parts).encode()  # last: what it points to is there
     folder = Folder(out.as_uri())
-    for name, text in files.items():
-        folder.write_bytes(name, text.encode())
-    return [out / name for name in files]
+    for name, content in files.items():
+        folder.write_bytes(name, content)
+    return [out / name for name in reversed(files)]
