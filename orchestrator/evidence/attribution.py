@@ -24,4 +24,5 @@ def attribution_similarity(these: Maps, those: Maps) -> Float[np.ndarray, " n"]:
         raise ValueError(f"attributions must have the same shape, got {these.shape} and {those.shape}")
     products = (these * those).sum(axis=1)
     norms = np.linalg.norm(these, axis=1) * np.linalg.norm(those, axis=1)
-    return np.divide(products, norms, out=np.full(len(these), np.nan), where=norms > 0)
+    cosines: Float[np.ndarray, " n"] = np.divide(products, norms, out=np.full(len(these), np.nan), where=norms > 0)
+    return cosines

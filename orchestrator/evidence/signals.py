@@ -35,7 +35,8 @@ def modified_entropy(outputs: Outputs) -> Vector:
     of_label = outputs.classes == outputs.labels[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(p > 0, p * np.log1p(-np.minimum(p, 1.0)), 0.0)
-    return -others * outputs.label_log_probability - np.where(of_label, 0.0, terms).sum(axis=1)
+    found: Vector = -others * outputs.label_log_probability - np.where(of_label, 0.0, terms).sum(axis=1)
+    return found
 
 
 def scaled_confidence(outputs: Outputs) -> Vector:

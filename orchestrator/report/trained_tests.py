@@ -75,15 +75,15 @@ def relearning_curves(rows: pd.DataFrame, read: ReadTable) -> pd.DataFrame:
     """Accuracy on the unseen 80 % of D_f after each epoch of relearning, one row a trial, k and epoch."""
     lead = ["trial_id", "task", "backbone", "unlearning", "requested_forget_ratio", "method", "label", "seed"]
     parts = []
-    for row in rows[lead].to_dict("records"):
-        tests = read(str(row["trial_id"]))
+    for trial in rows["trial_id"]:
+        tests = read(str(trial))
         if tests is not None:
             own = tests[tests["test"] == "relearning"]
-            parts.append(own[["forgotten", "epoch", "value", "utterances"]].assign(**row))
+            parts.append(own[["forgotten", "epoch", "value", "utterances"]].assign(trial_id=trial))
     if not parts:
         return pd.DataFrame()
     curves = pd.concat(parts, ignore_index=True).rename(columns={"value": "accuracy"})
-    return curves[[*lead, "forgotten", "epoch", "accuracy", "utterances"]]
+    return curves.merge(rows[lead], on="trial_id")[[*lead, "forgotten", "epoch", "accuracy", "utterances"]]
 
 
 def _figures(tests: pd.DataFrame, original: float) -> dict[str, float]:
@@ -112,6 +112,6 @@ def _attributions(these: pd.DataFrame | None, those: pd.DataFrame | None) -> dic
     both = these.merge(those, on=["utterance_id", "part"], suffixes=("", "_original"))
     found = {}
     for part, own in both.groupby("part"):
-        maps = (np.stack(own[name].to_numpy()) for name in ("attribution", "attribution_original"))
+        maps = (np.stack(list(own[name])) for name in ("attribution", "attribution_original"))
         found[f"attribution_{part}"] = float(np.nanmean(attribution_similarity(*maps)))
     return found

@@ -40,7 +40,8 @@ def with_evidence(rows: pd.DataFrame, read: ReadOutputs) -> pd.DataFrame:
         read: stored outputs of a trial by id, None where there are none.
     """
     done = rows.assign(retrained=reference_ids(rows), untouched=original_ids(rows))[rows["status"] == "done"]
-    by_id = {str(row["trial_id"]): row for row in done.to_dict("records")}
+    records: list[Any] = done.to_dict("records")
+    by_id: dict[str, Row] = {str(row["trial_id"]): row for row in records}
     found = []
     for trial_id, row in by_id.items():
         models = Models(row, by_id, read)
@@ -156,7 +157,7 @@ class Models:
 
 
 def _rmia(part: Outputs, population: Outputs, references: Sequence[Outputs]) -> npt.NDArray[np.float64]:
-    def confidence(outputs: Outputs, ids: Any) -> npt.NDArray[np.float64]:
+    def confidence(outputs: Outputs, ids: Any) -> Any:
         return np.exp(outputs.at(ids).label_log_probability)
 
     return rmia(

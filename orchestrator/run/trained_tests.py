@@ -7,6 +7,7 @@ Original, Retrain and every method take the same path.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +44,7 @@ def run_tests(
     """Run what `spec.evidence` asks for and write it; returns the seconds that it took. The model is left as it was."""
     asked, began = spec.evidence or {}, time.perf_counter()
     rows: list[dict[str, Any]] = []
-    steps = {
+    steps: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "relearning": lambda: relearn(spec, problem, loop, asked["relearning"]),
         "probe": lambda: probe(spec, corpus, parts, problem),
         "zrf": lambda: _zrf(problem),
