@@ -25,7 +25,7 @@ def finished(tmp_path_factory, cache_dir, write_small):
     return folder / "results"
 
 
-def tests_of(results, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def evidence_of(results, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {i: pd.read_parquet(results / "evidence" / f"{i}.parquet") for i in rows["trial_id"]}
 
 
@@ -34,7 +34,7 @@ def test_every_line_takes_the_tests_and_the_training_of_the_original_none(finish
     assert set(rows["status"]) == {"done"}
     lines = rows[rows["stage"] != "train"]
     assert len(lines) == 6
-    for found in tests_of(finished, lines).values():
+    for found in evidence_of(finished, lines).values():
         assert {"relearning", "zrf", "attribution"} <= set(found["test"])
     trained = rows.loc[rows["stage"] == "train", "trial_id"].item()
     assert not (finished / "evidence" / f"{trained}.parquet").exists()
@@ -59,7 +59,7 @@ def test_rows_say_the_same_with_and_without_the_tests(finished, cache_dir, write
 def test_all_lines_meet_the_same_attack(finished) -> None:
     rows = read_rows(finished)
     sample = rows[rows["unlearning"] == "sample"]
-    shapes = {tuple(f.loc[f["test"] == "relearning", "utterances"]) for f in tests_of(finished, sample).values()}
+    shapes = {tuple(f.loc[f["test"] == "relearning", "utterances"]) for f in evidence_of(finished, sample).values()}
     assert len(shapes) == 1
     heard = {
         tuple(pd.read_parquet(finished / "evidence" / f"{i}.attribution.parquet")["utterance_id"])
@@ -72,7 +72,7 @@ def test_all_lines_meet_the_same_attack(finished) -> None:
 def test_the_probe_is_for_forgotten_classes_only(finished) -> None:
     rows = read_rows(finished)
     for kind, wanted in (("class", True), ("sample", False)):
-        for found in tests_of(finished, rows[rows["unlearning"] == kind]).values():
+        for found in evidence_of(finished, rows[rows["unlearning"] == kind]).values():
             own = found[found["test"] == "probe"]
             assert bool(len(own)) is wanted
             assert own["value"].between(0, 1).all()
