@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from tabulate import tabulate
 
 from orchestrator.evidence.roc import Z975
@@ -140,17 +139,21 @@ def _pooled(block: Block, figure: Figure, method: str) -> tuple[float, float]:
 
 
 def sanity(block: Block) -> list[str]:
-    """Whether the attacks can be trusted here: Retrain at chance, and Original above it."""
-    done = block.rows[block.rows["status"] == "done"]
+    """Whether the attacks can be trusted here: Retrain at chance, and Original above it where there is a difference."""
+    rows = block.rows[block.rows["status"] == "done"]
+    if "loss_auc" not in rows:
+        return []
+    measured = rows[rows["loss_auc"].notna()]
+    retrained = measured[measured["method"] == "retrain"]
+    at_chance = int(((retrained["loss_low"] <= 0.5) & (retrained["loss_high"] >= 0.5)).sum())
+    original = measured[(measured["method"] == "original") & (measured["difference_forget"] > 0)]
+    above = int((original["loss_low"] > 0.5).sum())
     said = []
-    for method, wanted in (("retrain", "an interval that holds 0.5"), ("original", "an interval above 0.5")):
-        own = done[(done["method"] == method) & done["loss_auc"].notna()] if "loss_auc" in done else done.iloc[:0]
-        if len(own):
-            right = own["loss_low"] > 0.5 if method == "original" else _holds_half(own)
-            name = method.capitalize()
-            said.append(f"Loss attack on {name}: {int(right.sum())} of {len(own)} runs have {wanted}.")
+    if len(retrained):
+        said.append(f"Loss attack on Retrain: {at_chance} of {len(retrained)} runs have an interval that holds 0.5.")
+    if len(original):
+        said.append(
+            f"Loss attack on Original, where it classifies more of D_f than Retrain: {above} of {len(original)} runs "
+            "have an interval above 0.5."
+        )
     return said
-
-
-def _holds_half(rows: pd.DataFrame) -> pd.Series[bool]:
-    return pd.Series(np.asarray((rows["loss_low"] <= 0.5) & (rows["loss_high"] >= 0.5), dtype=bool), index=rows.index)

@@ -126,7 +126,7 @@ def test_tables_show_every_line_with_retrain_as_the_target(sweep) -> None:
     assert text.count("| Retrain") == 3
     assert " target |" in text
     assert "Loss attack on Retrain: 3 of 3 runs have an interval that holds 0.5." in sanity(table.blocks[0])
-    assert "Loss attack on Original: 3 of 3 runs have an interval above 0.5." in sanity(table.blocks[0])
+    assert "than Retrain: 3 of 3 runs have an interval above 0.5." in sanity(table.blocks[0])[1]
 
 
 def test_columns_that_cannot_tell_original_from_retrain_are_italic(sweep) -> None:
