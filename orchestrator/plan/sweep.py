@@ -107,7 +107,7 @@ class RelearningEntry(_Model):
 
     forgotten: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 5, 10, 50], min_length=1)  # k
     epochs: int = Field(default=3, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0)  # the original's when None
+    learning_rate: float | None = Field(default=None, gt=0)  # a tenth of the original's when None
     retain_limit: int | None = Field(default=2_000, ge=1)  # utterances of D_r; all when None
 
 

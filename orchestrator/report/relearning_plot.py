@@ -39,6 +39,7 @@ def _drawn(table: Table, panels: list[tuple[Block, int, pd.DataFrame]]) -> Figur
             style = "--" if line.method in REFERENCES else "-"
             keywords = styles[line.line].keywords | {"markersize": 5}
             ax.plot(means.index, means, label=line.label, linestyle=style, linewidth=1.3, **keywords)
+        ax.set_xticks(sorted(curves["epoch"].unique()))
         ax.set(xlabel="epochs of relearning", ylabel="unseen $D_f$ accuracy (%)")
         ax.set_title(wrapped(f"{block.title}; k = {k}", 38))
     legend(made, axes, "means over runs")

@@ -18,6 +18,7 @@ from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.place import seed_everything
 
 NAN = float("nan")
+GENTLE = 0.1  # of the original's learning rate: at all of it a constant rate moves Original itself off D_f
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,8 @@ def relearn(
     never on the method, so all methods, Original and Retrain meet the same attack. `problem.model` is not touched, and
     nothing is charged to the trial's meter.
 
-    Differs from arXiv 2505.22310: AdamW at the original's learning rate unless the sweep gives one; D_r is cut to
-    `retain_limit` utterances, since the attack costs an epoch of it for each k and epoch.
+    Differs from arXiv 2505.22310: AdamW, at a tenth of the original's learning rate unless the sweep gives one; D_r is
+    cut to `retain_limit` utterances, since the attack costs an epoch of it for each k and epoch.
 
     Returns:
         Rows of `evidence/<trial_id>.parquet`. NaN where D_f's pool is smaller than k, or training diverged.
@@ -103,7 +104,7 @@ def _curve(
         generator=torch.Generator().manual_seed(seed),
     )
     method = Relearn(
-        learning_rate=settings["learning_rate"] or problem.training.learning_rate,
+        learning_rate=settings["learning_rate"] or GENTLE * problem.training.learning_rate,
         epochs=settings["epochs"],
         batch_size=problem.training.batch_size,
     )
