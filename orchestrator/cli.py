@@ -144,6 +144,21 @@ def report(
     console.print(f"report: {written[0]} ({len(written)} files)", soft_wrap=True)
 
 
+@app.command()
+def evidence(
+    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
+    out: Annotated[Optional[Path], typer.Option(help="Folder to write; RESULTS/report when unset.")] = None,  # noqa: UP045
+) -> None:
+    """Attack what trials left: membership attacks, distances to Retrain, relearning; evidence.md and evidence.csv."""
+    from orchestrator.report.write_evidence import write_evidence
+    from orchestrator.results import open_store
+
+    store = open_store(str(_absolute(results)))
+    folder = out.absolute() if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
+    for path in write_evidence(store, folder):
+        console.print(f"evidence: {path}", soft_wrap=True)
+
+
 def _absolute(location: str | None) -> str | None:
     return location if location is None or "://" in location else os.path.abspath(location)
 

@@ -55,9 +55,11 @@ def test_help_loads_neither_torch_nor_ray():
     assert loaded_by("--help") == []
 
 
-def test_status_and_report_load_neither_torch_nor_ray(finished):
+def test_status_report_and_evidence_load_neither_torch_nor_ray(finished):
     assert loaded_by("status", str(finished / "r")) == []
     assert loaded_by("report", str(finished / "r"), "--out", str(finished / "out")) == []
+    assert loaded_by("evidence", str(finished / "r"), "--out", str(finished / "out")) == []
+    assert (finished / "out" / "evidence.csv").is_file()
 
 
 def test_ls_and_plan_do_not_load_ray(finished):

@@ -94,7 +94,7 @@ def loss_attack(
         Fractions; NaN with fewer than two pairs, or when a loss is NaN (an infinite one is clipped).
     """
     rng = np.random.default_rng(seed)
-    kept, others = _matched(forget_labels, other_labels, rng)
+    kept, others = matched_by_class(forget_labels, other_labels, rng)
     if len(kept) < 2 or np.isnan(forget_losses).any() or np.isnan(other_losses).any():
         return LossAttack(float("nan"), float("nan"), len(kept))
     losses = np.clip(np.concatenate([forget_losses[kept], other_losses[others]]), -LOSS_CLIP, LOSS_CLIP)[:, None]
@@ -108,7 +108,7 @@ def loss_attack(
     return LossAttack(float(np.mean(aucs)), float(np.mean(accuracies)), len(kept))
 
 
-def _matched(forget_labels: Labels, other_labels: Labels, rng: np.random.Generator) -> tuple[Labels, Labels]:
+def matched_by_class(forget_labels: Labels, other_labels: Labels, rng: np.random.Generator) -> tuple[Labels, Labels]:
     """Positions of equally many utterances of each class on both sides, as many as the smaller side has."""
     kept: list[Labels] = [np.empty(0, dtype=np.int64)]
     others: list[Labels] = [np.empty(0, dtype=np.int64)]

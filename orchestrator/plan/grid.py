@@ -113,9 +113,10 @@ class _Cell:
             loop=loop_of(self.sweep),
             sweep=self.sweep.name,
             keep_model=self.sweep.keep_models == "final",
+            evidence=self.sweep.evidence.asked(),
         )
         if study:
-            plan = study_plan(replace(shared, keep_model=False), study)
+            plan = study_plan(replace(shared, keep_model=False, evidence=None), study)
             self.grid.studies[plan.study_id] = plan
             yield from plan.trials
             shared = replace(shared, training={"study": plan.study_id})

@@ -77,6 +77,7 @@ class TrialSpec:
     study: Mapping[str, Any] | None = None  # {"id": ..., "trial": n} of a search's trial
     sweep: str = ""  # not in the recipe
     keep_model: bool = False  # not in the recipe: write the unlearned model as a Hugging Face folder
+    evidence: Mapping[str, Any] | None = None  # not in the recipe: tests that the model takes after its measures
     lock: str = ""  # not in the recipe: the rule by which the settings were chosen
 
     def recipe(self) -> dict[str, Any]:

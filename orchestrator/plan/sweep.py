@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -103,6 +103,36 @@ class TuningEntry(_Model):
     spaces: dict[str, dict[str, Any]] = {}  # method -> setting -> [low, high] or a list of choices
 
 
+class RelearningEntry(_Model):
+    """The relearning attack: D_r and k forgotten utterances, `epochs` times, for each k."""
+
+    forgotten: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 5, 10, 50], min_length=1)  # k
+    epochs: int = Field(default=3, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)  # a tenth of the original's when None
+    retain_limit: int | None = Field(default=2_000, ge=1)  # utterances of D_r; all when None
+
+
+class AttributionEntry(_Model):
+    """Integrated gradients on so many utterances of D_f and of D_r, in so many steps."""
+
+    utterances: int = Field(default=16, ge=1)
+    steps: int = Field(default=16, ge=1)
+
+
+class EvidenceEntry(_Model):
+    """Tests that every unlearned model takes after its measures; `{}` asks for one with its defaults."""
+
+    relearning: RelearningEntry | None = None
+    probe: bool = False
+    attribution: AttributionEntry | None = None
+    zrf: bool = False
+
+    def asked(self) -> dict[str, Any] | None:
+        """What a trial is told; None when nothing is asked for."""
+        found = {name: value for name, value in self.model_dump().items() if value}
+        return found or None
+
+
 class Sweep(_Model):
     """A whole sweep. Field by field in docs/sweeps.md."""
 
@@ -127,6 +157,7 @@ class Sweep(_Model):
     hang_seconds: float | None = Field(default=1800.0, gt=0)  # without a batch: then the trial is ended, and failed
     micro_batch: int | None = Field(default=None, ge=1)  # utterances through a model at once; found where memory ends
     keep_models: Literal["none", "final"] = "none"
+    evidence: EvidenceEntry = EvidenceEntry()
 
     @field_validator("seeds")
     @classmethod
@@ -259,6 +290,9 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         "time_budget": BudgetEntry,
         "tuning": TuningEntry,
         "study": StudyEntry,
+        "evidence": EvidenceEntry,
+        "relearning": RelearningEntry,
+        "attribution": AttributionEntry,
     }
     for part in reversed(location[:-1]):
         if part in models:

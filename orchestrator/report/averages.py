@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 Unit = Literal["seeds", "backbones"]
+NOTHING = "–"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ def summarise(values: Iterable[float]) -> Summary:
         return Summary(mean, float(found.min()), float(found.max()), n, "range")
     half = float(_t975(n - 1) * found.std(ddof=1) / np.sqrt(n))
     return Summary(mean, mean - half, mean + half, n, "95% t-interval")
+
+
+def with_spread(summary: Summary, digits: int = 1, scale: float = 1.0) -> str:
+    """`12.3 ± 0.4` (95 % t-interval), `12.3 [12.0, 12.6]` (range of two), `12.3` (one value) or `–` (none)."""
+    if not summary.n:
+        return NOTHING
+    mean = f"{summary.mean * scale:.{digits}f}"
+    if summary.spread == "95% t-interval":
+        return f"{mean} ± {(summary.high - summary.mean) * scale:.{digits}f}"
+    if summary.spread == "range":
+        return f"{mean} [{summary.low * scale:.{digits}f}, {summary.high * scale:.{digits}f}]"
+    return mean
 
 
 @cache

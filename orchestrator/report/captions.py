@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from orchestrator.report.forgettable import is_grey
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.tables import Table
 
@@ -23,6 +24,7 @@ def caption(table: Table) -> str:
         _attack(table.rows),
         _time(table.rows),
         _selection(table.rows),
+        *_grey(table),
         *_flags(table),
     ]
     return " ".join(sentences)
@@ -82,6 +84,13 @@ def _selection(rows: pd.DataFrame) -> str:
         return "Settings: as the sweep gives them, not tuned."
     text = f"Settings: chosen by {' or '.join(chosen)} on tuning seeds"
     return text + ("; some lines as the sweep gives them." if "" in locks else ".")
+
+
+def _grey(table: Table) -> list[str]:
+    if not any(is_grey(block, measure) for block in table.blocks for measure in table.columns):
+        return []
+    text = "Grey (or italic): in this column Original and Retrain cannot be told apart, as the 95 % interval of their "
+    return [text + "difference (for two its range) holds 0; it cannot tell forgetting from doing nothing."]
 
 
 def _flags(table: Table) -> list[str]:

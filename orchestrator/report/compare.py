@@ -15,31 +15,35 @@ GAPS = {
     "gap_retain": "retain_accuracy",
     "gap_mia": "mia_nonmember",
 }
+DIFFERENCES = {
+    "difference_forget": "forget_accuracy",
+    "difference_forget_true": "forget_true_label_accuracy",
+    "difference_test_forgotten": "test_accuracy_forgotten_classes",
+    "difference_mia": "mia_nonmember",
+}
 MEAN_OF = ("gap_test", "gap_forget", "gap_retain")
 MEAN_OF_CLASS = ("gap_test_kept", "gap_test_forgotten", "gap_forget", "gap_retain")
 
 
 def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with their distance to Retrain, in points of 100: columns of `GAPS`, `gap_mean`, `difference_forget`.
+    """The rows with their distance to Retrain, in points of 100: columns of `GAPS`, `DIFFERENCES` and `gap_mean`.
 
     `gap_mean` is the mean over D_t, D_f and D_r; for class unlearning D_t counts twice, as its kept and its forgotten
     classes. It is null as soon as one of its parts is: a mean over what happens to be there compares nothing.
-    `difference_forget` is D_f accuracy minus Retrain's, with its sign. Retrain's own gaps are null, and so are those of
-    a run without a finished Retrain on its forget set; `has_retrain` tells the two apart.
+    `DIFFERENCES` keep their sign: the measure minus Retrain's. Retrain's own are null, and so are those of a run
+    without a finished Retrain on its forget set; `has_retrain` tells the two apart.
 
     Args:
         rows: as `lines.prepare` returns them.
     """
     target = rows.loc[_retrained(rows)].drop_duplicates("trial_id").set_index("trial_id")
-    ids = _reference_ids(rows)
+    ids = reference_ids(rows)
     found = rows.copy()
     found["has_retrain"] = ids.notna() | (rows["method"] == "retrain")
     is_target = rows["method"].eq("retrain").to_numpy()
-    for gap, measure in GAPS.items():
+    for name, measure in {**GAPS, **DIFFERENCES}.items():
         difference = 100 * (rows[measure].to_numpy() - target[measure].reindex(ids).to_numpy())
-        found[gap] = np.where(is_target, np.nan, np.abs(difference))
-        if gap == "gap_forget":
-            found["difference_forget"] = np.where(is_target, np.nan, difference)
+        found[name] = np.where(is_target, np.nan, np.abs(difference) if name in GAPS else difference)
     of_class = (rows["unlearning"] == "class").to_numpy()
     found["gap_mean"] = np.where(
         of_class,
@@ -53,18 +57,27 @@ def _retrained(rows: pd.DataFrame) -> pd.Series[bool]:
     return rows["stage"].isin(["retrain", "unlearn"]) & (rows["method"] == "retrain") & (rows["status"] == "done")
 
 
-def _reference_ids(rows: pd.DataFrame) -> pd.Series[str]:
+def reference_ids(rows: pd.DataFrame) -> pd.Series[str]:
     """Trial id of each row's Retrain: the one that it names as its parent, else the one of its cell and training."""
-    key = [*CELL, "original_settings"]
-    retrained = rows.loc[_retrained(rows)].sort_values("finished_at")
-    of_cell = retrained.drop_duplicates(key, keep="last").set_index("trial_id")[key]
-    by_cell = {_hashable(cell): trial for trial, cell in zip(of_cell.index, of_cell.to_numpy(), strict=True)}
+    retrained = rows.loc[_retrained(rows)]
     known = set(retrained["trial_id"])
-    ids = [
-        parent if parent in known else by_cell.get(_hashable(cell))
-        for parent, cell in zip(rows["parent_retrain"], rows[key].to_numpy(), strict=True)
-    ]
+    of_cell = _of_cell(rows, retrained)
+    ids = [p if p in known else other for p, other in zip(rows["parent_retrain"], of_cell, strict=True)]
     return pd.Series(ids, index=rows.index, dtype=object)
+
+
+def original_ids(rows: pd.DataFrame) -> pd.Series[str]:
+    """Trial id of the line of Original on each row's forget set: the one of its cell and training."""
+    original = (rows["stage"] == "unlearn") & (rows["method"] == "original") & (rows["status"] == "done")
+    return pd.Series(_of_cell(rows, rows.loc[original]), index=rows.index, dtype=object)
+
+
+def _of_cell(rows: pd.DataFrame, references: pd.DataFrame) -> list[str | None]:
+    """The newest of `references` that has the cell and training of each row."""
+    key = [*CELL, "original_settings"]
+    of_cell = references.sort_values("finished_at").drop_duplicates(key, keep="last").set_index("trial_id")[key]
+    by_cell = {_hashable(cell): str(trial) for trial, cell in zip(of_cell.index, of_cell.to_numpy(), strict=True)}
+    return [by_cell.get(_hashable(cell)) for cell in rows[key].to_numpy()]
 
 
 def _hashable(cell: np.ndarray) -> tuple[object, ...]:  # type: ignore[type-arg]

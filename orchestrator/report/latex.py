@@ -1,11 +1,12 @@
-"""Tables as LaTeX, for `\\usepackage{booktabs}`."""
+"""Tables as LaTeX, for `\\usepackage{booktabs,xcolor}`."""
 
 from __future__ import annotations
 
 import re
 
 from orchestrator.report.captions import caption
-from orchestrator.report.layout import body, header
+from orchestrator.report.forgettable import headline
+from orchestrator.report.layout import Row, body, header
 from orchestrator.report.remarks import baselines, remarks
 from orchestrator.report.tables import Table
 
@@ -27,17 +28,20 @@ def table_latex(table: Table) -> str:
         " & ".join(titles) + r" \\",
     ]  # fmt: skip
     for block in table.blocks:
-        lines += [r"\midrule", rf"\multicolumn{{{len(titles)}}}{{l}}{{\textit{{{escape(block.title)}}}}} \\"]
+        lines += [r"\midrule", rf"\multicolumn{{{len(titles)}}}{{l}}{{\textit{{{escape(headline(block))}}}}} \\"]
         for row in body(table, block):
-            cells = [escape(cell) for cell in row.cells]
-            lines.append(
-                " & ".join(rf"\textbf{{{c}}}" if place in row.bold else c for place, c in enumerate(cells)) + r" \\"
-            )
+            lines.append(" & ".join(_set(escape(cell), place, row) for place, cell in enumerate(row.cells)) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", "", rf"\smallskip {escape(baselines(table.rows))}"]
     for block in table.blocks:
         if said := " ".join(remarks(block)):
             lines += ["", rf"\smallskip \textit{{{escape(block.title)}.}} {escape(said)}"]
     return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _set(cell: str, place: int, row: Row) -> str:
+    if place in row.bold:
+        return rf"\textbf{{{cell}}}"
+    return rf"\textcolor{{gray}}{{{cell}}}" if place in row.grey else cell
 
 
 def escape(text: str) -> str:

@@ -5,31 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from orchestrator.report.averages import Summary
+from orchestrator.report.averages import NOTHING, with_spread
+from orchestrator.report.forgettable import is_grey
 from orchestrator.report.measures import GAP, Measure
 from orchestrator.report.tables import Block, Line, Table
-
-NOTHING = "–"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One printed row; the cells at `bold` are to be set so."""
+    """One printed row; the cells at `bold` and `grey` are to be set so."""
 
     cells: tuple[str, ...]
     bold: frozenset[int]
-
-
-def with_spread(summary: Summary, digits: int = 1, scale: float = 1.0) -> str:
-    """`12.3 ± 0.4` (95 % t-interval), `12.3 [12.0, 12.6]` (range of two), `12.3` (one value) or `–` (none)."""
-    if not summary.n:
-        return NOTHING
-    mean = f"{summary.mean * scale:.{digits}f}"
-    if summary.spread == "95% t-interval":
-        return f"{mean} ± {(summary.high - summary.mean) * scale:.{digits}f}"
-    if summary.spread == "range":
-        return f"{mean} [{summary.low * scale:.{digits}f}, {summary.high * scale:.{digits}f}]"
-    return mean
+    grey: frozenset[int] = frozenset()  # their column cannot tell forgetting from noise here
 
 
 def header(table: Table, *, latex: bool = False) -> list[str]:
@@ -47,13 +35,14 @@ def header(table: Table, *, latex: bool = False) -> list[str]:
 def body(table: Table, block: Block, spreads: Collection[Measure] | None = None) -> list[Row]:
     """The lines of a block, cells in the order of `header`; only measures in `spreads` show theirs, all when None."""
     rows = []
+    grey = frozenset(1 + place for place, measure in enumerate(table.columns) if is_grey(block, measure))
     for line in block.lines:
         cells = [line.label, *(_cell(block, line, m, spread=spreads is None or m in spreads) for m in table.columns)]
         cells += [line.coverage.backbones_text] if _averages(table) else []
         cells += [line.coverage.seeds_text, *([line.flags_text] if _flags(table) else [])]
         # The best is best in its gap, not in each column.
         bold = {0, 1 + table.columns.index(GAP)} if line.best else set()
-        rows.append(Row(tuple(cells), frozenset(bold)))
+        rows.append(Row(tuple(cells), frozenset(bold), grey))
     return rows
 
 

@@ -7,7 +7,8 @@ import re
 from tabulate import tabulate
 
 from orchestrator.report.captions import caption
-from orchestrator.report.layout import body, header
+from orchestrator.report.forgettable import headline
+from orchestrator.report.layout import Row, body, header
 from orchestrator.report.remarks import baselines, remarks
 from orchestrator.report.tables import Table
 
@@ -18,14 +19,17 @@ def table_markdown(table: Table) -> str:
     rows: list[list[str]] = []
     said = [escape(baselines(table.rows)), ""]
     for block in table.blocks:
-        rows.append([f"*{escape(block.title)}*", *([""] * (len(titles) - 1))])
+        rows.append([f"*{escape(headline(block))}*", *([""] * (len(titles) - 1))])
         for row in body(table, block):
-            cells = [escape(cell) for cell in row.cells]
-            rows.append([f"**{cell}**" if place in row.bold else cell for place, cell in enumerate(cells)])
+            rows.append([_set(escape(cell), place, row) for place, cell in enumerate(row.cells)])
         said += [f"- *{escape(block.title)}*", *(f"  - {escape(sentence)}" for sentence in remarks(block))]
     align = ["left", *(["right"] * (len(titles) - 1))]
     grid = tabulate(rows, [escape(t) for t in titles], tablefmt="pipe", colalign=align, disable_numparse=True)
     return "\n".join([f"### {escape(table.title)}", "", grid, "", escape(caption(table)), "", *said, ""])
+
+
+def _set(cell: str, place: int, row: Row) -> str:
+    return f"**{cell}**" if place in row.bold else f"*{cell}*" if place in row.grey else cell
 
 
 def escape(text: str) -> str:

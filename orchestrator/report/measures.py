@@ -57,9 +57,14 @@ GAP_PARTS = (
     _points("gap_mia", "MIA gap", "MIA gap"),
 )
 DIFFERENCE_FORGET = _points("difference_forget", "D_f minus Retrain", r"$D_f$ minus Retrain")
+DIFFERENCE_FORGET_TRUE = _points("difference_forget_true", "D_f true labels minus Retrain", r"$D_f$ true minus Retrain")
+DIFFERENCE_TEST_FORGOTTEN = _points(
+    "difference_test_forgotten", "D_t forgotten minus Retrain", r"$D_t$ forgotten minus Retrain"
+)
+DIFFERENCE_MIA = _points("difference_mia", "MIA minus Retrain", "MIA minus Retrain")
 
 TIDY = (
-    *SHOWN, *GAP_PARTS, DIFFERENCE_FORGET,
+    *SHOWN, *GAP_PARTS, DIFFERENCE_FORGET, DIFFERENCE_FORGET_TRUE, DIFFERENCE_TEST_FORGOTTEN, DIFFERENCE_MIA,
     _percent("test_macro_f1", "D_t macro-F1", r"$D_t$ macro-F1"),
     _percent("forget_macro_f1", "D_f macro-F1", r"$D_f$ macro-F1"),
     _percent("validation_accuracy", "D_v", r"$D_v$"), _percent("holdout_accuracy", "Holdout", "Holdout"),

@@ -1,19 +1,19 @@
-"""Sentences under a block of a table: the best method, the baselines, and whether there is anything to forget."""
+"""Sentences under a block of a table: whether there is anything to forget, the best method, and the baselines."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from orchestrator.report.averages import summarise
-from orchestrator.report.layout import with_spread
+from orchestrator.report.averages import summarise, with_spread
+from orchestrator.report.forgettable import original_minus_retrain
 from orchestrator.report.lines import REFERENCES
-from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
+from orchestrator.report.measures import GAP
 from orchestrator.report.tables import Block, Line, contenders
 
 
 def remarks(block: Block) -> list[str]:
     """All sentences of a block, without markup."""
-    found = [_best(block), _anything_to_forget(block), _several_settings(block), *_without_retrain(block.rows)]
+    found = [_anything_to_forget(block), _best(block), _several_settings(block), *_without_retrain(block.rows)]
     return [sentence for sentence in found if sentence]
 
 
@@ -77,10 +77,9 @@ def _span(values: pd.Series) -> str:  # type: ignore[type-arg]
 
 def _anything_to_forget(block: Block) -> str:
     """Where Original and Retrain classify D_f alike, no method can be seen to forget by its accuracy there."""
-    original = next((line for line in block.lines if line.method == "original"), None)
-    if original is None or not original.summaries[DIFFERENCE_FORGET.column].n:
+    found = original_minus_retrain(block)
+    if not found.n:
         return ""
-    found = original.summaries[DIFFERENCE_FORGET.column]
     text = f"Original − Retrain on D_f: {with_spread(found)} points (n = {found.n} {unit_name(block, found.n)})"
     if found.spread != "95% t-interval":
         return f"{text}; too few to say whether there is anything to forget."

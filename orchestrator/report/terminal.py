@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from orchestrator.report.compare import with_gaps
-from orchestrator.report.layout import body, header
+from orchestrator.report.forgettable import headline
+from orchestrator.report.layout import Row, body, header
 from orchestrator.report.lines import prepare, reported
 from orchestrator.report.measures import GAP
 from orchestrator.report.remarks import baselines, remarks
@@ -37,7 +38,7 @@ def terminal_tables(rows: pd.DataFrame) -> list[Any]:
 def _grid(table: Table, block: Block) -> Grid:
     titles, rows = header(table), body(table, block, spreads=(GAP,))
     kept = [place for place in range(len(titles)) if any(row.cells[place] not in ("–", "") for row in rows)]
-    grid = Grid(title=escape(f"{table.title}: {block.title}"), title_justify="left")
+    grid = Grid(title=escape(f"{table.title}: {headline(block)}"), title_justify="left")
     for place in kept:
         title = escape(titles[place].replace(" ", "\n"))
         if place == 0:
@@ -45,6 +46,10 @@ def _grid(table: Table, block: Block) -> Grid:
         else:
             grid.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        cells = [escape(row.cells[place]) for place in kept]
-        grid.add_row(*(f"[bold]{c}[/bold]" if p in row.bold else c for p, c in zip(kept, cells, strict=True)))
+        grid.add_row(*(_set(escape(row.cells[place]), place, row) for place in kept))
     return grid
+
+
+def _set(cell: str, place: int, row: Row) -> str:
+    style = "bold" if place in row.bold else "dim" if place in row.grey else ""
+    return f"[{style}]{cell}[/{style}]" if style else cell

@@ -24,6 +24,7 @@ from orchestrator.run.peak_memory import PeakMemory
 from orchestrator.run.place import Place
 from orchestrator.run.problem import budget_meter, make_problem, predict, split_parts
 from orchestrator.run.rows import first_columns, last_columns
+from orchestrator.run.trained_tests import run_tests
 from orchestrator.run.watchdog import Hung, Watchdog
 
 TRANSIENT = (OSError, ConnectionError, MemoryError, torch.OutOfMemoryError)
@@ -156,6 +157,8 @@ def _run(
         save_logits(place.store, spec.trial_id, logits, spent / len(corpus))
     if spec.stage in ("train", "retrain", "unlearn"):
         keep_outputs(place.store, spec.trial_id, corpus, parts, logits)
+    if spec.evidence and spec.stage in ("retrain", "unlearn"):
+        row["evaluation_seconds"] += run_tests(spec, place, corpus, parts, problem, loop)
     if spec.keep_model and spec.stage == "unlearn" and spec.line != "original":
         from orchestrator.run.export import keep_model
 

@@ -12,7 +12,7 @@ from orchestrator.outcomes import Interrupted
 from orchestrator.plan.grid import Grid, build_grid
 from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
 from orchestrator.plan.spec import TrialSpec, short_hash
-from orchestrator.plan.sweep import Sweep, SweepError
+from orchestrator.plan.sweep import EvidenceEntry, Sweep, SweepError
 from orchestrator.results import open_store, record_sweep
 from orchestrator.run.desk import Desk
 from orchestrator.run.launch import Heard, LoadedSweep, execute
@@ -72,7 +72,7 @@ def tune_sweep(
     Raises:
         SweepError: nothing to tune, or an unknown objective.
     """
-    sweep = loaded.sweep.model_copy(update={"lock": None, "keep_models": "none"})
+    sweep = loaded.sweep.model_copy(update={"lock": None, "keep_models": "none", "evidence": EvidenceEntry()})
     count, rule = trials or sweep.tuning.trials, objective or sweep.tuning.objective
     if rule not in RULES:
         raise SweepError(f"unknown objective: got {rule!r}, allowed: {', '.join(RULES)}")

@@ -1,0 +1,103 @@
+"""How far a model's outputs lie from Retrain's, or from those of a model that knows nothing; in nats or fractions.
+
+A distance of 0 is no target that can be reached: two Retrains with different seeds differ as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import xlogy
+from scipy.stats import ks_2samp, wasserstein_distance
+
+from orchestrator.evidence.outputs import NO_CLASS, Outputs
+
+Vector = Float[np.ndarray, " n"]
+Probabilities = Float[np.ndarray, "n classes"]
+
+
+def js_divergence(p: Probabilities, q: Probabilities) -> Vector:
+    """(n,) ½ KL(p ‖ m) + ½ KL(q ‖ m) with m = (p + q) / 2, nats; from 0 to ln 2 (Lin 1991)."""
+    if p.shape != q.shape:
+        raise ValueError(f"p and q must have the same shape, got {p.shape} and {q.shape}")
+    m = (p + q) / 2
+    halves = [np.sum(xlogy(a, a) - xlogy(a, np.where(m > 0, m, 1.0)), axis=1) for a in (p, q)]
+    found: Vector = np.maximum(0.0, (halves[0] + halves[1]) / 2)
+    return found
+
+
+def output_divergence(these: Outputs, those: Outputs) -> Vector:
+    """(n,) Jensen–Shannon divergence of two models' outputs, utterance by utterance, nats.
+
+    Where only the top five classes and the label are stored, classes that one model does not name are taken together
+    in both: the figure is then a lower bound (merging classes never increases it).
+
+    Raises:
+        ValueError: the utterances are not the same ones in the same order.
+    """
+    if not np.array_equal(these.utterance_ids, those.utterance_ids):
+        raise ValueError(f"outputs must be of the same utterances, got {len(these)} and {len(those)} that differ")
+    if these.complete and those.complete:
+        return js_divergence(np.exp(these.log_probabilities), np.exp(those.log_probabilities))
+    found = [_merged(*rows) for rows in zip(_known(these), _known(those), strict=True)]
+    return np.array([js_divergence(p[None], q[None])[0] for p, q in found])
+
+
+def _known(outputs: Outputs) -> list[dict[int, float]]:
+    p = np.exp(outputs.log_probabilities)
+    return [
+        {int(c): float(v) for c, v in zip(classes, values, strict=True) if c != NO_CLASS}
+        for classes, values in zip(outputs.classes, p, strict=True)
+    ]
+
+
+def _merged(a: dict[int, float], b: dict[int, float]) -> tuple[Vector, Vector]:
+    both = sorted(set(a) & set(b))
+    p, q = (np.array([known[c] for c in both]) for known in (a, b))
+    return np.append(p, max(0.0, 1 - p.sum())), np.append(q, max(0.0, 1 - q.sum()))
+
+
+def ks_distance(these: Vector, those: Vector) -> float:
+    """sup |F − G| of two empirical distributions, 0-1 (Kolmogorov–Smirnov); of losses on D_f against Retrain's.
+
+    Its p-value is TOFU's "forget quality" (arXiv 2401.06121). We keep the distance: p falls with |D_f| alone.
+    NaN when a set is empty or holds a NaN.
+    """
+    if not len(these) or not len(those) or np.isnan(these).any() or np.isnan(those).any():
+        return float("nan")
+    return float(ks_2samp(these, those).statistic)
+
+
+def zrf(unlearned: Probabilities, incompetent: Probabilities) -> float:
+    """Zero-retrain forgetting: 1 − mean over D_f of JS(unlearned, incompetent), nats; 1 − ln 2 to 1.
+
+    Source: Chundawat et al. 2023 (arXiv 2205.08096); the incompetent model has random weights. 1 means
+    "as ignorant as a random model", which for sample unlearning is further than Retrain: compare with Retrain's.
+    """
+    return float(1 - js_divergence(unlearned, incompetent).mean()) if len(unlearned) else float("nan")
+
+
+@dataclass(frozen=True)
+class Streisand:
+    """Whether D_f stands out by confidence that is unlike Retrain's: unlearning that draws attention."""
+
+    wasserstein: float  # mean distance between the sorted confidences p_y, 0-1
+    shift: float  # mean p_y minus Retrain's; below 0 is over-unlearning
+    below: float  # share of D_f under Retrain's 5 % quantile of p_y; 0.05 is Retrain's own
+
+
+def streisand(confidence: Vector, retrained: Vector) -> Streisand:
+    """Confidence p_y on D_f against that of Retrain on D_f, as distributions; NaN when one is empty.
+
+    After Golatkar et al. 2020 (arXiv 1911.04933), who name the effect. Not against chance: Retrain too is confident
+    on much of D_f. Needs no pairs, and sees no utterances that trade places.
+    """
+    if not len(confidence) or not len(retrained):
+        return Streisand(float("nan"), float("nan"), float("nan"))
+    return Streisand(
+        wasserstein=float(wasserstein_distance(confidence, retrained)),
+        shift=float(confidence.mean() - retrained.mean()),
+        below=float(np.mean(confidence < np.quantile(retrained, 0.05))),
+    )

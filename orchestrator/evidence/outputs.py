@@ -1,0 +1,119 @@
+"""Stored outputs of one trial, read back: what its model says of each utterance, from all logits or the top five."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Float, Int
+from scipy.special import logsumexp
+
+NO_CLASS = -1  # fills a row of `classes` whose label is among its five largest
+
+Vector = Float[np.ndarray, " n"]
+Labels = Int[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Per-example outputs of n utterances in float64; k = C classes are known, or the top five and the label."""
+
+    utterance_ids: np.ndarray[Any, Any]  # (n,) text
+    parts: np.ndarray[Any, Any]  # (n,) forget, retain, validation, test, holdout
+    labels: Labels
+    true_labels: Labels
+    label_log_probability: Vector  # log p_y, nats
+    others_log_probability: Vector  # log(1 − p_y), nats
+    entropy: Vector  # of p, nats
+    classes: Int[np.ndarray, "n k"]  # whose probability is known; NO_CLASS where none
+    log_probabilities: Float[np.ndarray, "n k"]  # of those classes; −inf under NO_CLASS
+    complete: bool  # whether all classes are known
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def where(self, keep: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> Outputs:
+        """The utterances at these places, in this order."""
+        whole = ("complete",)
+        return replace(self, **{k: v[keep] for k, v in vars(self).items() if k not in whole})
+
+    def part(self, *names: str) -> Outputs:
+        """The utterances of these parts."""
+        return self.where(np.isin(self.parts, names))
+
+    def at(self, utterance_ids: np.ndarray[Any, Any]) -> Outputs:
+        """The utterances with these ids, in their order; every id must be here."""
+        place = {name: number for number, name in enumerate(self.utterance_ids)}
+        return self.where(np.array([place[name] for name in utterance_ids], dtype=np.int64))
+
+
+def parse_outputs(content: bytes) -> Outputs:
+    """Outputs from the bytes of `outputs/<trial_id>.parquet`.
+
+    Above 64 classes only the label's logit, logsumexp, entropy and the five largest logits are stored: log(1 − p_y) is
+    then taken from p_y, and is exact to about 1e-15 of probability.
+    """
+    table = pq.read_table(pa.BufferReader(content))
+    plain = {name: table[name].to_numpy(zero_copy_only=False) for name in ("utterance_id", "part")}
+    labels, true_labels = (table[name].to_numpy().astype(np.int64) for name in ("label", "true_label"))
+    found = _of_logits(table, labels) if "logits" in table.column_names else _of_summary(table, labels)
+    return Outputs(
+        utterance_ids=plain["utterance_id"].astype(str),
+        parts=plain["part"].astype(str),
+        labels=labels,
+        true_labels=true_labels,
+        **found,
+    )
+
+
+def of_logits(logits: Float[np.ndarray, "n classes"], labels: Labels, part: str = "forget") -> Outputs:
+    """Outputs of one part from logits, with the rows' numbers as ids."""
+    names = np.array([str(number) for number in range(len(labels))])
+    return Outputs(
+        utterance_ids=names,
+        parts=np.repeat(part, len(labels)),
+        labels=labels,
+        true_labels=labels,
+        **_known(np.asarray(logits, dtype=np.float64), labels),
+    )
+
+
+def _of_logits(table: pa.Table, labels: Labels) -> dict[str, Any]:
+    column = table["logits"].combine_chunks()
+    values = column.values.to_numpy(zero_copy_only=False).reshape(len(labels), -1)
+    return _known(values.astype(np.float64), labels)
+
+
+def _known(logits: Float[np.ndarray, "n classes"], labels: Labels) -> dict[str, Any]:
+    normaliser = logsumexp(logits, axis=1)
+    log_p = logits - normaliser[:, None]
+    rows = np.arange(len(labels))
+    others = logits.copy()
+    others[rows, labels] = -np.inf
+    p = np.exp(log_p)
+    return {
+        "label_log_probability": log_p[rows, labels],
+        "others_log_probability": logsumexp(others, axis=1) - normaliser,
+        "entropy": -np.sum(np.where(p > 0, p * np.where(p > 0, log_p, 0.0), 0.0), axis=1),
+        "classes": np.broadcast_to(np.arange(logits.shape[1]), logits.shape),
+        "log_probabilities": log_p,
+        "complete": True,
+    }
+
+
+def _of_summary(table: pa.Table, labels: Labels) -> dict[str, Any]:
+    normaliser = table["logsumexp"].to_numpy()
+    top, logits = (np.stack(table[name].to_numpy(zero_copy_only=False)) for name in ("top_classes", "top_logits"))
+    label_log_p = np.minimum(table["label_logit"].to_numpy() - normaliser, -1e-16)
+    among = (top == labels[:, None]).any(axis=1)
+    return {
+        "label_log_probability": label_log_p,
+        "others_log_probability": np.log(-np.expm1(label_log_p)),
+        "entropy": table["entropy"].to_numpy(),
+        "classes": np.column_stack([top, np.where(among, NO_CLASS, labels)]),
+        "log_probabilities": np.column_stack([logits - normaliser[:, None], np.where(among, -np.inf, label_log_p)]),
+        "complete": False,
+    }

@@ -1,0 +1,89 @@
+"""How well scores tell two sets apart: area under the ROC curve, rate found at few false alarms, and their intervals.
+
+Scores are larger for what the attack calls a member. All intervals are at 95 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import brentq
+from scipy.stats import beta, norm, rankdata
+
+Z975 = float(norm.ppf(0.975))
+Vector = Float[np.ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A fraction with its 95 % interval; all NaN where it cannot be measured."""
+
+    value: float
+    low: float
+    high: float
+
+
+UNMEASURED = Estimate(float("nan"), float("nan"), float("nan"))
+
+
+def auc(members: Vector, others: Vector) -> Estimate:
+    """P(member's score > other's score), ties counted half (Mann–Whitney), with Newcombe's interval.
+
+    NaN when a set is empty or a score is NaN.
+    """
+    m, n = len(members), len(others)
+    if not m or not n or np.isnan(members).any() or np.isnan(others).any():
+        return UNMEASURED
+    ranks = rankdata(np.concatenate([members, others]))
+    value = float((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
+    return Estimate(value, *auc_interval(value, m, n))
+
+
+def auc_variance(value: float, members: int, others: int) -> float:
+    """Variance of an AUC under exponential scores (Hanley & McNeil, Radiology 143, 1982, equation 1)."""
+    q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
+    spread = value * (1 - value) + (members - 1) * (q1 - value**2) + (others - 1) * (q2 - value**2)
+    return spread / (members * others)
+
+
+def auc_interval(value: float, members: int, others: int) -> tuple[float, float]:
+    """The AUCs that lie 1.96 of their own standard errors from `value` (Newcombe, Stat. Med. 25, 2006, method 5).
+
+    Never empty and never outside 0-1, even where the sets are told apart without error; both set sizes are replaced by
+    their mean in Hanley and McNeil's variance. It treats utterances as independent, and one model as given: that
+    another training run gives another AUC is what the mean over seeds tells.
+    """
+    mean = (members + others) / 2
+
+    def variance(at: float) -> float:
+        inside = 1 + (mean - 1) * ((1 - at) / (2 - at) + at / (1 + at))
+        return at * (1 - at) * inside / (members * others)
+
+    def distance(at: float) -> float:
+        return abs(at - value) - Z975 * float(np.sqrt(variance(at)))
+
+    edge = 1e-9  # at 0 and 1 the variance vanishes, and with it the distance: no root that we want
+    low = 0.0 if value <= 0 else float(brentq(distance, 0.0, min(value, 1 - edge)))
+    high = 1.0 if value >= 1 else float(brentq(distance, max(value, edge), 1.0))
+    return low, high
+
+
+def tpr_at_fpr(members: Vector, others: Vector, fpr: float) -> Estimate:
+    """Largest share of members above a threshold that at most `fpr` of the others exceed; Clopper–Pearson's interval.
+
+    Source: Carlini et al. 2022 (arXiv 2112.03570). n others can measure no rate below 1 / n: with fewer than 1 / fpr
+    of them the answer is NaN, not the rate at no false alarm. The interval takes the threshold as given.
+    """
+    if not 0 < fpr < 1:
+        raise ValueError(f"fpr must lie strictly between 0 and 1, got {fpr}")
+    m, n = len(members), len(others)
+    allowed = int(np.floor(fpr * n + 1e-9))  # false alarms
+    if not m or allowed < 1 or np.isnan(members).any() or np.isnan(others).any():
+        return UNMEASURED
+    threshold = np.sort(others)[n - 1 - allowed]
+    found = int(np.sum(members > threshold))
+    low = float(beta.ppf(0.025, found, m - found + 1)) if found else 0.0
+    high = float(beta.ppf(0.975, found + 1, m - found)) if found < m else 1.0
+    return Estimate(found / m, low, high)

@@ -1,0 +1,58 @@
+"""Linear probe of a trial's model: which utterances it is made on, and their embeddings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from methods.base import UnlearningProblem, UtteranceSet
+from orchestrator.evidence.probing import linear_probe
+from orchestrator.plan.spec import TrialSpec, stage_seed
+from orchestrator.run.problem import EVALUATION_BATCH, Parts
+from orchestrator.tasks.base import Corpus
+
+FEWEST = 10  # utterances of the forgotten class or speaker outside training
+
+
+def probe(spec: TrialSpec, corpus: Corpus, parts: Parts, problem: UnlearningProblem) -> list[dict[str, Any]]:
+    """AUC of a linear probe for the forgotten classes or speakers; nothing for kinds that forget neither.
+
+    On utterances that no model was trained on (D_v, D_t and holdout), if ten of them are of what was forgotten. Else,
+    as for a speaker who is in D alone, on D_f against as many utterances of D_r: `measure` then is `auc of members`,
+    and holds membership as well as the speaker, so only its distance from Retrain's is evidence.
+    """
+    kind = spec.request.get("kind")
+    if kind == "class":
+        is_forgotten = np.isin(corpus.labels, parts.forgotten_classes)
+    elif kind == "speaker":
+        is_forgotten = np.isin(corpus.speakers, np.unique(corpus.speakers[parts.forget]))
+    else:
+        return []
+    seed = stage_seed("probe", spec.task.title, spec.seed)
+    rows = np.concatenate([parts.validation, parts.test, parts.holdout])
+    measure = "auc"
+    if is_forgotten[rows].sum() < FEWEST:
+        measure = "auc of members"
+        others = np.random.default_rng(seed % 2**32).permutation(parts.retain)[: len(parts.forget)]
+        rows = np.concatenate([parts.forget, others])
+    found = linear_probe(_embeddings(problem, rows), is_forgotten[rows], seed=seed)
+    return [{"test": "probe", "measure": measure, "value": found.auc, "utterances": found.positives + found.negatives}]
+
+
+def _embeddings(problem: UnlearningProblem, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(N, width) of what the head reads, in eval mode."""
+    utterances = UtteranceSet(
+        utterances=torch.from_numpy(rows),
+        labels=torch.zeros(len(rows), dtype=torch.long),
+        is_forget=torch.zeros(len(rows), dtype=torch.bool),
+        fetch=problem.validation.fetch,
+        device=problem.validation.device,
+    )
+    problem.model.eval()
+    with torch.no_grad():
+        found = [problem.model.embed(b.features, b.lengths).float().cpu() for b in utterances.batches(EVALUATION_BATCH)]
+    embeddings: npt.NDArray[np.float64] = torch.cat(found).numpy().astype(np.float64)
+    return embeddings

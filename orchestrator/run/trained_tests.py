@@ -1,0 +1,99 @@
+"""Tests of forgetting that need the trial's model: relearning, probe, attribution, ZRF; timed apart, never charged.
+
+They are asked for by `evidence:` in the sweep, run after the row's measures, and go to `evidence/<trial_id>.parquet`.
+Original, Retrain and every method take the same path.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from methods.base import Classifier, UnlearningProblem, UtteranceSet
+from methods.loops import LoopSettings
+from orchestrator.evidence.distances import zrf
+from orchestrator.plan.spec import TrialSpec, stage_seed
+from orchestrator.run.attribution import attribution_maps
+from orchestrator.run.place import Place
+from orchestrator.run.probe import probe
+from orchestrator.run.problem import EVALUATION_BATCH, Parts
+from orchestrator.run.relearn import relearn
+from orchestrator.tasks.base import Corpus
+
+SCHEMA = pa.schema(
+    {
+        "test": pa.string(), "measure": pa.string(), "forgotten": pa.int64(), "epoch": pa.int64(),
+        "value": pa.float64(), "utterances": pa.int64(), "seconds": pa.float64(),
+    }
+)  # fmt: skip
+MAPS_SCHEMA = pa.schema({"utterance_id": pa.string(), "part": pa.string(), "attribution": pa.list_(pa.float32())})
+ATTRIBUTION_BATCH = 16
+
+
+def run_tests(
+    spec: TrialSpec, place: Place, corpus: Corpus, parts: Parts, problem: UnlearningProblem, loop: LoopSettings
+) -> float:
+    """Run what `spec.evidence` asks for and write it; returns the seconds that it took. The model is left as it was."""
+    asked, began = spec.evidence or {}, time.perf_counter()
+    rows: list[dict[str, Any]] = []
+    steps: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "relearning": lambda: relearn(spec, problem, loop, asked["relearning"]),
+        "probe": lambda: probe(spec, corpus, parts, problem),
+        "zrf": lambda: _zrf(problem),
+        "attribution": lambda: _attribution(spec, place, corpus, problem, asked["attribution"]),
+    }
+    for name, run in steps.items():
+        if asked.get(name):
+            started = time.perf_counter()
+            found = run()
+            spent = time.perf_counter() - started
+            rows += [{"forgotten": None, "epoch": None, **row, "seconds": spent} for row in found]
+    _write(place, f"evidence/{spec.trial_id}.parquet", rows, SCHEMA)
+    return time.perf_counter() - began
+
+
+def _zrf(problem: UnlearningProblem) -> list[dict[str, Any]]:
+    forget = replace(problem.forget, fetch=problem.validation.fetch)
+    p, q = (_probabilities(model, forget).numpy() for model in (problem.model, problem.random_model()))
+    return [{"test": "zrf", "measure": "zrf", "value": zrf(p, q), "utterances": len(forget)}]
+
+
+def _probabilities(model: Classifier, utterances: UtteranceSet) -> Tensor:
+    model.eval()
+    with torch.no_grad():
+        logits = [model(b.features, b.lengths).double().cpu() for b in utterances.batches(EVALUATION_BATCH)]
+    return torch.cat(logits).softmax(dim=1)
+
+
+def _attribution(
+    spec: TrialSpec, place: Place, corpus: Corpus, problem: UnlearningProblem, settings: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Maps of the same utterances of D_f and D_r for every method, to be compared when they are read."""
+    seed = stage_seed("attribution", spec.task.title, spec.seed)
+    rows, counts = [], []
+    for part, utterances in (("forget", problem.forget), ("retain", problem.retain)):
+        order = torch.randperm(len(utterances), generator=torch.Generator().manual_seed(seed))
+        chosen = replace(utterances.where(order[: settings["utterances"]]), fetch=problem.validation.fetch)
+        maps = attribution_maps(problem.model, chosen.batches(ATTRIBUTION_BATCH), settings["steps"]).numpy()
+        ids = corpus.utterance_ids[chosen.utterances.numpy()].astype(str)
+        rows += [
+            {"utterance_id": name, "part": part, "attribution": values.astype(np.float32)}
+            for name, values in zip(ids, maps, strict=True)
+        ]
+        counts.append({"test": "attribution", "measure": part, "value": None, "utterances": len(chosen)})
+    _write(place, f"evidence/{spec.trial_id}.attribution.parquet", rows, MAPS_SCHEMA)
+    return counts
+
+
+def _write(place: Place, name: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
+    place.store.files.write_bytes(name, sink.getvalue().to_pybytes())
