@@ -80,6 +80,7 @@ class UtteranceSet:
     is_forget: Bool[Tensor, " n"]
     fetch: Callable[[Tensor], tuple[Tensor, Tensor]]  # rows of the corpus (B,) -> features (B, ...), lengths (B,)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    arrange: Callable[[UtteranceSet, Tensor], Tensor] | None = None  # what a curriculum makes of a shuffled order
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -91,6 +92,7 @@ class UtteranceSet:
             utterances=torch.cat([self.utterances, other.utterances]),
             labels=torch.cat([self.labels, other.labels]),
             is_forget=torch.cat([self.is_forget, other.is_forget]),
+            arrange=self.arrange or other.arrange,
         )
 
     def where(self, keep: Bool[Tensor, " n"]) -> UtteranceSet:
@@ -98,8 +100,13 @@ class UtteranceSet:
         return replace(self, utterances=self.utterances[keep], labels=self.labels[keep], is_forget=self.is_forget[keep])
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """One walk over the set; shuffled when a generator is given. The last batch may be smaller; none is dropped."""
+        """One walk over the set; shuffled when a generator is given, and then in the order of the curriculum if any.
+
+        The last batch may be smaller; none is dropped.
+        """
         order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
+        if generator is not None and self.arrange is not None:
+            order = self.arrange(self, order)
         for picked in torch.split(order, batch_size):
             features, lengths = self.fetch(self.utterances[picked])
             yield Batch(

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 
 from methods.base import Training
+from methods.curriculum import ForgetCurriculum
 from methods.loops import Diverged, LoopSettings, Outcome, run_method
+from methods.lora import Lora
 from methods.superloss import SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec
@@ -78,14 +80,18 @@ def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool
     problem = make_problem(spec, place, corpus, bank, parts, training, meter)
     method = plugins.load("methods", spec.method.name, **assignment.method)
     loop = LoopSettings(clip_norm=spec.loop["clip_norm"], precision=spec.loop["precision"])
-    superloss = SuperLoss(**spec.superloss) if spec.superloss else None
+    laid_over: dict[str, Any] = {
+        "superloss": SuperLoss(**spec.superloss) if spec.superloss else None,
+        "forget_curriculum": ForgetCurriculum(**spec.curriculum) if spec.curriculum else None,
+        "lora": Lora(**spec.lora) if spec.lora else None,
+    }
     trains = spec.stage in ("train", "study", "retrain")
     epochs = StoredEpochs(place.store, spec.trial_id) if trains else None
     outcome = Outcome()
     row["parameters"] = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     row["preparation_seconds"] = time.perf_counter() - began
     try:
-        for progress in run_method(method, problem, settings=loop, superloss=superloss, epochs=epochs, outcome=outcome):
+        for progress in run_method(method, problem, settings=loop, epochs=epochs, outcome=outcome, **laid_over):
             if points:
                 row["objective"] = objective_at(assignment, problem, place)
             yield Point(progress.budget_used, row.get("objective"))
