@@ -26,8 +26,9 @@ def partly_reset(model: Classifier) -> nn.Module:
     """A copy in eval mode whose leaf modules are drawn anew where they know how; weights held elsewhere stay."""
     teacher = copy.deepcopy(cast(nn.Module, model))
     for module in teacher.modules():
-        if not list(module.children()) and hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset) and not list(module.children()):
+            reset()
     return teacher.eval()
 
 

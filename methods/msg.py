@@ -34,7 +34,7 @@ def smallest(gradient: Float[Tensor, "*weight"], share: float) -> Bool[Tensor, "
 def layer_weights(model: Classifier) -> dict[str, nn.Parameter]:
     """Trainable weight matrices and kernels of linear and convolutional layers, by parameter name."""
     return {
-        f"{name}.weight": layer.weight
+        f"{name}.weight": cast(nn.Parameter, layer.weight)
         for name, layer in cast(nn.Module, model).named_modules()
         if isinstance(layer, LAYERS) and "weight" in layer._parameters and layer.weight.requires_grad
     }

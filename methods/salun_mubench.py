@@ -42,7 +42,7 @@ def ranked_mask(gradients: dict[str, Tensor], share: float) -> dict[str, Tensor]
     magnitudes = torch.cat([g.abs().flatten() for g in gradients.values()])
     chosen = torch.zeros_like(magnitudes, dtype=torch.bool)
     chosen[magnitudes.argsort(descending=True, stable=True)[: int(share * len(magnitudes))]] = True
-    parts = chosen.split([g.numel() for g in gradients.values()])
+    parts = torch.split(chosen, [g.numel() for g in gradients.values()])
     return {name: part.view_as(g) for (name, g), part in zip(gradients.items(), parts, strict=True)}
 
 

@@ -76,7 +76,7 @@ def test_ascent_fades_by_a_cosine(kit):
     batch = next(problem.forget.batches(2))
     sizes = []
     for _ in range(4):
-        sizes.append(float(only.loss(problem.model, batch).sum()))
+        sizes.append(only.loss(problem.model, batch).sum().item())
         only.after_step(problem.model, None)
     shares = torch.tensor(sizes) / sizes[0]
     torch.testing.assert_close(shares, (1 + torch.cos(torch.pi * torch.arange(4) / 4)) / 2)
