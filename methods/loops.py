@@ -39,6 +39,7 @@ class Outcome:
 
     steps: int = 0
     stop_reason: Literal["finished", "budget"] = "finished"
+    parameters: int = 0  # weights that could move
 
 
 class EpochStore(Protocol):
@@ -82,6 +83,7 @@ def run_method(
     curriculum = Curriculum(superloss, problem.num_classes) if superloss else None
     if lora:
         add_adapters(problem.model, lora)
+    outcome.parameters = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     try:
         if forget_curriculum:
             problem = with_curriculum(problem, forget_curriculum)

@@ -88,7 +88,6 @@ def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool
     trains = spec.stage in ("train", "study", "retrain")
     epochs = StoredEpochs(place.store, spec.trial_id) if trains else None
     outcome = Outcome()
-    row["parameters"] = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     row["preparation_seconds"] = time.perf_counter() - began
     try:
         for progress in run_method(method, problem, settings=loop, epochs=epochs, outcome=outcome, **laid_over):
@@ -100,6 +99,7 @@ def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool
             optimisation_seconds=meter.seconds,
             samples=meter.samples,
             steps=outcome.steps,
+            parameters=outcome.parameters,
             budget_used=meter.used,
             stop_reason=outcome.stop_reason,
             budget_seconds=meter.limit if meter.unit == "seconds" else None,

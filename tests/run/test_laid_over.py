@@ -24,6 +24,7 @@ def test_a_row_says_what_was_laid_over_and_the_outcome_depends_on_it(small_sweep
     assert sorted(orders) == ["", "", "easy_first", "hard_first"]
     assert [json.loads(text) for text in labelled["lora"] if text] == [{"rank": 2, "alpha": 16.0, "dropout": 0.0}]
     assert labelled["forget_loss"].nunique() == 4
+    assert labelled.loc[labelled["lora"] != "", "parameters"].max() < labelled["parameters"].max()
     (scrub,) = unlearned[unlearned["method"] == "scrub_mubench"].to_dict("records")
     assert scrub["method_label"] == "SCRUB (MU-Bench code)"
     assert json.loads(scrub["superloss"])["tau"] == "mubench"
