@@ -101,6 +101,7 @@ class UtteranceSet:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     durations: Int[Tensor, " n"] | None = None  # in any unit; when given, shuffled batches are of similar length
     ahead: bool = False  # read and copy one batch ahead, through pinned memory: for a GPU that features do not fit on
+    arrange: Callable[[UtteranceSet, Tensor], Tensor] | None = None  # what a curriculum makes of a shuffled order
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -113,6 +114,7 @@ class UtteranceSet:
             labels=torch.cat([self.labels, other.labels]),
             is_forget=torch.cat([self.is_forget, other.is_forget]),
             durations=_joined(self.durations, other.durations),
+            arrange=self.arrange or other.arrange,
         )
 
     def where(self, keep: Bool[Tensor, " n"]) -> UtteranceSet:
@@ -126,14 +128,18 @@ class UtteranceSet:
         )
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """One walk over the set; shuffled when a generator is given. One batch may be smaller; none is dropped."""
+        """One walk over the set; shuffled when a generator is given, and then in the order of the curriculum if any.
+
+        One batch may be smaller; none is dropped.
+        """
         picks: Sequence[Tensor]
-        if generator is None:
-            picks = torch.split(torch.arange(len(self)), batch_size)
-        elif self.durations is None:
-            picks = torch.split(torch.randperm(len(self), generator=generator), batch_size)
-        else:
+        if generator is not None and self.durations is not None and self.arrange is None:
             picks = bucketed(self.durations, batch_size, generator)
+        else:
+            order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
+            if generator is not None and self.arrange is not None:
+                order = self.arrange(self, order)
+            picks = torch.split(order, batch_size)
         made = (self._batch(picked) for picked in picks)
         yield from one_ahead(made) if self.ahead else made
 

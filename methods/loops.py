@@ -13,6 +13,8 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, Scores, UnlearningProblem
 from methods.compiled import CompiledModel
+from methods.curriculum import ForgetCurriculum, with_curriculum
+from methods.lora import Lora, add_adapters, merge_adapters
 from methods.meter import BudgetSpent
 from methods.superloss import Curriculum, SuperLoss
 
@@ -38,6 +40,7 @@ class Outcome:
 
     steps: int = 0
     stop_reason: Literal["finished", "budget"] = "finished"
+    parameters: int = 0  # weights that could move
 
 
 class EpochStore(Protocol):
@@ -66,20 +69,28 @@ def run_method(
     *,
     settings: LoopSettings,
     superloss: SuperLoss | None = None,
+    forget_curriculum: ForgetCurriculum | None = None,
+    lora: Lora | None = None,
     epochs: EpochStore | None = None,
     outcome: Outcome,
 ) -> Iterator[Progress]:
     """Walk the method's passes over `problem.model`, in place, until they end or the budget is spent.
 
     Yields a `Progress` after each epoch. `epochs` resumes inside the first pass only: trainings have just one.
+    With `lora` the model carries adapters until the end, and plain weights after it.
 
     Raises:
         Diverged: when a loss or a gradient norm is not finite.
     """
     optimizer: torch.optim.Optimizer | None = None
     curriculum = Curriculum(superloss, problem.num_classes) if superloss else None
+    if lora:
+        add_adapters(problem.model, lora)
+    outcome.parameters = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     compiled = CompiledModel(problem.model) if settings.compile else None
     try:
+        if forget_curriculum:
+            problem = with_curriculum(problem, forget_curriculum)
         for number, current in enumerate(method.passes(problem)):
             if optimizer is None or current.optimizer == "fresh":
                 optimizer = _optimizer(problem.model, current)
@@ -88,6 +99,8 @@ def run_method(
             yield from walk.run()
     except BudgetSpent:
         outcome.stop_reason = "budget"
+    if lora:
+        merge_adapters(problem.model)
     if not all(bool(torch.isfinite(p).all()) for p in problem.model.parameters()):
         raise Diverged(f"a weight is not finite after step {outcome.steps}")
 

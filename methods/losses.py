@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from methods.base import Batch, Classifier
+from methods.base import Batch, Classifier, UnlearningProblem, UtteranceSet
+
+SCORING_BATCH = 256
 
 
 def cross_entropy(model: Classifier, batch: Batch) -> Float[Tensor, " batch"]:
@@ -29,3 +32,18 @@ def distillation_loss(
     student = functional.log_softmax(student_logits / temperature, dim=-1)
     divergence = functional.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
     return divergence * temperature**2
+
+
+def original_losses(problem: UnlearningProblem, utterances: UtteranceSet) -> Float[Tensor, " n"]:
+    """Cross-entropy of f on each utterance of a set, in the set's order, on the CPU: what the original finds hard.
+
+    Charged through the cached logits of f.
+
+    Raises:
+        BudgetSpent: when the budget is used up between two batches.
+    """
+    found = []
+    for batch in utterances.batches(SCORING_BATCH):
+        found.append(label_loss(problem.original_logits(batch), batch.labels).cpu())
+        problem.meter.check()
+    return torch.cat(found) if found else torch.zeros(0)

@@ -5,7 +5,10 @@ branch of Lambert's function. Without a gradient through σ*, dL/dθ = σ* · dl
 re-weighting.
 arXiv 2506.00848 §5.4 takes τ as the moving average of the loss.
 
-Differs: public code for unlearning drops the batch's mean into τ divided by Σσ; here τ is an average of losses.
+`tau: mubench` and the preset `MUBENCH` are what CLU-UML/MU-Bench runs: λ = 10, and τ = Σ l / Σ σ over the batches
+before (the first batch: its mean), one for D_f and D_r together, so that τ is no average of losses.
+Differs: there W is read from a table of 31 points, and with KL losses σ is taken for each (utterance, class); both are
+an utterance's own here.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-TAU_RULES = ("moving_average", "global", "fixed")
+TAU_RULES = ("moving_average", "global", "fixed", "mubench")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,7 @@ class SuperLoss:
     """The knob `superloss:` of a sweep."""
 
     strength: float = 1.0  # λ of SuperLoss; larger is flatter
-    tau: Literal["moving_average", "global", "fixed"] = "moving_average"  # fixed: log C
+    tau: Literal["moving_average", "global", "fixed", "mubench"] = "moving_average"  # fixed: log C
     momentum: float = 0.9  # of the moving average, per batch
     over: Literal["forget", "all"] = "forget"  # whose losses are re-weighted
 
@@ -39,6 +42,9 @@ class SuperLoss:
             raise ValueError(f"superloss.momentum must lie in [0, 1), got {self.momentum}")
         if self.over not in ("forget", "all"):
             raise ValueError(f"superloss.over is not known: got {self.over!r}, allowed: forget, all")
+
+
+MUBENCH = SuperLoss(strength=10.0, tau="mubench", over="all")
 
 
 def lambert_w(x: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -63,21 +69,35 @@ def superloss_weight(loss: Float[Tensor, " n"], tau: float, strength: float) -> 
 
 @dataclass
 class Curriculum:
-    """Running τ of one trial: one for D_f and one for D_r."""
+    """Running τ of one trial: one for D_f and one for D_r, or one for both under `tau: mubench`."""
 
     knob: SuperLoss
     num_classes: int
     _tau: dict[bool, float] = field(default_factory=dict)
     _seen: dict[bool, int] = field(default_factory=dict)
+    _losses: float = 0.0  # Σ l and Σ σ of the batches before, for `tau: mubench`
+    _weights: float = 0.0
 
     def weights(self, loss: Float[Tensor, " batch"], is_forget: Tensor) -> Float[Tensor, " batch"]:
         """σ of each example, and 1 where SuperLoss does not apply; moves τ first, as the reference code does."""
         weights = torch.ones_like(loss)
+        if self.knob.tau == "mubench":
+            chosen = is_forget | (self.knob.over == "all")
+            if bool(chosen.any()):
+                weights[chosen] = self._mubench_weights(loss.detach()[chosen])
+            return weights
         for forget in (True, False) if self.knob.over == "all" else (True,):
             chosen = is_forget == forget
             if bool(chosen.any()):
                 picked = loss.detach()[chosen]
                 weights[chosen] = superloss_weight(picked, self._next_tau(picked, forget), self.knob.strength)
+        return weights
+
+    def _mubench_weights(self, loss: Tensor) -> Tensor:
+        tau = self._losses / self._weights if self._weights else float(loss.mean())
+        weights = superloss_weight(loss, tau, self.knob.strength)
+        self._losses += float(loss.sum())
+        self._weights += float(weights.sum())
         return weights
 
     def _next_tau(self, loss: Tensor, forget: bool) -> float:

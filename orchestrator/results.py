@@ -33,6 +33,8 @@ _TEXT = [
     "method",
     "method_label",
     "superloss",
+    "curriculum",
+    "lora",
     "settings",
     "unlearning",
     "forget_rule",
@@ -106,7 +108,7 @@ SCHEMA = pa.schema(
     + [(name, pa.float64()) for name in _REAL]
     + [(name, pa.bool_()) for name in ("collapsed", "tuning")]
 )
-"""The only list of columns. Fractions lie in 0-1; times are in seconds; `settings` and `superloss` are JSON."""
+"""The only list of columns. Fractions lie in 0-1; times are in seconds; `settings` and what is laid over are JSON."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from methods.base import Training
-from methods.superloss import SuperLoss
+from methods.curriculum import ForgetCurriculum
+from methods.lora import Lora
+from methods.superloss import MUBENCH, SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
 from orchestrator.plan.locks import Lock, read_lock
@@ -19,6 +21,8 @@ from orchestrator.plan.sweep import BackboneEntry, MethodEntry, StudyEntry, Swee
 from orchestrator.tasks.forget_requests import ForgetRequest
 
 CLIP_KEYS = ("crop", "clip_seconds")
+KNOBS: dict[str, type[Any]] = {"superloss": SuperLoss, "curriculum": ForgetCurriculum, "lora": Lora}
+PRESETS = ("faithful", "mubench")
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,13 @@ def build_grid(sweep: Sweep) -> Grid:
 
 @dataclass(frozen=True)
 class MethodLine:
-    """One line of a table: a method with its settings, and SuperLoss or not."""
+    """One line of a table: a method with its settings, and what is laid over it."""
 
     name: str
     settings: Mapping[str, Any]
     superloss: Mapping[str, Any] | None
+    curriculum: Mapping[str, Any] | None = None
+    lora: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -151,11 +157,15 @@ class _Cell:
             if line.name == "original":
                 yield replace(base, method=method_plugin("original", {}), parents={"original": original_id})
                 continue
-            chosen = self.lock.settings(self.task.title, self.backbone.title, request.kind, line.name, line.superloss)
+            chosen = self.lock.settings(
+                self.task.title, self.backbone.title, request.kind, line.name, line.superloss, line.lora
+            )
             yield replace(
                 base,
                 method=method_plugin(line.name, {**(chosen or {}), **line.settings}),
                 superloss=line.superloss,
+                curriculum=line.curriculum,
+                lora=line.lora,
                 budget=budget,
                 parents=parents,
                 lock=self.lock.rule if chosen is not None else "",
@@ -215,25 +225,62 @@ def _method_lines(entry: MethodEntry) -> list[MethodLine]:
         raise ValueError(
             f"a method has no alias: got as: {entry.alias!r} for {entry.name}, allowed: for tasks and backbones"
         )
-    superloss: Mapping[str, Any] | None = None
-    if entry.superloss:
-        superloss = asdict(_superloss({} if entry.superloss is True else entry.superloss))
-    settings = entry.settings
-    swept = [key for key, value in settings.items() if isinstance(value, list)]
+    name = _preset_name(entry)
+    knobs = [_laid_over(knob, getattr(entry, knob)) for knob in KNOBS]
+    if name in ("original", "retrain") and (entry.curriculum or entry.lora):
+        raise ValueError(f"{name} takes no curriculum and no lora: got one, allowed: on methods that unlearn")
     lines = []
-    for values in itertools.product(*(settings[key] for key in swept)):
-        chosen = {**settings, **dict(zip(swept, values, strict=True))}
-        method_plugin(entry.name, chosen)
-        lines.append(MethodLine(entry.name, chosen, superloss))
+    for chosen in _combinations(entry.settings):
+        method_plugin(name, chosen)
+        lines += [MethodLine(name, chosen, *laid) for laid in itertools.product(*knobs)]
     return lines
 
 
-def _superloss(settings: Mapping[str, Any]) -> SuperLoss:
-    allowed = [f.name for f in fields(SuperLoss)]
+def _combinations(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings, once for each combination of values of those that are lists."""
+    swept = [key for key, value in settings.items() if isinstance(value, list)]
+    for values in itertools.product(*(settings[key] for key in swept)):
+        yield {**settings, **dict(zip(swept, values, strict=True))}
+
+
+def _preset_name(entry: MethodEntry) -> str:
+    """The plug-in behind a preset: `mubench` variants are files of their own."""
+    if entry.preset in (None, "faithful"):
+        return entry.name
+    name, known = f"{entry.name}_{entry.preset}", plugins.names("methods")
+    if entry.preset not in PRESETS or name not in known:
+        having = ", ".join(n.removesuffix("_mubench") for n in known if n.endswith("_mubench"))
+        raise ValueError(
+            f"no such preset of {entry.name}: got {entry.preset!r}, allowed: faithful; mubench for {having}"
+        )
+    return name
+
+
+def _laid_over(knob: str, given: Mapping[str, Any] | bool | None) -> list[Mapping[str, Any] | None]:
+    """The knob's settings, all spelled out, once for each combination of swept values; None where it is off."""
+    if not given and not isinstance(given, Mapping):
+        return [None]
+    return [_knob(knob, settings) for settings in _combinations({} if given is True else dict(given or {}))]
+
+
+def _knob(knob: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    made, values = KNOBS[knob], dict(settings)
+    allowed = [f.name for f in fields(made)]
+    if knob == "superloss":
+        preset = values.pop("preset", "faithful")
+        if preset not in PRESETS:
+            raise ValueError(f"superloss.preset is not known: got {preset!r}, allowed: {', '.join(PRESETS)}")
+        values = {**(asdict(MUBENCH) if preset == "mubench" else {}), **values}
+        allowed.append("preset")
     for key in settings:
         if key not in allowed:
-            raise ValueError(f"unknown setting of superloss: got {key!r}, allowed: {', '.join(allowed)}")
-    return SuperLoss(**settings)
+            raise ValueError(f"unknown setting of {knob}: got {key!r}, allowed: {', '.join(allowed)}")
+    try:
+        return asdict(made(**values))
+    except TypeError:
+        raise ValueError(
+            f"{knob}: a setting of the wrong kind, got {dict(settings)}, allowed: numbers as numbers"
+        ) from None
 
 
 def _task(entry: TaskEntry, grid: Grid) -> PlugIn | None:

@@ -24,6 +24,7 @@ class Choice:
     settings: Mapping[str, Any]
     objective: float | None = None  # of the chosen trial, smaller is better
     default_objective: float | None = None  # of the method's defaults, the search's first trial
+    lora: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,24 @@ class Lock:
     choices: tuple[Choice, ...] = field(default=())
 
     def settings(
-        self, task: str, backbone: str, unlearning: str, method: str, superloss: Mapping[str, Any] | None
+        self,
+        task: str,
+        backbone: str,
+        unlearning: str,
+        method: str,
+        superloss: Mapping[str, Any] | None,
+        lora: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Any] | None:
         """The chosen settings of a line, or None where the search did not cover it.
 
-        A choice for the backbone itself wins over one for every backbone.
+        A choice for the backbone itself wins over one for every backbone. A line's curriculum does not matter: its
+        settings are those of the line without, so that the order alone tells them apart.
         """
-        wanted = (task, unlearning, method, bool(superloss))
+        wanted = (task, unlearning, method, bool(superloss), bool(lora))
         found = {
-            c.backbone: c.settings for c in self.choices if (c.task, c.unlearning, c.method, c.superloss) == wanted
+            c.backbone: c.settings
+            for c in self.choices
+            if (c.task, c.unlearning, c.method, c.superloss, c.lora) == wanted
         }
         return found.get(backbone, found.get(EVERY))
 
@@ -81,6 +91,7 @@ def write_lock(path: Path, lock: Lock) -> None:
                 "settings": dict(c.settings),
                 "objective": c.objective,
                 "default_objective": c.default_objective,
+                **({"lora": True} if c.lora else {}),
             }
             for c in lock.choices
         ],

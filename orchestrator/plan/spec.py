@@ -71,6 +71,8 @@ class TrialSpec:
     loop: Mapping[str, Any]  # clip_norm, precision, threads
     forget: PlugIn | None = None  # a ForgetRequest under its kind's name; None while training the original
     superloss: Mapping[str, Any] | None = None
+    curriculum: Mapping[str, Any] | None = None
+    lora: Mapping[str, Any] | None = None
     budget: Mapping[str, Any] | None = None  # {"fraction": x, "unit": "samples" | "seconds"}
     parents: Mapping[str, str] = field(default_factory=dict)  # whose outcome this trial uses: role to trial id
     retrain_id: str = ""  # not in the recipe: what the report compares this trial with, whether it has run or not
@@ -81,8 +83,9 @@ class TrialSpec:
     lock: str = ""  # not in the recipe: the rule by which the settings were chosen
 
     def recipe(self) -> dict[str, Any]:
-        """What the id hashes."""
-        return {
+        """What the id hashes. A knob that came later stands in it only where it is set, so that older ids stay."""
+        later = {"curriculum": self.curriculum, "lora": self.lora}
+        return {name: dict(knob) for name, knob in later.items() if knob} | {
             "spec_version": SPEC_VERSION,
             "evidence_version": EVIDENCE_VERSION,
             "stage": self.stage,

@@ -80,9 +80,12 @@ class BackboneEntry(NamedPlugIn):
 
 
 class MethodEntry(NamedPlugIn):
-    """A method; a list of values is swept. `superloss` lays the re-weighting over it."""
+    """A method; a list of values is swept, in `superloss`, `curriculum` and `lora` too, which are laid over it."""
 
+    preset: str | None = None  # faithful (the default) or mubench: what the authors' public code does
     superloss: dict[str, Any] | bool | None = None
+    curriculum: dict[str, Any] | bool | None = None
+    lora: dict[str, Any] | bool | None = None
 
 
 class BudgetEntry(_Model):

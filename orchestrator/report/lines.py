@@ -1,4 +1,4 @@
-"""Which rows stand in tables, and on which line: a method, with SuperLoss or not, with the settings that differ."""
+"""Which rows stand in tables, and on which line: a method, what is laid over it, and the settings that differ."""
 
 from __future__ import annotations
 
@@ -49,22 +49,33 @@ def reported(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     frame = rows[stands].reset_index(drop=True)
     if frame.empty:
         return frame.assign(line="", label="", order=0), frame
+    frame["laid_over"] = [laid_over(row) for row in frame.to_dict("records")]
     varied, names = _varied_settings(frame), _method_labels(frame)
     texts = [", ".join(f"{name} {_text(value)}" for name, value in settings) for settings in varied]
     places = [
-        (PAPER_ORDER.index(m) if m in PAPER_ORDER else len(PAPER_ORDER), names[m], bool(s), _sortable(settings))
-        for m, s, settings in zip(frame["method"], frame["superloss"], varied, strict=True)
+        (PAPER_ORDER.index(m) if m in PAPER_ORDER else len(PAPER_ORDER), names[m], laid, _sortable(settings))
+        for m, laid, settings in zip(frame["method"], frame["laid_over"], varied, strict=True)
     ]
     ranks = {place: rank for rank, place in enumerate(sorted(set(places)))}
     frame["order"] = [ranks[place] for place in places]
     frame["label"] = [
-        f"{name}{' + SuperLoss' if superloss else ''}{f' ({text})' if text else ''}"
-        for (_, name, superloss, _), text in zip(places, texts, strict=True)
+        f"{name}{laid}{f' ({text})' if text else ''}" for (_, name, laid, _), text in zip(places, texts, strict=True)
     ]
-    frame["line"] = [f"{m}|{bool(s)}|{t}" for m, s, t in zip(frame["method"], frame["superloss"], texts, strict=True)]
+    frame["line"] = [f"{m}|{laid}|{t}" for m, laid, t in zip(frame["method"], frame["laid_over"], texts, strict=True)]
     frame = frame.sort_values(["order", "finished_at", "trial_id"], ignore_index=True)
     older = frame.duplicated(["line", *CELL], keep="last")
     return frame[~older].reset_index(drop=True), frame[older].reset_index(drop=True)
+
+
+def laid_over(row: Mapping[Hashable, Any]) -> str:
+    """What a row's method ran under, after its name: ` + SuperLoss`, ` + easy first`, ` + LoRA`, or nothing."""
+    superloss, curriculum = (json.loads(row[knob] or "{}") for knob in ("superloss", "curriculum"))
+    text = " + SuperLoss" if superloss else ""
+    if superloss.get("tau") == "mubench":
+        text += " (MU-Bench code)"
+    if curriculum:
+        text += f" + {curriculum['order'].replace('_', ' ')}"
+    return text + (" + LoRA" if row["lora"] else "")
 
 
 def _only_for_searches(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -90,8 +101,7 @@ def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
     """
     settings = [_flat(row) for row in frame.to_dict("records")]
     found: list[list[tuple[str, Any]]] = [[] for _ in settings]
-    superlosses = frame["superloss"] != ""
-    for _, line in frame.groupby(["task", "unlearning", "forget_rule", "method", superlosses], dropna=False):
+    for _, line in frame.groupby(["task", "unlearning", "forget_rule", "method", "laid_over"], dropna=False):
         varied: set[str] = set()
         for members in line.groupby(CELL, dropna=False).indices.values():
             varied |= _differing([settings[line.index[i]] for i in members])
@@ -102,7 +112,8 @@ def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
 
 def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(row["settings"] or "{}")
-    found |= {f"superloss.{k}": v for k, v in json.loads(row["superloss"] or "{}").items()}
+    for knob in ("superloss", "curriculum", "lora"):
+        found |= {f"{knob}.{k}": v for k, v in json.loads(row[knob] or "{}").items()}
     found |= {f"training.{k}": v for k, v in json.loads(row["original_settings"] or "{}").items()}
     if pd.notna(row["budget_fraction"]):
         found["budget"] = f"{row['budget_fraction']:g} × {'samples' if pd.notna(row['budget_samples']) else 'seconds'}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from orchestrator.report.lines import laid_over
+
 COLUMNS = ["status", "trial_id", "stage", "task", "backbone", "unlearning", "method", "seed", "reason"]
 
 
@@ -19,8 +21,7 @@ def problems(rows: pd.DataFrame) -> pd.DataFrame:
     collapsed = found["collapsed"] & (found["status"] == "done")
     found.loc[collapsed, "status"] = "collapsed"
     found.loc[collapsed, "reason"] = "one class takes more than 90 % of predictions on class-balanced D_v"
-    named = zip(found["method"], found["superloss"], strict=True)
-    found["method"] = [f"{method} + SuperLoss" if superloss else method for method, superloss in named]
+    found["method"] = [row["method"] + laid_over(row) for row in found.to_dict("records")]
     order = ["tuning", "status", "task", "method", "seed", "trial_id"]  # searches last
     return found.sort_values(order)[COLUMNS].reset_index(drop=True)
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from orchestrator.report.lines import laid_over
 from orchestrator.report.style import GREY, figure, legend, styled
 
 STAGES = ("study", "tune")
@@ -66,4 +67,4 @@ def _panel(ax: Axes, trials: pd.DataFrame) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     first = trials.iloc[0]
     label = first["method_label"] or first["method"]
-    ax.set_title(label + (" + SuperLoss" if first["superloss"] else ""), fontsize=9)
+    ax.set_title(label + laid_over(first.to_dict()), fontsize=9)

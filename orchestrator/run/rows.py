@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from orchestrator import plugins
+from orchestrator.plan.grid import KNOBS
 from orchestrator.plan.spec import canonical
 from orchestrator.run.place import Place, device_name
 
@@ -45,7 +46,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "backbone": spec.backbone.title,
         "method": spec.line,
         "method_label": plugins.plugin_class("methods", spec.line).label,
-        "superloss": canonical(dict(spec.superloss)) if spec.superloss else "",
+        **{knob: canonical(dict(found)) if (found := getattr(spec, knob)) else "" for knob in KNOBS},
         "settings": canonical(dict(assignment.training if is_original else assignment.method)),
         "original_settings": canonical(dict(assignment.training)),
         "unlearning": request.get("kind", "none"),

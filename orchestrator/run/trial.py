@@ -12,7 +12,9 @@ from typing import Any
 import torch
 
 from methods.base import Training
+from methods.curriculum import ForgetCurriculum
 from methods.loops import Diverged, LoopSettings, Outcome, run_method
+from methods.lora import Lora
 from methods.superloss import SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec
@@ -110,14 +112,17 @@ def _run(
     method = plugins.load("methods", spec.method.name, **assignment.method)
     chosen = {name: value for name, value in spec.loop.items() if name != "threads"}
     loop = LoopSettings(**chosen, micro_batch=micro_batch)
-    superloss = SuperLoss(**spec.superloss) if spec.superloss else None
+    laid_over: dict[str, Any] = {
+        "superloss": SuperLoss(**spec.superloss) if spec.superloss else None,
+        "forget_curriculum": ForgetCurriculum(**spec.curriculum) if spec.curriculum else None,
+        "lora": Lora(**spec.lora) if spec.lora else None,
+    }
     trains = spec.stage in ("train", "study", "retrain")
     epochs = StoredEpochs(place.store, spec.trial_id) if trains else None
     outcome = Outcome()
-    row["parameters"] = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     row["preparation_seconds"] = time.perf_counter() - began
     try:
-        walk = run_method(method, problem, settings=loop, superloss=superloss, epochs=epochs, outcome=outcome)
+        walk = run_method(method, problem, settings=loop, epochs=epochs, outcome=outcome, **laid_over)
         for progress in watchdog.each(walk):
             if points:
                 with watchdog:
@@ -132,6 +137,7 @@ def _run(
             optimisation_seconds=meter.seconds,
             samples=meter.samples,
             steps=outcome.steps,
+            parameters=outcome.parameters,
             budget_used=meter.used,
             stop_reason=outcome.stop_reason,
             budget_seconds=meter.limit if meter.unit == "seconds" else None,

@@ -28,6 +28,12 @@ SPACES: dict[str, dict[str, Any]] = {
         "epochs": [1, 2, 3],
         "saliency_share": [0.3, 0.5, 0.7],
     },
+    "unsir": {"learning_rate": (1e-5, 2e-3), "repair_learning_rate": (1e-5, 2e-3), "noise_repeats": [5, 10, 20]},
+    "bad_teacher_light": {"learning_rate": (1e-6, 1e-3), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
+    "lotus": {"learning_rate": (1e-6, 1e-3), "alpha": [0.5, 1.0, 2.0, 4.0], "epochs": [1, 3, 5]},
+    "sfron": {"learning_rate": (1e-6, 1e-3), "ascent_weight": (1.0, 500.0), "epochs": [1, 2, 3]},
+    "msg": {"learning_rate": (1e-5, 2e-3), "reinitialised_share": [0.03, 0.1, 0.3], "epochs": [1, 3, 5]},
+    "rum": {"learning_rate": (1e-5, 2e-3), "epochs": [1, 2, 3]},
     "scrub": {
         "learning_rate": (1e-5, 2e-3),
         "retain_weight": (0.1, 10.0),
@@ -126,7 +132,7 @@ def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
     known = [f.name for f in fields(plugins.plugin_class("methods", method))]
     if unknown := [name for name in space if name not in known]:
         raise SweepError(f"tuning.spaces.{method}: got {', '.join(unknown)}, allowed: {', '.join(known)}")
-    fixed = {name for entry in sweep.methods if entry.name == method for name in entry.settings}
+    fixed = {name for e in sweep.methods if e.name == method and not e.preset for name in e.settings}
     return {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}
 
 
@@ -136,10 +142,11 @@ def _are_bounds(values: Sequence[Any]) -> bool:
 
 def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str, Study], list[TrialSpec]]:
     """One search for each line of each table, over the grid's unlearning trials; the other trials stay as they are."""
-    lines: dict[str, list[TrialSpec]] = {}
+    lines: dict[str, dict[str, TrialSpec]] = {}
     others: list[TrialSpec] = []
     for spec in grid.trials:
         if spec.stage == "unlearn" and space_of(spec.method.name, sweep):
+            spec = replace(spec, curriculum=None)  # a curriculum gets the settings of the line without
             line: dict[str, Any] = {  # one search serves all ratios of a rule
                 "task": spec.task.recipe(),
                 "backbone": spec.backbone.recipe(),
@@ -147,13 +154,15 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
                 "method": spec.method.name,
                 "superloss": dict(spec.superloss or {}),
                 "budget": dict(spec.budget or {}),
+                **({"lora": dict(spec.lora)} if spec.lora else {}),
             }
-            lines.setdefault(short_hash(line), []).append(spec)
+            lines.setdefault(short_hash(line), {})[spec.trial_id] = spec
         elif spec.stage != "unlearn":
             others.append(spec)
     studies: dict[str, Study] = {}
     searched: list[TrialSpec] = []
-    for key, members in lines.items():
+    for key, found in lines.items():
+        members = list(found.values())
         space, defaults = space_of(members[0].method.name, sweep), dict(members[0].method.settings)
         study_id = short_hash(
             {
@@ -194,6 +203,7 @@ def _choices(studies: Mapping[str, Study], serves: str | None) -> list[Choice]:
                 unlearning=spec.request["kind"],
                 method=spec.method.name,
                 superloss=bool(spec.superloss),
+                lora=bool(spec.lora),
                 settings={k: settings[k] for k in study.space},
                 objective=_rounded(objective),
                 default_objective=_rounded(study.objective_of(0)),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import lambertw
 
-from methods.superloss import Curriculum, SuperLoss, lambert_w, superloss_weight
+from methods.superloss import MUBENCH, Curriculum, SuperLoss, lambert_w, superloss_weight
 
 
 def test_lambert_w_equals_scipy_from_the_branch_point_on():
@@ -72,3 +72,21 @@ def test_tau_follows_its_rule():
 def test_a_wrong_knob_is_refused(wrong: dict):
     with pytest.raises(ValueError, match="superloss"):
         SuperLoss(**wrong)
+
+
+def test_mubench_tau_divides_past_losses_by_past_weights_and_has_one_for_both_sets():
+    batches = [torch.tensor([1.0, 3.0, 20.0]), torch.tensor([5.0, 0.5, 9.0]), torch.tensor([2.0, 2.0, 2.0])]
+    is_forget = torch.tensor([True, False, False])
+    curriculum, losses, weights = Curriculum(MUBENCH, num_classes=10), 0.0, 0.0
+    for loss in batches:
+        tau = losses / weights if weights else float(loss.mean())
+        expected = superloss_weight(loss, tau, strength=10.0)
+        torch.testing.assert_close(curriculum.weights(loss, is_forget), expected)
+        losses, weights = losses + float(loss.sum()), weights + float(expected.sum())
+    assert losses / weights != pytest.approx(losses / 9, rel=1e-2)  # no average of losses
+
+
+def test_mubench_weights_are_almost_flat():
+    excess = torch.tensor([-2.0, -0.5, 0.5, 1.0, 2.0, 5.0, 10.0], dtype=torch.float64)
+    found = superloss_weight(3.0 + excess, 3.0, MUBENCH.strength)
+    assert found.tolist() == pytest.approx([1.118, 1.026, 0.976, 0.953, 0.913, 0.816, 0.703], abs=5e-4)

@@ -214,3 +214,77 @@ def test_a_setting_of_the_wrong_kind_is_refused_before_anything_runs(changes, me
 def test_text_that_is_a_number_is_taken_as_one():
     grid = build_grid(sweep(methods=["retrain", {"name": "scrub", "learning_rate": "1e-4"}]))
     assert {s.method.settings["learning_rate"] for s in grid.trials if s.method.name == "scrub"} == {1e-4}
+
+
+def unlearning_specs(*methods):
+    grid = build_grid(sweep(methods=["retrain", *methods], seeds=[0], unlearning=[{"kind": "class"}]))
+    return [spec for spec in grid.trials if spec.stage == "unlearn"]
+
+
+def test_a_knob_that_is_not_set_is_no_part_of_the_recipe():
+    (plain,) = unlearning_specs({"name": "scrub"})
+    assert not {"curriculum", "lora"} & set(plain.recipe())
+    off = unlearning_specs({"name": "scrub", "curriculum": False, "lora": None, "preset": "faithful"})
+    assert [spec.trial_id for spec in off] == [plain.trial_id]
+    for knob in ("curriculum", "lora"):
+        (laid,) = unlearning_specs({"name": "scrub", knob: True})
+        assert laid.trial_id != plain.trial_id
+        assert laid.recipe()[knob] == dict(getattr(laid, knob))
+        assert {k: v for k, v in laid.recipe().items() if k != knob} == plain.recipe()
+
+
+def test_lists_inside_a_knob_are_swept():
+    specs = unlearning_specs(
+        {"name": "scrub", "superloss": {"strength": [0.25, 1.0, 10.0], "tau": ["fixed", "global", "moving_average"]}}
+    )
+    assert len({(spec.superloss["strength"], spec.superloss["tau"]) for spec in specs}) == 9
+    specs = unlearning_specs({"name": "scrub", "epochs": [1, 2], "curriculum": {"order": ["easy_first", "random"]}})
+    assert len({(spec.method.settings["epochs"], spec.curriculum["order"]) for spec in specs}) == 4
+    assert len({spec.trial_id for spec in specs}) == 4
+
+
+def test_superloss_has_the_mubench_preset():
+    (spec,) = unlearning_specs({"name": "scrub", "superloss": {"preset": "mubench"}})
+    assert spec.superloss == {"strength": 10.0, "tau": "mubench", "momentum": 0.9, "over": "all"}
+    (faithful,) = unlearning_specs({"name": "scrub", "superloss": {"preset": "faithful"}})
+    assert [faithful.trial_id] == [spec.trial_id for spec in unlearning_specs({"name": "scrub", "superloss": True})]
+
+
+@pytest.mark.parametrize("name", ["grad_ascent", "random_label", "bad_teacher", "scrub", "salun"])
+def test_the_papers_methods_have_the_mubench_preset(name):
+    (spec,) = unlearning_specs({"name": name, "preset": "mubench"})
+    assert spec.method.name == f"{name}_mubench"
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            {"name": "unsir", "preset": "mubench"},
+            "no such preset of unsir: got 'mubench', allowed: faithful; mubench for",
+        ),
+        ({"name": "scrub", "preset": "fast"}, "no such preset of scrub: got 'fast'"),
+        ({"name": "scrub", "superloss": {"preset": "fast"}}, "superloss.preset is not known: got 'fast', allowed"),
+        ({"name": "scrub", "curriculum": {"sort": 1}}, "unknown setting of curriculum: got 'sort', allowed: order"),
+        ({"name": "scrub", "lora": {"rank": 0}}, "lora.rank must be 1 or more, got 0"),
+        ({"name": "scrub", "lora": {"rank": "big"}}, "lora: a setting of the wrong kind, got .*big"),
+        ({"name": "retrain", "lora": True}, "retrain takes no curriculum and no lora"),
+    ],
+)
+def test_a_wrong_knob_or_preset_is_refused(entry, message):
+    with pytest.raises(ValueError, match=message):
+        unlearning_specs(entry)
+
+
+def test_a_lock_serves_every_curriculum_and_keeps_adapters_apart(tmp_path):
+    from orchestrator.plan.locks import Choice, Lock, write_lock
+
+    choices = (
+        Choice("espeak_keywords", "logmel_cnn", "class", "scrub", False, {"learning_rate": 0.1}),
+        Choice("espeak_keywords", "logmel_cnn", "class", "scrub", False, {"learning_rate": 0.2}, lora=True),
+    )
+    write_lock(tmp_path / "l.yaml", Lock("rewind", 5, (1000,), choices))
+    entries = [{"name": "scrub"}, {"name": "scrub", "curriculum": True}, {"name": "scrub", "lora": True}]
+    made = sweep(methods=entries, seeds=[0], unlearning=[{"kind": "class"}], lock=str(tmp_path / "l.yaml"))
+    rates = [s.method.settings["learning_rate"] for s in build_grid(made).trials if s.stage == "unlearn"]
+    assert rates == [0.1, 0.1, 0.2]

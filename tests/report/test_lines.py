@@ -97,3 +97,33 @@ def test_a_lost_row_takes_its_methods_label_from_the_others(make_rows, change) -
     rows = change(make_rows(kinds=["sample"]), {"method": "scrub", "seed": 1}, method_label=None, status="failed")
     assert labels(rows).count("SCRUB") == 1
     assert "scrub" not in labels(rows)
+
+
+def test_curricula_presets_and_adapters_are_lines_of_their_own(make_rows) -> None:
+    rows = make_rows(methods=["retrain", "scrub"], kinds=["sample"])
+    scrub = rows[rows["method"] == "scrub"]
+    easy, hard = ({"order": order, "start_share": 1.0} for order in ("easy_first", "hard_first"))
+    laid = [
+        {"curriculum": json.dumps(easy)},
+        {"curriculum": json.dumps(hard)},
+        {"lora": json.dumps({"rank": 8})},
+        {"superloss": json.dumps({"strength": 10.0, "tau": "mubench"})},
+        {"superloss": json.dumps({"strength": 1.0, "tau": "fixed"}), "curriculum": json.dumps(hard)},
+    ]
+    more = [with_settings(scrub, f"-{n}", **columns) for n, columns in enumerate(laid)]
+    assert labels(pd.concat([rows, *more])) == [
+        "Retrain", "SCRUB", "SCRUB + LoRA", "SCRUB + SuperLoss (MU-Bench code)", "SCRUB + SuperLoss + hard first",
+        "SCRUB + easy first", "SCRUB + hard first",
+    ]  # fmt: skip
+
+
+def test_two_paces_of_a_curriculum_are_two_lines(make_rows) -> None:
+    rows = make_rows(methods=["retrain"], kinds=["sample"])
+    scrub = make_rows(methods=["scrub"], kinds=["sample"])
+    paced = [
+        with_settings(scrub, f"-{share}", curriculum=json.dumps({"order": "random", "start_share": share}))
+        for share in (0.5, 1.0)
+    ]
+    assert labels(pd.concat([rows, *paced]))[1:] == [
+        "SCRUB + random (curriculum.start_share 0.5)", "SCRUB + random (curriculum.start_share 1)",
+    ]  # fmt: skip

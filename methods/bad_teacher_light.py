@@ -1,0 +1,54 @@
+"""Bad-T light: imitate random logits on D_f and the original on D_r; no second network is needed.
+
+Source: UnSLU-BENCH (Koudounas et al., Interspeech 2025), "BT-L", after Chundawat et al., AAAI 2023: the incompetent
+teacher's logits are drawn from N(0, 1).
+Differs: an utterance's logits are drawn once and kept, as a random network's would be; the reference code draws anew at
+each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.losses import distillation_loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadTeacherLight(Method):
+    """Distillation from noise and from the original, on the shuffled union."""
+
+    label: ClassVar[str] = "Bad-T light"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 1e-6
+    epochs: int = 1  # walks over D_f ∪ D_r
+    batch_size: int = 32
+    retain_weight: float = 1.0  # λ
+    temperature: float = 1.0  # of both softmaxes
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass over D_f ∪ D_r."""
+        rows = problem.forget.utterances.sort().values
+        drawn = torch.randn(len(rows), problem.num_classes, generator=problem.generator)
+
+        def imitate(model: Classifier, batch: Batch) -> Tensor:
+            teacher = problem.original_logits(batch).clone()
+            places = torch.searchsorted(rows, batch.utterances[batch.is_forget.cpu()])
+            teacher[batch.is_forget] = drawn[places].to(teacher)
+            return distillation_loss(teacher, model(batch.features, batch.lengths), self.temperature)
+
+        yield Pass(
+            name="imitate",
+            over=problem.forget + problem.retain,
+            loss=imitate,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            retain_weight=self.retain_weight,
+        )

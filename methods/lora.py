@@ -1,0 +1,61 @@
+"""Low-rank adapters: a gradient method moves them and the head while all else stays; at the end they become weights.
+
+Source: Hu et al., ICLR 2022 (arXiv 2106.09685): W + (α / r) B A with B = 0 at the start; implemented by peft.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from torch import nn
+
+from methods.base import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """The knob `lora:` of a sweep."""
+
+    rank: int = 8  # r
+    alpha: float = 16.0  # the adapters' product is scaled by α / r
+    dropout: float = 0.0  # of what the adapters read, in training
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"lora.rank must be 1 or more, got {self.rank}")
+        if self.alpha <= 0:
+            raise ValueError(f"lora.alpha must be above 0, got {self.alpha}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"lora.dropout must lie in [0, 1), got {self.dropout}")
+
+
+def add_adapters(model: Classifier, knob: Lora) -> None:
+    """Put adapters on the layers that the classifier names, in place; they and the head alone can move from here on.
+
+    Logits stay as they are. The first weights of A are drawn from torch's global generator.
+    """
+    from peft import LoraConfig, inject_adapter_in_model  # takes seconds to import
+
+    if not model.adapter_targets:
+        raise ValueError("lora needs a backbone with adapter_targets: got none, allowed: names of its linear layers")
+    config = LoraConfig(
+        r=knob.rank,
+        lora_alpha=knob.alpha,
+        lora_dropout=knob.dropout,
+        target_modules=list(model.adapter_targets),
+    )
+    inject_adapter_in_model(config, cast(nn.Module, model))
+    model.head.requires_grad_(True)
+
+
+def merge_adapters(model: Classifier) -> None:
+    """Add the adapters to the layers that they sit on, in place: names and shapes are those of before."""
+    from peft.tuners.lora import LoraLayer
+
+    module = cast(nn.Module, model)
+    for name, layer in list(module.named_modules()):
+        if isinstance(layer, LoraLayer):
+            layer.merge()
+            parent, _, child = name.rpartition(".")
+            setattr(module.get_submodule(parent), child, layer.get_base_layer())

@@ -1,0 +1,100 @@
+"""LoTUS: soften the original's predictions on D_f until the model is no better there than on unseen speech.
+
+Source: Spartalis et al., CVPR 2025 (arXiv 2503.18314); reference code cspartalis/LoTUS: before each epoch
+τ = exp(α (acc(f', D_f) − acc(f, D_v))), with acc(f, D_v) = 0 for class unlearning, and the end once the difference is
+−0.01 or less; cross-entropy to Gumbel-softmax(z_f, τ) on D_f and to its hard form on 30 % of D_r.
+Differs: the Gumbel noise of an utterance is drawn once an epoch, so that a step can be taken again in parts; AdamW
+without weight decay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+
+ENOUGH = -0.01  # difference of accuracies at which the reference code ends
+
+
+def tempered_targets(
+    logits: Float[Tensor, "batch classes"],
+    noise: Float[Tensor, "batch classes"],
+    temperature: float,
+    is_forget: Bool[Tensor, " batch"],
+) -> Float[Tensor, "batch classes"]:
+    """softmax((z + g) / τ) for D_f; the one-hot vector of its largest entry for D_r. Rows sum to 1."""
+    soft = torch.softmax((logits + noise) / temperature, dim=-1)
+    hard = functional.one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft)
+    return torch.where(is_forget[:, None], soft, hard)
+
+
+def charged_accuracy(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> float:
+    """Accuracy of the model now, 0-1, in eval mode; charged, since the method cannot do without it."""
+    problem.model.eval()
+    right = 0
+    for batch in problem.walk(utterances, batch_size, backward=False):
+        with torch.no_grad():
+            predicted = problem.model(batch.features, batch.lengths).argmax(dim=-1)
+        right += int((predicted == batch.labels).sum())
+    return right / len(utterances)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lotus(Method):
+    """Distillation from a softened original, whose temperature follows the accuracy on D_f."""
+
+    label: ClassVar[str] = "LoTUS"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 1e-5
+    epochs: int = 3  # at most; walks over D_f and the chosen part of D_r
+    batch_size: int = 32
+    alpha: float = 1.0  # of τ = exp(α · difference of accuracies)
+    retain_share: float = 0.3  # of D_r, drawn once
+    retain_weight: float = 1.0  # λ
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.retain_share <= 1:
+            raise ValueError(f"retain_share must lie in (0, 1], got {self.retain_share}")
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass an epoch, until D_f is predicted no better than D_v was."""
+        count = max(1, round(self.retain_share * len(problem.retain)))
+        chosen = torch.zeros(len(problem.retain), dtype=torch.bool)
+        chosen[torch.randperm(len(problem.retain), generator=problem.generator)[:count]] = True
+        over = problem.forget + problem.retain.where(chosen)
+        rows = over.utterances.sort().values
+        unseen = problem.validation if not problem.forgotten_classes else None
+        target = charged_accuracy(problem, unseen, self.batch_size) if unseen is not None and len(unseen) else 0.0
+        for epoch in range(self.epochs):
+            difference = charged_accuracy(problem, problem.forget, self.batch_size) - target
+            if difference <= ENOUGH:
+                return
+            temperature = math.exp(self.alpha * difference)
+            drawn = -torch.empty(len(rows), problem.num_classes).exponential_(generator=problem.generator).log()
+
+            def soften(
+                model: Classifier, batch: Batch, gumbel: Tensor = drawn, temperature: float = temperature
+            ) -> Tensor:
+                logits = problem.original_logits(batch)
+                noise = gumbel[torch.searchsorted(rows, batch.utterances)].to(logits)
+                targets = tempered_targets(logits, noise, temperature, batch.is_forget)
+                return -(targets * model(batch.features, batch.lengths).log_softmax(dim=-1)).sum(dim=-1)
+
+            yield Pass(
+                name=f"soften {epoch + 1}",
+                over=over,
+                loss=soften,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                retain_weight=self.retain_weight,
+            )

@@ -1,0 +1,111 @@
+"""MSG: draw the weights anew that neither retaining nor forgetting pulls at, then fine-tune on D_r, the others slowly.
+
+Source: "Masked Small Gradients" of the NeurIPS 2023 unlearning challenge (second place; Triantafillou et al., 2024,
+arXiv 2406.09073), best with CT in Cadet et al., "Deep Unlearn" (arXiv 2410.01276): gradients of CE on a part of D_r as
+large as D_f and of −CE on D_f are added up; in each convolutional and linear layer the 30 % with the smallest sum are
+drawn anew (Kaiming); fine-tuning on D_r for 5 epochs, gradients of all others × 0.1.
+Differs: the step is scaled, not the gradient, whose scale AdamW does not feel; a constant rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from methods.base import Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.losses import cross_entropy
+
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+
+
+def smallest(gradient: Float[Tensor, "*weight"], share: float) -> Bool[Tensor, "*weight"]:
+    """True for the `share` of entries with the smallest magnitude; ties at the threshold are in."""
+    count = round(share * gradient.numel())
+    if count == 0:
+        return torch.zeros_like(gradient, dtype=torch.bool)
+    return gradient.abs() <= gradient.abs().flatten().kthvalue(count).values
+
+
+def layer_weights(model: Classifier) -> dict[str, nn.Parameter]:
+    """Trainable weight matrices and kernels of linear and convolutional layers, by parameter name."""
+    return {
+        f"{name}.weight": cast(nn.Parameter, layer.weight)
+        for name, layer in cast(nn.Module, model).named_modules()
+        if isinstance(layer, LAYERS) and "weight" in layer._parameters and layer.weight.requires_grad
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Msg(Method):
+    """Re-initialise by gradient, then fine-tune."""
+
+    label: ClassVar[str] = "MSG"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 2e-5  # of the weights drawn anew
+    epochs: int = 5  # walks over D_r
+    batch_size: int = 64
+    reinitialised_share: float = 0.3  # of each layer's weights
+    other_step: float = 0.1  # of the step, for all other weights
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.reinitialised_share <= 1:
+            raise ValueError(f"reinitialised_share must lie in [0, 1], got {self.reinitialised_share}")
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass over D_r, after the weights were drawn."""
+        fresh = self.reinitialise(problem)
+        before: dict[str, Tensor] = {}
+
+        def remember(model: Classifier) -> None:
+            before.update({name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad})
+
+        def slow_down(model: Classifier, optimizer: torch.optim.Optimizer) -> None:
+            with torch.no_grad():
+                for name, p in model.named_parameters():
+                    if p.requires_grad:
+                        slow = before[name] + self.other_step * (p - before[name])
+                        p.copy_(torch.where(fresh[name], p, slow) if name in fresh else slow)
+
+        yield Pass(
+            name="fine-tune",
+            over=problem.retain,
+            loss=cross_entropy,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            before_step=remember,
+            after_step=slow_down,
+        )
+
+    def reinitialise(self, problem: UnlearningProblem) -> dict[str, Tensor]:
+        """Draw the chosen weights anew; masks of them, by parameter name."""
+        weights = layer_weights(problem.model)
+        like_forget = torch.zeros(len(problem.retain), dtype=torch.bool)
+        like_forget[torch.randperm(len(problem.retain), generator=problem.generator)[: len(problem.forget)]] = True
+        pull = {name: torch.zeros_like(p) for name, p in weights.items()}
+        problem.model.eval()
+        signed: tuple[tuple[UtteranceSet, float], ...] = (
+            (problem.retain.where(like_forget), 1.0),
+            (problem.forget, -1.0),
+        )
+        for utterances, sign in signed:
+            for batch in problem.walk(utterances, self.batch_size, backward=True):
+                loss = sign * cross_entropy(problem.model, batch).sum()
+                for total, gradient in zip(
+                    pull.values(), torch.autograd.grad(loss, list(weights.values()), allow_unused=True), strict=True
+                ):
+                    if gradient is not None:
+                        total += gradient
+        masks = {name: smallest(total, self.reinitialised_share) for name, total in pull.items()}
+        with torch.no_grad():
+            for name, p in weights.items():
+                drawn = nn.init.kaiming_normal_(torch.empty(p.shape), generator=problem.generator)
+                p.copy_(torch.where(masks[name], drawn.to(p), p))
+        return masks

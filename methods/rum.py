@@ -1,0 +1,78 @@
+"""RUM: part D_f by how much of it was memorised, and unlearn each part by the method that suits it, in turns.
+
+Source: Zhao et al., NeurIPS 2024 ("What makes unlearning hard and what to do about it"); reference code kairanzhao/RUM:
+parts of low, medium and high memorisation, in this order; the best mix does nothing for low, fine-tunes for medium
+and runs SalUn for high. The original's confidence stands in for the memorisation score: low memorisation is high
+confidence.
+Differs: three parts of equal size instead of the 1,000 least, middle and most memorised; while one part is unlearned,
+the others are in neither set, so that none is trained on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+from methods.base import Method, Pass, UnlearningProblem, UtteranceSet
+from methods.losses import original_losses
+
+PARTS = ("low", "medium", "high")
+
+
+def method_class(name: str) -> type[Method]:
+    """The method of that name: the one class of its file."""
+    wrong = ValueError(f"no method of that name: got {name!r}, allowed: any of `unlearn ls methods` but rum")
+    if name == "rum" or not name.isidentifier() or importlib.util.find_spec(f"methods.{name}") is None:
+        raise wrong
+    module = importlib.import_module(f"methods.{name}")
+    for found in vars(module).values():
+        if isinstance(found, type) and issubclass(found, Method) and found.__module__ == module.__name__:
+            return found
+    raise wrong
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rum(Method):
+    """Three parts of D_f, three methods."""
+
+    label: ClassVar[str] = "RUM"
+    version: ClassVar[int] = 1
+
+    low: str = "original"  # method for the least memorised third; `original` does nothing
+    medium: str = "fine_tune"
+    high: str = "salun"
+    learning_rate: float = 2e-5  # of each of them, as are the next two; all else is their default
+    epochs: int = 1
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for part in PARTS:
+            method_class(getattr(self, part))
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """The passes of each method on its part, low memorisation first, each with an optimizer of its own."""
+        for name, part in zip(PARTS, self.parts(problem), strict=True):
+            if not len(part):
+                continue
+            fresh = True
+            for current in self.method(name).passes(problem.restricted_to(part, problem.retain)):
+                yield replace(
+                    current, name=f"{name}: {current.name}", optimizer="fresh" if fresh else current.optimizer
+                )
+                fresh = False
+
+    def parts(self, problem: UnlearningProblem) -> list[UtteranceSet]:
+        """D_f in three parts that differ in size by one at most, the most confident utterances first."""
+        losses = original_losses(problem, problem.forget)
+        ranks = losses.argsort(stable=True).argsort()
+        return [problem.forget.where(ranks * len(PARTS) // len(ranks) == number) for number in range(len(PARTS))]
+
+    def method(self, part: str) -> Method:
+        """The method for a part, with those of RUM's settings that it has."""
+        chosen = method_class(getattr(self, part))
+        known = {f.name for f in fields(chosen)} & {"learning_rate", "epochs", "batch_size"}
+        return chosen(**{name: getattr(self, name) for name in known})

@@ -1,0 +1,137 @@
+"""SFRon: among steps that retain, now and then one that ascends on D_f, on the weights that matter more for D_f.
+
+Source: Huang et al., NeurIPS 2024 ("Unified gradient-based machine unlearning with remain geometry enhancement");
+reference code K1nght/Unified-Unlearning-w-Remain-Geometry: every fifth step of CE on D_r is preceded by one of
+−α_t Σ w_i CE_i on D_f, w_i ∝ CE_i^(−λ), λ = 0.5, α_t from 25 by a cosine to 0, its gradient masked to weights with
+F_f ≥ γ F_r, γ = 1; F is the mean squared gradient of a batch.
+Differs: AdamW at a constant rate for a number of walks over D_r, not SGD for 1,500 steps; w_i is normalised once, by
+the original's losses on D_f, not in each batch; F_r is taken on a part of D_r as large as D_f, so that the mask costs
+two walks over D_f; the shared norm clips both kinds of step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.losses import cross_entropy, original_losses
+
+SMALLEST_LOSS = 1e-6  # nats; keeps CE^(−λ) finite
+
+
+def mean_squared_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> dict[str, Tensor]:
+    """Mean over batches of (∇ mean CE)², in eval mode, by parameter name: a diagonal Fisher; its walk is charged."""
+    model, count = problem.model, -(-len(utterances) // batch_size)
+    moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    found = {name: torch.zeros_like(p) for name, p in moving.items()}
+    model.eval()
+    for batch in problem.walk(utterances, batch_size, backward=True):
+        gradients = torch.autograd.grad(cross_entropy(model, batch).mean(), list(moving.values()), allow_unused=True)
+        for name, gradient in zip(moving, gradients, strict=True):
+            if gradient is not None:
+                found[name].addcmul_(gradient, gradient, value=1 / count)
+    return found
+
+
+@dataclass(frozen=True)
+class Alternating:
+    """A `BatchSource`: D_r once, and before each `every`-th of its batches one of D_f, begun again as it ends."""
+
+    forget: UtteranceSet
+    retain: UtteranceSet
+    every: int
+    batch_size: int
+
+    @property
+    def ascents(self) -> int:
+        """Batches of D_f in one walk."""
+        return -(-len(self.retain) // (self.batch_size * self.every))
+
+    def __len__(self) -> int:
+        return len(self.retain) + self.ascents * min(self.batch_size, len(self.forget))
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """One walk."""
+        forget: Iterator[Batch] = iter(())
+        for number, batch in enumerate(self.retain.batches(batch_size, generator)):
+            if number % self.every == 0:
+                found = next(forget, None)
+                if found is None:
+                    forget = self.forget.batches(batch_size, generator)
+                    found = next(forget)
+                yield found
+            yield batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFRon(Method):
+    """Masked, weighted ascent on D_f among descent on D_r; one optimizer for both."""
+
+    label: ClassVar[str] = "SFRon"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 1e-5
+    epochs: int = 1  # walks over D_r
+    batch_size: int = 32
+    ascent_every: int = 5  # steps on D_r for each step on D_f
+    ascent_weight: float = 25.0  # α_f, at the start of its cosine
+    easy_exponent: float = 0.5  # λ of the paper: how much utterances of small loss are favoured
+    mask_threshold: float = 1.0  # γ of F_f ≥ γ F_r
+    retain_weight: float = 1.0  # λ of this project
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ascent_every < 1:
+            raise ValueError(f"ascent_every must be 1 or more, got {self.ascent_every}")
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass over the alternation, after the mask."""
+        like_forget = torch.zeros(len(problem.retain), dtype=torch.bool)
+        like_forget[torch.randperm(len(problem.retain), generator=problem.generator)[: len(problem.forget)]] = True
+        matters = mean_squared_gradient(problem, problem.forget, self.batch_size)
+        kept = mean_squared_gradient(problem, problem.retain.where(like_forget), self.batch_size)
+        masks = {name: matters[name] >= self.mask_threshold * kept[name] for name in matters}
+        usual = float(self.favour(original_losses(problem, problem.forget)).mean())
+        over = Alternating(problem.forget, problem.retain, self.ascent_every, self.batch_size)
+        state = {"ascends": False, "ascents": 0}
+
+        def loss(model: Classifier, batch: Batch) -> Tensor:
+            task_loss = cross_entropy(model, batch)
+            state["ascends"] = bool(batch.is_forget.any())
+            if not state["ascends"]:
+                return task_loss
+            progress = state["ascents"] / max(1, over.ascents * self.epochs)
+            strength = self.ascent_weight * (1 + math.cos(math.pi * progress)) / 2
+            return strength * self.favour(task_loss.detach()) / usual * task_loss
+
+        def mask_ascent(model: Classifier) -> None:
+            if state["ascends"]:
+                for name, p in model.named_parameters():
+                    if p.grad is not None:
+                        p.grad *= masks[name]
+
+        def count_ascent(model: Classifier, optimizer: torch.optim.Optimizer) -> None:
+            state["ascents"] += state["ascends"]
+
+        yield Pass(
+            name="alternate",
+            over=over,
+            loss=loss,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            forget_sign=-1.0,
+            retain_weight=self.retain_weight,
+            before_step=mask_ascent,
+            after_step=count_ascent,
+        )
+
+    def favour(self, losses: Tensor) -> Tensor:
+        """CE^(−λ) of each utterance: easy ones, those not forgotten yet, count more."""
+        return losses.clamp(min=SMALLEST_LOSS) ** -self.easy_exponent

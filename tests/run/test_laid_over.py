@@ -1,0 +1,30 @@
+"""What is laid over a method reaches the trial and its row."""
+
+from __future__ import annotations
+
+import json
+
+from orchestrator import load_sweep, read_rows, run_sweep
+
+METHODS = (
+    "methods=[{name: random_label, learning_rate: 1.0e-3}, "
+    "{name: random_label, learning_rate: 1.0e-3, curriculum: {order: [easy_first, hard_first], start_share: 0.5}}, "
+    "{name: random_label, learning_rate: 1.0e-3, lora: {rank: 2}}, "
+    "{name: scrub, preset: mubench, epochs: 2, superloss: {preset: mubench}}]"
+)
+
+
+def test_a_row_says_what_was_laid_over_and_the_outcome_depends_on_it(small_sweep, cache_dir, tmp_path):
+    run_sweep(load_sweep(small_sweep, [METHODS]), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    rows = read_rows(tmp_path / "r")
+    unlearned = rows[rows["stage"] == "unlearn"]
+    assert set(unlearned["status"]) == {"done"}
+    labelled = unlearned[unlearned["method"] == "random_label"]
+    orders = [json.loads(text)["order"] if text else "" for text in labelled["curriculum"]]
+    assert sorted(orders) == ["", "", "easy_first", "hard_first"]
+    assert [json.loads(text) for text in labelled["lora"] if text] == [{"rank": 2, "alpha": 16.0, "dropout": 0.0}]
+    assert labelled["forget_loss"].nunique() == 4
+    assert labelled.loc[labelled["lora"] != "", "parameters"].max() < labelled["parameters"].max()
+    (scrub,) = unlearned[unlearned["method"] == "scrub_mubench"].to_dict("records")
+    assert scrub["method_label"] == "SCRUB (MU-Bench code)"
+    assert json.loads(scrub["superloss"])["tau"] == "mubench"
