@@ -23,25 +23,27 @@ from orchestrator.run.problem import predict
 
 METHODS = ("random_label", "salun", "scrub", "bad_teacher")
 KEYWORDS = {"name": "espeak_keywords", "clips": 1200, "speakers": 24, "voice_spread": 0.5, "snr_db": [10.0, 30.0]}
+SAMPLE = {"kind": "sample", "forget_ratio": 0.05}
 NANO_FAMILIES = ("whisper_nano", "wav2vec2_nano", "hubert_nano")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A task and a backbone, as a sweep names them."""
+    """A task and backbones, as a sweep names them."""
 
     title: str
     task: Mapping[str, Any]
-    backbone: Mapping[str, Any]
+    backbones: Sequence[Mapping[str, Any]]
     training: Mapping[str, Any]
+    unlearning: Sequence[Mapping[str, Any]] = (SAMPLE, {"kind": "class"})
 
     def sweep(self, methods: Sequence[Any] = METHODS) -> dict[str, Any]:
-        """Sample and class unlearning with one seed, and a budget that stops nobody."""
+        """One seed, and a budget that stops nobody."""
         return {
             "name": "bench",
             "tasks": [dict(self.task)],
-            "backbones": [dict(self.backbone)],
-            "unlearning": [{"kind": "sample", "forget_ratio": 0.05}, {"kind": "class"}],
+            "backbones": [dict(backbone) for backbone in self.backbones],
+            "unlearning": [dict(request) for request in self.unlearning],
             "methods": list(methods),
             "seeds": [0],
             "training": dict(self.training),
@@ -51,22 +53,30 @@ class Cell:
     def trials(self, methods: Sequence[Any] = METHODS) -> list[TrialSpec]:
         return build_grid(Sweep.model_validate(self.sweep(methods))).trials
 
+    @property
+    def folder(self) -> str:
+        """A name for files."""
+        return "-".join(str(backbone["name"]) for backbone in self.backbones)
+
     def place(self, folder: Path) -> Place:
         """With corpora and features below `folder` too."""
         return Place(open_store(folder / "results"), folder / "cache")
 
 
-def nano(family: str) -> Cell:
+def nano(*families: str) -> Cell:
     return Cell(
-        title=f"{family} on eSpeak keywords",
+        title=f"{', '.join(families)} on eSpeak keywords",
         task=KEYWORDS,
-        backbone={"name": family},
+        backbones=[{"name": family} for family in families],
         training={"learning_rate": 2e-3, "epochs": 8, "batch_size": 32},
     )
 
 
-def whisper_tiny(folder: Path, seconds: float | None = None) -> Cell:
-    """`folder` takes random weights where real ones are not at hand; `seconds` is the length of every clip."""
+def whisper_tiny(folder: Path, seconds: float | None = None, takes: int = 15) -> Cell:
+    """`folder` takes random weights where real ones are not at hand; `seconds` is the length of every clip.
+
+    Of each digit and speaker, `takes` of 50 are heard; the first five are the test set.
+    """
     digits, task = _recordings(), KEYWORDS
     training: dict[str, Any] = {"learning_rate": 1e-4, "epochs": 3, "batch_size": 32}
     if digits:
@@ -76,7 +86,7 @@ def whisper_tiny(folder: Path, seconds: float | None = None) -> Cell:
             "root": str(digits),
             "pattern": r"(?P<digit>\d)_(?P<speaker>[a-z]+)_(?P<take>\d+)",
             "label_from": "digit",
-            "where": {"take": list(range(15))},
+            "where": {"take": list(range(takes))},
             "test_where": {"take": list(range(5))},
         }
     if digits or seconds:
@@ -85,7 +95,7 @@ def whisper_tiny(folder: Path, seconds: float | None = None) -> Cell:
     return Cell(
         title=f"Whisper tiny ({weights}) on {'FSDD digits' if digits else 'eSpeak keywords'}",
         task=task,
-        backbone={"name": "whisper_tiny", "checkpoint": checkpoint},
+        backbones=[{"name": "whisper_tiny", "checkpoint": checkpoint}],
         training=training,
     )
 

@@ -21,7 +21,18 @@ from orchestrator.run.trial import Assignment, run_trial
 BATCH = 32
 SIDE = 2048  # of the square matrices: 48 MB, far above every cache
 ROUNDS = 7
-SHOWN = 10  # lines of the profile
+PROFILED = 3  # steps
+KINDS = {  # of operations, by parts of their names; the first that fits
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
+    "convolutions": ("convolution",),
+    "attention": ("scaled_dot_product",),
+    "GELU": ("gelu",),
+    "layer norm": ("layer_norm",),
+    "clipping and AdamW": ("adamw", "AdamW", "vector_norm", "aten::stack", "aten::clamp", "foreach"),
+    "copies into other layouts": ("copy_", "contiguous", "clone"),
+    "sums, products and additions": ("aten::add", "aten::mul", "aten::sum", "aten::mean", "aten::fill_", "aten::zero_"),
+    "torch's own bookkeeping": ("",),
+}
 LEAST_RATE, LEAST_BF16 = 0.6, 1.4
 
 
@@ -47,17 +58,19 @@ def rate(checkpoint: str) -> tuple[float, Times, Times]:
 
 
 def shares(checkpoint: str) -> list[tuple[str, str, str]]:
-    """Operations of one step by their own time."""
+    """Kinds of operations of one step: share of its time, and calls."""
     work = whisper_step(checkpoint)
     work()
     with profile(activities=[ProfilerActivity.CPU], acc_events=True) as found:
-        for _ in range(3):
+        for _ in range(PROFILED):
             work()
-    events = sorted(found.key_averages(), key=lambda event: -event.self_cpu_time_total)
-    total = sum(event.self_cpu_time_total for event in events)
-    rows = [(f"`{e.key}`", f"{e.self_cpu_time_total / total:.1%}", str(e.count // 3)) for e in events[:SHOWN]]
-    rest = sum(event.self_cpu_time_total for event in events[SHOWN:])
-    return [*rows, ("everything else", f"{rest / total:.1%}", "")]
+    spent, calls = dict.fromkeys(KINDS, 0.0), dict.fromkeys(KINDS, 0)
+    for event in found.key_averages():
+        kind = next(kind for kind, parts in KINDS.items() if any(part in event.key for part in parts))
+        spent[kind] += event.self_cpu_time_total
+        calls[kind] += event.count
+    total = sum(spent.values())
+    return [(kind, f"{spent[kind] / total:.1%}", str(calls[kind] // PROFILED)) for kind in KINDS]
 
 
 def bf16_units() -> list[str]:
@@ -83,8 +96,8 @@ def bf16(checkpoint: str, scratch: Path) -> list[str]:
     if not units:
         return [
             (
-                "`precision: bf16`: this processor has neither AVX-512 BF16 nor AMX, so bf16 has nothing to gain here and "
-                f"the target (≥ {LEAST_BF16:g} times the fp32 rate where one of them exists) was not measured."
+                "`precision: bf16`: this processor has neither AVX-512 BF16 nor AMX, so bf16 gains nothing, and the "
+                f"target (≥ {LEAST_BF16:g} times the fp32 rate where one of them exists) was not measured."
             )
         ]
     full, half = in_turns(whisper_step(checkpoint), whisper_step(checkpoint, "bf16"), rounds=ROUNDS)
@@ -129,7 +142,7 @@ def report(scratch: Path) -> list[str]:
             f"({verdict(reached / limit, LEAST_RATE, at_most=False)}). Where a step's time goes:"
         ),
         "",
-        *table(("operation", "share of time", "calls a step"), shares(checkpoint)),
+        *table(("operations", "share of time", "calls a step"), shares(checkpoint)),
         "",
         *bf16(checkpoint, scratch),
     ]

@@ -108,7 +108,7 @@ def report(scratch: Path) -> list[str]:
     rows, maps = [], []
     for cell in (nano("whisper_nano"), whisper_tiny(scratch, seconds=1.0)):
         for method in ("scrub", "salun"):
-            folder = scratch / "memory" / cell.backbone["name"]
+            folder = scratch / "memory" / cell.folder
             place = cell.place(folder)
             sweep = Sweep.model_validate({**cell.sweep([method]), "time_budget": BUDGET})
             spec = next(spec for spec in build_grid(sweep).trials if spec.stage == "unlearn")
