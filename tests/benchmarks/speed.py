@@ -1,6 +1,6 @@
 """`make bench`: speed and memory as ratios measured in one run; written to docs/results/bench.md.
 
-`python tests/benchmarks/speed.py steps limit` runs some parts and prints them only.
+`python tests/benchmarks/speed.py steps limit` runs some parts and replaces their sections.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import sys
 import tempfile
 import time
@@ -55,28 +56,45 @@ def machine() -> str:
     )
 
 
+def with_section(text: str, section: list[str]) -> str:
+    """The report with this section in place of the one of the same heading, or at its end."""
+    pieces = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    new = "\n".join(section) + "\n"
+    found = [at for at, piece in enumerate(pieces) if piece.startswith(section[0] + "\n")]
+    pieces = [piece.rstrip("\n") + "\n" for piece in pieces]
+    if found:
+        pieces[found[0]] = new
+    else:
+        pieces.append(new)
+    return "\n".join(pieces)
+
+
 def main() -> None:
     torch.set_num_threads(1)
     available = parts()
     asked = sys.argv[1:] or list(available)
-    lines = [
-        "# Speed and memory",
-        "",
-        (
-            f"Written by `make bench`, one thread, on {machine()}. Ratios compare sides of one run; absolute times are "
-            "this machine's, whose other cores may have been busy."
-        ),
-    ]
+    text = OUT.read_text() if sys.argv[1:] and OUT.exists() else ""
+    _, heading, sections = text.partition("\n## ")
+    text = "\n".join(introduction()) + "\n" + heading + sections
+    OUT.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         for name in asked:
             torch.manual_seed(0)
             started = time.perf_counter()
             section = available[name](Path(scratch))
             print("\n".join(section), f"\n\n({name}: {time.perf_counter() - started:.0f} s)\n", flush=True)
-            lines += ["", *section]
-    if not sys.argv[1:]:
-        OUT.parent.mkdir(parents=True, exist_ok=True)
-        OUT.write_text("\n".join(lines) + "\n")
+            text = with_section(text, section)
+            OUT.write_text(text)
+
+
+def introduction() -> list[str]:
+    return [
+        "# Speed and memory",
+        "",
+        f"Written by `make bench`, one thread, on {machine()}.",
+        "Ratios compare sides of one run that took turns; absolute times are this machine's, whose other cores were",
+        "busy. Spread is the lowest and the highest.",
+    ]
 
 
 if __name__ == "__main__":
