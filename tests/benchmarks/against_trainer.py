@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -224,7 +225,7 @@ def sweep_row(bench: Bench) -> tuple[tuple[object, ...], float, float]:
     sweep.write_text(yaml.safe_dump(bench.cell.sweep()))
     where = ["--executor", "local", "--results", str(bench.folder / "results")]
     ours = _seconds([sys.executable, "-m", "orchestrator.cli", "run", str(sweep), *where], environment)
-    script, their_steps = 0.0, 0
+    script, scores = 0.0, []
     for spec in bench.trials:
         run = bench.script(
             spec, bench.pretrained(spec) if spec.stage == "train" else bench.out(spec).parent / "original"
@@ -232,11 +233,14 @@ def sweep_row(bench: Bench) -> tuple[tuple[object, ...], float, float]:
         values = {name: value for name, value in vars(run).items() if value is not None}
         arguments = [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", str(value))]
         script += _seconds([sys.executable, str(SCRIPT), *arguments], environment)
-        their_steps += json.loads((bench.out(spec) / "scores.json").read_text())["steps"]
+        scores.append(json.loads((bench.out(spec) / "scores.json").read_text()))
     rows = bench.place.store.rows()
     assert set(rows["status"]) == {"done"}, "a trial did not finish"
     row = (
-        bench.cell.title, len(bench.trials), their_steps, int(rows["steps"].sum()), f"{script:.0f}", f"{ours:.0f}",
+        bench.cell.title, len(bench.trials),
+        f"{sum(score['steps'] for score in scores)}, {int(rows['steps'].sum())}",
+        f"{statistics.mean(score['test_accuracy'] for score in scores):.1%}, {rows['test_accuracy'].mean():.1%}",
+        f"{script:.0f}", f"{ours:.0f}",
         f"**{ours / script:.2f}**", verdict(ours / script, MOST_OF_A_SWEEP, at_most=True),
     )  # fmt: skip
     return row, script, ours
@@ -271,8 +275,8 @@ def sweeps_report(scratch: Path) -> list[str]:
         "",
         *table(
             (
-                "cell", "runs", "script: steps", "this project: steps", "script, s", "this project, s", "ratio",
-                "target",
+                "cell", "runs", "steps: script, ours", "mean test accuracy: script, ours", "script, s",
+                "this project, s", "ratio", "target",
             ),
             [*rows, (*total, met)],
         ),

@@ -40,7 +40,7 @@ def parts() -> dict[str, Callable[[Path], list[str]]]:
     if importlib.util.find_spec("orchestration"):
         import orchestration
 
-        found["orchestration"] = orchestration.report
+        found["orchestration"] = lambda scratch: ["## The driver", "", *(f"- {line}" for line in orchestration.lines())]
     return found
 
 
