@@ -20,7 +20,7 @@ from orchestrator.run.out_of_memory import in_halves
 from orchestrator.run.place import Place, device_name, seed_everything
 from orchestrator.tasks.base import Corpus
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 64  # of 256, activations alone would take more than a small model does
 
 
 @dataclass(frozen=True)
