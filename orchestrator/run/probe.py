@@ -53,6 +53,9 @@ def _embeddings(problem: UnlearningProblem, rows: npt.NDArray[np.int64]) -> npt.
     )
     problem.model.eval()
     with torch.no_grad():
-        found = [problem.model.embed(b.features, b.lengths).float().cpu() for b in utterances.batches(EVALUATION_BATCH)]
+        found = [
+            problem.model.embed(b.features, b.lengths).float().cpu()
+            for b in utterances.batches(EVALUATION_BATCH[utterances.device.type])
+        ]
     embeddings: npt.NDArray[np.float64] = torch.cat(found).numpy().astype(np.float64)
     return embeddings

@@ -20,7 +20,7 @@ from orchestrator.run.out_of_memory import in_halves
 from orchestrator.run.place import Place, device_name, seed_everything
 from orchestrator.tasks.base import Corpus
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a processor, activations of more would be the most that a trial holds
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def score(model: Classifier, utterances: UtteranceSet) -> Scores:
                 loss += float(label_loss(logits, batch.labels).sum())
         return correct, loss
 
-    correct, loss = in_halves(sums, EVALUATION_BATCH)
+    correct, loss = in_halves(sums, EVALUATION_BATCH[utterances.device.type])
     model.train(was_training)
     return Scores(accuracy=correct / len(utterances), loss=loss / len(utterances))
 
@@ -182,4 +182,4 @@ def predict(model: Classifier, bank: FeatureBank, rows: int, device: torch.devic
             chunks = torch.split(torch.arange(rows), batch_size)
             return torch.cat([model(*(t.to(device) for t in bank.evaluate(chunk))).float().cpu() for chunk in chunks])
 
-    return in_halves(logits, EVALUATION_BATCH)
+    return in_halves(logits, EVALUATION_BATCH[device.type])

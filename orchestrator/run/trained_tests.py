@@ -69,7 +69,10 @@ def _zrf(problem: UnlearningProblem) -> list[dict[str, Any]]:
 def _probabilities(model: Classifier, utterances: UtteranceSet) -> Tensor:
     model.eval()
     with torch.no_grad():
-        logits = [model(b.features, b.lengths).double().cpu() for b in utterances.batches(EVALUATION_BATCH)]
+        logits = [
+            model(b.features, b.lengths).double().cpu()
+            for b in utterances.batches(EVALUATION_BATCH[utterances.device.type])
+        ]
     return torch.cat(logits).softmax(dim=1)
 
 

@@ -1,160 +1,100 @@
-"""`make bench`: what each saving saves, as ratios measured in one run; written to docs/results.
+"""`make bench`: speed and memory as ratios measured in one run; written to docs/results/bench.md.
 
-Times are medians over rounds in which the two sides take turns, on one thread; Whisper's weights are random.
+`python tests/benchmarks/speed.py steps limit` runs some parts and replaces their sections.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import platform
-import statistics
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 
-from methods.losses import cross_entropy, distillation_loss, label_loss
-from orchestrator import plugins
-from orchestrator.plan.grid import build_grid
-from orchestrator.plan.sweep import Sweep
-from orchestrator.run.board import Board
-
-ROUNDS = 5
-BATCH = 16
-CLIP_SAMPLES = 16_000
 OUT = Path(__file__).parents[2] / "docs" / "results" / "bench.md"
 
 
-def side_by_side(slow: Callable[[], object], fast: Callable[[], object], rounds: int = ROUNDS) -> tuple[float, float]:
-    """Median seconds of each, taking turns; the first round of each is not counted."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds + 1):
-        for side, work in enumerate((slow, fast)):
-            started = time.perf_counter()
-            work()
-            if number:
-                times[side].append(time.perf_counter() - started)
-    return statistics.median(times[0]), statistics.median(times[1])
+def parts() -> dict[str, Callable[[Path], list[str]]]:
+    """By name, in the order of the report."""
+    import against_trainer
+    import limit
+    import memory
+    import steps
+
+    found = {
+        "steps": steps.report,
+        "limit": limit.report,
+        "against": against_trainer.steps_report,
+        "sweeps": against_trainer.sweeps_report,
+        "memory": memory.report,
+    }
+    if importlib.util.find_spec("orchestration"):
+        import orchestration
+
+        found["orchestration"] = lambda scratch: ["## The driver", "", *(f"- {line}" for line in orchestration.lines())]
+    return found
 
 
-def tiny_whisper(folder: Path) -> str:
-    """A Whisper encoder of the size of `tiny` with random weights, as a local folder."""
-    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForAudioClassification
+def machine() -> str:
+    """Processor, cores and versions."""
+    import transformers
 
-    config = WhisperConfig(
-        d_model=384, encoder_layers=4, encoder_attention_heads=6, encoder_ffn_dim=1536, decoder_layers=1
+    cpuinfo = Path("/proc/cpuinfo")
+    models = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+    return (
+        f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores, "
+        f"{torch.backends.cpu.get_cpu_capability()}; torch {torch.__version__}, transformers {transformers.__version__}"
     )
-    WhisperForAudioClassification(config).save_pretrained(folder)
-    WhisperFeatureExtractor().save_pretrained(folder)
-    return str(folder)
 
 
-def batch_of(backbone, seconds: float = 1.0) -> SimpleNamespace:
-    samples = int(seconds * CLIP_SAMPLES)
-    waveforms, lengths = torch.randn(BATCH, samples) * 0.1, torch.full((BATCH,), samples)
-    features, frames = backbone.frontend(torch.device("cpu"))(waveforms, lengths)
-    return SimpleNamespace(
-        features=features, lengths=frames, labels=torch.arange(BATCH) % 12, waveforms=waveforms, samples=lengths
-    )
-
-
-def step(model, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
-
-    def run() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss().mean().backward()
-        optimizer.step()
-
-    return run
-
-
-def whisper_frames(folder: Path) -> tuple[str, float, float]:
-    """One training step of Whisper tiny on 1-s clips: padded to 30 s, and on clip-length frames."""
-    steps = []
-    for frames in ("full", "clip"):
-        backbone = plugins.load("backbones", "whisper_tiny", checkpoint=str(folder), whisper_frames=frames)
-        model, batch = backbone.build(12), batch_of(backbone)
-        steps.append(step(model, lambda model=model, batch=batch: cross_entropy(model, batch)))
-    return "Whisper tiny step: 30-s frames / clip-length frames", *side_by_side(*steps, rounds=2)
-
-
-def cached_features(folder: Path) -> tuple[str, float, float]:
-    """One step of a wav2vec 2.0 nano: the frozen CNN at every step, and its stored output."""
-    backbone = plugins.load("backbones", "wav2vec2_nano")
-    model, batch, frontend = backbone.build(12), batch_of(backbone), backbone.frontend(torch.device("cpu"))
-
-    def recomputed() -> torch.Tensor:
-        with torch.no_grad():
-            features, lengths = frontend(batch.waveforms, batch.samples)
-        return label_loss(model(features, lengths), batch.labels)
-
-    sides = step(model, recomputed), step(model, lambda: cross_entropy(model, batch))
-    return "wav2vec 2.0 nano step: frontend at every step / stored features", *side_by_side(*sides, rounds=20)
-
-
-def cached_teacher(folder: Path) -> tuple[str, float, float]:
-    """SCRUB's min step on Whisper tiny: a teacher's forward at every step, and stored logits."""
-    backbone = plugins.load("backbones", "whisper_tiny", checkpoint=str(folder))
-    model, teacher, batch = backbone.build(12), backbone.build(12).eval(), batch_of(backbone)
-    with torch.no_grad():
-        stored = teacher(batch.features, batch.lengths)
-
-    def taught(logits: Callable[[], torch.Tensor]) -> torch.Tensor:
-        student = model(batch.features, batch.lengths)
-        return label_loss(student, batch.labels) + 0.5 * distillation_loss(logits(), student, 4.0)
-
-    def asked() -> torch.Tensor:
-        with torch.no_grad():
-            return teacher(batch.features, batch.lengths)
-
-    sides = step(model, lambda: taught(asked)), step(model, lambda: taught(lambda: stored))
-    return "SCRUB min step, Whisper tiny: teacher at every step / stored logits", *side_by_side(*sides)
-
-
-def planning() -> tuple[str, float]:
-    """Milliseconds a trial to plan the grid and to walk it through the board."""
-    sweep = Sweep.model_validate(
-        {
-            "name": "bench", "tasks": ["espeak_keywords"], "backbones": ["logmel_cnn"], "seeds": list(range(40)),
-            "unlearning": [{"kind": "sample", "forget_ratio": [0.01 * n for n in range(1, 11)]}],
-            "methods": ["original", "retrain", "grad_ascent", "random_label", "salun", "scrub", "bad_teacher"],
-        }
-    )  # fmt: skip
-    started = time.perf_counter()
-    trials = build_grid(sweep).trials
-    board = Board(trials, {}, {})
-    while (spec := board.take()) is not None:
-        board.settle(spec.trial_id, "done")
-    return f"planning and scheduling, of {len(trials)} trials", 1e3 * (time.perf_counter() - started) / len(trials)
+def with_section(text: str, section: list[str]) -> str:
+    """The report with this section in place of the one of the same heading, or at its end."""
+    pieces = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    new = "\n".join(section) + "\n"
+    found = [at for at, piece in enumerate(pieces) if piece.startswith(section[0] + "\n")]
+    pieces = [piece.rstrip("\n") + "\n" for piece in pieces]
+    if found:
+        pieces[found[0]] = new
+    else:
+        pieces.append(new)
+    return "\n".join(pieces)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(tiny_whisper(Path(scratch)))
-        found = [measure(folder) for measure in (whisper_frames, cached_features, cached_teacher)]
-    what, milliseconds = planning()
-    lines = [
-        "# Speed",
-        "",
-        f"`make bench` on {platform.machine()}, one thread, torch {torch.__version__}; medians of rounds in which the",
-        f"two sides take turns; batch {BATCH} of 1-s clips.",
-        "",
-        "| what is compared | first, ms | second, ms | ratio |",
-        "|---|---|---|---|",
-        *(f"| {name} | {1e3 * slow:.1f} | {1e3 * fast:.1f} | {slow / fast:.2f} |" for name, slow, fast in found),
-        "",
-        f"Driver: {milliseconds:.2f} ms a trial for {what}.",
-        "",
-    ]
+    available = parts()
+    asked = sys.argv[1:] or list(available)
+    text = OUT.read_text() if sys.argv[1:] and OUT.exists() else ""
+    _, heading, sections = text.partition("\n## ")
+    text = "\n".join(introduction()) + "\n" + heading + sections
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text("\n".join(lines))
-    sys.stdout.write("\n".join(lines))
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in asked:
+            torch.manual_seed(0)
+            started = time.perf_counter()
+            section = available[name](Path(scratch))
+            print("\n".join(section), f"\n\n({name}: {time.perf_counter() - started:.0f} s)\n", flush=True)
+            text = with_section(text, section)
+            OUT.write_text(text)
+
+
+def introduction() -> list[str]:
+    return [
+        "# Speed and memory",
+        "",
+        f"Written by `make bench`, one thread, on {machine()}.",
+        "Ratios compare sides of one run that took turns; absolute times are this machine's, whose other cores were",
+        "busy. Spread is the lowest and the highest.",
+    ]
 
 
 if __name__ == "__main__":

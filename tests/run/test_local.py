@@ -50,6 +50,18 @@ def test_original_lines_repeat_the_originals_scores(finished):
         assert line["validation_loss"] == pytest.approx(trained["validation_loss"], rel=1e-6)
 
 
+def test_the_originals_outputs_are_never_made_again(small_sweep, cache_dir, tmp_path, monkeypatch):
+    from orchestrator.run import trial
+
+    calls = []
+    real = trial.predict
+    monkeypatch.setattr(trial, "predict", lambda *args: calls.append(1) or real(*args))
+    loaded = load_sweep(small_sweep, ["unlearning=[{kind: sample, forget_ratio: [0.1, 0.2]}]", "methods=[original]"])
+    run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    assert len(read_rows(tmp_path / "r")) == 3
+    assert len(calls) == 1
+
+
 def test_all_methods_forget_the_same_utterances(finished):
     store = open_store(finished[1])
     rows = store.rows()
