@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 import traceback
 
+from orchestrator.run.breaker import is_full_disk
+from orchestrator.run.checkpoints import ParentLost
 from orchestrator.run.desk import Desk
 from orchestrator.run.place import Place
 from orchestrator.run.trial import TRANSIENT, run_trial
@@ -21,7 +23,9 @@ def run_local(desk: Desk, place: Place) -> None:
                 for _ in run_trial(assignment, place):
                     pass
                 break
-            except TRANSIENT:
+            except TRANSIENT as met:
                 error = traceback.format_exc()
+                if isinstance(met, ParentLost) or is_full_disk(error):
+                    break  # trying again does not help; the desk knows what does
                 time.sleep(0.5 * attempt)
         desk.settle(assignment.spec.trial_id, error)

@@ -47,6 +47,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "method_label": plugins.plugin_class("methods", spec.line).label,
         "superloss": canonical(dict(spec.superloss)) if spec.superloss else "",
         "settings": canonical(dict(assignment.training if is_original else assignment.method)),
+        "recipe": canonical(spec.recipe()),
         "original_settings": canonical(dict(assignment.training)),
         "unlearning": request.get("kind", "none"),
         "forget_rule": request.get("rule") or "",

@@ -44,7 +44,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         desk = DESKS[self.key]
         assignment = desk.take()
         if assignment is None:
-            return Searcher.FINISHED if desk.over else None
+            return Searcher.FINISHED if desk.over or desk.stopped else None
         self.ours[trial_id] = assignment.spec.trial_id
         return {"assignment": packed(assignment)}
 
