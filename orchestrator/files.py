@@ -101,7 +101,8 @@ class Folder:
         fs, root = self._fs()
         moved = f"damaged/{name}"
         with contextlib.suppress(OSError):  # a folder that only others may write, or another process was faster
-            fs.create_dir(f"{root}/{moved}".rpartition("/")[0], recursive=True)
+            if isinstance(fs, pafs.LocalFileSystem):
+                fs.create_dir(f"{root}/{moved}".rpartition("/")[0], recursive=True)
             fs.move(f"{root}/{name}", f"{root}/{moved}")
         if reason is None:
             return

@@ -111,9 +111,8 @@ SCHEMA = pa.schema(
 )
 """The only list of columns. Fractions lie in 0-1, times are in seconds; `settings`, `superloss`, `recipe` are JSON."""
 
-_INDEX = SCHEMA.append(
-    pa.field("modified_ns", pa.int64())
-)  # of the row's file: an index entry is good while it is the same
+# With when each row's file was changed last: an entry is good while that is the same.
+_INDEX = SCHEMA.append(pa.field("modified_ns", pa.int64()))
 READERS = 16  # rows read at once; on an object store each waits for the network
 
 
@@ -190,9 +189,8 @@ class Store:
         if content is None:
             return None
         try:
-            table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read(
-                use_threads=rows != 1
-            )
+            file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+            table = file.read(use_threads=rows != 1)
             if rows is None or (len(table) == rows and table.schema == SCHEMA):
                 return table
             if len(table) == rows:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_plan_shows_what_is_made_once_and_is_there(unlearn, finished, cache_dir,
     shown = unlearn("plan", str(finished / "small.yaml"), "--results", str(finished / "r")).stdout
     cells = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in shown.splitlines() if "│" in line]
     assert ["originals", "1", "1", "3"] in cells
-    assert ["retrained references", "1", "1", "2"] in cells
+    assert ["retrained references", "1", "1", "3"] in cells
     assert ["logits of originals", "1", "1", "2"] in cells
     assert ["features, corpus × backbone", "1", "1", "5"] in cells
 
@@ -148,7 +149,7 @@ def test_a_run_that_gives_up_says_why_and_how_to_go_on(unlearn, finished, tmp_pa
     done = unlearn("run", sweep, "--results", here, "--executor", "local", "--set", broken, "--error-limit", "2")
     assert done.returncode == 3
     assert "stopped early: the same error in 2 trials (scrub on espeak_keywords, logmel_cnn)" in done.stdout
-    assert "OverflowError" in done.stdout
+    assert "ValueError" in done.stdout
     assert "1 trials are left" in done.stdout
 
 
@@ -159,7 +160,7 @@ def test_a_torn_row_is_named_once_and_missed_by_status(unlearn, finished, tmp_pa
     first, second = unlearn("status", str(tmp_path / "r")), unlearn("status", str(tmp_path / "r"))
     assert f"warning: cannot read rows/{torn.name}" in first.stderr
     assert second.stderr == ""
-    assert second.stdout.count("│ 4 ") == 1  # done
+    assert re.search(r"small +│ +5 │ +4 │ +0 │ +0 │ +0 │ +1 │", second.stdout)  # four are done, one is missing
     assert first.stdout == second.stdout
 
 

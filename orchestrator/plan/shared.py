@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass
 
-from orchestrator.plan.spec import TrialSpec, canonical
+from orchestrator.plan.spec import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ def shared_work(
     originals: Counter[str] = Counter()
     compared: Counter[str] = Counter()
     retrained: set[str] = set()
-    banks: dict[str, list[TrialSpec]] = {}
+    banks: dict[tuple[str, ...], list[TrialSpec]] = {}
     taught = 0
     for spec in trials:
         taught += spec.budget is not None
-        banks.setdefault(canonical([spec.task.key, spec.backbone.key, dict(spec.clip)]), []).append(spec)
+        banks.setdefault((spec.task.key, spec.backbone.key, repr(spec.clip)), []).append(spec)
         if "original" in spec.parents:
             originals[spec.parents["original"]] += 1
         if spec.stage == "retrain":

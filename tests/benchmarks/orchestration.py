@@ -57,7 +57,6 @@ def no_op_run(folder: Path, trials: int) -> list[float]:
     from orchestrator.run.desk import Desk
     from orchestrator.run.place import Place
     from orchestrator.run.rows import first_columns, last_columns
-    from orchestrator.run.searcher import unpacked
 
     class NoOpActor(cluster.TrialActor):
         """Writes a row with what is known before and after a trial, and does nothing in between."""
@@ -65,7 +64,7 @@ def no_op_run(folder: Path, trials: int) -> list[float]:
         def step(self) -> dict[str, Any]:
             """One trial."""
             place, started = self._place(), time.time()
-            row = first_columns(unpacked(self._config["assignment"]), place, started)
+            row = first_columns(self._config["handed"].assignment, place, started)
             place.store.commit({**row, **last_columns(started), "status": "done"})
             return {"done": True}
 

@@ -111,11 +111,13 @@ def test_gpus_are_shared_by_searches_and_not_where_seconds_count():
     from orchestrator.run.cluster import _gpus_of
 
     def gpus(stage, timed):
-        return _gpus_of({"stage": stage}, 0.25, timed)
+        return _gpus_of(stage, 0.25, timed)
 
     assert [gpus(stage, False) for stage in ("train", "retrain", "unlearn", "tune")] == [0.25] * 4
     assert [gpus(stage, True) for stage in ("train", "retrain", "unlearn")] == [1.0] * 3
     assert [gpus(stage, True) for stage in ("study", "tune")] == [0.25] * 2
+
+
 def test_the_same_error_in_many_trials_stops_the_run_under_ray_too(ray_session, small_sweep, tmp_path, cache_dir):
     broken = "{name: scrub, batch_size: 100000000000000000000, learning_rate: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]}"
     loaded = load_sweep(small_sweep, [f"methods=[original, {broken}]"])
