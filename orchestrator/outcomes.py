@@ -17,3 +17,7 @@ class FolderFull(OSError):
 
 class DamagedFile(UserWarning):
     """A file of a results folder that cannot be read: torn by a power cut or a full disk, or truncated by a copy."""
+
+
+class ParentLost(FileNotFoundError):
+    """What an earlier trial made is not there or cannot be read; that trial has no row any more, and runs again."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.files import NO_ROOM
+from orchestrator.outcomes import ParentLost
 from orchestrator.plan.spec import TrialSpec
 
 ERROR_LIMIT = 5
@@ -25,6 +26,11 @@ def gist(error: str) -> str:
 def is_full_disk(error: str) -> bool:
     """Whether a disk or a quota is used up: no trial's fault, and no other trial would fare better."""
     return any(os.strerror(code) in error for code in NO_ROOM)
+
+
+def is_futile(error: BaseException) -> bool:
+    """Whether an error of the moment stays while the same trial is tried again at once; the desk knows what helps."""
+    return isinstance(error, ParentLost) or is_full_disk(str(error))
 
 
 @dataclass

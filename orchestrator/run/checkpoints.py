@@ -11,11 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from orchestrator.outcomes import ParentLost
 from orchestrator.results import Store
-
-
-class ParentLost(FileNotFoundError):
-    """What an earlier trial made is not there or cannot be read; that trial has no row any more, and runs again."""
 
 
 def save_weights(store: Store, trial_id: str, weights: dict[str, Tensor]) -> None:

@@ -21,11 +21,12 @@ from orchestrator.files import Folder
 from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.spec import PlugIn
 from orchestrator.results import Store
+from orchestrator.run.breaker import is_futile
 from orchestrator.run.desk import Desk
 from orchestrator.run.place import Limits, Place
 from orchestrator.run.rows import utc
 from orchestrator.run.searcher import DESKS, DeskSearcher, KeepErrors, StudyAsha
-from orchestrator.run.trial import Point, run_trial
+from orchestrator.run.trial import TRANSIENT, Point, run_trial
 
 PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS")
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
@@ -58,9 +59,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             if row is not None and (row["status"] == "done" or str(row["finished_at"]) >= self._config["launched_at"]):
                 return {"done": True}  # committed by an attempt whose process ended afterwards
             self._points = run_trial(assignment, place, points=watched, expendable=True)
-        for point in self._points:
-            if watched:
-                return {"done": False, "budget_used": point.budget_used, "objective": point.objective}
+        try:
+            for point in self._points:
+                if watched:
+                    return {"done": False, "budget_used": point.budget_used, "objective": point.objective}
+        except TRANSIENT as met:
+            self._points = None
+            if not is_futile(met):
+                raise
+            return {"done": True, "given_up": f"{type(met).__name__}: {met}"}
         self._points = None
         return {"done": True}
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 
-from orchestrator.run.breaker import is_full_disk
-from orchestrator.run.checkpoints import ParentLost
+from orchestrator.run.breaker import is_futile
 from orchestrator.run.desk import Desk
 from orchestrator.run.place import Place
 from orchestrator.run.trial import TRANSIENT, run_trial
@@ -25,7 +24,7 @@ def run_local(desk: Desk, place: Place) -> None:
                 break
             except TRANSIENT as met:
                 error = traceback.format_exc()
-                if isinstance(met, ParentLost) or is_full_disk(error):
-                    break  # trying again does not help; the desk knows what does
+                if is_futile(met):
+                    break
                 time.sleep(0.5 * attempt)
         desk.settle(assignment.spec.trial_id, error)

@@ -57,7 +57,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         if not error and result and not result.get("done") and desk.store.row(ours) is None:
             desk.settle_pruned(ours, result.get("objective"))  # the actor commits the row while it is torn down
             return
-        desk.settle(ours, desk.errors.pop(ours, ""))
+        desk.settle(ours, desk.errors.pop(ours, "") or (result or {}).get("given_up", ""))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the store is the state."""

@@ -3,10 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from orchestrator.outcomes import DamagedFile
+from orchestrator.outcomes import DamagedFile, ParentLost
 from orchestrator.results import open_store
 from orchestrator.run.checkpoints import (
-    ParentLost,
     StoredEpochs,
     load_logits,
     load_weights,
