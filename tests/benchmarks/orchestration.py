@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ def sweep_values(seeds: int) -> dict[str, Any]:
         "name": "driver", "tasks": ["espeak_keywords"], "backbones": ["logmel_cnn"], "seeds": list(range(seeds)),
         "unlearning": [{"kind": "sample", "forget_ratio": [0.01 * n for n in range(1, 11)]}],
         "methods": ["original", "retrain", "grad_ascent", "random_label", "salun", "scrub", "bad_teacher"],
+        "tuning": {"seeds": [1_000_000]},  # a seed is either reported or tuned on
     }  # fmt: skip
 
 
@@ -188,18 +190,19 @@ def child(command: list[str]) -> tuple[Cost, str]:
         return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale), out.read().decode()
 
 
-def lines(trials: int = 2_000, runs: int = 1, rows: int = 10_000, planned: int = 100_000) -> list[str]:
+def lines(trials: int = 2_000, runs: int = 1, rows: int = 10_000, planned: int = 100_000) -> Iterator[str]:
     """All of it, as sentences."""
-    found = help_lines()
+    yield from help_lines()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        found += plan_lines(folder, planned)
-        found += finished_lines(folder, rows)
+        yield from plan_lines(folder, planned)
         for run in range(runs):
-            found += no_op_lines(folder / f"no-op-{run}", trials)
-    return found
+            yield from no_op_lines(folder / f"no-op-{run}", trials)
+        yield from finished_lines(folder, rows)
 
 
 if __name__ == "__main__":
     numbers = [int(text) for text in sys.argv[1:]]
-    sys.stdout.write("\n".join([*lines(*numbers), ""]))
+    for line in lines(*numbers):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
