@@ -133,13 +133,14 @@ class UtteranceSet:
         One batch may be smaller; none is dropped.
         """
         picks: Sequence[Tensor]
-        if generator is not None and self.durations is not None and self.arrange is None:
-            picks = bucketed(self.durations, batch_size, generator)
+        if generator is None:
+            picks = torch.split(torch.arange(len(self)), batch_size)
+        elif self.durations is None:
+            picks = torch.split(torch.randperm(len(self), generator=generator), batch_size)
         else:
-            order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
-            if generator is not None and self.arrange is not None:
-                order = self.arrange(self, order)
-            picks = torch.split(order, batch_size)
+            picks = bucketed(self.durations, batch_size, generator)
+        if generator is not None and self.arrange is not None:
+            picks = torch.split(self.arrange(self, torch.cat(list(picks))), batch_size)
         made = (self._batch(picked) for picked in picks)
         yield from one_ahead(made) if self.ahead else made
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -11,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from orchestrator.outcomes import Interrupted
+from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, StoppedEarly
 
 app = typer.Typer(
     name="unlearn",
@@ -29,6 +31,8 @@ Executor = Annotated[str, typer.Option(help="ray, or local: one process without 
 Address = Annotated[Optional[str], typer.Option(help="Ray cluster to use; this machine when unset.")]  # noqa: UP045
 MaxConcurrent = Annotated[Optional[int], typer.Option(min=1, help="Trials at once; all slots when unset.")]  # noqa: UP045
 
+ErrorLimit = Annotated[int, typer.Option(min=0, help="Stop when so many trials failed with one error; 0: never.")]
+
 
 @app.command("ls")
 def list_plugins(kind: Annotated[str, typer.Argument(help="tasks, backbones, methods or sweeps.")] = "all") -> None:
@@ -42,13 +46,21 @@ def list_plugins(kind: Annotated[str, typer.Argument(help="tasks, backbones, met
 def plan(
     sweep: SweepFile,
     results: Annotated[Optional[str], typer.Option("--results", help="Count what is done there.")] = None,  # noqa: UP045
+    explain: Annotated[Optional[str], typer.Option(help="Id of a trial, or its beginning: why it runs.")] = None,  # noqa: UP045
     set_: Set = None,
 ) -> None:
     """Count a sweep's trials: done, pending, refused, failed; estimate device-hours and storage."""
-    from orchestrator.run.launch import load_sweep, plan_sweep
-    from orchestrator.run.show import plan_tables
+    from orchestrator.run.launch import explain_trial, load_sweep, plan_sweep
+    from orchestrator.run.show import explanation_tables, plan_tables
 
-    for table in plan_tables(plan_sweep(load_sweep(sweep, set_ or []), _absolute(results))):
+    loaded, folder = load_sweep(sweep, set_ or []), _absolute(results)
+    if explain and not folder:
+        raise ValueError(f"--explain compares with finished trials: got {explain} without --results, allowed: with it")
+    if explain and folder:
+        tables = explanation_tables(explain_trial(loaded, folder, explain))
+    else:
+        tables = plan_tables(plan_sweep(loaded, folder))
+    for table in tables:
         console.print(table, soft_wrap=isinstance(table, str))
 
 
@@ -59,6 +71,7 @@ def run(
     executor: Executor = "ray",
     address: Address = None,
     max_concurrent: MaxConcurrent = None,
+    error_limit: ErrorLimit = 5,
     set_: Set = None,
     retry: Annotated[Optional[str], typer.Option(help="failed: run failed trials again.")] = None,  # noqa: UP045
 ) -> None:
@@ -73,6 +86,7 @@ def run(
         executor=_executor(executor),
         address=address,
         max_concurrent=max_concurrent,
+        error_limit=error_limit,
         retry_failed=_retry(retry),
         on_planned=display.planned,
         on_settled=display.settled,
@@ -90,6 +104,7 @@ def tune(
     executor: Executor = "ray",
     address: Address = None,
     max_concurrent: MaxConcurrent = None,
+    error_limit: ErrorLimit = 5,
     set_: Set = None,
 ) -> None:
     """Search every method's settings with equal budgets on tuning seeds, and write a lock file."""
@@ -108,6 +123,7 @@ def tune(
         executor=_executor(executor),
         address=address,
         max_concurrent=max_concurrent,
+        error_limit=error_limit,
         on_planned=display.planned,
         on_settled=display.settled,
     )
@@ -175,16 +191,34 @@ def _retry(what: str | None) -> bool:
     return what == "failed"
 
 
+def _say_damage(otherwise: Callable[..., None]) -> Callable[..., None]:
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, DamagedFile):
+            return otherwise(message, category, *where, **more)
+        said = f"[yellow]warning:[/yellow] {escape(str(message))}"
+        return Console(stderr=True).print(said, highlight=False, soft_wrap=True)
+
+    return show
+
+
 def main() -> None:
-    """Entry point of `unlearn`: a user's mistake ends in one clear message, never in a traceback."""
-    try:
-        app()
-    except Interrupted as stopped:
-        Console(stderr=True).print(str(stopped), soft_wrap=True)
-        sys.exit(130)
-    except ValueError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+    """Entry point of `unlearn`: a user's mistake ends in one clear message, never in a traceback.
+
+    Exit codes: 0 all well; 1 trials failed or are blocked; 2 a mistake; 3 stopped early; 130 interrupted.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _say_damage(warnings.showwarning)
+        try:
+            app()
+        except Interrupted as stopped:
+            Console(stderr=True).print(str(stopped), soft_wrap=True)
+            sys.exit(130)
+        except (StoppedEarly, FolderFull) as stopped:
+            Console(stderr=True).print(f"[red]stopped:[/red] {escape(str(stopped))}", highlight=False, soft_wrap=True)
+            sys.exit(3)
+        except ValueError as error:
+            Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+            sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import uuid
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow.fs as pafs
+
+from orchestrator.outcomes import DamagedFile, FolderFull
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,11 @@ class Folder:
             return None
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all: by rename on a local folder, by one upload on an object store."""
+        """Write a file, whole or not at all: by rename on a local folder, by one upload on an object store.
+
+        Raises:
+            FolderFull: the disk or the quota is used up.
+        """
         fs, root = self._fs()
         target = f"{root}/{name}"
         folder, _, base = target.rpartition("/")
@@ -51,14 +62,21 @@ class Folder:
             with fs.open_output_stream(target) as stream:
                 stream.write(content)
             return
-        fs.create_dir(folder, recursive=True)
         scratch = f"{folder}/.{base}.{uuid.uuid4().hex[:8]}"
         try:
+            fs.create_dir(folder, recursive=True)
             with open(scratch, "wb") as out:
                 out.write(content)
                 out.flush()
                 os.fsync(out.fileno())
             os.replace(scratch, target)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            said = (
+                f"{os.strerror(error.errno)}: {name} needs {len(content)} bytes in {root}, allowed: what is free there"
+            )
+            raise FolderFull(error.errno, said) from None
         finally:
             if os.path.exists(scratch):
                 os.unlink(scratch)
@@ -77,6 +95,19 @@ class Folder:
         fs, root = self._fs()
         if self.exists(name):
             fs.delete_file(f"{root}/{name}")
+
+    def set_aside(self, name: str, reason: object = None) -> None:
+        """Move a file to `damaged/`, where it is in nobody's way; with a reason why it cannot be read, warn of it."""
+        fs, root = self._fs()
+        moved = f"damaged/{name}"
+        with contextlib.suppress(OSError):  # a folder that only others may write, or another process was faster
+            if isinstance(fs, pafs.LocalFileSystem):
+                fs.create_dir(f"{root}/{moved}".rpartition("/")[0], recursive=True)
+            fs.move(f"{root}/{name}", f"{root}/{moved}")
+        if reason is None:
+            return
+        first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
+        warnings.warn(f"cannot read {name} ({first}); moved to {moved} of {root}", DamagedFile, stacklevel=2)
 
     def modified(self, folder: str) -> dict[str, int]:
         """File names in a folder, as `names`, with the time of their last change in ns since the epoch."""

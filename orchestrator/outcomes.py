@@ -1,7 +1,23 @@
-"""How a command may end other than well: outcomes that are no errors of a user."""
+"""How a command may end other than well, and what it warns of: outcomes that are no errors of a user."""
 
 from __future__ import annotations
 
 
 class Interrupted(Exception):
     """A launch was stopped before its end; what is finished is in the results folder."""
+
+
+class StoppedEarly(Exception):
+    """A launch gave up: the same error again and again, a full disk, or a folder that another driver took over."""
+
+
+class FolderFull(OSError):
+    """No room in a results folder; nothing of the file was written."""
+
+
+class DamagedFile(UserWarning):
+    """A file of a results folder that cannot be read: torn by a power cut or a full disk, or truncated by a copy."""
+
+
+class ParentLost(FileNotFoundError):
+    """What an earlier trial made is not there or cannot be read; that trial has no row any more, and runs again."""

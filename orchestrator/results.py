@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,7 @@ _TEXT = [
     "hardware",
     "parent_original",
     "parent_retrain",
+    "recipe",
     "original_settings",
     "backbone_content",
     "corpus_fingerprint",
@@ -108,7 +111,11 @@ SCHEMA = pa.schema(
     + [(name, pa.float64()) for name in _REAL]
     + [(name, pa.bool_()) for name in ("collapsed", "tuning")]
 )
-"""The only list of columns. Fractions lie in 0-1; times are in seconds; `settings` and what is laid over are JSON."""
+"""The only list of columns. Fractions lie in 0-1; times are in seconds; settings, recipe and what is laid over: JSON."""
+
+# With when each row's file was changed last: an entry is good while that is the same.
+_INDEX = SCHEMA.append(pa.field("modified_ns", pa.int64()))
+READERS = 16  # rows read at once; on an object store each waits for the network
 
 
 @dataclass(frozen=True)
@@ -127,32 +134,47 @@ class Store:
         if unknown:
             raise ValueError(f"no such column: {', '.join(sorted(unknown))}; results.SCHEMA is the list")
         table = pa.Table.from_pylist([{name: row.get(name) for name in SCHEMA.names}], schema=SCHEMA)
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
-        self.files.write_bytes(f"rows/{row['trial_id']}.parquet", sink.getvalue().to_pybytes())
+        self._write(f"rows/{row['trial_id']}.parquet", table)
 
     def row(self, trial_id: str) -> dict[str, Any] | None:
-        """A trial's row, or None."""
-        content = self.files.read_bytes(f"rows/{trial_id}.parquet")
-        if content is None:
-            return None
-        return dict(pq.read_table(pa.BufferReader(content)).to_pylist()[0])
+        """A trial's row, or None; one that cannot be read is set aside, so that the trial runs again."""
+        table = self._read(f"rows/{trial_id}.parquet")
+        return None if table is None else dict(table.to_pylist()[0])
+
+    def withdraw(self, trial_id: str) -> None:
+        """Take back a row whose promise does not hold, such as that there is a model; the trial runs again."""
+        if self.files.exists(f"rows/{trial_id}.parquet"):
+            self.files.set_aside(f"rows/{trial_id}.parquet")
 
     def rows(self) -> pd.DataFrame:
-        """All rows, a column for each of `SCHEMA`; through the compacted index, brought up to date on the way."""
+        """All rows, a column for each of `SCHEMA`; through the compacted index, brought up to date on the way.
+
+        A row that cannot be read is set aside with a warning: its trial counts as one that never ran.
+        """
+        frame: pd.DataFrame = self.compact().select(SCHEMA.names).to_pandas()
+        return frame.sort_values("trial_id", ignore_index=True)
+
+    def compact(self) -> pa.Table:
+        """Bring the index up to date; returns it. What it holds is not opened again while its file is unchanged."""
         written = {name.removesuffix(".parquet"): at for name, at in self.files.modified("rows").items()}
         index = self._index()
-        indexed_at = self.files.modified("").get("index.parquet", 0)
-        current = [written.get(i, indexed_at) < indexed_at for i in index.column("trial_id").to_pylist()]
-        tables = [index.filter(pa.array(current, pa.bool_()))]
-        fresh = sorted(set(written) - set(tables[0].column("trial_id").to_pylist()))
-        parts = [self.files.read_bytes(f"rows/{i}.parquet") for i in fresh]
-        tables += [pq.read_table(pa.BufferReader(part)).cast(SCHEMA) for part in parts if part is not None]
-        table = pa.concat_tables(tables)
-        if len(fresh) or len(table) < len(index):
-            self._write_index(table)
-        frame: pd.DataFrame = table.to_pandas()
-        return frame.sort_values("trial_id", ignore_index=True)
+        entries = zip(index.column("trial_id").to_pylist(), index.column("modified_ns").to_pylist(), strict=True)
+        current = [written.get(trial_id) == at for trial_id, at in entries]
+        known = index.filter(pa.array(current, pa.bool_()))
+        fresh = sorted(set(written) - set(known.column("trial_id").to_pylist()))
+        if not fresh and len(known) == len(index):
+            return index
+        with ThreadPoolExecutor(READERS) as pool:
+            parts = pool.map(self._read, [f"rows/{trial_id}.parquet" for trial_id in fresh])
+            tables = [
+                part.append_column(_INDEX.field("modified_ns"), [[written[trial_id]]])
+                for trial_id, part in zip(fresh, parts, strict=True)
+                if part is not None
+            ]
+        table = pa.concat_tables([known, *tables]).combine_chunks()
+        with contextlib.suppress(OSError):  # the index only saves time: a folder may be full, or not ours to write
+            self._write("index.parquet", table)
+        return table
 
     def statuses(self) -> dict[str, str]:
         """Status of every finished trial, by id."""
@@ -160,19 +182,38 @@ class Store:
         return dict(zip(rows["trial_id"], rows["status"], strict=True))
 
     def _index(self) -> pa.Table:
-        content = self.files.read_bytes("index.parquet")
-        if content is None:
-            return SCHEMA.empty_table()
-        try:
-            table = pq.read_table(pa.BufferReader(content))
-        except pa.ArrowInvalid:
-            return SCHEMA.empty_table()  # torn by a full disk; rebuilt from the rows
-        return table if table.schema.names == SCHEMA.names else SCHEMA.empty_table()
+        table = self._read("index.parquet", rows=None)
+        return table if table is not None and table.schema == _INDEX else _INDEX.empty_table()
 
-    def _write_index(self, table: pa.Table) -> None:
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
-        self.files.write_bytes("index.parquet", sink.getvalue().to_pybytes())
+    def _read(self, name: str, rows: int | None = 1) -> pa.Table | None:
+        """A Parquet file; None where there is none, or none that can be read with so many rows."""
+        content = self.files.read_bytes(name)
+        if content is None:
+            return None
+        try:
+            file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+            table = file.read(use_threads=rows != 1)
+            if rows is None or (len(table) == rows and table.schema == SCHEMA):
+                return table
+            if len(table) == rows:
+                return pa.table([_column(table, field) for field in SCHEMA], schema=SCHEMA)
+            problem: object = f"{len(table)} rows where there should be {rows}"
+        except (pa.ArrowException, OSError) as error:
+            problem = error
+        self.files.set_aside(name, problem)
+        return None
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        sink, small = pa.BufferOutputStream(), len(table) == 1  # a row's file is mostly what describes its columns
+        pq.write_table(table, sink, write_page_checksum=True, use_dictionary=not small, write_statistics=not small)
+        self.files.write_bytes(name, sink.getvalue().to_pybytes())
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+    """A column as SCHEMA has it; nulls where an older row lacks it."""
+    if field.name not in table.schema.names:
+        return pa.nulls(len(table), field.type)
+    return table.column(field.name).cast(field.type)
 
 
 def open_store(location: str | Path) -> Store:
@@ -198,5 +239,11 @@ def record_sweep(store: Store, name: str, values: Mapping[str, Any], trial_ids: 
 
 
 def recorded_sweeps(store: Store) -> list[dict[str, Any]]:
-    """What launches on this folder planned."""
-    return [json.loads(store.files.read_bytes(f"sweeps/{name}") or b"{}") for name in store.files.names("sweeps")]
+    """What launches on this folder planned; a record that cannot be read is set aside, and written anew by `run`."""
+    sweeps = []
+    for name in store.files.names("sweeps"):
+        try:
+            sweeps.append(json.loads(store.files.read_bytes(f"sweeps/{name}") or b""))
+        except ValueError as error:
+            store.files.set_aside(f"sweeps/{name}", error)
+    return sweeps

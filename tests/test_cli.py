@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from orchestrator import load_sweep, run_sweep
+from orchestrator import load_sweep, plan_sweep, run_sweep
 from orchestrator.cli import main
 
 PROBE = """
@@ -81,6 +83,26 @@ def test_plan_counts_what_is_pending(unlearn, finished):
     assert "5 trials to run" in unlearn("plan", str(finished / "small.yaml")).stdout
 
 
+def test_plan_shows_what_is_made_once_and_is_there(unlearn, finished, cache_dir, monkeypatch):
+    monkeypatch.setenv("UNLEARN_CACHE", str(cache_dir))
+    shown = unlearn("plan", str(finished / "small.yaml"), "--results", str(finished / "r")).stdout
+    cells = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in shown.splitlines() if "│" in line]
+    assert ["originals", "1", "1", "3"] in cells
+    assert ["retrained references", "1", "1", "3"] in cells
+    assert ["logits of originals", "1", "1", "2"] in cells
+    assert ["features, corpus × backbone", "1", "1", "5"] in cells
+
+
+def test_an_edited_sweep_runs_what_changed_and_plan_says_why(unlearn, finished):
+    sweep, here, edit = str(finished / "small.yaml"), str(finished / "r"), "methods.3.epochs=3"
+    assert "1 trials to run" in unlearn("plan", sweep, "--results", here, "--set", edit).stdout
+    (spec,) = (s for s in plan_sweep(load_sweep(sweep, [edit]), here).pending)
+    shown = unlearn("plan", sweep, "--results", here, "--set", edit, "--explain", spec.trial_id[:8]).stdout
+    assert f"{spec.trial_id}: espeak_keywords logmel_cnn sample scrub seed 0" in shown
+    (line,) = (line for line in shown.splitlines() if "settings" in line)
+    assert [cell.strip() for cell in line.strip("│ ").split("│")] == ["method.settings.epochs", "3", "1"]
+
+
 def test_status_counts_rows(unlearn, finished):
     shown = unlearn("status", str(finished / "r")).stdout
     line = next(line for line in shown.splitlines() if "small" in line)
@@ -105,6 +127,8 @@ def test_report_writes_markdown_latex_csv_and_plots(unlearn, finished):
         (["run", "demo", "--results", "r", "--executor", "slurm"], "--executor is not known: got 'slurm', allowed"),
         (["run", "demo", "--results", "r", "--retry", "all"], "--retry is not known: got 'all', allowed: failed"),
         (["plan", "demo", "--set", "seeds"], "--set takes key=value, got 'seeds'"),
+        (["plan", "demo", "--explain", "00"], "--explain compares with finished trials: got 00 without --results"),
+        (["plan", "demo", "--results", "r", "--explain", "xyz"], "no trial of this sweep has that id: got 'xyz'"),
         (["tune", "demo", "--results", "r", "--objective", "test"], "unknown objective: got 'test', allowed: rewind"),
     ],
 )
@@ -115,3 +139,36 @@ def test_a_mistake_ends_in_one_clear_message(unlearn, arguments, message, tmp_pa
     assert message in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_gives_up_says_why_and_how_to_go_on(unlearn, finished, tmp_path, cache_dir, monkeypatch):
+    monkeypatch.setenv("UNLEARN_CACHE", str(cache_dir))
+    shutil.copytree(finished / "r", tmp_path / "r")
+    broken = "methods=[original, retrain, {name: scrub, batch_size: 100000000000000000000, epochs: [1, 2, 3]}]"
+    sweep, here = str(finished / "small.yaml"), str(tmp_path / "r")
+    done = unlearn("run", sweep, "--results", here, "--executor", "local", "--set", broken, "--error-limit", "2")
+    assert done.returncode == 3
+    assert "stopped early: the same error in 2 trials (scrub on espeak_keywords, logmel_cnn)" in done.stdout
+    assert "ValueError" in done.stdout
+    assert "1 trials are left" in done.stdout
+
+
+def test_a_torn_row_is_named_once_and_missed_by_status(unlearn, finished, tmp_path):
+    shutil.copytree(finished / "r", tmp_path / "r")
+    torn = next((tmp_path / "r" / "rows").iterdir())
+    torn.write_bytes(b"PAR1")
+    first, second = unlearn("status", str(tmp_path / "r")), unlearn("status", str(tmp_path / "r"))
+    assert f"warning: cannot read rows/{torn.name}" in first.stderr
+    assert second.stderr == ""
+    assert re.search(r"small +│ +5 │ +4 │ +0 │ +0 │ +0 │ +1 │", second.stdout)  # four are done, one is missing
+    assert first.stdout == second.stdout
+
+
+def test_a_folder_that_another_driver_has_is_a_clear_message(unlearn, finished):
+    from orchestrator.results import open_store
+    from orchestrator.run.lease import sole_driver
+
+    with sole_driver(open_store(finished / "r").files):
+        done = unlearn("run", str(finished / "small.yaml"), "--results", str(finished / "r"), "--executor", "local")
+    assert done.returncode == 2
+    assert "another driver works on this results folder: got process" in done.stderr

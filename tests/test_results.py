@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import errno
 import os
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.results import SCHEMA, open_store, read_rows
+from orchestrator.files import Folder
+from orchestrator.outcomes import DamagedFile, FolderFull
+from orchestrator.results import SCHEMA, open_store, read_rows, record_sweep, recorded_sweeps
 
 
 def row(number: int, **columns):
@@ -52,11 +56,82 @@ def test_the_index_follows_new_and_deleted_rows(tmp_path):
     assert store.rows()["seed"].tolist() == [2, 3]
 
 
-def test_a_torn_index_is_rebuilt(tmp_path):
+def test_a_torn_index_is_named_and_rebuilt(tmp_path):
     store = open_store(tmp_path)
     store.commit(row(1))
     store.rows()
     (tmp_path / "index.parquet").write_bytes(b"PAR1 torn")
+    with pytest.warns(DamagedFile, match=r"cannot read index\.parquet .*; moved to damaged/index\.parquet"):
+        assert store.rows()["seed"].tolist() == [1]
+    assert store.rows()["seed"].tolist() == [1]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_truncated_row_is_named_set_aside_and_counts_as_never_run(tmp_path, share):
+    store = open_store(tmp_path)
+    for number in range(3):
+        store.commit(row(number))
+    part = tmp_path / "rows" / f"{1:016x}.parquet"
+    part.write_bytes(part.read_bytes()[: int(share * part.stat().st_size)])
+    with pytest.warns(DamagedFile, match=f"cannot read rows/{part.name}"):
+        assert store.rows()["seed"].tolist() == [0, 2]
+    assert not part.exists()
+    assert (tmp_path / "damaged" / "rows" / part.name).is_file()
+    assert store.row(f"{1:016x}") is None
+
+
+def test_a_flipped_bit_in_the_values_of_a_row_is_noticed(tmp_path):
+    store = open_store(tmp_path)
+    store.commit(row(1, error="a" * 400 + "".join(map(chr, range(48, 120)))))
+    part = tmp_path / "rows" / f"{1:016x}.parquet"
+    content = bytearray(part.read_bytes())
+    content[content.index(b"QRSTUVWXYZ")] ^= 1
+    part.write_bytes(content)
+    with pytest.warns(DamagedFile, match="cannot read rows/"):
+        assert store.row(f"{1:016x}") is None
+
+
+def test_rows_from_before_a_column_was_added_have_nulls_there(tmp_path):
+    store = open_store(tmp_path)
+    store.commit(row(1, recipe="{}"))
+    part = tmp_path / "rows" / f"{1:016x}.parquet"
+    pq.write_table(pq.read_table(part).drop_columns(["recipe"]), part)
+    assert store.rows()["recipe"].isna().all()
+    assert store.row(f"{1:016x}")["seed"] == 1
+
+
+def test_a_row_replaced_while_the_index_is_written_is_read_again(tmp_path, monkeypatch):
+    store = open_store(tmp_path)
+    store.commit(row(1, status="failed"))
+    write = type(store)._write
+
+    def slow(self, name, table):
+        monkeypatch.undo()
+        store.commit(row(1))  # a worker's, between reading the old row and writing the index
+        write(self, name, table)
+
+    monkeypatch.setattr(type(store), "_write", slow)
+    assert store.statuses() == {f"{1:016x}": "failed"}
+    assert store.statuses() == {f"{1:016x}": "done"}
+
+
+def test_a_torn_record_of_a_sweep_is_named_and_left_out(tmp_path):
+    store = open_store(tmp_path)
+    record_sweep(store, "whole", {}, ["a"])
+    record_sweep(store, "torn", {}, ["b"])
+    (tmp_path / "sweeps" / "torn.json").write_text('{"name": "to')
+    with pytest.warns(DamagedFile, match=r"cannot read sweeps/torn\.json"):
+        assert [sweep["name"] for sweep in recorded_sweeps(store)] == ["whole"]
+
+
+def test_rows_are_read_where_nothing_can_be_written(tmp_path, monkeypatch):
+    store = open_store(tmp_path)
+    store.commit(row(1))
+
+    def refused(self, name, content):
+        raise PermissionError(name)
+
+    monkeypatch.setattr(Folder, "write_bytes", refused)
     assert store.rows()["seed"].tolist() == [1]
 
 
@@ -65,10 +140,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_scratch(tmp_path, monkeyp
     store.files.write_bytes("a.bin", b"old")
 
     def full(descriptor):
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(FolderFull, match=r"No space left on device: a\.bin needs 3 bytes in .*, allowed: what is free"):
         store.files.write_bytes("a.bin", b"new")
     assert store.files.read_bytes("a.bin") == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]

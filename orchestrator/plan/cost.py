@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 from orchestrator import plugins
-from orchestrator.plan.spec import PlugIn, TrialSpec, canonical
+from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.tasks.base import CorpusSize
 
 if TYPE_CHECKING:
@@ -84,14 +82,15 @@ def _size(spec: TrialSpec) -> CorpusSize:
     return _SIZES[key]
 
 
-@cache
-def _clip_gflop(name: str, settings: str, seconds: float) -> float:
-    return float(plugins.load("backbones", name, **json.loads(settings)).train_gflop(seconds))
+_GFLOP: dict[tuple[str, float], float] = {}
 
 
 def train_gflop(backbone: PlugIn, seconds: float) -> float:
     """Billions of operations of one training step for one clip of this length."""
-    return _clip_gflop(backbone.name, canonical(dict(backbone.settings)), seconds)
+    key = (backbone.key, seconds)
+    if key not in _GFLOP:
+        _GFLOP[key] = float(plugins.load("backbones", backbone.name, **backbone.settings).train_gflop(seconds))
+    return _GFLOP[key]
 
 
 def _gflop(spec: TrialSpec) -> float:

@@ -18,7 +18,6 @@ from orchestrator.plan.locks import Lock, read_lock
 from orchestrator.plan.requests import Asked, read_requests, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
 from orchestrator.plan.sweep import BackboneEntry, MethodEntry, StudyEntry, Sweep, TaskEntry, TrainingEntry
-from orchestrator.tasks.forget_requests import ForgetRequest
 
 CLIP_KEYS = ("crop", "clip_seconds")
 KNOBS: dict[str, type[Any]] = {"superloss": SuperLoss, "curriculum": ForgetCurriculum, "lora": Lora}
@@ -66,11 +65,15 @@ def build_grid(sweep: Sweep) -> Grid:
     tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, grid))]
     backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
     backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # stragglers first; stable among equals
+    pairs = [
+        (backbone_entry, backbone, task_entry, task, _suited(requests, task, backbone, grid))
+        for (backbone_entry, backbone), (task_entry, task) in itertools.product(backbones, tasks)
+    ]
     seen: set[str] = set()
     for seed in sweep.seeds:  # every cell has one seed before any has two
-        for (backbone_entry, backbone), (task_entry, task) in itertools.product(backbones, tasks):
+        for backbone_entry, backbone, task_entry, task, suited in pairs:
             cell = _Cell(sweep, task_entry, task, backbone_entry, backbone, seed, lock, grid)
-            for spec in cell.trials(requests, lines):
+            for spec in cell.trials(suited, lines):
                 if spec.trial_id not in seen:  # originals are shared when original_seed is fixed
                     seen.add(spec.trial_id)
                     grid.trials.append(spec)
@@ -83,7 +86,8 @@ class MethodLine:
 
     name: str
     settings: Mapping[str, Any]
-    superloss: Mapping[str, Any] | None
+    plugin: PlugIn  # made once: a grid has thousands of trials a line
+    superloss: Mapping[str, Any] | None = None
     curriculum: Mapping[str, Any] | None = None
     lora: Mapping[str, Any] | None = None
 
@@ -101,8 +105,7 @@ class _Cell:
     lock: Lock
     grid: Grid
 
-    def trials(self, asked: list[Asked], lines: list[MethodLine]) -> Iterator[TrialSpec]:
-        requests = self.requests(asked)
+    def trials(self, requests: list[PlugIn], lines: list[MethodLine]) -> Iterator[TrialSpec]:
         if not requests:
             return
         training, clip, study = training_of(self.sweep, self.task_entry, self.backbone_entry)
@@ -128,22 +131,10 @@ class _Cell:
             shared = replace(shared, training={"study": plan.study_id})
         yield shared
         for request in requests:
-            yield from self.unlearning(replace(shared, seed=self.seed), shared.trial_id, request, lines)
+            yield from self.unlearning(replace(shared, seed=self.seed, forget=request), shared.trial_id, lines)
 
-    def requests(self, asked: list[Asked]) -> list[ForgetRequest]:
-        """Those that are made of this cell and can be met."""
-        found = []
-        for request in (a.request for a in asked if a.is_for(self.task.title, self.backbone.title)):
-            if reason := unsuitable(request, self.task):
-                self.refuse(f"{self.task.title}: {request.kind} unlearning", reason)
-            else:
-                found.append(request)
-        return found
-
-    def unlearning(
-        self, base: TrialSpec, original_id: str, request: ForgetRequest, lines: list[MethodLine]
-    ) -> Iterator[TrialSpec]:
-        base = replace(base, forget=PlugIn(name=request.kind, settings=asdict(request), identity=request.identity()))
+    def unlearning(self, base: TrialSpec, original_id: str, lines: list[MethodLine]) -> Iterator[TrialSpec]:
+        kind = base.request["kind"]
         parents, budget = {"original": original_id}, self.sweep.time_budget.model_dump()
         retrain = replace(base, stage="retrain")
         if any(line.name == "retrain" for line in lines):
@@ -155,14 +146,14 @@ class _Cell:
             if line.name == "retrain":
                 continue
             if line.name == "original":
-                yield replace(base, method=method_plugin("original", {}), parents={"original": original_id})
+                yield replace(base, method=line.plugin, parents={"original": original_id})
                 continue
             chosen = self.lock.settings(
-                self.task.title, self.backbone.title, request.kind, line.name, line.superloss, line.lora
+                self.task.title, self.backbone.title, kind, line.name, line.superloss, line.lora
             )
             yield replace(
                 base,
-                method=method_plugin(line.name, {**(chosen or {}), **line.settings}),
+                method=method_plugin(line.name, {**chosen, **line.settings}) if chosen else line.plugin,
                 superloss=line.superloss,
                 curriculum=line.curriculum,
                 lora=line.lora,
@@ -170,11 +161,6 @@ class _Cell:
                 parents=parents,
                 lock=self.lock.rule if chosen is not None else "",
             )
-
-    def refuse(self, what: str, reason: str) -> None:
-        refusal = Refusal(what, reason)
-        if refusal not in self.grid.refused:
-            self.grid.refused.append(refusal)
 
 
 def training_of(
@@ -231,8 +217,8 @@ def _method_lines(entry: MethodEntry) -> list[MethodLine]:
         raise ValueError(f"{name} takes no curriculum and no lora: got one, allowed: on methods that unlearn")
     lines = []
     for chosen in _combinations(entry.settings):
-        method_plugin(name, chosen)
-        lines += [MethodLine(name, chosen, *laid) for laid in itertools.product(*knobs)]
+        plugin = method_plugin(name, chosen)
+        lines += [MethodLine(name, chosen, plugin, *laid) for laid in itertools.product(*knobs)]
     return lines
 
 
@@ -281,6 +267,19 @@ def _knob(knob: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ValueError(
             f"{knob}: a setting of the wrong kind, got {dict(settings)}, allowed: numbers as numbers"
         ) from None
+
+
+def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[PlugIn]:
+    """The requests that are made of this pair and can be met, as plug-ins; others are refused with their reason."""
+    suited = []
+    for request in (a.request for a in asked if a.is_for(task.title, backbone.title)):
+        if reason := unsuitable(request, task):
+            refusal = Refusal(f"{task.title}: {request.kind} unlearning", reason)
+            if refusal not in grid.refused:
+                grid.refused.append(refusal)
+            continue
+        suited.append(PlugIn(name=request.kind, settings=asdict(request), identity=request.identity()))
+    return suited
 
 
 def _task(entry: TaskEntry, grid: Grid) -> PlugIn | None:

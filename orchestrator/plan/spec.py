@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -15,9 +15,12 @@ EVIDENCE_VERSION = 1  # bumped when a measure in the rows changes
 Stage = Literal["train", "study", "retrain", "unlearn", "tune"]
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)  # made once: it is asked often
+
+
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal recipes are equal strings."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def short_hash(value: Any, digits: int = 16) -> str:
@@ -84,20 +87,23 @@ class TrialSpec:
 
     def recipe(self) -> dict[str, Any]:
         """What the id hashes. A knob that came later stands in it only where it is set, so that older ids stay."""
+        return self._with(PlugIn.recipe)
+
+    def _with(self, said: Callable[[PlugIn], Any]) -> dict[str, Any]:
         later = {"curriculum": self.curriculum, "lora": self.lora}
         return {name: dict(knob) for name, knob in later.items() if knob} | {
             "spec_version": SPEC_VERSION,
             "evidence_version": EVIDENCE_VERSION,
             "stage": self.stage,
-            "task": self.task.recipe(),
-            "backbone": self.backbone.recipe(),
-            "method": self.method.recipe(),
+            "task": said(self.task),
+            "backbone": said(self.backbone),
+            "method": said(self.method),
             "seed": self.seed,
             "original_seed": self.original_seed,
             "training": dict(self.training),
             "clip": dict(self.clip),
             "loop": dict(self.loop),
-            "forget": self.forget.recipe() if self.forget else None,
+            "forget": said(self.forget) if self.forget else None,
             "superloss": dict(self.superloss) if self.superloss else None,
             "budget": dict(self.budget) if self.budget else None,
             "parents": dict(self.parents),
@@ -117,8 +123,7 @@ class TrialSpec:
     @cached_property
     def trial_id(self) -> str:
         """Sixteen hex digits: the hash of the recipe, plug-ins by their keys."""
-        plugs = {"task": self.task, "backbone": self.backbone, "method": self.method, "forget": self.forget}
-        return short_hash({**self.recipe(), **{name: plug.key if plug else None for name, plug in plugs.items()}})
+        return short_hash(self._with(lambda plugin: plugin.key))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for another process."""

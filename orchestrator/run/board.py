@@ -92,11 +92,35 @@ class Board:
         """The first ready trial in plan order, now running; None when all ready ones run already."""
         while self._ready:
             _, trial_id = heapq.heappop(self._ready)
-            if trial_id in self._waiting:
+            if trial_id in self._waiting and not self._waiting[trial_id]:
                 del self._waiting[trial_id]
                 self._running.add(trial_id)
                 return self._specs[trial_id]
         return None
+
+    def put_back(self, trial_id: str) -> None:
+        """A running trial ended without a result of its own: it waits again."""
+        self._running.discard(trial_id)
+        self._wait(trial_id)
+
+    def reopen(self, trial_id: str) -> bool:
+        """What a finished trial made is lost: it runs again, and what needs it and did not start waits for it.
+
+        False when it is not finished: it waits or runs already.
+        """
+        if self._settled.pop(trial_id, None) is None:
+            return False
+        self._wait(trial_id)
+        for child in self._children.get(trial_id, ()):
+            if child in self._waiting and trial_id in self._hard[child]:
+                self._waiting[child].add(trial_id)
+        return True
+
+    def _wait(self, trial_id: str) -> None:
+        self._hard[trial_id] = {p for p in self._specs[trial_id].parents.values() if p in self._specs}
+        self._waiting[trial_id] = {need for need in self._hard[trial_id] if self._settled.get(need) != "done"}
+        if not self._waiting[trial_id]:
+            heapq.heappush(self._ready, (self._order[trial_id], trial_id))
 
     def settle(self, trial_id: str, status: str) -> list[str]:
         """A running trial ended with this status (the row decides, not the executor); returns what this blocked."""
@@ -112,6 +136,8 @@ class Board:
     @property
     def over(self) -> bool:
         """Nothing runs and nothing can."""
+        while self._ready and self._waiting.get(self._ready[0][1]) != set():
+            heapq.heappop(self._ready)  # taken or blocked since, or waiting again
         return not self._running and not self._ready
 
     @property

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from orchestrator.outcomes import ParentLost
 from orchestrator.results import Store
 
 
@@ -22,9 +24,9 @@ def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
     """A model's weights.
 
     Raises:
-        FileNotFoundError: when the trial left none.
+        ParentLost: when there are none that can be read.
     """
-    return _load(store, f"models/{trial_id}.safetensors")
+    return _load(store, "models", trial_id)
 
 
 def save_logits(store: Store, trial_id: str, logits: Tensor, seconds_per_utterance: float) -> None:
@@ -37,17 +39,24 @@ def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
     """A model's logits (N, C), and the seconds that one utterance cost.
 
     Raises:
-        FileNotFoundError: when the trial left none.
+        ParentLost: when there are none that can be read.
     """
-    tensors = _load(store, f"logits/{trial_id}.safetensors")
+    tensors = _load(store, "logits", trial_id)
     return tensors["logits"], float(tensors["seconds_per_utterance"])
 
 
-def _load(store: Store, name: str) -> dict[str, Tensor]:
+def _load(store: Store, folder: str, trial_id: str) -> dict[str, Tensor]:
+    name = f"{folder}/{trial_id}.safetensors"
     content = store.files.read_bytes(name)
-    if content is None:
-        raise FileNotFoundError(f"{name} is not in the results folder; the trial that makes it must run first")
-    return dict(load(content))
+    problem = "is not there"
+    if content is not None:
+        try:
+            return dict(load(content))
+        except SafetensorError as error:
+            problem = f"cannot be read ({error})"
+            store.files.set_aside(name, error)
+    store.withdraw(trial_id)
+    raise ParentLost(f"{name} {problem}; the trial that makes it runs again")
 
 
 def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -66,11 +75,18 @@ class StoredEpochs:
         return f"checkpoints/{self.trial_id}.safetensors"
 
     def load(self) -> dict[str, Any] | None:
-        """The newest state in the form that `methods.loops` saved, or None."""
+        """The newest state in the form that `methods.loops` saved; None where there is none that can be read."""
         content = self.store.files.read_bytes(self._name)
         if content is None:
             return None
-        tensors = dict(load(content))
+        try:
+            return self._unpacked(dict(load(content)))
+        except (SafetensorError, KeyError, ValueError) as error:
+            self.store.files.set_aside(self._name, error)
+            return None
+
+    @staticmethod
+    def _unpacked(tensors: dict[str, Tensor]) -> dict[str, Any]:
         plain = json.loads(bytes(tensors.pop("plain").numpy().tobytes()).decode())
         moments: dict[int, dict[str, Tensor]] = {}
         groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best_weights": {}}

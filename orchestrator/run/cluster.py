@@ -21,11 +21,12 @@ from orchestrator.files import Folder
 from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.spec import PlugIn
 from orchestrator.results import Store
+from orchestrator.run.breaker import is_futile
 from orchestrator.run.desk import Desk
 from orchestrator.run.place import Limits, Place
 from orchestrator.run.rows import utc
-from orchestrator.run.searcher import DESKS, DeskSearcher, KeepErrors, StudyAsha, unpacked
-from orchestrator.run.trial import Point, run_trial
+from orchestrator.run.searcher import DESKS, DeskSearcher, KeepErrors, StudyAsha
+from orchestrator.run.trial import TRANSIENT, Point, run_trial
 
 PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS")
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
@@ -50,7 +51,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Run the trial to its end, or in a search to its next point."""
-        assignment = unpacked(self._config["assignment"])
+        assignment = self._config["handed"].assignment
         place = self._place()
         watched = self._config["prune"] and assignment.spec.stage == "tune"
         if self._points is None:
@@ -58,9 +59,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             if row is not None and (row["status"] == "done" or str(row["finished_at"]) >= self._config["launched_at"]):
                 return {"done": True}  # committed by an attempt whose process ended afterwards
             self._points = run_trial(assignment, place, points=watched, expendable=True)
-        for point in self._points:
-            if watched:
-                return {"done": False, "budget_used": point.budget_used, "objective": point.objective}
+        try:
+            for point in self._points:
+                if watched:
+                    return {"done": False, "budget_used": point.budget_used, "objective": point.objective}
+        except TRANSIENT as met:
+            self._points = None
+            if not is_futile(met):
+                raise
+            return {"done": True, "given_up": f"{type(met).__name__}: {met}"}
         self._points = None
         return {"done": True}
 
@@ -74,7 +81,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             points.close()  # type: ignore[attr-defined]
 
     def _place(self) -> Place:
-        share = _gpus_of(self._config["assignment"]["spec"], self._config["gpus"], self._config["timed"])
+        share = _gpus_of(self._config["handed"].assignment.spec.stage, self._config["gpus"], self._config["timed"])
         limits = Limits(**{**self._config["limits"], "gpu_share": share})
         key = (self._config["location"], self._config["cache_dir"], limits)
         if key not in _PLACES:
@@ -82,6 +89,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 Store(Folder(key[0])), Path(key[1]), cache_limit_gb=float(self._config["cache_limit_gb"]), limits=limits
             )
         return _PLACES[key]
+
+    def get_auto_filled_metrics(self, *given: Any, **named: Any) -> dict[str, Any]:
+        """What Tune adds to every answer, without the config: the driver would keep it once more for each trial."""
+        filled: dict[str, Any] = tune.Trainable.get_auto_filled_metrics(self, *given, **named)
+        return {name: value for name, value in filled.items() if name != "config"}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: the results folder is the state."""
@@ -105,6 +117,7 @@ def run_on_ray(
         ConnectionError: no cluster at the address.
     """
     os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0")
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"  # Tune's own record of the run, which nobody reads
     os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
     ours = not ray.is_initialized()
     if ours:
@@ -166,12 +179,9 @@ def _tuner(
     timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in desk.specs.values())
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        spec = config["assignment"]["spec"]
-        bundle = {
-            "CPU": float(spec["loop"]["threads"]),
-            "memory": memory[spec["backbone"]["alias"] or spec["backbone"]["name"]],
-        }
-        return tune.PlacementGroupFactory([{**bundle, "GPU": _gpus_of(spec, gpus, timed)} if has_gpu else bundle])
+        spec = config["handed"].assignment.spec
+        bundle = {"CPU": float(spec.loop["threads"]), "memory": memory[spec.backbone.title]}
+        return tune.PlacementGroupFactory([{**bundle, "GPU": _gpus_of(spec.stage, gpus, timed)} if has_gpu else bundle])
 
     fixed = {
         "location": place.store.files.location,
@@ -205,10 +215,10 @@ def _tuner(
     )
 
 
-def _gpus_of(spec: dict[str, Any], gpus: float, timed: bool) -> float:
-    """GPUs of a trial, its spec as plain values. Where a budget is in seconds (`timed`), whatever sets or spends it has
+def _gpus_of(stage: str, gpus: float, timed: bool) -> float:
+    """GPUs of a trial of this stage. Where a budget is in seconds (`timed`), whatever sets or spends it has
     a GPU to itself; a search's trials share one all the same, since they are compared among themselves only."""
-    return max(1.0, gpus) if timed and spec["stage"] not in ("study", "tune") else gpus
+    return max(1.0, gpus) if timed and stage not in ("study", "tune") else gpus
 
 
 def _longest_seconds(desk: Desk) -> float:

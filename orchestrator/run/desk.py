@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from orchestrator.outcomes import DamagedFile, FolderFull
 from orchestrator.plan.grid import Refusal
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.results import Store
 from orchestrator.run.board import Blocked, Board
+from orchestrator.run.breaker import Breaker, is_full_disk
 from orchestrator.run.studies import Study
 from orchestrator.run.trial import Assignment
 
+READ = ("trial_id", "status", "package_version", "settings", "objective")  # of rows that were there before
+INDEXED_AFTER = 250  # settled trials at least, and a tenth of all: so that the next launch need not open every row
+REDONE_AT_MOST = 2  # times that a trial runs again because what it made was lost
+
 
 class Desk:
-    """Hands out assignments, reads their rows, and tells searches; holds no open file and can be pickled."""
+    """Hands out assignments, reads their rows, and tells searches."""
 
     def __init__(
         self,
@@ -26,16 +34,21 @@ class Desk:
         refused: Sequence[Refusal] = (),
         again: Callable[[Mapping[str, Any]], bool] = lambda row: False,
         on_settled: Callable[[TrialSpec, Mapping[str, Any]], None] = lambda spec, row: None,
+        breaker: Breaker | None = None,
+        ours: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`refused` is shown; `again` says of a failed row whether to run its trial anew;
-
-        `on_settled` hears of each row.
+        """`refused` is shown; `again` says of a failed row whether to run its trial anew; `on_settled` hears of each
+        row; `breaker` says when to give up; `ours` whether this process still drives the folder.
         """
+        self.breaker, self.ours = breaker or Breaker(), ours
+        self.stopped = ""  # why no more trials are handed out, although some are left
+        self.redone: dict[str, int] = {}
+        self.not_indexed = 0
         self.store, self.studies, self.on_settled, self.refused = store, studies, on_settled, refused
         self.specs = {spec.trial_id: spec for spec in trials}
         self.errors: dict[str, str] = {}  # texts of errors, until their trials are settled
         rows = store.rows()
-        rows = rows[rows["trial_id"].isin(list(self.specs))]
+        rows = rows.loc[rows["trial_id"].isin(list(self.specs)), list(READ)]
         finished: dict[str, str] = {}
         for record in rows.to_dict("records"):
             row = {str(name): value for name, value in record.items()}
@@ -49,6 +62,10 @@ class Desk:
 
     def take(self) -> Assignment | None:
         """The next assignment that can run now, or None."""
+        if not self.stopped and not self.ours():
+            self.stopped = "another driver has taken over this results folder; look there"
+        if self.stopped:
+            return None
         while (spec := self.board.take()) is not None:
             try:
                 return self.assign(spec)
@@ -68,19 +85,50 @@ class Desk:
             training, method = (asked, method) if study.target == "training" else (training, asked)
         return Assignment(spec, training, method, rule)
 
-    def settle(self, trial_id: str, error: str = "") -> str:
-        """A trial ended: its row decides, not the executor. Where it left none, one is written."""
+    def settle(self, trial_id: str, error: str = "") -> None:
+        """A trial ended: its row decides, not the executor. Where it left none, one is written, or it waits again."""
         spec = self.specs[trial_id]
-        row = self.store.row(trial_id)
-        if row is None:
-            from orchestrator.run.rows import lost_row
+        try:
+            row = self.store.row(trial_id)
+            if row is None and self._blameless(spec, error):
+                self.board.put_back(trial_id)
+                return
+            if row is None:
+                from orchestrator.run.rows import lost_row
 
-            row = lost_row(self.assign(spec), error or "the process died without a message")
-            self.store.commit(row)
+                row = lost_row(self.assign(spec), error or "the process died without a message")
+                self.store.commit(row)
+        except FolderFull as full:
+            self._stop_for_room(str(full))
+            self.board.put_back(trial_id)
+            return
         self._tell(spec, row)
         self.board.settle(trial_id, str(row["status"]))
+        self.stopped = self.stopped or self.breaker.heard(spec, row)
         self.on_settled(spec, row)
-        return str(row["status"])
+        self.not_indexed += 1
+        if self.not_indexed >= max(INDEXED_AFTER, len(self.specs) // 10):
+            self.not_indexed = 0
+            with contextlib.suppress(OSError):  # the index only saves time
+                self.store.compact()
+
+    def _blameless(self, spec: TrialSpec, error: str) -> bool:
+        """Whether a trial left no row because a disk is full, or because what its parents made is lost."""
+        if is_full_disk(error):
+            self._stop_for_room(error.strip().splitlines()[-1])
+            return True
+        lost = [p for p in spec.parents.values() if p in self.specs and self.store.row(p) is None]
+        if any(self.redone.get(parent, 0) >= REDONE_AT_MOST for parent in lost):
+            return False
+        for parent in lost:
+            if self.board.reopen(parent):
+                self.redone[parent] = self.redone.get(parent, 0) + 1
+                last = (error.strip().splitlines() or ["its row is gone"])[-1]
+                warnings.warn(f"trial {parent} runs again, {spec.trial_id} after it: {last}", DamagedFile, stacklevel=2)
+        return bool(lost)
+
+    def _stop_for_room(self, said: str) -> None:
+        self.stopped = self.stopped or f"no room left: {said}\nMake room, then give the same command again to go on"
 
     def settle_pruned(self, trial_id: str, objective: float | None) -> None:
         """A scheduler stopped a search's trial; its process commits the row on its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from backbones.base import Backbone, Frontend
-from orchestrator.plan.spec import PlugIn, short_hash
+from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
 from orchestrator.tasks.base import SAMPLE_RATE_HZ, Corpus
 
 FRAME_SAMPLES = 320  # 20 ms: clips are whole frames of every backbone
@@ -106,8 +106,7 @@ def open_features(
     Features of up to `room_bytes` are copied to the device, once for all trials of this process.
     """
     samples = clip_samples(corpus, clip["seconds"])
-    key = short_hash([FEATURES_VERSION, corpus.fingerprint, plugin.recipe(), {**clip, "samples": samples}])
-    path = cache_dir / "features" / key
+    path = bank_path(corpus, plugin, clip, cache_dir)
     if clip["crop"] != "random" and (path.exists() or _size_gb(corpus, backbone, samples) <= limit_gb):
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +121,19 @@ def open_features(
 
     calm = "center" if clip["crop"] == "random" else clip["crop"]
     return FeatureBank(lambda rows: fetch(rows, clip["crop"]), lambda rows: fetch(rows, calm), cached=False)
+
+
+def bank_path(corpus: Corpus, plugin: PlugIn, clip: Mapping[str, Any], cache_dir: Path) -> Path:
+    """Where the features of a corpus are, or would be."""
+    samples = clip_samples(corpus, clip["seconds"])
+    key = short_hash([FEATURES_VERSION, corpus.fingerprint, plugin.recipe(), {**clip, "samples": samples}])
+    return cache_dir / "features" / key
+
+
+def are_cached(spec: TrialSpec, cache_dir: Path) -> bool:
+    """Whether the features that a trial reads are on this machine; builds nothing."""
+    built = list((cache_dir / "corpora").glob(f"*-{spec.task.content}"))
+    return bool(built) and bank_path(Corpus(built[0]), spec.backbone, spec.clip, cache_dir).is_dir()
 
 
 def _through(frontend: Frontend, audio: Tensor, lengths: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:

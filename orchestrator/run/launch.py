@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.plan.cost import Estimate, estimate
+from orchestrator.plan.explain import Explanation, explain, planned_trial
 from orchestrator.plan.grid import Grid, Refusal, build_grid
+from orchestrator.plan.shared import Shared, shared_work
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.sweep import Sweep, SweepError, read_sweep
 from orchestrator.results import Store, open_store, record_sweep
+from orchestrator.run.breaker import ERROR_LIMIT
 
 if TYPE_CHECKING:
     from orchestrator.run.desk import Desk
+    from orchestrator.run.lease import Held
     from orchestrator.run.studies import Study
 
 Heard = Callable[[TrialSpec, Mapping[str, Any]], None]  # hears of each row as it comes
@@ -35,6 +39,7 @@ class SweepPlan:
     grid: Grid
     statuses: Mapping[str, str]  # of trials in the store, by id
     estimate: Estimate
+    shared: Sequence[Shared]  # what is computed once for many trials
 
     @property
     def pending(self) -> list[TrialSpec]:
@@ -48,12 +53,41 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSweep:
     return LoadedSweep(sweep, values)
 
 
-def plan_sweep(loaded: LoadedSweep, results: str | Path | None = None) -> SweepPlan:
-    """Every trial of the sweep, and which of them are in the results folder."""
+def plan_sweep(loaded: LoadedSweep, results: str | Path | None = None, cache_dir: Path | None = None) -> SweepPlan:
+    """Every trial of the sweep, which of them are in the results folder, and what of their shared work is done."""
     grid = build_grid(loaded.sweep)
-    rows = open_store(results).rows() if results is not None else None
-    statuses = {} if rows is None else dict(zip(rows["trial_id"], rows["status"], strict=True))
-    return SweepPlan(grid, statuses, estimate(grid.trials, rows))
+    statuses: dict[str, str] = {}
+    rows, logits = None, frozenset[str]()
+    if results is not None:
+        store = open_store(results)
+        rows = store.rows()
+        statuses = dict(zip(rows["trial_id"], rows["status"], strict=True))
+        logits = frozenset(name.partition(".")[0] for name in store.files.names("logits"))
+
+    def is_cached(spec: TrialSpec) -> bool:
+        from orchestrator.run.features import are_cached
+        from orchestrator.run.place import default_cache_dir
+
+        return are_cached(spec, cache_dir or default_cache_dir())
+
+    done = {trial_id for trial_id, status in statuses.items() if status == "done"}
+    shared = shared_work(grid.trials, done, logits, is_cached)
+    return SweepPlan(grid, statuses, estimate(grid.trials, rows), shared)
+
+
+def explain_trial(loaded: LoadedSweep, results: str | Path, prefix: str) -> Explanation:
+    """Which fields of a planned trial's recipe differ from the nearest trial of its stage that is done.
+
+    Raises:
+        ValueError: no planned trial's id begins so, or several do.
+    """
+    spec = planned_trial(build_grid(loaded.sweep).trials, prefix)
+    rows = open_store(results).rows()
+    rows = rows[(rows["status"] == "done") & (rows["stage"] == spec.stage) | (rows["trial_id"] == spec.trial_id)]
+    columns = ("trial_id", "status", "stage", "recipe")
+    return explain(
+        spec, [dict(zip(columns, values, strict=True)) for values in rows[[*columns]].itertuples(index=False)]
+    )
 
 
 def run_sweep(
@@ -64,41 +98,50 @@ def run_sweep(
     address: str | None = None,
     max_concurrent: int | None = None,
     retry_failed: bool = False,
+    error_limit: int = ERROR_LIMIT,
     cache_dir: Path | None = None,
     on_planned: Callable[[Desk], None] = lambda desk: None,
     on_settled: Heard = lambda spec, row: None,
 ) -> Desk:
     """Run what is missing of the sweep; the same call resumes and extends. Returns the desk with what became of it.
 
+    After `error_limit` trials that failed with the same error, no more are handed out (0: never mind), and
+    `Desk.stopped` says why.
+
     Raises:
         SweepError: when data or models that the sweep names are not at hand.
+        ValueError: when another driver works on the results folder.
     """
+    from orchestrator.run.lease import sole_driver
     from orchestrator.run.studies import Study
 
     grid = build_grid(loaded.sweep)
     missing = [r for r in grid.refused if r.what.split()[0] in ("task", "backbone")]
     if missing:
         raise SweepError("\n".join(f"{r.what}: {r.reason}" for r in missing))
-    store = open_store(results)
-    record_sweep(store, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.trials])
     studies = {
         plan.study_id: Study(plan.study_id, plan.space, plan.base, plan.trials, target="training")
         for plan in grid.studies.values()
     }
-    return execute(
-        grid.trials,
-        studies,
-        store,
-        loaded.sweep,
-        executor=executor,
-        address=address,
-        max_concurrent=max_concurrent,
-        retry_failed=retry_failed,
-        cache_dir=cache_dir,
-        on_planned=on_planned,
-        on_settled=on_settled,
-        refused=grid.refused,
-    )
+    store = open_store(results)
+    with sole_driver(store.files) as held:
+        record_sweep(store, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.trials])
+        return execute(
+            grid.trials,
+            studies,
+            store,
+            loaded.sweep,
+            held,
+            executor=executor,
+            address=address,
+            max_concurrent=max_concurrent,
+            retry_failed=retry_failed,
+            error_limit=error_limit,
+            cache_dir=cache_dir,
+            on_planned=on_planned,
+            on_settled=on_settled,
+            refused=grid.refused,
+        )
 
 
 def execute(
@@ -106,11 +149,13 @@ def execute(
     studies: Mapping[str, Study],
     store: Store,
     sweep: Sweep,
+    held: Held,
     *,
     executor: Literal["ray", "local"],
     address: str | None,
     max_concurrent: int | None,
     retry_failed: bool,
+    error_limit: int,
     cache_dir: Path | None,
     on_planned: Callable[[Desk], None],
     on_settled: Heard,
@@ -118,7 +163,7 @@ def execute(
     refused: Sequence[Refusal] = (),
 ) -> Desk:
     """Run trials and searches on the chosen executor. Failed rows are retried on request, or by a newer package."""
-
+    from orchestrator.run.breaker import Breaker
     from orchestrator.run.desk import Desk
     from orchestrator.run.place import Limits, Place, default_cache_dir
     from orchestrator.run.rows import package_version
@@ -126,7 +171,16 @@ def execute(
     def again(row: Mapping[str, Any]) -> bool:
         return retry_failed or row["package_version"] != package_version()
 
-    desk = Desk(trials, studies, store, refused=refused, again=again, on_settled=on_settled)
+    desk = Desk(
+        trials,
+        studies,
+        store,
+        refused=refused,
+        again=again,
+        on_settled=on_settled,
+        breaker=Breaker(error_limit),
+        ours=lambda: not held.lost,
+    )
     limits = Limits(hang_seconds=sweep.hang_seconds, micro_batch=sweep.micro_batch)
     place = Place(store, cache_dir or default_cache_dir(), cache_limit_gb=sweep.cache_limit_gb, limits=limits)
     on_planned(desk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 
+from orchestrator.run.breaker import is_futile
 from orchestrator.run.desk import Desk
 from orchestrator.run.place import Place
 from orchestrator.run.trial import TRANSIENT, run_trial
@@ -21,7 +22,9 @@ def run_local(desk: Desk, place: Place) -> None:
                 for _ in run_trial(assignment, place):
                     pass
                 break
-            except TRANSIENT:
+            except TRANSIENT as met:
                 error = traceback.format_exc()
+                if is_futile(met):
+                    break
                 time.sleep(0.5 * attempt)
         desk.settle(assignment.spec.trial_id, error)

@@ -48,6 +48,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "method_label": plugins.plugin_class("methods", spec.line).label,
         **{knob: canonical(dict(found)) if (found := getattr(spec, knob)) else "" for knob in KNOBS},
         "settings": canonical(dict(assignment.training if is_original else assignment.method)),
+        "recipe": canonical(spec.recipe()),
         "original_settings": canonical(dict(assignment.training)),
         "unlearning": request.get("kind", "none"),
         "forget_rule": request.get("rule") or "",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.desk import Desk
 from orchestrator.run.trial import Assignment
 
@@ -17,14 +16,18 @@ DESKS: dict[str, Desk] = {}
 """Desks of this process by key: Tune pickles searcher and callbacks at the start, so they hold the key only."""
 
 
-def packed(assignment: Assignment) -> dict[str, Any]:
-    """An assignment as plain values, for a trial's config."""
-    return {**asdict(assignment), "spec": assignment.spec.to_dict()}
+@dataclass(frozen=True, repr=False)
+class Handed:
+    """An assignment in a trial's config. Tune copies, flattens and prints configs, and keeps each for good: to it this
+    is one opaque value, so that ten thousand trials cost the driver little."""
 
+    assignment: Assignment
 
-def unpacked(values: dict[str, Any]) -> Assignment:
-    """The inverse of `packed`."""
-    return Assignment(**{**values, "spec": TrialSpec.from_dict(values["spec"])})
+    def __deepcopy__(self, memo: dict[int, Any]) -> Handed:
+        return self
+
+    def __repr__(self) -> str:
+        return self.assignment.spec.trial_id
 
 
 class DeskSearcher(Searcher):  # type: ignore[misc]
@@ -44,9 +47,9 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         desk = DESKS[self.key]
         assignment = desk.take()
         if assignment is None:
-            return Searcher.FINISHED if desk.over else None
+            return Searcher.FINISHED if desk.over or desk.stopped else None
         self.ours[trial_id] = assignment.spec.trial_id
-        return {"assignment": packed(assignment)}
+        return {"handed": Handed(assignment)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The trial's row decides what became of it; retries are used up when this is called with an error."""
@@ -54,7 +57,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         if not error and result and not result.get("done") and desk.store.row(ours) is None:
             desk.settle_pruned(ours, result.get("objective"))  # the actor commits the row while it is torn down
             return
-        desk.settle(ours, desk.errors.pop(ours, ""))
+        desk.settle(ours, desk.errors.pop(ours, "") or (result or {}).get("given_up", ""))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the store is the state."""
@@ -71,7 +74,7 @@ class KeepErrors(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called before the searcher hears of the error."""
-        ours = TrialSpec.from_dict(trial.config["assignment"]["spec"]).trial_id
+        ours = trial.config["handed"].assignment.spec.trial_id
         error = trial.get_error()
         DESKS[self.key].errors[ours] = str(error) if error else ""
 
@@ -85,7 +88,7 @@ class StudyAsha(FIFOScheduler):  # type: ignore[misc]
         self.brackets: dict[str, AsyncHyperBandScheduler] = {}
 
     def _bracket(self, trial: Any) -> AsyncHyperBandScheduler | None:
-        study = trial.config["assignment"]["spec"]["study"]
+        study = trial.config["handed"].assignment.spec.study
         if not study:
             return None
         if study["id"] not in self.brackets:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from orchestrator.plan.explain import Explanation
 from orchestrator.plan.locks import Lock
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.results import STATUSES
@@ -39,9 +40,34 @@ def plan_tables(plan: SweepPlan) -> list[Any]:
             continue
         found = [plan.statuses.get(spec.trial_id, "pending") for spec in specs]
         table.add_row(title, str(len(specs)), *(str(found.count(s)) for s in ("done", "diverged", "failed", "pending")))
-    shown: list[Any] = [table]
+    once = Table(title="made once", caption="found by what they were made from, and never made a second time")
+    for column in ("what", "needed", "there", "trials that share them"):
+        once.add_column(column, justify="left" if column == "what" else "right")
+    for s in plan.shared:
+        once.add_row(s.what, str(s.needed), str(s.there), str(s.uses))
+    shown: list[Any] = [table, once]
     shown += [f"[yellow]refused[/yellow] {escape(r.what)}: {escape(r.reason)}" for r in plan.grid.refused]
     return [*shown, plan.estimate.sentence()]
+
+
+def explanation_tables(explanation: Explanation) -> list[Any]:
+    """Where a trial's recipe differs from that of the nearest finished trial."""
+    spec, nearest = explanation.spec, explanation.nearest_id
+    shown: list[Any] = [escape(f"{spec.trial_id}: {_what(spec)}")]
+    if explanation.status:
+        return [*shown, f"it is in the results folder already: {explanation.status}"]
+    if nearest is None:
+        return [*shown, f"it runs because no {spec.stage} trial there is done, or none says what it was made from"]
+    table = Table(title=f"fields that differ from {nearest}, the nearest {spec.stage} trial that is done")
+    for column in ("field", "here", "there"):
+        table.add_column(column, overflow="fold")
+    for d in explanation.differences:
+        table.add_row(*(escape("–" if text is None else text) for text in (d.field, d.here, d.there)))
+    return [*shown, table]
+
+
+def _what(spec: TrialSpec) -> str:
+    return f"{spec.task.title} {spec.backbone.title} {spec.request.get('kind', 'train')} {spec.line} seed {spec.seed}"
 
 
 def lock_table(lock: Lock) -> Table:
@@ -85,14 +111,13 @@ class Display:
 
     def settled(self, spec: TrialSpec, row: Mapping[str, Any]) -> None:
         """A trial ended."""
-        self.seen += 1
+        self.seen = min(self.seen + 1, self.total)  # a trial whose model was lost comes twice
         self.bar.update(self.task, completed=self.seen)
-        what = " ".join(
-            [spec.task.title, spec.backbone.title, spec.request.get("kind", "train"), spec.line, f"seed {spec.seed}"]
-        )
         status = str(row["status"])
         seconds = row.get("total_seconds") or 0.0
-        self.bar.console.print(f"[{self.seen}/{self.total}] {status:8} {what} ({seconds:.1f} s)", highlight=False)
+        self.bar.console.print(
+            f"[{self.seen}/{self.total}] {status:8} {_what(spec)} ({seconds:.1f} s)", highlight=False
+        )
         if status not in GOOD and row.get("error"):
             self.bar.console.print(escape(str(row["error"]).strip().splitlines()[-1]), style="red", highlight=False)
 
@@ -101,8 +126,12 @@ class Display:
         self.bar.stop()
 
     def finish(self, desk: Desk) -> int:
-        """Say how the launch ended; the exit code is 1 when a trial failed or is blocked."""
+        """Say how the launch ended. The exit code is 1 when a trial failed or is blocked, 3 when it gave up early."""
         self.stop()
+        if desk.stopped:
+            self.console.print(f"[red]stopped early:[/red] {escape(desk.stopped)}", highlight=False, soft_wrap=True)
+            self.console.print(f"{len(desk.board.pending)} trials are left", highlight=False)
+            return 3
         if not desk.over:
             self.console.print(
                 f"stopped with {len(desk.board.pending)} trials left; give the same command again to go on"

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator import plugins
-from orchestrator.outcomes import Interrupted
+from orchestrator.outcomes import Interrupted, StoppedEarly
 from orchestrator.plan.grid import Grid, build_grid
 from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
 from orchestrator.plan.spec import TrialSpec, short_hash
 from orchestrator.plan.sweep import EvidenceEntry, Sweep, SweepError
 from orchestrator.results import open_store, record_sweep
+from orchestrator.run.breaker import ERROR_LIMIT
 from orchestrator.run.desk import Desk
 from orchestrator.run.launch import Heard, LoadedSweep, execute
+from orchestrator.run.lease import sole_driver
 from orchestrator.run.objectives import RULES
 from orchestrator.run.studies import Study
 
@@ -65,6 +67,7 @@ def tune_sweep(
     executor: Literal["ray", "local"] = "ray",
     address: str | None = None,
     max_concurrent: int | None = None,
+    error_limit: int = ERROR_LIMIT,
     cache_dir: Path | None = None,
     on_planned: Callable[[Desk], None] = lambda desk: None,
     on_settled: Heard = lambda spec, row: None,
@@ -77,6 +80,8 @@ def tune_sweep(
 
     Raises:
         SweepError: nothing to tune, or an unknown objective.
+        ValueError: another driver works on the results folder.
+        StoppedEarly: the same error in `error_limit` trials, or no room left.
     """
     sweep = loaded.sweep.model_copy(update={"lock": None, "keep_models": "none", "evidence": EvidenceEntry()})
     count, rule = trials or sweep.tuning.trials, objective or sweep.tuning.objective
@@ -96,21 +101,26 @@ def tune_sweep(
     for plan in grid.studies.values():
         studies[plan.study_id] = Study(plan.study_id, plan.space, plan.base, plan.trials, target="training")
     store = open_store(results)
-    record_sweep(store, f"{sweep.name}.tune", loaded.values, [spec.trial_id for spec in specs])
-    desk = execute(
-        specs,
-        studies,
-        store,
-        sweep,
-        executor=executor,
-        address=address,
-        max_concurrent=max_concurrent,
-        retry_failed=False,
-        cache_dir=cache_dir,
-        on_planned=on_planned,
-        on_settled=on_settled,
-        prune=sweep.tuning.prune,
-    )
+    with sole_driver(store.files) as held:
+        record_sweep(store, f"{sweep.name}.tune", loaded.values, [spec.trial_id for spec in specs])
+        desk = execute(
+            specs,
+            studies,
+            store,
+            sweep,
+            held,
+            executor=executor,
+            address=address,
+            max_concurrent=max_concurrent,
+            retry_failed=False,
+            error_limit=error_limit,
+            cache_dir=cache_dir,
+            on_planned=on_planned,
+            on_settled=on_settled,
+            prune=sweep.tuning.prune,
+        )
+    if desk.stopped:
+        raise StoppedEarly(desk.stopped)
     if not desk.over:
         raise Interrupted(f"{len(desk.board.pending)} trials are left; give the same command again to go on")
     choices = _choices(studies, EVERY if sweep.tuning.backbone else None)

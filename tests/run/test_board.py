@@ -83,3 +83,35 @@ def test_blocking_reaches_grandchildren():
     board = Board(nodes, {}, {})
     assert drain(board, lambda node: "failed" if node.trial_id == "a" else "done") == ["a", "d"]
     assert set(board.blocked) == {"b", "c"}
+
+
+def test_what_is_put_back_comes_again_in_its_old_place():
+    board = Board(chain(), {}, {})
+    assert [board.take().trial_id, board.take().trial_id] == ["original", "retrain"]
+    board.put_back("original")
+    assert not board.over
+    assert drain(board) == ["original", "b"]
+    board.settle("retrain", "done")
+    assert drain(board) == ["a"]
+    assert board.over
+
+
+def test_a_lost_parent_runs_again_before_what_needs_it():
+    board = Board(chain(), {"original": "done", "retrain": "done"}, {})
+    assert board.take().trial_id == "a"
+    assert board.reopen("original")
+    board.put_back("a")
+    assert not board.reopen("original")  # it waits already
+    assert drain(board) == ["original", "a", "b"]
+    assert board.over
+    assert board.counts() == {"done": 4}
+
+
+def test_a_lost_parent_that_fails_the_second_time_blocks_its_children():
+    board = Board(chain(), {"original": "done", "retrain": "done"}, {})
+    board.take()
+    board.reopen("original")
+    board.put_back("a")
+    assert drain(board, lambda node: "failed") == ["original"]
+    assert set(board.blocked) == {"a", "b"}
+    assert board.over

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 from orchestrator import load_sweep, read_rows, run_sweep, tune_sweep
+from orchestrator.outcomes import DamagedFile
 from orchestrator.plan.locks import read_lock
 
 TIMES = ("started_at", "finished_at", "peak_memory_bytes", "git_commit")  # a checkout may change meanwhile
@@ -34,11 +36,17 @@ def ray_session(cache_dir):
 
 
 @pytest.fixture(scope="module")
-def local_rows(tmp_path_factory, cache_dir, write_small):
+def local_results(tmp_path_factory, cache_dir, write_small):
     """The reference: the same sweep in one process."""
     folder = tmp_path_factory.mktemp("local")
     run_sweep(load_sweep(write_small(folder)), folder / "r", executor="local", cache_dir=cache_dir)
-    return comparable(folder / "r")
+    return folder / "r"
+
+
+@pytest.fixture(scope="module")
+def local_rows(local_results):
+    """What its rows say."""
+    return comparable(local_results)
 
 
 def test_warm_workers_give_the_rows_of_one_process(ray_session, local_rows, small_sweep, tmp_path, cache_dir):
@@ -103,11 +111,34 @@ def test_gpus_are_shared_by_searches_and_not_where_seconds_count():
     from orchestrator.run.cluster import _gpus_of
 
     def gpus(stage, timed):
-        return _gpus_of({"stage": stage}, 0.25, timed)
+        return _gpus_of(stage, 0.25, timed)
 
     assert [gpus(stage, False) for stage in ("train", "retrain", "unlearn", "tune")] == [0.25] * 4
     assert [gpus(stage, True) for stage in ("train", "retrain", "unlearn")] == [1.0] * 3
     assert [gpus(stage, True) for stage in ("study", "tune")] == [0.25] * 2
+
+
+def test_the_same_error_in_many_trials_stops_the_run_under_ray_too(ray_session, small_sweep, tmp_path, cache_dir):
+    broken = "{name: scrub, batch_size: 100000000000000000000, learning_rate: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]}"
+    loaded = load_sweep(small_sweep, [f"methods=[original, {broken}]"])
+    desk = run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir, error_limit=2)
+    assert "the same error in 2 trials (scrub on espeak_keywords, logmel_cnn)" in desk.stopped
+    assert not desk.over
+    assert 2 <= (read_rows(tmp_path / "r")["status"] == "failed").sum() < 8
+
+
+def test_a_torn_model_is_made_again_under_ray_and_no_child_fails(
+    ray_session, local_results, local_rows, small_sweep, tmp_path, cache_dir
+):
+    shutil.copytree(local_results, tmp_path / "r")
+    original = local_rows[local_rows["stage"] == "train"]["trial_id"].iloc[0]
+    for child in local_rows[local_rows["method"].isin(["scrub", "grad_ascent"])]["trial_id"]:
+        (tmp_path / "r" / "rows" / f"{child}.parquet").unlink()
+    (tmp_path / "r" / "models" / f"{original}.safetensors").write_bytes(b"torn")
+    with pytest.warns(DamagedFile, match=f"trial {original} runs again.*models/{original}.safetensors"):
+        desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    assert desk.board.counts() == {"done": 5}
+    pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
 
 
 def test_a_search_writes_a_lock_no_worse_than_the_defaults(ray_session, small_sweep, tmp_path, cache_dir):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
+from orchestrator.outcomes import DamagedFile
 from orchestrator.plan.sweep import SweepError
 from orchestrator.results import open_store
 
@@ -201,3 +205,104 @@ def test_kept_models_are_written_whole(small_sweep, cache_dir, tmp_path):
     (kept,) = (tmp_path / "r" / "unlearned").iterdir()  # of what was unlearned, and of nothing else
     assert kept.name == rows.set_index("method").loc["grad_ascent", "trial_id"]
     assert (kept / "model.safetensors").is_file()
+
+
+BROKEN = ["methods=[original, {name: scrub, learning_rate: [1.0e-5, 2.0e-5, 3.0e-5, 4.0e-5]}, grad_ascent]"]
+
+
+def test_the_same_error_in_many_trials_stops_the_run_which_goes_on_once_it_is_mended(
+    small_sweep, cache_dir, tmp_path, monkeypatch
+):
+    from methods.scrub import Scrub
+
+    def broken(self, problem):
+        raise KeyError("a bug")
+        yield
+
+    loaded = load_sweep(small_sweep, BROKEN)
+    with monkeypatch.context() as patch:
+        patch.setattr(Scrub, "passes", broken)
+        desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, error_limit=3)
+    assert "the same error in 3 trials" in desk.stopped
+    assert "KeyError: 'a bug'" in desk.stopped
+    assert not desk.over
+    assert sorted(read_rows(tmp_path / "r")["status"]) == ["done"] * 2 + ["failed"] * 3
+    desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, retry_failed=True)
+    assert desk.board.counts() == {"done": 7}
+
+
+def test_a_full_disk_stops_the_run_leaves_no_half_file_and_the_run_goes_on_with_room(
+    small_sweep, cache_dir, tmp_path, monkeypatch
+):
+    results, real, whole = tmp_path / "r", os.fsync, [8]
+
+    def full(descriptor):
+        if not whole[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole[0] -= 1
+        real(descriptor)
+
+    loaded = load_sweep(small_sweep)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+    assert "No space left on device" in desk.stopped
+    assert "bytes in" in desk.stopped
+    before = read_rows(results)
+    assert set(before["status"]) == {"done"}
+    assert 0 < len(before) < 5
+    assert [p.name for p in results.rglob(".*") if p.is_file() and p.suffix != ".lock"] == []
+    assert run_sweep(loaded, results, executor="local", cache_dir=cache_dir).board.counts() == {"done": 5}
+
+
+@pytest.fixture
+def damaged(finished, tmp_path):
+    """A copy of the finished results, to be damaged."""
+    shutil.copytree(finished[1], tmp_path / "r")
+    return finished[0], tmp_path / "r", read_rows(tmp_path / "r")
+
+
+def cut(path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def changed_since(results, before) -> set[str]:
+    after = read_rows(results).set_index("trial_id")
+    earlier = before.set_index("trial_id")
+    return {t for t in after.index if t not in earlier.index or after["started_at"][t] != earlier["started_at"][t]}
+
+
+def test_a_torn_row_is_named_and_its_trial_alone_runs_again(damaged, cache_dir):
+    loaded, results, before = damaged
+    torn = before[before["method"] == "scrub"]["trial_id"].iloc[0]
+    cut(results / "rows" / f"{torn}.parquet")
+    with pytest.warns(DamagedFile, match=f"cannot read rows/{torn}.parquet"):
+        desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+    assert desk.board.counts() == {"done": len(before)}
+    assert changed_since(results, before) == {torn}
+
+
+@pytest.mark.parametrize("folder", ["models", "logits"])
+def test_an_unreadable_parent_is_made_again_and_no_child_fails(damaged, cache_dir, folder):
+    loaded, results, before = damaged
+    original = before[before["stage"] == "train"]["trial_id"].iloc[0]
+    children = set(before[before["method"] == "scrub"]["trial_id"])
+    for child in children:
+        (results / "rows" / f"{child}.parquet").unlink()
+    cut(results / folder / f"{original}.safetensors")
+    with pytest.warns(DamagedFile) as warned:
+        desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+    assert any(f"cannot read {folder}/{original}.safetensors" in str(w.message) for w in warned)
+    assert any(f"trial {original} runs again" in str(w.message) for w in warned)
+    assert desk.board.counts() == {"done": len(before)}
+    assert changed_since(results, before) == {original, *children}
+
+
+def test_a_training_whose_last_epoch_is_torn_starts_anew(small_sweep, cache_dir, tmp_path):
+    loaded = load_sweep(small_sweep, ["methods=[original]"])
+    original = plan_sweep(loaded).grid.trials[0].trial_id
+    (tmp_path / "r" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "r" / "checkpoints" / f"{original}.safetensors").write_bytes(b"torn")
+    with pytest.warns(DamagedFile, match=f"cannot read checkpoints/{original}"):
+        desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    assert desk.board.counts() == {"done": 2}

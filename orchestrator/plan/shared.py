@@ -1,0 +1,57 @@
+"""What a sweep computes once and shares: originals, retrained references, teachers' logits and features."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Set
+from dataclasses import dataclass
+
+from orchestrator.plan.spec import TrialSpec
+
+
+@dataclass(frozen=True)
+class Shared:
+    """One kind of thing that is never made twice."""
+
+    what: str
+    needed: int  # things, over all trials of the sweep
+    there: int  # of them
+    uses: int  # trials that read them
+
+
+def shared_work(
+    trials: Iterable[TrialSpec], done: Set[str], logits: Collection[str], is_cached: Callable[[TrialSpec], bool]
+) -> list[Shared]:
+    """Count what is shared.
+
+    Args:
+        trials: of the sweep.
+        done: ids of trials that are done.
+        logits: ids of trials whose logits are kept.
+        is_cached: whether the features that a trial reads are on this machine; asked once for each bank.
+    """
+    originals: Counter[str] = Counter()
+    compared: Counter[str] = Counter()
+    retrained: set[str] = set()
+    banks: dict[tuple[str, ...], list[TrialSpec]] = {}
+    taught = 0
+    for spec in trials:
+        taught += spec.budget is not None
+        banks.setdefault((spec.task.key, spec.backbone.key, repr(spec.clip)), []).append(spec)
+        if "original" in spec.parents:
+            originals[spec.parents["original"]] += 1
+        if spec.stage == "retrain":
+            retrained.add(spec.trial_id)
+        elif spec.retrain_id:
+            compared[spec.retrain_id] += 1
+    return [
+        Shared("originals", len(originals), sum(p in done for p in originals), originals.total()),
+        Shared("retrained references", len(retrained), len(retrained & done), sum(compared[p] for p in retrained)),
+        Shared("logits of originals", len(originals), sum(p in logits for p in originals), taught),
+        Shared(
+            "features, corpus × backbone",
+            len(banks),
+            sum(is_cached(served[0]) for served in banks.values()),
+            sum(len(served) for served in banks.values()),
+        ),
+    ]

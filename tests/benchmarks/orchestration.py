@@ -1,0 +1,208 @@
+"""What the driver costs: no-op trials through the real searcher, store and rows; 10,000 finished rows; a huge plan.
+
+`python tests/benchmarks/orchestration.py [trials] [runs] [rows] [planned]`. A no-op trial is handed out by the desk
+through Ray Tune to a worker process, which writes a full row and nothing else. Driver time is processor time of the
+driver process, all of its threads, so that what workers do on the same cores does not count.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+EDGE = 500  # trials at either end of a run that are compared
+A_SEED = 71  # trials of one seed of `sweep_values`
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A process as a whole."""
+
+    seconds: float  # wall
+    processor_seconds: float
+    peak_mb: float  # resident
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s ({self.processor_seconds:.1f} s of processor), {self.peak_mb:.0f} MB"
+
+
+def sweep_values(seeds: int) -> dict[str, Any]:
+    """A sweep of 71 trials a seed: one original, ten retrained, sixty unlearned."""
+    return {
+        "name": "driver", "tasks": ["espeak_keywords"], "backbones": ["logmel_cnn"], "seeds": list(range(seeds)),
+        "unlearning": [{"kind": "sample", "forget_ratio": [0.01 * n for n in range(1, 11)]}],
+        "methods": ["original", "retrain", "grad_ascent", "random_label", "salun", "scrub", "bad_teacher"],
+        "tuning": {"seeds": [1_000_000]},  # a seed is either reported or tuned on
+    }  # fmt: skip
+
+
+def no_op_run(folder: Path, trials: int) -> list[float]:
+    """Driver seconds at which each trial was settled, through Ray Tune."""
+    from ray import cloudpickle
+
+    from orchestrator.plan.grid import build_grid
+    from orchestrator.plan.sweep import Sweep
+    from orchestrator.results import open_store
+    from orchestrator.run import cluster
+    from orchestrator.run.desk import Desk
+    from orchestrator.run.place import Place
+    from orchestrator.run.rows import first_columns, last_columns
+
+    class NoOpActor(cluster.TrialActor):
+        """Writes a row with what is known before and after a trial, and does nothing in between."""
+
+        def step(self) -> dict[str, Any]:
+            """One trial."""
+            place, started = self._place(), time.time()
+            row = first_columns(self._config["handed"].assignment, place, started)
+            place.store.commit({**row, **last_columns(started), "status": "done"})
+            return {"done": True}
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    store, stamps = open_store(folder), list[float]()
+    planned = build_grid(Sweep.model_validate(sweep_values(-(-trials // A_SEED)))).trials[:trials]
+    desk = Desk(planned, {}, store, on_settled=lambda spec, row: stamps.append(time.process_time()))
+    actor, cluster.TrialActor = cluster.TrialActor, NoOpActor
+    try:
+        cluster.run_on_ray(desk, Place(store, folder / "cache"))
+    finally:
+        cluster.TrialActor = actor
+    assert desk.board.counts() == {"done": trials}, desk.board.counts()
+    return stamps
+
+
+def no_op_lines(folder: Path, trials: int) -> list[str]:
+    """One run of no-op trials in a process of its own."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"from orchestration import no_op_run\nfrom pathlib import Path\n"
+        f"print('STAMPS', *no_op_run(Path({str(folder)!r}), {trials}))"
+    )
+    cost, out = child([sys.executable, "-c", code])
+    stamps = [float(text) for text in out.rpartition("STAMPS")[2].split()]
+    edge = min(EDGE, trials // 2)
+    first, last = (stamps[edge - 1] - stamps[0]) / (edge - 1), (stamps[-1] - stamps[-edge]) / (edge - 1)
+    each = (stamps[-1] - stamps[0]) / (trials - 1)
+    said = (
+        f"{trials} no-op trials: {1e3 * each:.1f} ms a trial of driver time; first {edge}: {1e3 * first:.1f} ms, "
+        f"last {edge}: {1e3 * last:.1f} ms, ratio {last / first:.2f}; in all {cost}"
+    )
+    return [said]
+
+
+def write_finished(folder: Path, count: int) -> Path:
+    """A sweep file, and the rows of its first `count` trials, one file each; some trials are left to run."""
+    from orchestrator.plan.grid import build_grid
+    from orchestrator.plan.sweep import Sweep
+    from orchestrator.results import open_store, record_sweep
+    from orchestrator.run.desk import Desk
+    from orchestrator.run.place import Place
+    from orchestrator.run.rows import first_columns, last_columns
+
+    store, values = open_store(folder / "r"), sweep_values(count // A_SEED + 1)
+    (folder / "driver.yaml").write_text(yaml.safe_dump(values))
+    trials = build_grid(Sweep.model_validate(values)).trials
+    desk, place, started = Desk(trials, {}, store), Place(store, folder / "cache"), time.time()
+    measured = {f"{part}_accuracy": 0.5 + 1 / 3 for part in ("forget", "retain", "test", "validation", "holdout")}
+
+    def write(number: int) -> None:
+        row = first_columns(desk.assign(trials[number]), place, started)
+        store.commit({**row, **last_columns(started), **measured, "status": "done", "test_loss": number / 7})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(count)))
+    record_sweep(store, "driver", values, [spec.trial_id for spec in trials])
+    return folder / "driver.yaml"
+
+
+FIRST_TRIAL = """
+import os, sys
+from orchestrator import load_sweep, run_sweep
+from orchestrator.run import local
+def first(assignment, place):
+    print("first trial", assignment.spec.trial_id, flush=True)
+    os._exit(0)
+local.run_trial = first
+run_sweep(load_sweep(sys.argv[1]), sys.argv[2], executor="local")
+"""
+
+
+def finished_lines(folder: Path, count: int) -> list[str]:
+    """What the commands cost on a folder of `count` finished trials: reading every row once, then by the index."""
+    sweep, results = str(write_finished(folder, count)), str(folder / "r")
+    commands = {
+        "status, reading every row": unlearn("status", results),
+        "status": unlearn("status", results),
+        "plan": unlearn("plan", sweep, "--results", results),
+        "first trial of a resumed run": [sys.executable, "-c", FIRST_TRIAL, sweep, results],
+    }
+    lines = []
+    for what, command in commands.items():
+        cost, _ = child(command)
+        lines.append(f"{count} finished rows, {what}: {cost}")
+    return lines
+
+
+def plan_lines(folder: Path, trials: int) -> list[str]:
+    """A plan of so many trials."""
+    path = folder / "huge.yaml"
+    path.write_text(yaml.safe_dump({**sweep_values(-(-trials // A_SEED)), "name": "huge"}))
+    cost, out = child(unlearn("plan", str(path)))
+    said = next(line for line in out.splitlines() if "trials to run" in line)
+    return [f"plan of {said.split()[0]} trials: {cost}"]
+
+
+def help_lines(rounds: int = 5) -> list[str]:
+    """How long `unlearn --help` takes, the median of some rounds."""
+    seconds = statistics.median(child(unlearn("--help"))[0].seconds for _ in range(rounds))
+    return [f"unlearn --help: {seconds:.2f} s"]
+
+
+def unlearn(*arguments: str) -> list[str]:
+    """The command line in this Python."""
+    return [sys.executable, "-m", "orchestrator.cli", *arguments]
+
+
+def child(command: list[str]) -> tuple[Cost, str]:
+    """Run a command; its cost, and what it wrote."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with tempfile.TemporaryFile() as out:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, command
+        out.seek(0)
+        scale = 2**20 if sys.platform == "darwin" else 2**10
+        return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale), out.read().decode()
+
+
+def lines(trials: int = 2_000, runs: int = 1, rows: int = 10_000, planned: int = 100_000) -> Iterator[str]:
+    """All of it, as sentences."""
+    yield from help_lines()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        yield from plan_lines(folder, planned)
+        for run in range(runs):
+            yield from no_op_lines(folder / f"no-op-{run}", trials)
+        yield from finished_lines(folder, rows)
+
+
+if __name__ == "__main__":
+    numbers = [int(text) for text in sys.argv[1:]]
+    for line in lines(*numbers):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from orchestrator.outcomes import DamagedFile, FolderFull
+from orchestrator.plan.grid import build_grid
+from orchestrator.plan.sweep import Sweep
+from orchestrator.results import Store, open_store
+from orchestrator.run import desk as desk_module
+from orchestrator.run.breaker import Breaker
+from orchestrator.run.desk import Desk
+
+TRIALS = build_grid(
+    Sweep.model_validate(
+        {
+            "name": "t",
+            "tasks": ["espeak_keywords"],
+            "backbones": ["logmel_cnn"],
+            "unlearning": [{"kind": "sample", "forget_ratio": [0.01, 0.02, 0.05]}],
+            "methods": ["original", "scrub"],
+            "seeds": [0],
+        }
+    )
+).trials
+ORIGINAL = TRIALS[0].trial_id
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return open_store(tmp_path)
+
+
+def finish(desk: Desk, status: str = "done", error: str = "") -> str:
+    """Take a trial, commit its row and settle it; gives its id."""
+    spec = desk.take().spec
+    desk.store.commit({"trial_id": spec.trial_id, "status": status, "error": error})
+    desk.settle(spec.trial_id)
+    return spec.trial_id
+
+
+def test_the_index_grows_with_the_run_so_that_a_killed_driver_leaves_few_rows_to_open(store, monkeypatch):
+    monkeypatch.setattr(desk_module, "INDEXED_AFTER", 3)
+    desk = Desk(TRIALS, {}, store)
+    for _ in range(4):
+        finish(desk)
+    assert len(store._index()) == 3
+
+
+def test_a_disk_that_is_full_on_the_worker_stops_the_launch_and_blames_no_trial(store):
+    desk = Desk(TRIALS, {}, store)
+    taken = desk.take().spec.trial_id
+    desk.settle(taken, f"Traceback\nOSError: [Errno 28] {os.strerror(errno.ENOSPC)}: 'features.npy'")
+    assert "no room left: OSError" in desk.stopped
+    assert "features.npy" in desk.stopped
+    assert desk.take() is None
+    assert store.row(taken) is None
+    assert set(desk.board.pending) == {spec.trial_id for spec in TRIALS}
+
+
+def test_a_disk_that_is_full_on_the_driver_stops_the_launch(store, monkeypatch):
+    def full(self, row):
+        raise FolderFull(errno.ENOSPC, "no space for rows")
+
+    desk = Desk(TRIALS, {}, store)
+    taken = desk.take().spec.trial_id
+    monkeypatch.setattr(Store, "commit", full)
+    desk.settle(taken, "RuntimeError: something else")
+    assert "no space for rows" in desk.stopped
+    assert taken in desk.board.pending
+
+
+def test_what_runs_is_still_settled_after_the_launch_gave_up(store):
+    desk = Desk(TRIALS, {}, store, breaker=Breaker(2))
+    finish(desk)
+    running = desk.take().spec.trial_id
+    for _ in range(2):
+        finish(desk, "failed", "KeyError: 1")
+    assert "the same error in 2 trials" in desk.stopped
+    assert desk.take() is None
+    store.commit({"trial_id": running, "status": "done"})
+    desk.settle(running)
+    assert desk.board.counts()["done"] == 2
+    assert not desk.over
+
+
+def test_a_parent_that_is_lost_again_and_again_fails_the_child_in_the_end(store):
+    desk = Desk(TRIALS, {}, store)
+    for _ in range(desk_module.REDONE_AT_MOST + 1):
+        assert finish(desk) == ORIGINAL
+        child = desk.take().spec.trial_id
+        store.withdraw(ORIGINAL)
+        if desk.redone.get(ORIGINAL, 0) < desk_module.REDONE_AT_MOST:
+            with pytest.warns(DamagedFile, match=f"trial {ORIGINAL} runs again, {child} after it: the model is gone"):
+                desk.settle(child, "the model is gone")
+    desk.settle(child, "the model is gone")
+    assert store.row(child)["status"] == "failed"
+    assert store.row(child)["error"] == "the model is gone"
