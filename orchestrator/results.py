@@ -111,7 +111,7 @@ SCHEMA = pa.schema(
     + [(name, pa.float64()) for name in _REAL]
     + [(name, pa.bool_()) for name in ("collapsed", "tuning")]
 )
-"""The only list of columns. Fractions lie in 0-1; times are in seconds; settings, recipe and what is laid over: JSON."""
+"""The only list of columns. Fractions lie in 0-1, times are in seconds; what methods are given is JSON."""
 
 # With when each row's file was changed last: an entry is good while that is the same.
 _INDEX = SCHEMA.append(pa.field("modified_ns", pa.int64()))
