@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from orchestrator.outcomes import Interrupted
+from orchestrator.outcomes import Interrupted, StorageError
 
 app = typer.Typer(
     name="unlearn",
@@ -167,7 +167,7 @@ def main() -> None:
     except Interrupted as stopped:
         Console(stderr=True).print(str(stopped), soft_wrap=True)
         sys.exit(130)
-    except ValueError as error:
+    except (ValueError, StorageError) as error:
         Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
 

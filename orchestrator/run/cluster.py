@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import tempfile
 import uuid
@@ -16,17 +17,23 @@ from ray import tune
 from backbones.checkpoints import PACKAGED
 from orchestrator import plugins
 from orchestrator.files import Folder
+from orchestrator.outcomes import sigterm_as_interrupt
 from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.spec import PlugIn
 from orchestrator.results import Store
 from orchestrator.run.desk import Desk
 from orchestrator.run.place import Place
-from orchestrator.run.searcher import DESKS, DeskSearcher, KeepErrors, StudyAsha, unpacked
+from orchestrator.run.searcher import DESKS, DeskSearcher, FirstInFirstOut, StudyAsha, unpacked
 from orchestrator.run.trial import Point, run_trial
 
-PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS")
+PASSED_ON = (
+    "HF_HOME", "HF_HUB_OFFLINE", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS", "UNLEARN_SHARED_CACHE",
+    "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
+)  # fmt: skip
+"""Environment of the starting machine that workers get. No secrets: Ray writes these to its logs and shows them in its
+dashboard. Processes that Ray starts on this machine inherit its whole environment; nodes of a cluster have their own."""
+PRIVATE = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}  # whoever reaches Ray's ports can run code
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
-RETRIES = 2  # of errors of the moment; a lost node is free
 
 _PLACES: dict[tuple[str, str], Place] = {}  # of this worker process, warm from trial to trial
 
@@ -104,7 +111,9 @@ def run_on_ray(
     ours = not ray.is_initialized()
     if ours:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        local: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": _cpus(desk)}
+        local: dict[str, Any] = {} if address else {**PRIVATE, "num_cpus": _cpus(desk)}
+        if not address:
+            _own_token()
         _start(
             address=address or "local",
             runtime_env={"env_vars": environment},
@@ -115,12 +124,22 @@ def run_on_ray(
     key = uuid.uuid4().hex
     DESKS[key] = desk
     try:
-        with tempfile.TemporaryDirectory(prefix="unlearn-tune-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="unlearn-tune-") as scratch, sigterm_as_interrupt():
             _tuner(desk, key, place, scratch, max_concurrent, gpus_per_trial, prune).fit()
     finally:
         del DESKS[key]
         if ours:
             ray.shutdown()
+
+
+def _own_token() -> None:
+    """A token of this process for the Ray that it starts, unless the user has one or has turned tokens off.
+
+    Ray would write one to `~/.ray/auth_token`, readable by every user of the machine where the umask allows it.
+    """
+    chosen = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    if not any(name in os.environ for name in chosen) and not Path("~/.ray/auth_token").expanduser().exists():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _start(address: str, **settings: Any) -> None:
@@ -140,7 +159,9 @@ def _start(address: str, **settings: Any) -> None:
         ray.init(**settings)
     except (ConnectionError, ValueError) as error:
         raise ValueError(f"no Ray cluster to join: {error}") from None
-    except Exception:  # Ray raises a bare Exception when a node does not come up in time
+    except Exception as error:  # a bare one, when a node of a busy machine does not come up in time
+        if "timed out during startup" not in str(error):
+            raise
         ray.shutdown()
         ray.init(**settings)
 
@@ -178,7 +199,7 @@ def _tuner(
         param_space=fixed,
         tune_config=tune.TuneConfig(
             search_alg=DeskSearcher(key),
-            scheduler=StudyAsha() if prune else None,
+            scheduler=StudyAsha() if prune else FirstInFirstOut(),
             num_samples=-1,
             max_concurrent_trials=max_concurrent or max(1, int(slots)),
             reuse_actors=_longest_seconds(desk) < REUSE_BELOW_SECONDS,
@@ -188,9 +209,8 @@ def _tuner(
             storage_path=scratch,
             name="launch",
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands out again what was lost
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
-            callbacks=[KeepErrors(key)],
         ),
     )
 

@@ -33,7 +33,6 @@ class Desk:
         """
         self.store, self.studies, self.on_settled, self.refused = store, studies, on_settled, refused
         self.specs = {spec.trial_id: spec for spec in trials}
-        self.errors: dict[str, str] = {}  # texts of errors, until their trials are settled
         rows = store.rows()
         rows = rows[rows["trial_id"].isin(list(self.specs))]
         finished: dict[str, str] = {}

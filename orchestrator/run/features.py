@@ -86,6 +86,7 @@ def open_features(
     device: torch.device,
     limit_gb: float,
     generator: torch.Generator,
+    obtain: Callable[[Path, Callable[[], None]], None] = lambda path, build: build(),
 ) -> FeatureBank:
     """Open the features of a corpus, making them first if need be; per batch under random crops or above the limit."""
     samples = clip_samples(corpus, clip["seconds"])
@@ -96,7 +97,7 @@ def open_features(
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):
                 if not path.exists():
-                    _build(path, corpus, backbone, samples, clip["crop"], device)
+                    obtain(path, lambda: _build(path, corpus, backbone, samples, clip["crop"], device))
         return _mapped(path)
     frontend = backbone.frontend(device)
 
