@@ -144,6 +144,26 @@ def report(
     console.print(f"report: {written[0]} ({len(written)} files)", soft_wrap=True)
 
 
+@app.command()
+def launcher(
+    kind: Annotated[str, typer.Argument(help="ray, kuberay, slurm or slurm-plain.")],
+    sweep: Annotated[str, typer.Argument(help="A sweep file, or the name of one that ships with the package.")],
+    results: Results,
+    nodes: Annotated[int, typer.Option(help="Worker nodes.")] = 2,
+    cpus: Annotated[int, typer.Option(help="CPUs of a node.")] = 8,
+    gpus: Annotated[int, typer.Option(help="GPUs of a node.")] = 0,
+    memory_gib: Annotated[int, typer.Option(help="Memory of a node in GiB.")] = 32,
+    hours: Annotated[float, typer.Option(help="Time limit.")] = 24.0,
+    image: Annotated[Optional[str], typer.Option(help="Container image with this package in it.")] = None,  # noqa: UP045
+) -> None:
+    """Print what starts a sweep on a cluster: a Ray cluster file, a KubeRay RayJob, or a SLURM batch script."""
+    from orchestrator.run.launchers import Job, manifest
+
+    sizes: dict[str, Any] = {"nodes": nodes, "cpus": cpus, "gpus": gpus, "memory_gib": memory_gib, "hours": hours}
+    chosen = {**sizes, **({"image": image} if image else {})}
+    typer.echo(manifest(kind, Job(sweep=sweep, results=str(_absolute(results)), **chosen)), nl=False)
+
+
 def _absolute(location: str | None) -> str | None:
     return location if location is None or "://" in location else os.path.abspath(location)
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ PASSED_ON = (
 """Environment of the starting machine that workers get. No secrets: Ray writes these to its logs and shows them in its
 dashboard. Processes that Ray starts on this machine inherit its whole environment; nodes of a cluster have their own."""
 PRIVATE = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}  # whoever reaches Ray's ports can run code
+NODES_WITHIN_SECONDS = 900.0
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
 
 _PLACES: dict[tuple[str, str], Place] = {}  # of this worker process, warm from trial to trial
@@ -121,6 +123,7 @@ def run_on_ray(
             logging_level="ERROR",
             **local,
         )
+    _await_nodes()
     key = uuid.uuid4().hex
     DESKS[key] = desk
     try:
@@ -164,6 +167,15 @@ def _start(address: str, **settings: Any) -> None:
             raise
         ray.shutdown()
         ray.init(**settings)
+
+
+def _await_nodes() -> None:
+    """Wait for `UNLEARN_MIN_NODES` nodes: what the cluster has at the start decides about GPUs and trials at once."""
+    wanted, deadline = int(os.environ.get("UNLEARN_MIN_NODES") or 1), time.monotonic() + NODES_WITHIN_SECONDS
+    while (alive := sum(node["Alive"] for node in ray.nodes())) < wanted:
+        if time.monotonic() > deadline:
+            raise ValueError(f"the cluster is too small: got {alive} nodes, UNLEARN_MIN_NODES asks for {wanted}")
+        time.sleep(1)
 
 
 def _cpus(desk: Desk) -> int:
