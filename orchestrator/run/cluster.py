@@ -20,9 +20,10 @@ from orchestrator import plugins
 from orchestrator.files import Folder
 from orchestrator.outcomes import sigterm_as_interrupt
 from orchestrator.plan.cost import trial_seconds
-from orchestrator.plan.spec import PlugIn
+from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.results import Store
 from orchestrator.run.desk import Desk
+from orchestrator.run.device_classes import SHARE, device_classes, family
 from orchestrator.run.place import Place
 from orchestrator.run.searcher import DESKS, DeskSearcher, FirstInFirstOut, StudyAsha, unpacked
 from orchestrator.run.trial import Point, run_trial
@@ -190,7 +191,7 @@ def _tuner(
     has_gpu = available.get("GPU", 0) > 0
     threads = max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
     slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / threads
-    memory = _memory_classes(desk)
+    memory, classes = _memory_classes(desk), device_classes(desk.specs.values(), available, _measured(desk))
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
         spec = config["assignment"]["spec"]
@@ -198,7 +199,8 @@ def _tuner(
             "CPU": float(spec["loop"]["threads"]),
             "memory": memory[spec["backbone"]["alias"] or spec["backbone"]["name"]],
         }
-        return tune.PlacementGroupFactory([{**bundle, "GPU": gpus} if has_gpu else bundle])
+        where = {classes[here]: SHARE} if (here := family(TrialSpec.from_dict(spec))) in classes else {}
+        return tune.PlacementGroupFactory([{**bundle, **where, **({"GPU": gpus} if has_gpu else {})}])
 
     fixed = {
         "location": place.store.files.location,
@@ -225,6 +227,12 @@ def _tuner(
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
         ),
     )
+
+
+def _measured(desk: Desk) -> dict[tuple[str, str], str]:
+    rows = desk.store.rows()
+    rows = rows[(rows["stage"] == "retrain") & (rows["status"] == "done")]
+    return {(row["task"], row["backbone"]): row["device"] for row in rows.to_dict("records")}
 
 
 def _longest_seconds(desk: Desk) -> float:

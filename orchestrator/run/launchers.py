@@ -43,7 +43,7 @@ class Job:
     @property
     def name(self) -> str:
         """The sweep's, as Kubernetes and clouds allow names."""
-        found = re.sub(r"[^a-z0-9]+", "-", Path(self.sweep).stem.lower()).strip("-")[:40].strip("-")
+        found = re.sub(r"[^a-z0-9]+", "-", Path(self.sweep).stem.lower()).strip("-")[:36].strip("-")
         return f"unlearn-{found or 'sweep'}"
 
     @property
@@ -142,7 +142,7 @@ def kuberay(job: Job) -> str:
         f"  kubectl create secret generic {job.name} --from-env-file=credentials.env",
         "  kubectl apply -f this-file.yaml",
     )
-    return first + "---\n" + yaml.safe_dump(objects[1], sort_keys=False)
+    return first + "---\n" + _yaml(objects[1])
 
 
 def _pod(job: Job, name: str, sizes: dict[str, str]) -> dict[str, Any]:
@@ -199,15 +199,32 @@ def _sweep_files(job: Job) -> dict[str, str]:
     """The sweep as one file, whatever it extends, with its lock file beside it."""
     sweep, values = read_sweep(find_sweep(Path(job.sweep)))
     if not sweep.lock:
-        return {"sweep.yaml": yaml.safe_dump(values, sort_keys=False)}
+        return {"sweep.yaml": _yaml(values)}
     return {
-        "sweep.yaml": yaml.safe_dump({**values, "lock": "lock.yaml"}, sort_keys=False),
+        "sweep.yaml": _yaml({**values, "lock": "lock.yaml"}),
         "lock.yaml": Path(sweep.lock).read_text(),
     }
 
 
+class _Plain(yaml.SafeDumper):
+    """No anchors, and texts of several lines as blocks."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Plain.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
+
+
+def _yaml(content: Any) -> str:
+    return str(yaml.dump(content, Dumper=_Plain, sort_keys=False, width=1000))
+
+
 def _document(content: dict[str, Any], *comments: str) -> str:
-    return "".join(f"# {line}\n" for line in comments) + yaml.safe_dump(content, sort_keys=False)
+    return "".join(f"# {line}\n" for line in comments) + _yaml(content)
 
 
 def _batch(job: Job, extra: list[str], start: str) -> str:
