@@ -13,6 +13,7 @@ import platformdirs
 import torch
 
 from backbones.base import Backbone, SpeechClassifier
+from backbones.checkpoints import COMMIT
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
 from orchestrator.results import Store
@@ -69,8 +70,10 @@ class Place:
         return bank
 
     def backbone(self, plugin: PlugIn) -> Backbone:
-        """The backbone plug-in."""
-        backbone: Backbone = plugins.load("backbones", plugin.name, **plugin.settings)
+        """The backbone plug-in; from the hub, the commit that the plan found, whatever this node's cache has."""
+        commit = plugin.content.rpartition("@")[2]
+        pinned = {"revision": commit} if COMMIT.fullmatch(commit) else {}
+        backbone: Backbone = plugins.load("backbones", plugin.name, **{**plugin.settings, **pinned})
         return backbone
 
     def model(self, spec: TrialSpec, num_classes: int, *, pretrained: bool = True) -> SpeechClassifier:
