@@ -86,9 +86,12 @@ class Folder:
         """Copy a file of the folder to this machine, piece by piece; False where there is none."""
         fs, root = self._fs()
         try:
-            with self._answering(f"reading {name}"), fs.open_input_file(f"{root}/{name}") as stream:
-                with target.open("wb") as out:
-                    shutil.copyfileobj(stream, out, PIECE_BYTES)
+            with (
+                self._answering(f"reading {name}"),
+                fs.open_input_file(f"{root}/{name}") as stream,
+                target.open("wb") as out,
+            ):
+                shutil.copyfileobj(stream, out, PIECE_BYTES)
         except FileNotFoundError:
             return False
         return True

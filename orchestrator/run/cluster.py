@@ -32,8 +32,8 @@ PASSED_ON = (
     "HF_HOME", "HF_HUB_OFFLINE", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS", "UNLEARN_SHARED_CACHE",
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
 )  # fmt: skip
-"""Environment of the starting machine that workers get. No secrets: Ray writes these to its logs and shows them in its
-dashboard. Processes that Ray starts on this machine inherit its whole environment; nodes of a cluster have their own."""
+"""What workers get of the starting machine's environment. No secrets: Ray logs these, and shows them in its dashboard.
+What Ray starts on this machine inherits the whole environment; nodes of a cluster have their own."""
 PRIVATE = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}  # whoever reaches Ray's ports can run code
 NODES_WITHIN_SECONDS = 900.0
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each

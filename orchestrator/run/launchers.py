@@ -138,7 +138,7 @@ def kuberay(job: Job) -> str:
     ]
     first = _document(
         objects[0],
-        "Credentials of the object store come from the secret below, where it exists, or from the pods' service account:",
+        "Credentials of the object store come from this secret, where it exists, or the pods' service account:",
         f"  kubectl create secret generic {job.name} --from-env-file=credentials.env",
         "  kubectl apply -f this-file.yaml",
     )

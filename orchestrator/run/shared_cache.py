@@ -60,7 +60,9 @@ class SharedCache:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _share(self, name: str, path: Path) -> None:
-        listed = {file.relative_to(path).as_posix(): _sha256(file) for file in sorted(path.rglob("*")) if file.is_file()}
+        listed = {
+            file.relative_to(path).as_posix(): _sha256(file) for file in sorted(path.rglob("*")) if file.is_file()
+        }
         for inside, digest in listed.items():
             self.files.upload(path / inside, f"{self.prefix}blobs/{digest}")
         self.files.write_bytes(f"{self.prefix}folders/{name}.json", json.dumps(listed).encode())

@@ -82,7 +82,8 @@ def test_a_batch_script_is_good_bash_with_good_options(job, kind, tmp_path):
     subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=True)
     lines = script.splitlines()
     assert lines[0] == "#!/bin/bash"
-    options = dict(re.fullmatch(r"#SBATCH --([a-z-]+)(?:=(\S+))?", line).groups() for line in lines if "SBATCH" in line)
+    found = [re.fullmatch(r"#SBATCH --([a-z-]+)(?:=(\S+))?", line) for line in lines if "SBATCH" in line]
+    options = dict(match.groups() for match in found)
     assert all(line.startswith("#SBATCH") for line in lines[1 : 1 + len(options)])  # SLURM stops at the first command
     allowed = {
         "job-name": r"[a-z0-9-]+", "nodes": r"\d+", "ntasks-per-node": "1", "cpus-per-task": r"\d+",
@@ -99,7 +100,9 @@ def test_a_batch_script_is_good_bash_with_good_options(job, kind, tmp_path):
 
 FAKES = {
     "scontrol": 'if [ "$1" = show ]; then echo here; else echo "$@" >> "$LOG"; fi',
-    "srun": 'while [[ "$1" == -* ]]; do if [ "$1" = -w ] || [ "$1" = --exclude ]; then shift; fi; shift; done; exec "$@"',
+    "srun": (
+        'while [[ "$1" == -* ]]; do if [ "$1" = -w ] || [ "$1" = --exclude ]; then shift; fi; shift; done; exec "$@"'
+    ),
     "hostname": "echo 127.0.0.1",
     "ray": (
         'if [ "$1" = symmetric-run ]; then while [ "$1" != -- ]; do shift; done; shift; "$@"; exit $?; fi\n'

@@ -6,8 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip("ray")
-
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.sweep import read_sweep
 from orchestrator.run import searcher
