@@ -187,7 +187,8 @@ def refuse_credentials(location: str) -> None:
     ValueError: a URI with a user or password in it; it would stand in every log, and in what Ray sends to workers.
     """
     parts = urlsplit(location)
-    if "@" in parts.netloc or any("key" in name or "token" in name for name, _ in parse_qsl(parts.query)):
+    user = parts.netloc.rpartition("@")[0]
+    if user not in ("", "anonymous") or any("key" in name or "token" in name for name, _ in parse_qsl(parts.query)):
         raise ValueError(
             f"credentials do not belong in a URI: got one for {parts.scheme}://{parts.netloc.rpartition('@')[2]}, "
             "allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, a profile, or the "

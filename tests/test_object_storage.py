@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.cli import app
-from orchestrator.files import Folder
+from orchestrator.files import Folder, open_file_system
 from orchestrator.outcomes import StorageError
 from orchestrator.results import open_store
 
@@ -216,6 +216,13 @@ def test_credentials_in_a_uri_are_refused_and_not_repeated(location):
 def test_an_unknown_setting_of_a_uri_is_refused():
     with pytest.raises(ValueError, match="allowed: endpoint_override, region, scheme"):
         open_store("s3://bucket/results?regoin=x").files.exists("a")
+
+
+def test_google_storage_is_given_two_minutes_unless_told_otherwise():
+    for extra, seconds in (("", 120), ("?retry_limit_seconds=7", 7), ("?scheme=http", 120)):
+        system, root = open_file_system(f"gs://anonymous@bucket/results{extra}")
+        assert root == "bucket/results"
+        assert system.__reduce__()[1][0]["retry_time_limit"].total_seconds() == seconds
 
 
 def test_errors_of_a_local_folder_stay_as_they_are(tmp_path: Path):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,17 +22,10 @@ from orchestrator.results import Store
 from orchestrator.run.desk import Desk
 from orchestrator.run.device_classes import SHARE, device_classes, family
 from orchestrator.run.place import Place
+from orchestrator.run.ray_start import start
 from orchestrator.run.searcher import DESKS, DeskSearcher, FirstInFirstOut, StudyAsha, unpacked
 from orchestrator.run.trial import Point, run_trial
 
-PASSED_ON = (
-    "HF_HOME", "HF_HUB_OFFLINE", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS", "UNLEARN_SHARED_CACHE",
-    "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
-)  # fmt: skip
-"""What workers get of the starting machine's environment. No secrets: Ray logs these, and shows them in its dashboard.
-What Ray starts on this machine inherits the whole environment; nodes of a cluster have their own."""
-PRIVATE = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}  # whoever reaches Ray's ports can run code
-NODES_WITHIN_SECONDS = 900.0
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
 
 _PLACES: dict[tuple[str, str], Place] = {}  # of this worker process, warm from trial to trial
@@ -107,24 +97,9 @@ def run_on_ray(
     """Run all that the desk hands out as trials of one Tuner, on a cluster at `address` or on this machine.
 
     Raises:
-        ConnectionError: no cluster at the address.
+        ValueError: no cluster at the address.
     """
-    os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0")
-    os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
-    ours = not ray.is_initialized()
-    if ours:
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        local: dict[str, Any] = {} if address else {**PRIVATE, "num_cpus": _cpus(desk)}
-        if not address:
-            _own_token()
-        _start(
-            address=address or "local",
-            runtime_env={"env_vars": environment},
-            log_to_driver=False,
-            logging_level="ERROR",
-            **local,
-        )
-    _await_nodes()
+    ours = start(address, _cpus(desk))
     key = uuid.uuid4().hex
     DESKS[key] = desk
     try:
@@ -134,49 +109,6 @@ def run_on_ray(
         del DESKS[key]
         if ours:
             ray.shutdown()
-
-
-def _own_token() -> None:
-    """A token of this process for the Ray that it starts, unless the user has one or has turned tokens off.
-
-    Ray would write one to `~/.ray/auth_token`, readable by every user of the machine where the umask allows it.
-    """
-    chosen = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-    if not any(name in os.environ for name in chosen) and not Path("~/.ray/auth_token").expanduser().exists():
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-
-
-def _start(address: str, **settings: Any) -> None:
-    """Start Ray or join a cluster; a machine under load may need a second try.
-
-    Raises:
-        ValueError: nothing answers at the address.
-    """
-    settings["address"] = address
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        if host and port.isdigit():
-            socket.create_connection((host, int(port)), timeout=10).close()  # Ray would try for 17 minutes
-    except OSError as error:
-        raise ValueError(f"no Ray cluster to join: got {address}, which does not answer ({error})") from None
-    try:
-        ray.init(**settings)
-    except (ConnectionError, ValueError) as error:
-        raise ValueError(f"no Ray cluster to join: {error}") from None
-    except Exception as error:  # a bare one, when a node of a busy machine does not come up in time
-        if "timed out during startup" not in str(error):
-            raise
-        ray.shutdown()
-        ray.init(**settings)
-
-
-def _await_nodes() -> None:
-    """Wait for `UNLEARN_MIN_NODES` nodes: what the cluster has at the start decides about GPUs and trials at once."""
-    wanted, deadline = int(os.environ.get("UNLEARN_MIN_NODES") or 1), time.monotonic() + NODES_WITHIN_SECONDS
-    while (alive := sum(node["Alive"] for node in ray.nodes())) < wanted:
-        if time.monotonic() > deadline:
-            raise ValueError(f"the cluster is too small: got {alive} nodes, UNLEARN_MIN_NODES asks for {wanted}")
-        time.sleep(1)
 
 
 def _cpus(desk: Desk) -> int:

@@ -83,7 +83,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
 def loss_of(trial: Any) -> tuple[str, str]:
     """Why Tune gave up a trial's process, as `machine` (taken away or dead), `death` (of the process) or `error`, and
     the text of it, which stands in the driver's own file of the trial."""
-    file = Path(trial.error_file)
+    file = Path(trial.error_file or "")
     text = file.read_text(errors="replace").partition("\n")[2] if file.is_file() else ""
     if not text.startswith("The actor ") or "creation task" in text:
         return "error", text

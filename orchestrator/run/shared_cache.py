@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.files import Folder
-from orchestrator.outcomes import StorageError
 from orchestrator.results import Store
 
 
@@ -34,11 +33,11 @@ class SharedCache:
         Not being able to share is no reason to fail: the folder is built, as on a machine of its own.
         """
         name = f"{path.parent.name}/{path.name}"
-        with suppress(StorageError):
+        with suppress(OSError):
             if self._fetch(name, path):
                 return
         build()
-        with suppress(StorageError):
+        with suppress(OSError):
             self._share(name, path)
 
     def _fetch(self, name: str, path: Path) -> bool:
