@@ -105,10 +105,20 @@ def run_on_ray(
     try:
         with tempfile.TemporaryDirectory(prefix="unlearn-tune-") as scratch, sigterm_as_interrupt():
             _tuner(desk, key, place, scratch, max_concurrent, gpus_per_trial, prune).fit()
+        if not desk.over:
+            take_back(desk)
     finally:
         del DESKS[key]
         if ours:
             ray.shutdown()
+
+
+def take_back(desk: Desk) -> None:
+    """After an interrupt: a search's trial that was stopped with the launch, not by the scheduler, has no row."""
+    rows, pending = desk.store.rows(), set(desk.board.pending)
+    for trial_id in rows.loc[rows["status"] == "pruned", "trial_id"]:
+        if trial_id in pending:
+            desk.store.files.delete(f"rows/{trial_id}.parquet")
 
 
 def _cpus(desk: Desk) -> int:

@@ -77,3 +77,15 @@ def test_lost_machines_leave_the_retries_of_errors_alone(desk):
         search.on_trial_complete(f"tune-{number}", error=True)
     assert desk.settled == ["error"]
     assert search.suggest("tune-last") == searcher.Searcher.FINISHED
+
+
+def test_an_interrupt_prunes_nothing(tmp_path):
+    from orchestrator.results import open_store
+    from orchestrator.run.cluster import take_back
+
+    store = open_store(tmp_path / "r")
+    for trial_id, status in (("pruned before", "pruned"), ("stopped now", "pruned"), ("finished now", "done")):
+        store.commit({"trial_id": trial_id, "status": status})
+    store.rows()  # an index that knows all three
+    take_back(SimpleNamespace(store=store, board=SimpleNamespace(pending=["stopped now", "finished now"])))
+    assert store.statuses() == {"pruned before": "pruned", "finished now": "done"}
