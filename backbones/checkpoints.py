@@ -64,13 +64,13 @@ def commit_of(checkpoint: str, revision: str) -> str:
     revision itself where neither can be asked."""
     from huggingface_hub import HfApi, constants, try_to_load_from_cache
 
-    if COMMIT.fullmatch(revision):
+    if COMMIT.fullmatch(revision) or Path(checkpoint).is_dir():
         return revision
-    cached = try_to_load_from_cache(checkpoint, "config.json", revision=revision)
-    if isinstance(cached, str):
-        return Path(cached).parent.name
-    if not constants.HF_HUB_OFFLINE:
-        with suppress(OSError, ValueError):  # requests' errors are OSErrors; a bad id is a ValueError
+    with suppress(OSError, ValueError):  # requests' errors are OSErrors; what cannot be a hub id is a ValueError
+        cached = try_to_load_from_cache(checkpoint, "config.json", revision=revision)
+        if isinstance(cached, str):
+            return Path(cached).parent.name
+        if not constants.HF_HUB_OFFLINE:
             return HfApi().model_info(checkpoint, revision=revision, timeout=10).sha or revision
     return revision
 

@@ -7,10 +7,13 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.tune.execution import class_cache
 
 PASSED_ON = (
@@ -20,7 +23,6 @@ PASSED_ON = (
 """What workers get of the starting machine's environment. No secrets: Ray logs these, and shows them in its dashboard.
 What Ray starts on this machine inherits the whole environment; nodes of a cluster have their own."""
 HELD_BACK = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # Tune's own list
-PRIVATE = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}  # whoever reaches Ray's ports can run code
 NODES_WITHIN_SECONDS = 900.0
 
 
@@ -39,18 +41,29 @@ def start(address: str | None, num_cpus: int) -> bool:
     ours = not ray.is_initialized()
     if ours:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        local: dict[str, Any] = {} if address else {**PRIVATE, "num_cpus": num_cpus}
-        if not address:
+        settings = {"runtime_env": {"env_vars": environment}, "log_to_driver": False, "logging_level": "ERROR"}
+        if address:
+            _init(address=address, **settings)
+        else:
             _own_token()
-        _init(
-            address=address or "local",
-            runtime_env={"env_vars": environment},
-            log_to_driver=False,
-            logging_level="ERROR",
-            **local,
-        )
+            with _loopback():
+                _init(address="local", num_cpus=num_cpus, include_dashboard=False, **settings)
     _await_nodes()
     return ours
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Within, Ray binds to 127.0.0.1 and not to every address of the machine: whoever reaches its ports can run code.
+
+    Ray does so by itself on macOS and Windows, and elsewhere with RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 from the start.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _own_token() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import ray
+from ray._private import ray_constants
 
 from orchestrator.run import ray_start
 
@@ -19,7 +20,7 @@ def calls(monkeypatch):
     made.errors = []
 
     def init(**settings):
-        made.append(settings)
+        made.append({**settings, "everywhere": ray_constants.ENABLE_RAY_CLUSTER})
         if made.errors:
             raise made.errors.pop(0)
 
@@ -62,8 +63,9 @@ def test_a_ray_of_our_own_is_private_and_a_cluster_is_left_as_it_is(calls):
     ray_start.start("auto", 2)
     ours, joined = calls
     assert ours["include_dashboard"] is False
-    assert ours["_node_ip_address"] == "127.0.0.1"
-    assert not {"include_dashboard", "_node_ip_address", "num_cpus"} & set(joined)
+    assert not ours["everywhere"]  # test_private_ray.py looks at the sockets
+    assert joined["everywhere"]
+    assert not {"include_dashboard", "num_cpus"} & set(joined)
 
 
 @pytest.mark.parametrize("chosen", [{}, {"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "mine"}])
