@@ -36,6 +36,7 @@ def start(address: str | None, num_cpus: int) -> bool:
     """
     os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0")
     os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
+    os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")  # they stand in rows, unless the trial ran again
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it calls a trial that ran again incomplete
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(HELD_BACK)
     ours = not ray.is_initialized()

@@ -41,7 +41,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
     def __init__(self, key: str) -> None:
         super().__init__()
         self.key = key
-        self.taken: dict[str, Assignment] = {}  # by Tune's trial id
+        self.taken: dict[str, tuple[Assignment, str]] = {}  # by Tune's trial id, with the time of an older row
         self.again: list[Assignment] = []
         self.losses: Counter[tuple[str, str]] = Counter()  # by our trial id and kind of loss
 
@@ -55,23 +55,28 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         assignment = self.again.pop(0) if self.again else desk.take()
         if assignment is None:
             return Searcher.FINISHED if desk.over else None
-        self.taken[trial_id] = assignment
+        self.taken[trial_id] = assignment, self._finished_at(assignment.spec.trial_id)
         return {"assignment": packed(assignment)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The row decides what became of it. A trial that was lost is handed out again: Tune's own retries cannot tell
         a lost machine, which is nobody's fault, from an error of the trial."""
-        desk, assignment = DESKS[self.key], self.taken.pop(trial_id)
+        desk, (assignment, older) = DESKS[self.key], self.taken.pop(trial_id)
         ours, (kind, text) = assignment.spec.trial_id, LOSSES.pop(trial_id, ("", ""))
-        if error and desk.store.row(ours) is None:
+        left_a_row = self._finished_at(ours) != older  # a failed trial that runs again has a row from before
+        if error and not left_a_row:
             self.losses[ours, kind] += 1
             if self.losses[ours, kind] <= {"error": RETRIES, "death": DEATHS}.get(kind, float("inf")):
                 self.again.append(assignment)
                 return
-        if not error and result and not result.get("done") and desk.store.row(ours) is None:
+        if not error and result and not result.get("done") and not left_a_row:
             desk.settle_pruned(ours, result.get("objective"))  # the actor commits the row while it is torn down
             return
         desk.settle(ours, text)
+
+    def _finished_at(self, ours: str) -> str:
+        row = DESKS[self.key].store.row(ours)
+        return "" if row is None else str(row["finished_at"])
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the store is the state."""

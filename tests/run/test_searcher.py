@@ -32,10 +32,10 @@ class FakeDesk:
     """Hands out one assignment; its trial never leaves a row."""
 
     def __init__(self, assignment):
-        self.left, self.settled, self.store = [assignment], [], self
+        self.left, self.settled, self.store, self.kept = [assignment], [], self, None
 
     def row(self, trial_id):
-        return None
+        return self.kept
 
     def take(self):
         return self.left.pop() if self.left else None
@@ -77,6 +77,20 @@ def test_lost_machines_leave_the_retries_of_errors_alone(desk):
         search.on_trial_complete(f"tune-{number}", error=True)
     assert desk.settled == ["error"]
     assert search.suggest("tune-last") == searcher.Searcher.FINISHED
+
+
+def test_a_row_of_an_earlier_launch_is_no_answer(desk):
+    desk.kept = {"status": "failed", "finished_at": "yesterday"}  # `--retry failed`
+    search = DeskSearcher("test")
+    assert isinstance(search.suggest("tune-0"), dict)
+    LOSSES["tune-0"] = ("machine", "")
+    search.on_trial_complete("tune-0", error=True)
+    assert not desk.settled
+    assert isinstance(search.suggest("tune-1"), dict)
+    desk.kept = {"status": "failed", "finished_at": "today"}  # committed, and then its process died
+    LOSSES["tune-1"] = ("death", "")
+    search.on_trial_complete("tune-1", error=True)
+    assert len(desk.settled) == 1
 
 
 def test_an_interrupt_prunes_nothing(tmp_path):
