@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: setup demo test test-slow check format bench report nano clean
+.PHONY: setup demo test test-slow check format bench bench-gpu report nano clean
 setup: .venv/.installed
 
 .venv/.installed: pyproject.toml
@@ -38,6 +38,9 @@ format: setup
 
 bench: setup
 	$(BIN)/python tests/benchmarks/speed.py
+
+bench-gpu: setup
+	$(BIN)/python tests/benchmarks/gpu.py
 
 report: setup
 	$(BIN)/unlearn report $(RESULTS)

@@ -14,7 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from methods.length_buckets import bucketed, cut
 from methods.meter import Meter
+from methods.prefetch import one_ahead
 
 
 class Classifier(Protocol):
@@ -60,6 +62,23 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def where(self, keep: Bool[Tensor, " batch"]) -> Batch:
+        """The utterances for which `keep` is true, in the same order."""
+        return Batch(
+            features=self.features[keep],
+            lengths=self.lengths[keep],
+            labels=self.labels[keep],
+            is_forget=self.is_forget[keep],
+            utterances=self.utterances[keep.cpu()],
+        )
+
+    def parts(self, size: int | None) -> list[Batch]:
+        """Micro-batches of at most `size` utterances, in order; the batch itself where it is no larger."""
+        if size is None or size >= len(self):
+            return [self]
+        starts = range(0, len(self), size)
+        return [Batch(**{f.name: getattr(self, f.name)[at : at + size] for f in fields(self)}) for at in starts]
+
 
 class BatchSource(Protocol):
     """Whatever a pass can walk over: an `UtteranceSet`, or batches that a method made itself."""
@@ -80,6 +99,8 @@ class UtteranceSet:
     is_forget: Bool[Tensor, " n"]
     fetch: Callable[[Tensor], tuple[Tensor, Tensor]]  # rows of the corpus (B,) -> features (B, ...), lengths (B,)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    durations: Int[Tensor, " n"] | None = None  # in any unit; when given, shuffled batches are of similar length
+    ahead: bool = False  # read and copy one batch ahead, through pinned memory: for a GPU that features do not fit on
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -91,24 +112,52 @@ class UtteranceSet:
             utterances=torch.cat([self.utterances, other.utterances]),
             labels=torch.cat([self.labels, other.labels]),
             is_forget=torch.cat([self.is_forget, other.is_forget]),
+            durations=_joined(self.durations, other.durations),
         )
 
     def where(self, keep: Bool[Tensor, " n"]) -> UtteranceSet:
         """The utterances for which `keep` is true, in the same order."""
-        return replace(self, utterances=self.utterances[keep], labels=self.labels[keep], is_forget=self.is_forget[keep])
+        return replace(
+            self,
+            utterances=self.utterances[keep],
+            labels=self.labels[keep],
+            is_forget=self.is_forget[keep],
+            durations=None if self.durations is None else self.durations[keep],
+        )
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """One walk over the set; shuffled when a generator is given. The last batch may be smaller; none is dropped."""
-        order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
-        for picked in torch.split(order, batch_size):
-            features, lengths = self.fetch(self.utterances[picked])
-            yield Batch(
-                features=features.to(self.device),
-                lengths=lengths.to(self.device),
-                labels=self.labels[picked].to(self.device),
-                is_forget=self.is_forget[picked].to(self.device),
-                utterances=self.utterances[picked],
-            )
+        """One walk over the set; shuffled when a generator is given. One batch may be smaller; none is dropped."""
+        picks: Sequence[Tensor]
+        if generator is None:
+            picks = torch.split(torch.arange(len(self)), batch_size)
+        elif self.durations is None:
+            picks = torch.split(torch.randperm(len(self), generator=generator), batch_size)
+        else:
+            picks = bucketed(self.durations, batch_size, generator)
+        made = (self._batch(picked) for picked in picks)
+        yield from one_ahead(made) if self.ahead else made
+
+    def _batch(self, picked: Tensor) -> Batch:
+        features, lengths = self.fetch(self.utterances[picked])
+        if self.durations is not None:
+            features = cut(features, lengths)
+
+        def moved(tensor: Tensor) -> Tensor:
+            if self.ahead and self.device.type == "cuda" and tensor.device.type == "cpu":
+                return tensor.pin_memory().to(self.device, non_blocking=True)
+            return tensor.to(self.device)
+
+        return Batch(
+            features=moved(features),
+            lengths=moved(lengths),
+            labels=moved(self.labels[picked]),
+            is_forget=moved(self.is_forget[picked]),
+            utterances=self.utterances[picked],
+        )
+
+
+def _joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return None if one is None or other is None else torch.cat([one, other])
 
 
 @dataclass(frozen=True)
@@ -129,12 +178,15 @@ class Training:
     weight_decay: float = 0.0
     warmup_share: float = 0.1  # of all steps, linear from 0
     schedule: Literal["constant", "linear"] = "linear"
+    length_buckets: bool = False  # batches of similar length, in unlearning too
 
 
 LEAST = {"epochs": 0, "max_epochs": 0, "batch_size": 1, "forget_batch_size": 1, "retain_weight": 0}
 ABOVE_ZERO = ("learning_rate", "temperature")
 
-LossFunction = Callable[[Classifier, Batch], Tensor]  # -> (B,) non-negative difficulty: cross-entropy or KL, nats
+LossFunction = Callable[[Classifier, Batch], Tensor]
+"""-> (B,) non-negative difficulty: cross-entropy or KL, nats. An utterance's must not depend on its neighbours, and two
+calls with one batch must agree: where memory is short the loop calls it on micro-batches, and with SuperLoss twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +232,7 @@ class UnlearningProblem:
     build_model: Callable[[Literal["pretrained", "random"]], Classifier]
     teacher_logits: Callable[[Batch], Tensor]  # f's logits by utterance; charges their making to the meter
     score: Callable[[Classifier, UtteranceSet], Scores]
+    micro_batch: int | None = None  # utterances that go through the model at once, where memory is short
 
     def fresh_model(self) -> Classifier:
         """The pretrained encoder with the head that f started from."""
@@ -198,12 +251,19 @@ class UnlearningProblem:
         with self.meter.evaluating():
             return self.score(self.model, utterances)
 
-    def walk(self, utterances: BatchSource, batch_size: int, *, backward: bool) -> Iterator[Batch]:
+    def walk(
+        self, utterances: BatchSource, batch_size: int, *, backward: bool, summed: bool = False
+    ) -> Iterator[Batch]:
         """Batches for a weight edit or a score: the caller's work on each is charged, and the budget checked.
+
+        Where memory is short they are smaller, if that changes nothing: without a backward, or when the caller says
+        that what it makes of the batches is `summed` over utterances.
 
         Raises:
             BudgetSpent: when the budget is used up between two batches.
         """
+        if self.micro_batch is not None and (summed or not backward):
+            batch_size = min(batch_size, self.micro_batch)
         for batch in utterances.batches(batch_size):
             with self.meter.charging(len(batch), backward=backward):
                 yield batch

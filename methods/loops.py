@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, Scores, UnlearningProblem
+from methods.compiled import CompiledModel
 from methods.meter import BudgetSpent
 from methods.superloss import Curriculum, SuperLoss
 
@@ -55,6 +56,8 @@ class LoopSettings:
 
     clip_norm: float = 1.0  # of the gradient, over all moving weights
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast; weights and optimizer stay fp32
+    micro_batch: int | None = None  # utterances through the model at once; gradients add up to the whole batch's
+    compile: bool = False  # torch.compile, with static shapes
 
 
 def run_method(
@@ -75,11 +78,13 @@ def run_method(
     """
     optimizer: torch.optim.Optimizer | None = None
     curriculum = Curriculum(superloss, problem.num_classes) if superloss else None
+    compiled = CompiledModel(problem.model) if settings.compile else None
     try:
         for number, current in enumerate(method.passes(problem)):
             if optimizer is None or current.optimizer == "fresh":
                 optimizer = _optimizer(problem.model, current)
-            walk = _Walk(problem, current, optimizer, settings, curriculum, outcome, epochs if number == 0 else None)
+            store = epochs if number == 0 else None
+            walk = _Walk(problem, current, optimizer, settings, curriculum, outcome, store, compiled)
             yield from walk.run()
     except BudgetSpent:
         outcome.stop_reason = "budget"
@@ -102,6 +107,11 @@ def _fused(parameters: list[torch.nn.Parameter]) -> bool:
     return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
 
 
+def _same_draws_again(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """What torch draws inside, on the host and the device, it draws again afterwards."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
 def learning_rate_factor(step: int, steps: int, schedule: str, warmup_share: float) -> float:
     """Factor of the learning rate at `step` (from 0) of `steps`: linear warm-up, then constant or linear to 0."""
     warmup = math.ceil(warmup_share * steps)
@@ -121,6 +131,7 @@ class _Walk:
     curriculum: Curriculum | None
     outcome: Outcome
     store: EpochStore | None
+    compiled: CompiledModel | None
 
     def run(self) -> Iterator[Progress]:
         current, meter = self.current, self.problem.meter
@@ -138,6 +149,8 @@ class _Walk:
                 factor = learning_rate_factor(epoch * per_epoch + index, steps, current.schedule, current.warmup_share)
                 for group in self.optimizer.param_groups:
                     group["lr"] = current.learning_rate * factor
+                if self.compiled:
+                    self._compile_first(batch)
                 with meter.charging(len(batch)):
                     loss = self._step(batch)
                 total, count = total + loss, count + 1
@@ -158,17 +171,10 @@ class _Walk:
     def _step(self, batch: Batch) -> float:
         model, current = self.problem.model, self.current
         self.optimizer.zero_grad(set_to_none=True)
-        with self._autocast(batch):
-            difficulty = current.loss(model, batch)
-        loss = self._weighted(difficulty, batch)
-        if current.l1_penalty:
-            loss = loss + current.l1_penalty * torch.stack([p.abs().sum() for p in _moving(model, current)]).sum()
-        if loss.requires_grad:  # a batch of D_r alone with λ = 0 has no gradient
-            loss.backward()  # type: ignore[no-untyped-call]
+        value = self._backward(batch)
         if current.before_step:
             current.before_step(model)
         norm = torch.nn.utils.clip_grad_norm_(_moving(model, current), self.settings.clip_norm)
-        value = loss.item()
         if not (math.isfinite(value) and bool(torch.isfinite(norm))):
             raise Diverged(f"the loss is {value} at step {self.outcome.steps + 1} of pass {current.name}")
         self.optimizer.step()
@@ -176,11 +182,64 @@ class _Walk:
             current.after_step(model, self.optimizer)
         return value
 
-    def _weighted(self, difficulty: Tensor, batch: Batch) -> Tensor:
-        current = self.current
-        sigma = self.curriculum.weights(difficulty, batch.is_forget) if self.curriculum else torch.ones_like(difficulty)
-        scale = torch.where(batch.is_forget, current.forget_sign, current.retain_weight).to(difficulty.dtype)
-        return (scale * sigma * difficulty).sum() / len(batch)
+    def _backward(self, batch: Batch) -> float:
+        """Leave the gradients of the batch's loss, which is returned; micro-batches add up to the same sums.
+
+        Only dropout and SpecAugment tell them from the whole batch: their draws come in another order.
+        """
+        model, current = self.problem.model, self.current
+        parts = batch.parts(self.settings.micro_batch)
+        ahead = self._sigma_ahead(parts, batch) if self.curriculum and len(parts) > 1 else None
+        total: Tensor | None = None
+        for number, part in enumerate(parts):
+            difficulty = self._difficulty(part)
+            if ahead is not None:
+                sigma = ahead[number]
+            elif self.curriculum:
+                sigma = self.curriculum.weights(difficulty, part.is_forget)
+            else:
+                sigma = torch.ones_like(difficulty)
+            scale = torch.where(part.is_forget, current.forget_sign, current.retain_weight).to(difficulty.dtype)
+            loss = (scale * sigma * difficulty).sum() / len(batch)
+            if current.l1_penalty and number == 0:
+                loss = loss + current.l1_penalty * torch.stack([p.abs().sum() for p in _moving(model, current)]).sum()
+            if loss.requires_grad:  # a batch of D_r alone with λ = 0 has no gradient
+                loss.backward()  # type: ignore[no-untyped-call]
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None
+        return float(total)
+
+    def _difficulty(self, part: Batch) -> Tensor:
+        model = self.compiled.for_part(part, self._full_size) if self.compiled else self.problem.model
+        with self._autocast(part):
+            return self.current.loss(model, part)
+
+    @property
+    def _full_size(self) -> int:
+        return min(self.current.batch_size, self.settings.micro_batch or self.current.batch_size)
+
+    def _compile_first(self, batch: Batch) -> None:
+        """Compile off the clock: go forth and back once on what is new, and throw the gradients away."""
+        assert self.compiled is not None
+        part = batch.parts(self.settings.micro_batch)[0]
+        if len(part) < self._full_size or not self.compiled.is_new(part):
+            return
+        with self.problem.meter.evaluating(), _same_draws_again(part.features.device):
+            loss = self._difficulty(part).sum()
+            if loss.requires_grad:
+                loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _sigma_ahead(self, parts: list[Batch], batch: Batch) -> Sequence[Tensor]:
+        """σ of each micro-batch.
+
+        τ needs the whole batch's losses, so a forward without gradients finds them first, with the random draws that
+        the steps will repeat. Its seconds are charged, its samples are not: memory is no part of the algorithm.
+        """
+        assert self.curriculum is not None
+        with torch.no_grad(), _same_draws_again(batch.features.device):
+            difficulty = torch.cat([self._difficulty(part) for part in parts])
+        return torch.split(self.curriculum.weights(difficulty, batch.is_forget), [len(part) for part in parts])
 
     def _autocast(self, batch: Batch) -> contextlib.AbstractContextManager[Any]:
         if self.settings.precision == "fp32":

@@ -32,6 +32,8 @@ class Meter:
     seconds: float = 0.0  # charged
     samples: float = 0.0  # charged
     evaluation_seconds: float = 0.0
+    largest_batch: int = 0  # most examples that one block was charged for: what was under way when memory ran out
+    beat: Callable[[], None] = lambda: None  # told at each block: whoever watches for hangs listens
     _inside: bool = field(default=False, repr=False)
     _evaluated_inside: float = field(default=0.0, repr=False)
 
@@ -45,6 +47,8 @@ class Meter:
             yield
             return
         self._inside, self._evaluated_inside = True, 0.0
+        self.largest_batch = max(self.largest_batch, examples)
+        self.beat()
         self.synchronize()
         started = time.perf_counter()
         try:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy
+from methods.gradients import summed_gradient
 from methods.random_label import RandomLabel
 
 
@@ -27,21 +27,6 @@ def saliency_mask(gradients: dict[str, Tensor], share: float) -> dict[str, Tenso
         return {name: torch.ones_like(g, dtype=torch.bool) for name, g in gradients.items()}
     threshold = magnitudes.kthvalue(dropped).values
     return {name: g.abs() > threshold for name, g in gradients.items()}
-
-
-def summed_gradient(problem: UnlearningProblem, batch_size: int) -> dict[str, Tensor]:
-    """Σ over D_f of ∇CE in eval mode, signed, by parameter name; its walk is charged."""
-    model = problem.model
-    model.eval()
-    moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    total = {name: torch.zeros_like(p) for name, p in moving.items()}
-    for batch in problem.walk(problem.forget, batch_size, backward=True):
-        loss = cross_entropy(model, batch).sum()
-        gradients = torch.autograd.grad(loss, list(moving.values()), allow_unused=True)
-        for name, gradient in zip(moving, gradients, strict=True):
-            if gradient is not None:
-                total[name] += gradient
-    return total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +50,7 @@ class SalUn(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """RandLabel's passes with the mask around each step."""
-        masks = saliency_mask(summed_gradient(problem, self.batch_size), self.saliency_share)
+        masks = saliency_mask(summed_gradient(problem, problem.forget, self.batch_size), self.saliency_share)
         start = {name: p.detach().clone() for name, p in problem.model.named_parameters() if name in masks}
 
         def mask_gradients(model: Classifier) -> None:

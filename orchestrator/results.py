@@ -63,6 +63,7 @@ _WHOLE = [
     "original_seed",
     "steps",
     "peak_memory_bytes",
+    "micro_batch",
     "num_train",
     "num_forget",
     "num_retain",

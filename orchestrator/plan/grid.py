@@ -181,12 +181,15 @@ def training_of(
     if values["crop"] != "none" and values["clip_seconds"] is None:
         raise ValueError(f"training.crop {values['crop']!r} needs training.clip_seconds; only crop: none does without")
     clip = {"crop": values["crop"], "seconds": values["clip_seconds"]}
+    if not values["length_buckets"]:
+        del values["length_buckets"]  # a recipe names it only where it is on
     return {k: v for k, v in values.items() if k not in CLIP_KEYS}, clip, study
 
 
 def loop_of(sweep: Sweep) -> dict[str, Any]:
     """What is the same for every method."""
-    return {"clip_norm": sweep.clip_norm, "precision": sweep.precision, "threads": sweep.threads_per_trial}
+    loop = {"clip_norm": sweep.clip_norm, "precision": sweep.precision, "threads": sweep.threads_per_trial}
+    return {**loop, "compile": True} if sweep.compile else loop
 
 
 def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:

@@ -50,6 +50,7 @@ class TrainingEntry(_Model):
     weight_decay: float | None = Field(default=None, ge=0)
     warmup_share: float | None = Field(default=None, ge=0, lt=1)
     schedule: Literal["constant", "linear"] | None = None
+    length_buckets: bool | None = None
     crop: Literal["none", "first", "center", "random"] | None = None
     clip_seconds: float | None = Field(default=None, gt=0)
     study: StudyEntry | None = None
@@ -118,10 +119,13 @@ class Sweep(_Model):
     tuning: TuningEntry = TuningEntry()
     lock: str | None = None  # settings chosen by `unlearn tune`; relative to the sweep file
     precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False  # torch.compile, with static shapes: pays for long trials on a GPU
     clip_norm: float = Field(default=1.0, gt=0)
     threads_per_trial: int = Field(default=1, ge=1)
     gpus_per_trial: float = Field(default=1.0, gt=0)  # where there are any
     cache_limit_gb: float = Field(default=50.0, ge=0)  # of features kept on disk for one corpus and backbone
+    hang_seconds: float | None = Field(default=1800.0, gt=0)  # without a batch: then the trial is ended, and failed
+    micro_batch: int | None = Field(default=None, ge=1)  # utterances through a model at once; found where memory ends
     keep_models: Literal["none", "final"] = "none"
 
     @field_validator("seeds")

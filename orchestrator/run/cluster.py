@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,15 @@ from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.results import Store
 from orchestrator.run.desk import Desk
 from orchestrator.run.device_classes import SHARE, device_classes, family
-from orchestrator.run.place import Place
+from orchestrator.run.place import Limits, Place
 from orchestrator.run.ray_start import start
+from orchestrator.run.rows import utc
 from orchestrator.run.searcher import DESKS, DeskSearcher, FirstInFirstOut, StudyAsha, unpacked
 from orchestrator.run.trial import Point, run_trial
 
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
 
-_PLACES: dict[tuple[str, str], Place] = {}  # of this worker process, warm from trial to trial
+_PLACES: dict[tuple[str, str, Limits], Place] = {}  # of this worker process, warm from trial to trial
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -52,9 +55,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         watched = self._config["prune"] and assignment.spec.stage == "tune"
         if self._points is None:
             row = place.store.row(assignment.spec.trial_id)
-            if row is not None and row["status"] == "done":  # committed by an attempt whose process died afterwards
-                return {"done": True}
-            self._points = run_trial(assignment, place, points=watched)
+            if row is not None and (row["status"] == "done" or str(row["finished_at"]) >= self._config["launched_at"]):
+                return {"done": True}  # committed by an attempt whose process ended afterwards
+            self._points = run_trial(assignment, place, points=watched, expendable=True)
         for point in self._points:
             if watched:
                 return {"done": False, "budget_used": point.budget_used, "objective": point.objective}
@@ -71,10 +74,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             points.close()  # type: ignore[attr-defined]
 
     def _place(self) -> Place:
-        key = (self._config["location"], self._config["cache_dir"])
+        share = _gpus_of(self._config["assignment"]["spec"], self._config["gpus"], self._config["timed"])
+        limits = Limits(**{**self._config["limits"], "gpu_share": share})
+        key = (self._config["location"], self._config["cache_dir"], limits)
         if key not in _PLACES:
             _PLACES[key] = Place(
-                Store(Folder(key[0])), Path(key[1]), cache_limit_gb=float(self._config["cache_limit_gb"])
+                Store(Folder(key[0])), Path(key[1]), cache_limit_gb=float(self._config["cache_limit_gb"]), limits=limits
             )
         return _PLACES[key]
 
@@ -134,6 +139,7 @@ def _tuner(
     threads = max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
     slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / threads
     memory, classes = _memory_classes(desk), device_classes(desk.specs.values(), available, _measured(desk))
+    timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in desk.specs.values())
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
         spec = config["assignment"]["spec"]
@@ -142,12 +148,17 @@ def _tuner(
             "memory": memory[spec["backbone"]["alias"] or spec["backbone"]["name"]],
         }
         where = {classes[here]: SHARE} if (here := family(TrialSpec.from_dict(spec))) in classes else {}
-        return tune.PlacementGroupFactory([{**bundle, **where, **({"GPU": gpus} if has_gpu else {})}])
+        gpu = {"GPU": _gpus_of(spec, gpus, timed)} if has_gpu else {}
+        return tune.PlacementGroupFactory([{**bundle, **where, **gpu}])
 
     fixed = {
         "location": place.store.files.location,
         "cache_dir": str(place.cache_dir),
         "cache_limit_gb": place.cache_limit_gb,
+        "limits": asdict(place.limits),
+        "gpus": gpus,
+        "timed": timed,
+        "launched_at": utc(time.time()),
         "prune": prune,
     }
     return tune.Tuner(
@@ -175,6 +186,12 @@ def _measured(desk: Desk) -> dict[tuple[str, str], str]:
     rows = desk.store.rows()
     rows = rows[(rows["stage"] == "retrain") & (rows["status"] == "done")]
     return {(row["task"], row["backbone"]): row["device"] for row in rows.to_dict("records")}
+
+
+def _gpus_of(spec: dict[str, Any], gpus: float, timed: bool) -> float:
+    """GPUs of a trial, its spec as plain values. Where a budget is in seconds (`timed`), whatever sets or spends it has
+    a GPU to itself; a search's trials share one all the same, since they are compared among themselves only."""
+    return max(1.0, gpus) if timed and spec["stage"] not in ("study", "tune") else gpus
 
 
 def _longest_seconds(desk: Desk) -> float:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,19 @@ class FeatureBank:
     train: Fetch
     evaluate: Fetch
     cached: bool
+    on_device: bool = False  # whether all of them lie in the device's memory
+
+    def telling(self, beat: Callable[[], None]) -> FeatureBank:
+        """The same bank; each fetch is a beat."""
+
+        def told(fetch: Fetch) -> Fetch:
+            def tell(rows: Tensor) -> tuple[Tensor, Tensor]:
+                beat()
+                return fetch(rows)
+
+            return tell
+
+        return replace(self, train=told(self.train), evaluate=told(self.evaluate))
 
 
 def clip_samples(corpus: Corpus, seconds: float | None) -> int:
@@ -86,9 +99,13 @@ def open_features(
     device: torch.device,
     limit_gb: float,
     generator: torch.Generator,
+    room_bytes: int = 0,
     obtain: Callable[[Path, Callable[[], None]], None] = lambda path, build: build(),
 ) -> FeatureBank:
-    """Open the features of a corpus, making them first if need be; per batch under random crops or above the limit."""
+    """Open the features of a corpus, making them first if need be; per batch under random crops or above the limit.
+
+    Features of up to `room_bytes` are copied to the device, once for all trials of this process.
+    """
     samples = clip_samples(corpus, clip["seconds"])
     key = short_hash([FEATURES_VERSION, corpus.fingerprint, plugin.recipe(), {**clip, "samples": samples}])
     path = cache_dir / "features" / key
@@ -98,7 +115,7 @@ def open_features(
             with FileLock(f"{path}.lock"):
                 if not path.exists():
                     obtain(path, lambda: _build(path, corpus, backbone, samples, clip["crop"], device))
-        return _mapped(path)
+        return _mapped(path, device, room_bytes)
     frontend = backbone.frontend(device)
 
     def fetch(rows: Tensor, crop: str) -> tuple[Tensor, Tensor]:
@@ -142,11 +159,26 @@ def _build(path: Path, corpus: Corpus, backbone: Backbone, samples: int, crop: s
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _mapped(path: Path) -> FeatureBank:
+def _mapped(path: Path, device: torch.device, room_bytes: int) -> FeatureBank:
     array = np.load(path / "features.npy", mmap_mode="r")
     frames = torch.from_numpy(np.load(path / "lengths.npy"))
+    if array.nbytes <= room_bytes:
+        return _on_device(array, frames.to(device), device)
 
     def fetch(rows: Tensor) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(array[rows.numpy()]), frames[rows]
 
     return FeatureBank(fetch, fetch, cached=True)
+
+
+def _on_device(array: npt.NDArray[Any], frames: Tensor, device: torch.device) -> FeatureBank:
+    """Copied in pieces: the host never holds them all."""
+    features = torch.empty(array.shape, dtype=torch.from_numpy(array[:0].copy()).dtype, device=device)
+    for at in range(0, len(array), CHUNK):
+        features[at : at + CHUNK] = torch.from_numpy(array[at : at + CHUNK].copy()).to(device)
+
+    def fetch(rows: Tensor) -> tuple[Tensor, Tensor]:
+        rows = rows.to(device)
+        return features.index_select(0, rows), frames.index_select(0, rows)
+
+    return FeatureBank(fetch, fetch, cached=True, on_device=True)

@@ -120,14 +120,15 @@ def execute(
     """Run trials and searches on the chosen executor. Failed rows are retried on request, or by a newer package."""
 
     from orchestrator.run.desk import Desk
-    from orchestrator.run.place import Place, default_cache_dir
+    from orchestrator.run.place import Limits, Place, default_cache_dir
     from orchestrator.run.rows import package_version
 
     def again(row: Mapping[str, Any]) -> bool:
         return retry_failed or row["package_version"] != package_version()
 
     desk = Desk(trials, studies, store, refused=refused, again=again, on_settled=on_settled)
-    place = Place(store, cache_dir or default_cache_dir(), cache_limit_gb=sweep.cache_limit_gb)
+    limits = Limits(hang_seconds=sweep.hang_seconds, micro_batch=sweep.micro_batch)
+    place = Place(store, cache_dir or default_cache_dir(), cache_limit_gb=sweep.cache_limit_gb, limits=limits)
     on_planned(desk)
     if desk.over:
         return desk

@@ -17,16 +17,33 @@ from backbones.checkpoints import COMMIT
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
 from orchestrator.results import Store
-from orchestrator.run.features import FeatureBank, open_features
+from orchestrator.run.features import FeatureBank, clip_samples, open_features
+from orchestrator.run.out_of_memory import FoundSize
 from orchestrator.run.shared_cache import shared_cache
 from orchestrator.tasks.base import Corpus
 from orchestrator.tasks.forget_requests import ForgetRequest
 from orchestrator.tasks.forget_sets import ForgetSet, corpus_arrays, draw
 
+FEATURES_SHARE = 0.3  # of the device memory that is free when they are opened
+
 
 def default_cache_dir() -> Path:
     """Where corpora and features are kept: `UNLEARN_CACHE`, or the user's cache folder."""
     return Path(os.environ.get("UNLEARN_CACHE") or platformdirs.user_cache_path("speech-unlearning")).absolute()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a trial may take of the machine: no part of its recipe."""
+
+    hang_seconds: float | None = None  # without a batch: then the trial is ended
+    micro_batch: int | None = None  # utterances that go through a model at once, at most
+    gpu_share: float = 1.0  # of the GPU that this process has
+
+    @property
+    def memory_share(self) -> float:
+        """Of the GPU's memory that this process may take; some is left for CUDA itself where processes share it."""
+        return 1.0 if self.gpu_share >= 1 else 0.95 * self.gpu_share
 
 
 @dataclass
@@ -37,7 +54,12 @@ class Place:
     cache_dir: Path
     device: torch.device = field(default_factory=lambda: torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     cache_limit_gb: float = 50.0
+    limits: Limits = Limits()
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.device.type == "cuda" and self.limits.memory_share < 1:
+            torch.cuda.set_per_process_memory_fraction(self.limits.memory_share, torch.cuda.current_device())
 
     def corpus(self, task: PlugIn) -> Corpus:
         """The task's corpus, built on the first call on this machine."""
@@ -62,12 +84,32 @@ class Place:
                 limit_gb=self.cache_limit_gb,
                 generator=generator,
                 obtain=self._obtain,
+                room_bytes=self._room_bytes(),
             )
 
         if clip["crop"] == "random":
             return make()
         bank: FeatureBank = self._keep(("features", spec.task.content, repr(spec.backbone.recipe()), repr(clip)), make)
         return bank
+
+    def found_size(self, spec: TrialSpec) -> FoundSize:
+        """The micro-batch that trials like this one were found to fit with, on this kind of device."""
+        return FoundSize.of(
+            self.cache_dir,
+            backbone=spec.backbone.recipe(),
+            clip_samples=clip_samples(self.corpus(spec.task), spec.clip["seconds"]),
+            precision=spec.loop["precision"],
+            device=device_name(self.device),
+            memory_share=self.limits.memory_share,
+        )
+
+    def _room_bytes(self) -> int:
+        """Device memory that features may have: the rest is for weights, optimizer and activations."""
+        if self.device.type != "cuda":
+            return 0
+        free, total = torch.cuda.mem_get_info(self.device)
+        ours = int(self.limits.memory_share * total) - torch.cuda.memory_reserved(self.device)
+        return int(FEATURES_SHARE * max(0, min(free, ours)))
 
     def backbone(self, plugin: PlugIn) -> Backbone:
         """The backbone plug-in; from the hub, the commit that the plan found, whatever this node's cache has."""
@@ -103,6 +145,15 @@ class Place:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+
+def device_name(device: torch.device) -> str:
+    """The device's class, as rows name it: a GPU's model, or the processor's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    import platform
+
+    return f"cpu {platform.machine()}"
 
 
 def seed_everything(seed: int) -> None:

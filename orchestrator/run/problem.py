@@ -16,7 +16,8 @@ from methods.meter import FORWARD_SHARE, Meter
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.checkpoints import load_logits, load_weights
 from orchestrator.run.features import FeatureBank
-from orchestrator.run.place import Place, seed_everything
+from orchestrator.run.out_of_memory import in_halves
+from orchestrator.run.place import Place, device_name, seed_everything
 from orchestrator.tasks.base import Corpus
 
 EVALUATION_BATCH = 256
@@ -76,7 +77,14 @@ def budget_meter(spec: TrialSpec, parts: Parts, training: Training, place: Place
 
 
 def make_problem(
-    spec: TrialSpec, place: Place, corpus: Corpus, bank: FeatureBank, parts: Parts, training: Training, meter: Meter
+    spec: TrialSpec,
+    place: Place,
+    corpus: Corpus,
+    bank: FeatureBank,
+    parts: Parts,
+    training: Training,
+    meter: Meter,
+    micro_batch: int | None = None,
 ) -> UnlearningProblem:
     """What the method of this trial gets to see."""
     num_classes = len(corpus.classes)
@@ -88,6 +96,8 @@ def make_problem(
             is_forget=torch.full((len(rows),), forget),
             fetch=bank.train if steps else bank.evaluate,
             device=place.device,
+            durations=torch.from_numpy(corpus.num_samples[rows]) if training.length_buckets else None,
+            ahead=place.device.type == "cuda" and bank.cached and not bank.on_device,
         )
 
     kept = ~np.isin(corpus.labels[parts.validation], parts.forgotten_classes)
@@ -96,6 +106,11 @@ def make_problem(
         return place.model(spec, num_classes, pretrained=weights == "pretrained")
 
     model = place.model(spec, num_classes)
+    if training.length_buckets and not model.masks_padding:
+        raise ValueError(
+            f"training.length_buckets cuts padding off, which must not matter: got {spec.backbone.title}, whose logits "
+            "depend on it; allowed: backbones that mask it (logmel, and wav2vec 2.0 and HuBERT from large on)"
+        )
     if "original" in spec.parents:
         model.load_state_dict(load_weights(place.store, spec.parents["original"]))
     seed = stage_seed("unlearning", spec.task.title, spec.backbone.title, spec.seed)
@@ -113,6 +128,7 @@ def make_problem(
         build_model=build,
         teacher_logits=_Teacher(spec, place, meter),
         score=score,
+        micro_batch=micro_batch,
     )
 
 
@@ -142,12 +158,17 @@ def score(model: Classifier, utterances: UtteranceSet) -> Scores:
         return Scores(accuracy=float("nan"), loss=float("nan"))
     was_training = getattr(model, "training", False)
     model.eval()
-    correct, loss = 0.0, 0.0
-    with torch.no_grad():
-        for batch in utterances.batches(EVALUATION_BATCH):
-            logits = model(batch.features, batch.lengths)
-            correct += float((logits.argmax(dim=-1) == batch.labels).sum())
-            loss += float(label_loss(logits, batch.labels).sum())
+
+    def sums(batch_size: int) -> tuple[float, float]:
+        correct, loss = 0.0, 0.0
+        with torch.no_grad():
+            for batch in utterances.batches(batch_size):
+                logits = model(batch.features, batch.lengths)
+                correct += float((logits.argmax(dim=-1) == batch.labels).sum())
+                loss += float(label_loss(logits, batch.labels).sum())
+        return correct, loss
+
+    correct, loss = in_halves(sums, EVALUATION_BATCH)
     model.train(was_training)
     return Scores(accuracy=correct / len(utterances), loss=loss / len(utterances))
 
@@ -155,18 +176,10 @@ def score(model: Classifier, utterances: UtteranceSet) -> Scores:
 def predict(model: Classifier, bank: FeatureBank, rows: int, device: torch.device) -> Tensor:
     """(N, C) float32 logits of the whole corpus in row order, in eval mode, on the CPU."""
     model.eval()
-    with torch.no_grad():
-        found = [
-            model(*(t.to(device) for t in bank.evaluate(chunk))).float().cpu()
-            for chunk in torch.split(torch.arange(rows), EVALUATION_BATCH)
-        ]
-    return torch.cat(found)
 
+    def logits(batch_size: int) -> Tensor:
+        with torch.no_grad():
+            chunks = torch.split(torch.arange(rows), batch_size)
+            return torch.cat([model(*(t.to(device) for t in bank.evaluate(chunk))).float().cpu() for chunk in chunks])
 
-def device_name(device: torch.device) -> str:
-    """The device's class, as rows name it: a GPU's model, or the processor's."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    import platform
-
-    return f"cpu {platform.machine()}"
+    return in_halves(logits, EVALUATION_BATCH)

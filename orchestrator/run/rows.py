@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import resource
 import subprocess
-import sys
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -17,8 +15,7 @@ import torch
 
 from orchestrator import plugins
 from orchestrator.plan.spec import canonical
-from orchestrator.run.place import Place
-from orchestrator.run.problem import device_name
+from orchestrator.run.place import Place, device_name
 
 if TYPE_CHECKING:
     from orchestrator.run.trial import Assignment
@@ -32,7 +29,7 @@ def first_columns(assignment: Assignment, place: Place, started: float) -> dict[
         "hardware": platform.processor() or platform.machine(),
         "git_commit": git_commit(),
         "torch_version": torch.__version__,
-        "started_at": _utc(started),
+        "started_at": utc(started),
     }
 
 
@@ -75,16 +72,11 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
 
 def last_columns(started: float) -> dict[str, Any]:
     """What is known when the trial has ended."""
-    peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _peak_resident_bytes()
-    return {"finished_at": _utc(time()), "total_seconds": time() - started, "peak_memory_bytes": peak}
+    return {"finished_at": utc(time()), "total_seconds": time() - started}
 
 
-def _peak_resident_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _utc(seconds: float) -> str:
+def utc(seconds: float) -> str:
+    """A point in time as rows write it; texts sort as times do."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
@@ -116,6 +108,6 @@ def git_commit() -> str:
 
 def lost_row(assignment: Assignment, error: str) -> dict[str, Any]:
     """The row of a trial that could not write its own."""
-    now = _utc(time())
+    now = utc(time())
     ended = {"status": "failed", "stop_reason": "error", "error": error, "started_at": now, "finished_at": now}
     return {**_what_is_run(assignment), **ended}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -18,9 +19,12 @@ from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.checkpoints import StoredEpochs, load_logits, save_logits, save_weights
 from orchestrator.run.evaluation import keep_outputs, measures
 from orchestrator.run.objectives import objective_at
+from orchestrator.run.out_of_memory import MemorySpent, is_out_of_memory, smaller_each_time
+from orchestrator.run.peak_memory import PeakMemory
 from orchestrator.run.place import Place
 from orchestrator.run.problem import budget_meter, make_problem, predict, split_parts
 from orchestrator.run.rows import first_columns, last_columns
+from orchestrator.run.watchdog import Hung, Watchdog
 
 TRANSIENT = (OSError, ConnectionError, MemoryError, torch.OutOfMemoryError)
 """Errors of the moment: raised, so that the executor tries again. All others are results of the trial."""
@@ -44,17 +48,33 @@ class Point:
     objective: float | None  # of a search's trial at this point; smaller is better
 
 
-def run_trial(assignment: Assignment, place: Place, *, points: bool = False) -> Iterator[Point]:
+def run_trial(
+    assignment: Assignment, place: Place, *, points: bool = False, expendable: bool = False
+) -> Iterator[Point]:
     """Run the trial and commit its row; yields after each epoch, with the objective where `points` are asked for.
 
-    Only errors of the moment leave this generator: divergence, and a bug in a method, are rows.
+    Only errors of the moment leave this generator: divergence, a bug in a method, and a hang are rows. An `expendable`
+    process is ended, its row committed, when nothing else ends a hang.
     """
     spec = assignment.spec
     started = time.time()
     row = first_columns(assignment, place, started)
+    epochs = StoredEpochs(place.store, spec.trial_id)
+
+    def give_up(report: str) -> None:
+        hung = {"status": "failed", "stop_reason": "hang", "error": report}
+        place.store.commit({**row, **last_columns(started), **hung})
+        os._exit(1)
+
+    def attempt(micro_batch: int | None) -> Iterator[Point]:
+        watchdog = Watchdog(place.limits.hang_seconds, give_up if expendable else None)
+        return _run(assignment, place, row, points, watchdog, micro_batch)
+
     try:
-        yield from _run(assignment, place, row, points)
+        yield from smaller_each_time(attempt, place.limits.micro_batch, place.found_size(spec), epochs.drop)
         row["status"] = "done"
+    except Hung as error:
+        row.update(status="failed", stop_reason="hang", error=str(error))
     except Diverged as error:
         row.update(status="diverged", stop_reason="diverged", error=str(error))
     except TRANSIENT:
@@ -65,19 +85,30 @@ def run_trial(assignment: Assignment, place: Place, *, points: bool = False) -> 
     except Exception:
         row.update(status="failed", stop_reason="error", error=traceback.format_exc())
     place.store.commit({**row, **last_columns(started)})
-    StoredEpochs(place.store, spec.trial_id).drop()
+    epochs.drop()
 
 
-def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool) -> Iterator[Point]:
+def _run(
+    assignment: Assignment,
+    place: Place,
+    row: dict[str, Any],
+    points: bool,
+    watchdog: Watchdog,
+    micro_batch: int | None,
+) -> Iterator[Point]:
     spec, began = assignment.spec, time.perf_counter()
     torch.set_num_threads(int(spec.loop["threads"]))
+    if place.device.type == "cuda":  # what stays fp32 under bf16, evaluation above all, may use TF32
+        torch.set_float32_matmul_precision("high" if spec.loop["precision"] == "bf16" else "highest")
     training = Training(**assignment.training)
     corpus, bank = place.corpus(spec.task), place.features(spec)
     parts = split_parts(place, spec, corpus)
     meter, row["budget_source"] = budget_meter(spec, parts, training, place)
-    problem = make_problem(spec, place, corpus, bank, parts, training, meter)
+    bank, meter.beat, memory = bank.telling(watchdog.beat), watchdog.beat, PeakMemory(place.device)
+    problem = make_problem(spec, place, corpus, bank, parts, training, meter, micro_batch)
     method = plugins.load("methods", spec.method.name, **assignment.method)
-    loop = LoopSettings(clip_norm=spec.loop["clip_norm"], precision=spec.loop["precision"])
+    chosen = {name: value for name, value in spec.loop.items() if name != "threads"}
+    loop = LoopSettings(**chosen, micro_batch=micro_batch)
     superloss = SuperLoss(**spec.superloss) if spec.superloss else None
     trains = spec.stage in ("train", "study", "retrain")
     epochs = StoredEpochs(place.store, spec.trial_id) if trains else None
@@ -85,10 +116,16 @@ def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool
     row["parameters"] = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     row["preparation_seconds"] = time.perf_counter() - began
     try:
-        for progress in run_method(method, problem, settings=loop, superloss=superloss, epochs=epochs, outcome=outcome):
+        walk = run_method(method, problem, settings=loop, superloss=superloss, epochs=epochs, outcome=outcome)
+        for progress in watchdog.each(walk):
             if points:
-                row["objective"] = objective_at(assignment, problem, place)
+                with watchdog:
+                    row["objective"] = objective_at(assignment, problem, place)
             yield Point(progress.budget_used, row.get("objective"))
+    except Exception as error:
+        if is_out_of_memory(error) and meter.largest_batch:
+            raise MemorySpent(min(meter.largest_batch, micro_batch or meter.largest_batch)) from error
+        raise
     finally:
         row.update(
             optimisation_seconds=meter.seconds,
@@ -99,12 +136,16 @@ def _run(assignment: Assignment, place: Place, row: dict[str, Any], points: bool
             budget_seconds=meter.limit if meter.unit == "seconds" else None,
             budget_samples=meter.limit if meter.unit == "samples" else None,
             evaluation_seconds=meter.evaluation_seconds,
+            peak_memory_bytes=memory.num_bytes,
+            micro_batch=micro_batch if micro_batch and micro_batch < meter.largest_batch else None,
         )
     evaluation = time.perf_counter()
     if spec.stage == "unlearn" and spec.line == "original":  # nothing moved: its own trial has predicted already
         logits = load_logits(place.store, spec.parents["original"])[0]
     else:
-        logits = predict(problem.model, bank, len(corpus), place.device)
+        with watchdog:
+            logits = predict(problem.model, bank, len(corpus), place.device)
+    row["peak_memory_bytes"] = memory.num_bytes
     spent = time.perf_counter() - evaluation
     row.update(measures(assignment, corpus, parts, logits))
     now = {"f": row["forget_accuracy"], "r": row["retain_accuracy"], "v": row["validation_accuracy_kept_classes"]}

@@ -114,6 +114,15 @@ def test_padding_is_masked_where_the_model_says_so(backbone: Backbone, features:
     assert same == model.masks_padding
 
 
+def test_padding_that_is_masked_can_be_cut_off(backbone: Backbone, features: Clips) -> None:
+    model = lively(backbone)
+    frames, lengths = features[0][1:], features[1][1:]
+    if model.masks_padding:
+        even = int(lengths.max()) + int(lengths.max()) % 2  # two log-mel frames make one step
+        for time in (even, even + 4):
+            assert close(model(frames[:, :time], lengths), model(frames, lengths))
+
+
 def test_model_starts_in_train_mode_with_a_head_of_the_right_shape(backbone: Backbone, features: Clips) -> None:
     model = backbone.build(5)
     assert model.training

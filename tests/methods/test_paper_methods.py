@@ -10,9 +10,10 @@ import torch
 
 from methods.bad_teacher import BadTeacher
 from methods.grad_ascent import GradAscent
+from methods.gradients import summed_gradient
 from methods.losses import distillation_loss, label_loss
 from methods.random_label import RandomLabel, wrong_labels
-from methods.salun import SalUn, saliency_mask, summed_gradient
+from methods.salun import SalUn, saliency_mask
 from methods.scrub import Scrub
 
 
@@ -111,7 +112,7 @@ def test_salun_masks_by_the_summed_gradient_of_the_forget_set(kit):
     batch = whole(problem.forget)
     loss = label_loss(model(batch.features, batch.lengths), batch.labels).sum()
     expected = torch.autograd.grad(loss, list(model.parameters()))
-    found = summed_gradient(problem, batch_size=4)
+    found = summed_gradient(problem, problem.forget, batch_size=4)
     for got, wanted in zip(found.values(), expected, strict=True):
         torch.testing.assert_close(got, wanted)
 
@@ -119,7 +120,7 @@ def test_salun_masks_by_the_summed_gradient_of_the_forget_set(kit):
 def test_salun_never_moves_masked_weights_under_adamw_with_weight_decay(kit):
     problem = kit.make_problem()
     before = kit.weights(problem.model)
-    masks = saliency_mask(summed_gradient(problem, 32), 0.5)
+    masks = saliency_mask(summed_gradient(problem, problem.forget, 32), 0.5)
     method = SalUn(learning_rate=1e-2, epochs=4, batch_size=4)
 
     class Decaying(SalUn):

@@ -66,6 +66,50 @@ def test_a_bug_in_a_method_is_a_row_under_ray_too(ray_session, small_sweep, tmp_
     assert desk.board.counts() == {"done": 2, "failed": 1}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("breakable", [True, False], ids=["in Python", "in a call that nothing interrupts"])
+def test_a_hang_under_ray_is_a_row_and_the_rest_runs(
+    ray_session, small_sweep, tmp_path, cache_dir, monkeypatch, breakable
+):
+    from orchestrator.run import cluster
+
+    class Hanging(cluster.TrialActor):
+        def step(self):
+            from methods.scrub import Scrub
+            from orchestrator.run import watchdog
+
+            def passes(method, problem):
+                while True:
+                    try:
+                        time.sleep(0.05)
+                    except watchdog.Hung:
+                        if breakable:
+                            raise
+                yield
+
+            Scrub.passes, watchdog.GRACE_SECONDS = passes, 0.5
+            return super().step()
+
+    monkeypatch.setattr(cluster, "TrialActor", Hanging)
+    loaded = load_sweep(small_sweep, ["hang_seconds=10.0", "methods=[scrub, {name: grad_ascent, epochs: 1}]"])
+    run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    rows = read_rows(tmp_path / "r").set_index("method")
+    assert rows.loc["scrub", ["status", "stop_reason"]].tolist() == ["failed", "hang"]
+    assert "time.sleep(0.05)" in rows.loc["scrub", "error"]
+    assert rows.loc[["original", "grad_ascent"], "status"].tolist() == ["done", "done"]
+
+
+def test_gpus_are_shared_by_searches_and_not_where_seconds_count():
+    from orchestrator.run.cluster import _gpus_of
+
+    def gpus(stage, timed):
+        return _gpus_of({"stage": stage}, 0.25, timed)
+
+    assert [gpus(stage, False) for stage in ("train", "retrain", "unlearn", "tune")] == [0.25] * 4
+    assert [gpus(stage, True) for stage in ("train", "retrain", "unlearn")] == [1.0] * 3
+    assert [gpus(stage, True) for stage in ("study", "tune")] == [0.25] * 2
+
+
 def test_a_search_writes_a_lock_no_worse_than_the_defaults(ray_session, small_sweep, tmp_path, cache_dir):
     loaded = load_sweep(small_sweep, ["tuning={seeds: [7], trials: 4, objective: gap_to_retrain}", "seeds=[0]"])
     lock = tmp_path / "small.lock.yaml"

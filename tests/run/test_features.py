@@ -27,11 +27,12 @@ def corpus_of(lengths, seed=0):
     return Tiny(audio=lambda row: audio[row], num_samples=np.array(lengths), fingerprint=f"tiny{seed}")
 
 
-def opened(corpus, path, crop="none", seconds=None, limit_gb=1.0, seed=0):
+def opened(corpus, path, crop="none", seconds=None, limit_gb=1.0, seed=0, room_bytes=0):
     backbone = plugins.load("backbones", "logmel_cnn")
     return open_features(
         corpus, backbone, PlugIn(name="logmel_cnn"), {"crop": crop, "seconds": seconds}, cache_dir=path,
         device=torch.device("cpu"), limit_gb=limit_gb, generator=torch.Generator().manual_seed(seed),
+        room_bytes=room_bytes,
     )  # fmt: skip
 
 
@@ -112,3 +113,26 @@ def test_a_build_that_dies_leaves_nothing_visible(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         opened(corpus_of([4000]), tmp_path)
     assert not [p for p in (tmp_path / "features").iterdir() if not p.name.endswith(".lock")]
+
+
+def test_features_that_fit_on_the_device_are_the_same_features(tmp_path):
+    corpus = corpus_of([4000, 6000, 8000] * 30)
+    mapped = opened(corpus, tmp_path)
+    here = opened(corpus, tmp_path, room_bytes=10**9)
+    assert (mapped.on_device, here.on_device) == (False, True)
+    rows = torch.tensor([70, 3, 3])
+    for one, other in zip(mapped.train(rows), here.train(rows), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_features_that_are_too_many_stay_mapped(tmp_path):
+    bank = opened(corpus_of([4000]), tmp_path, room_bytes=100)
+    assert not bank.on_device
+
+
+def test_a_fetch_tells_that_it_happens(tmp_path):
+    heard = []
+    bank = opened(corpus_of([4000]), tmp_path).telling(lambda: heard.append(1))
+    bank.train(torch.arange(1))
+    bank.evaluate(torch.arange(1))
+    assert len(heard) == 2

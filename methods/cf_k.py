@@ -1,0 +1,69 @@
+"""CF-k: fine-tune the last k blocks on D_r, with all before them frozen, and let D_f fade (catastrophic forgetting).
+
+Source: Goel et al., 2022, arXiv 2201.06640: CF-k; reference code shash42/Evaluating-Inexact-Unlearning.
+Differs: k counts blocks of the network (the head, the projection, a transformer layer), not layers; AdamW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from methods.base import Classifier, Method, Pass, UnlearningProblem
+from methods.losses import cross_entropy
+
+
+def last_blocks(model: Classifier, count: int) -> Sequence[nn.Module]:
+    """The last `count` blocks, the head last.
+
+    Raises:
+        ValueError: the network has fewer.
+    """
+    if not 1 <= count <= len(model.blocks):
+        raise ValueError(f"last_blocks must lie between 1 and the network's {len(model.blocks)} blocks, got {count}")
+    return model.blocks[-count:]
+
+
+@contextmanager
+def only_moving(model: Classifier, blocks: Sequence[nn.Module]) -> Iterator[list[nn.Parameter]]:
+    """Inside, no weight outside `blocks` gets a gradient: a backward pass ends at the first of them. Gives theirs."""
+    moving = [p for block in blocks for p in block.parameters() if p.requires_grad]
+    kept = {id(p) for p in moving}
+    frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in kept]
+    for p in frozen:
+        p.requires_grad_(False)
+    try:
+        yield moving
+    finally:
+        for p in frozen:
+            p.requires_grad_(True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatastrophicForgetting(Method):
+    """Fine-tuning of the last blocks on D_r; D_f is not used."""
+
+    label: ClassVar[str] = "CF-k"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 1e-4
+    epochs: int = 3  # walks over D_r
+    batch_size: int = 32
+    last_blocks: int = 2  # k; 1 is the head, 2 the projection too
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass over D_r."""
+        with only_moving(problem.model, last_blocks(problem.model, self.last_blocks)) as moving:
+            yield Pass(
+                name="fine-tune",
+                over=problem.retain,
+                loss=cross_entropy,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                epochs=self.epochs,
+                parameters=moving,
+            )

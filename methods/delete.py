@@ -1,0 +1,67 @@
+"""DELETE: teach the model f's own opinion of D_f, with the label taken out.
+
+Source: Zhou et al. (Decoupled Distillation to Erase), CVPR 2025, arXiv 2503.23751: KL(softmax(z₀ with
+z_y = −∞) ‖ p_θ) on D_f; reference code shaaaaron/DELETE.
+Differs: all forgotten classes are taken out of the target, not only the utterance's own; AdamW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.losses import distillation_loss
+
+IMPOSSIBLE = -1e9  # a logit whose probability is exactly 0, and 0 times whose logarithm is 0
+
+
+def without_labels(
+    logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"], excluded: tuple[int, ...]
+) -> Float[Tensor, "batch classes"]:
+    """The logits with each row's label and the `excluded` classes made impossible; the others keep their ratios.
+
+    Raises:
+        ValueError: no class is left.
+    """
+    taken = torch.zeros_like(logits, dtype=torch.bool)
+    taken[:, list(excluded)] = True
+    taken[torch.arange(len(labels), device=labels.device), labels] = True
+    if bool(taken.all(dim=1).any()):
+        raise ValueError(
+            f"no class is left to teach: {logits.shape[1]} classes, of which {len(excluded)} are forgotten"
+        )
+    return logits.masked_fill(taken, IMPOSSIBLE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete(Method):
+    """Distillation on D_f from the original without the label; D_r is not used."""
+
+    label: ClassVar[str] = "DELETE"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 1e-5
+    epochs: int = 20  # walks over D_f
+    batch_size: int = 32
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass over D_f."""
+
+        def loss(model: Classifier, batch: Batch) -> Tensor:
+            target = without_labels(problem.original_logits(batch), batch.labels, problem.forgotten_classes)
+            return distillation_loss(target, model(batch.features, batch.lengths))
+
+        yield Pass(
+            name="distil",
+            over=problem.forget,
+            loss=loss,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+        )

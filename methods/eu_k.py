@@ -1,0 +1,46 @@
+"""EU-k: put the last k blocks back to where training began and train them on D_r, with all before them frozen.
+
+Source: Goel et al., 2022, arXiv 2201.06640: EU-k (exact unlearning of the last k layers); reference code
+shash42/Evaluating-Inexact-Unlearning.
+Differs: a block begins as Retrain's does, so layers of a pretrained encoder begin pretrained, not random; k counts
+blocks of the network; AdamW at a constant rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from methods.base import Method, Pass, UnlearningProblem
+from methods.cf_k import last_blocks, only_moving
+from methods.losses import cross_entropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactUnlearning(Method):
+    """Retraining of the last blocks on D_r; what earlier blocks know of D_f stays."""
+
+    label: ClassVar[str] = "EU-k"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 1e-4
+    epochs: int = 5  # walks over D_r
+    batch_size: int = 32
+    last_blocks: int = 2  # k; 1 is the head, 2 the projection too
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass over D_r."""
+        blocks = last_blocks(problem.model, self.last_blocks)
+        for block, start in zip(blocks, last_blocks(problem.fresh_model(), self.last_blocks), strict=True):
+            block.load_state_dict(start.state_dict())
+        with only_moving(problem.model, blocks) as moving:
+            yield Pass(
+                name="train",
+                over=problem.retain,
+                loss=cross_entropy,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                epochs=self.epochs,
+                parameters=moving,
+            )

@@ -1,0 +1,57 @@
+"""L1-sparse: fine-tune on D_r under an L1 penalty, since sparse networks forget more easily.
+
+Source: Jia et al., NeurIPS 2023, arXiv 2304.04934: min_θ CE(D_r) + α_e·‖θ‖₁, α falling linearly; reference code
+OPTML-Group/Unlearn-Sparse, `FT_prune`.
+Differs: AdamW and 3 epochs in place of SGD and 10. AdamW rescales each weight's gradient, so where the penalty is the
+larger part a weight shrinks by the learning rate a step, whatever α is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from methods.base import Method, Pass, UnlearningProblem
+from methods.losses import cross_entropy
+
+
+def decayed(penalty: float, epoch: int, penalised_epochs: int) -> float:
+    """α_e = α·(1 − e/E) for e < E, then 0; e counts from 0."""
+    return penalty * (1 - epoch / penalised_epochs) if epoch < penalised_epochs else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class L1Sparse(Method):
+    """Fine-tuning on D_r with a penalty that falls linearly; D_f is not used."""
+
+    label: ClassVar[str] = "L1-sparse"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 2e-5
+    epochs: int = 3  # walks over D_r
+    batch_size: int = 32
+    l1_penalty: float = 1e-5  # α in the first epoch; the field searches 1e-6 to 5e-4
+    epochs_without_penalty: int = 0  # at the end; part of `epochs`
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.l1_penalty < 0:
+            raise ValueError(f"l1_penalty must be 0 or more, got {self.l1_penalty}")
+        if not 0 <= self.epochs_without_penalty <= self.epochs:
+            raise ValueError(
+                f"epochs_without_penalty must lie between 0 and epochs ({self.epochs}), "
+                f"got {self.epochs_without_penalty}"
+            )
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass an epoch over D_r, each with its penalty."""
+        for epoch in range(self.epochs):
+            yield Pass(
+                name=f"sparse {epoch + 1}",
+                over=problem.retain,
+                loss=cross_entropy,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                l1_penalty=decayed(self.l1_penalty, epoch, self.epochs - self.epochs_without_penalty),
+            )

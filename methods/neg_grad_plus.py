@@ -1,0 +1,48 @@
+"""NegGrad+: descend on D_r and climb on D_f in the same step (GradDiff).
+
+Source: Kurmanji et al., NeurIPS 2023, arXiv 2302.09880 (NegGrad+): α·CE(D_r) − (1 − α)·CE(D_f);
+reference code meghdadk/SCRUB.
+Differs: AdamW; the batch loss is half of the formula, because both halves are divided by the whole batch; the
+penalty on ‖θ − θ₀‖² that the code offers is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from methods.base import Method, Pass, UnlearningProblem
+from methods.losses import cross_entropy
+from methods.paired import Paired
+
+
+@dataclass(frozen=True, kw_only=True)
+class NegGradPlus(Method):
+    """Batches of two equal halves: D_r walked once an epoch, D_f again and again beside it."""
+
+    label: ClassVar[str] = "NegGrad+"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 1e-5
+    epochs: int = 1  # walks over D_r
+    batch_size: int = 32  # half of D_r, half of D_f
+    alpha: float = 0.95  # α: 1 is fine-tuning, 0 gradient ascent
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha must lie in [0, 1], got {self.alpha}")
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass over D_r, D_f beside it."""
+        yield Pass(
+            name="descend and climb",
+            over=Paired(problem.retain, problem.forget),
+            loss=cross_entropy,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            forget_sign=-(1 - self.alpha),
+            retain_weight=self.alpha,
+        )

@@ -1,0 +1,67 @@
+"""NPO: push the probability of D_f's labels below the original's, with a force that fades as they fall.
+
+Source: Zhang et al., COLM 2024, arXiv 2404.05868: −(2/β)·log σ(−β·log(p_θ(y|x) / p_θ₀(y|x))) on D_f, with
+CE on D_r beside it (NPO+RT); reference code locuslab/open-unlearning. Its gradient is GradAscent's times
+2·p^β / (p^β + p₀^β), which is 1 at θ₀ and for β → 0.
+Differs: for a classifier log p is that of one label, not of a sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, zeros_like
+from torch.nn import functional
+
+from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.losses import label_loss
+from methods.paired import Paired
+
+
+def npo_loss(
+    log_probability: Float[Tensor, " batch"], reference: Float[Tensor, " batch"], beta: float
+) -> Float[Tensor, " batch"]:
+    """(2/β)·log(1 + (p/p₀)^β) of each utterance; above 0."""
+    return functional.softplus(beta * (log_probability - reference)) * (2 / beta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NegativePreference(Method):
+    """Walks over D_f; with `retain_weight` each batch has as many utterances of D_r beside it."""
+
+    label: ClassVar[str] = "NPO"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 1e-5
+    epochs: int = 10  # walks over D_f
+    batch_size: int = 32  # half of D_f, half of D_r; all of D_f when retain_weight is 0
+    retain_weight: float = 1.0  # λ
+    beta: float = 0.1  # β: larger stops sooner, 0 would be gradient ascent
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beta <= 0:
+            raise ValueError(f"beta must be above 0, got {self.beta}")
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass over D_f."""
+
+        def loss(model: Classifier, batch: Batch) -> Tensor:
+            task_loss = label_loss(model(batch.features, batch.lengths), batch.labels)
+            forget = batch.where(batch.is_forget)
+            reference = zeros_like(task_loss)
+            reference[batch.is_forget] = -label_loss(problem.original_logits(forget), forget.labels).to(reference.dtype)
+            return npo_loss(-task_loss, reference, self.beta).where(batch.is_forget, task_loss)
+
+        yield Pass(
+            name="push down",
+            over=Paired(problem.forget, problem.retain) if self.retain_weight else problem.forget,
+            loss=loss,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            retain_weight=self.retain_weight,
+        )

@@ -1,0 +1,113 @@
+"""Running out of memory: what counts as that, and the trial anew with half as many utterances at a time.
+
+The batch of a step stays what it was: it goes through the model in micro-batches (`methods.loops`). The size that was
+found is kept in the cache folder, so the trials that follow start with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from orchestrator.plan.spec import short_hash
+
+T = TypeVar("T")
+ADVICE = (
+    "memory ran out with one utterance at a time; use a device with more memory or more of it (gpus_per_trial, "
+    "fewer trials at once), a smaller backbone, a shorter training.clip_seconds, or precision: bf16"
+)
+SAYS_SO = ("DefaultCPUAllocator", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA out of memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether host or device memory ran out; PyTorch's allocator on the host says so in words only."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in SAYS_SO)
+
+
+class MemorySpent(Exception):
+    """Memory ran out in a batch, of which `tried` utterances were under way at once."""
+
+    def __init__(self, tried: int) -> None:
+        super().__init__(ADVICE if tried <= 1 else f"memory ran out with {tried} utterances at a time")
+        self.tried = tried
+
+
+@dataclass(frozen=True)
+class FoundSize:
+    """The micro-batch that fits, for one backbone, clip length, precision and kind of device."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, cache_dir: Path, **what: Any) -> FoundSize:
+        """Where the size for `what`, plain values, is kept."""
+        return cls(cache_dir / "micro_batches" / f"{short_hash(what)}.json")
+
+    def read(self) -> int | None:
+        """Utterances at a time, or None when memory never ran out."""
+        try:
+            return int(json.loads(self.path.read_text())["micro_batch"])
+        except FileNotFoundError:
+            return None
+
+    def write(self, micro_batch: int) -> None:
+        """Keep a size, unless another process found a smaller one; whole or not at all."""
+        smallest = min(micro_batch, self.read() or micro_batch)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
+            json.dump({"micro_batch": smallest}, file)
+        os.replace(file.name, self.path)
+
+
+def smaller_each_time(
+    attempt: Callable[[int | None], Iterator[T]], start: int | None, found: FoundSize, forget: Callable[[], None]
+) -> Iterator[T]:
+    """Run `attempt` with `start` utterances at a time, None for whole batches; anew with half when memory runs out.
+
+    `forget` drops what an attempt left behind, so that the next one starts from the first step with its clock at 0.
+
+    Raises:
+        MemorySpent: when one utterance at a time is too much.
+    """
+    size = min((known for known in (start, found.read()) if known is not None), default=None)
+    while True:
+        try:
+            yield from attempt(size)
+            return
+        except MemorySpent as error:
+            if error.tried <= 1:
+                raise
+            size = error.tried // 2
+        # Not in the handler: until it ends, the error's traceback holds the attempt's model.
+        found.write(size)
+        forget()
+        release()
+
+
+def in_halves(work: Callable[[int], T], size: int) -> T:
+    """`work` with `size` utterances at a time, with half as many whenever memory runs out: for what has no gradient."""
+    while True:
+        try:
+            return work(size)
+        except Exception as error:
+            if size <= 1 or not is_out_of_memory(error):
+                raise
+            size //= 2
+        release()
+
+
+def release() -> None:
+    """Give back what nothing refers to."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,125 @@
+"""When memory runs out a trial starts anew with half as many utterances at a time, and its row says the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from backbones.logmel import LogMelCnnClassifier
+from orchestrator import load_sweep, read_rows, run_sweep
+from orchestrator.run.out_of_memory import FoundSize, MemorySpent, in_halves, is_out_of_memory, smaller_each_time
+
+METHODS = "methods=[retrain, {name: salun, learning_rate: 1.0e-4, batch_size: 16, superloss: true}]"
+
+
+@pytest.fixture
+def small_memory(monkeypatch):
+    """From its call on, at most four utterances can go forth and back at once; lists the batches that were too many."""
+    refused, shrunk = [], []
+    real = LogMelCnnClassifier.embed
+
+    def embed(self, features, lengths):
+        if shrunk and torch.is_grad_enabled() and len(features) > 4:
+            refused.append(len(features))
+            raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
+        return real(self, features, lengths)
+
+    monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
+
+    def shrink():
+        shrunk.append(True)
+        return refused
+
+    return shrink
+
+
+def test_a_trial_that_runs_out_of_memory_ends_as_it_would_have(small_sweep, cache_dir, tmp_path, small_memory):
+    loaded = load_sweep(small_sweep, [METHODS])
+    run_sweep(loaded, tmp_path / "whole", executor="local", cache_dir=cache_dir)
+    refused = small_memory()
+    run_sweep(loaded, tmp_path / "parts", executor="local", cache_dir=cache_dir)
+    whole, parts = read_rows(tmp_path / "whole"), read_rows(tmp_path / "parts")
+    assert set(parts["status"]) == {"done"}
+    assert set(parts["micro_batch"]) == {4}
+    assert whole["micro_batch"].isna().all()
+    for column in ("trial_id", "steps", "samples", "budget_used", "stop_reason"):  # effective batch and clock as before
+        assert parts[column].tolist() == whole[column].tolist(), column
+    assert parts["test_loss"].tolist() == pytest.approx(whole["test_loss"].tolist(), rel=1e-3)
+    assert refused == [16, 8]  # the first trial finds the size, the others start with it
+    for file in (cache_dir / "micro_batches").iterdir():
+        file.unlink()
+
+
+def test_a_trial_that_does_not_fit_at_all_is_a_row_with_advice(small_sweep, cache_dir, tmp_path, monkeypatch):
+    def embed(self, features, lengths):
+        raise MemoryError
+
+    monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
+    run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    rows = read_rows(tmp_path / "r")
+    row = rows.set_index("stage").loc["train"]
+    assert set(rows["status"]) == {"failed"}
+    assert "a smaller backbone" in row["error"]
+    assert row["steps"] == 0
+    for file in (cache_dir / "micro_batches").iterdir():
+        file.unlink()
+
+
+def test_the_hosts_allocator_says_in_words_that_memory_ran_out():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_the_smallest_size_is_kept_and_only_for_its_own_case(tmp_path):
+    here, there = FoundSize.of(tmp_path, device="a"), FoundSize.of(tmp_path, device="b")
+    assert here.read() is None
+    here.write(8)
+    here.write(16)
+    assert (here.read(), there.read()) == (8, None)
+
+
+def attempts(limit, found, start=None):
+    """Sizes that were tried until one fits under `limit`; whole batches hold 20."""
+    tried = []
+
+    def attempt(size):
+        tried.append(size)
+        yield "began"
+        if (size or 20) > limit:
+            raise MemorySpent(size or 20)
+
+    return tried, smaller_each_time(attempt, start, found, lambda: tried.append("forgotten"))
+
+
+def test_sizes_halve_until_one_fits(tmp_path):
+    found = FoundSize.of(tmp_path)
+    tried, run = attempts(5, found)
+    assert list(run) == ["began"] * 3
+    assert tried == [None, "forgotten", 10, "forgotten", 5]
+    tried, run = attempts(5, found, start=8)
+    list(run)
+    assert tried == [5]
+
+
+def test_one_utterance_is_the_end_of_it(tmp_path):
+    tried, run = attempts(0, FoundSize.of(tmp_path), start=2)
+    with pytest.raises(MemorySpent, match="one utterance at a time"):
+        list(run)
+    assert tried == [2, "forgotten", 1]
+
+
+def test_evaluation_goes_on_in_smaller_batches():
+    tried = []
+
+    def work(size):
+        tried.append(size)
+        if size > 64:
+            raise torch.OutOfMemoryError
+        return size
+
+    assert in_halves(work, 256) == 64
+    assert tried == [256, 128, 64]
+    with pytest.raises(KeyError):
+        in_halves(lambda size: {}[size], 256)
