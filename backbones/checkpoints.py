@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 PACKAGED = "packaged:"
+COMMIT = re.compile("[0-9a-f]{40}")
 HEAD_KEYS = ("projector.", "classifier.")
 
 
@@ -36,7 +38,7 @@ def packaged_file(checkpoint: str) -> Path:
 
 
 def weights_id(checkpoint: str, revision: str) -> str:
-    """`sha256:…` of a packaged file, or of a local folder's config.json and weights together; else `hub-id@revision`.
+    """`sha256:…` of a packaged file, or of a local folder's config.json and weights together; else `hub-id@commit`.
 
     Raises:
         FileNotFoundError: a local path that does not hold a checkpoint.
@@ -51,9 +53,26 @@ def weights_id(checkpoint: str, revision: str) -> str:
     elif checkpoint.startswith(("/", ".", "~")):
         raise FileNotFoundError(_not_at_hand(checkpoint, revision))
     else:
-        return f"{checkpoint}@{revision}"
+        return f"{checkpoint}@{commit_of(checkpoint, revision)}"
     stats = [(file, file.stat()) for file in files]
     return f"sha256:{_digest(tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats))}"
+
+
+@cache
+def commit_of(checkpoint: str, revision: str) -> str:
+    """The commit that a branch or tag of a hub repository names now, as the local cache has it, or else the hub; the
+    revision itself where neither can be asked."""
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    if COMMIT.fullmatch(revision) or Path(checkpoint).is_dir():
+        return revision
+    with suppress(OSError, ValueError):  # requests' errors are OSErrors; what cannot be a hub id is a ValueError
+        cached = try_to_load_from_cache(checkpoint, "config.json", revision=revision)
+        if isinstance(cached, str):
+            return Path(cached).parent.name
+        if not constants.HF_HUB_OFFLINE:
+            return HfApi().model_info(checkpoint, revision=revision, timeout=10).sha or revision
+    return revision
 
 
 @cache
@@ -87,7 +106,7 @@ def load_config(checkpoint: str, revision: str, family: str) -> Any:
         config = transformers.AutoConfig.for_model(**_packaged_settings(checkpoint))
     else:
         try:
-            config = transformers.AutoConfig.from_pretrained(checkpoint, revision=revision)
+            config = transformers.AutoConfig.from_pretrained(checkpoint, revision=commit_of(checkpoint, revision))
         except OSError as error:
             raise FileNotFoundError(_not_at_hand(checkpoint, revision)) from error
     if config.model_type != family:
@@ -118,8 +137,8 @@ def load_model(
             try:
                 with _quiet():
                     model, info = model_class.from_pretrained(
-                        checkpoint, revision=revision, config=config, dtype=torch.float32, use_safetensors=True,
-                        output_loading_info=True,
+                        checkpoint, revision=commit_of(checkpoint, revision), config=config, dtype=torch.float32,
+                        use_safetensors=True, output_loading_info=True,
                     )  # fmt: skip
             except OSError as error:
                 raise FileNotFoundError(_not_at_hand(checkpoint, revision)) from error

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, StoppedEarly
+from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, StoppedEarly, StorageError
 
 app = typer.Typer(
     name="unlearn",
@@ -175,6 +175,26 @@ def evidence(
         console.print(f"evidence: {path}", soft_wrap=True)
 
 
+@app.command()
+def launcher(
+    kind: Annotated[str, typer.Argument(help="ray, kuberay, slurm or slurm-plain.")],
+    sweep: Annotated[str, typer.Argument(help="A sweep file, or the name of one that ships with the package.")],
+    results: Results,
+    nodes: Annotated[int, typer.Option(help="Worker nodes.")] = 2,
+    cpus: Annotated[int, typer.Option(help="CPUs of a node.")] = 8,
+    gpus: Annotated[int, typer.Option(help="GPUs of a node.")] = 0,
+    memory_gib: Annotated[int, typer.Option(help="Memory of a node in GiB.")] = 32,
+    hours: Annotated[float, typer.Option(help="Time limit.")] = 24.0,
+    image: Annotated[Optional[str], typer.Option(help="Container image with this package in it.")] = None,  # noqa: UP045
+) -> None:
+    """Print what starts a sweep on a cluster: a Ray cluster file, a KubeRay RayJob, or a SLURM batch script."""
+    from orchestrator.run.launchers import Job, manifest
+
+    sizes: dict[str, Any] = {"nodes": nodes, "cpus": cpus, "gpus": gpus, "memory_gib": memory_gib, "hours": hours}
+    chosen = {**sizes, **({"image": image} if image else {})}
+    typer.echo(manifest(kind, Job(sweep=sweep, results=str(_absolute(results)), **chosen)), nl=False)
+
+
 def _absolute(location: str | None) -> str | None:
     return location if location is None or "://" in location else os.path.abspath(location)
 
@@ -216,7 +236,7 @@ def main() -> None:
         except (StoppedEarly, FolderFull) as stopped:
             Console(stderr=True).print(f"[red]stopped:[/red] {escape(str(stopped))}", highlight=False, soft_wrap=True)
             sys.exit(3)
-        except ValueError as error:
+        except (ValueError, StorageError) as error:
             Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
             sys.exit(2)
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import uuid
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow.fs as pafs
 
-from orchestrator.outcomes import DamagedFile, FolderFull
+from orchestrator.outcomes import DamagedFile, FolderFull, StorageError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+ATTEMPTS = 8  # of one request to S3, with waits that double from about 1 s to 20 s
+ANSWER_SECONDS = 60.0  # a silent connection is given up after these, and the request tried again
+CONNECT_SECONDS = 10.0
+RETRY_SECONDS = 120  # Google Cloud Storage counts time instead
+PIECE_BYTES = 16 * 2**20
+S3_SETTINGS = ("endpoint_override", "region", "scheme")  # what may stand behind the ? of an s3:// URI
 
 
 @dataclass(frozen=True)
@@ -25,14 +35,30 @@ class Folder:
     location: str  # a file-system URI: file:///…, s3://…, gs://…
     _opened: list[Any] = field(default_factory=list, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        refuse_credentials(self.location)
+
     def __getstate__(self) -> dict[str, Any]:
         return {"location": self.location, "_opened": []}  # file systems are opened again in another process
 
     def _fs(self) -> tuple[pafs.FileSystem, str]:
         if not self._opened:
-            self._opened.append(pafs.FileSystem.from_uri(self.location))
+            with self._answering("opening"):
+                self._opened.append(open_file_system(self.location))
         fs, root = self._opened[0]
         return fs, root
+
+    @contextmanager
+    def _answering(self, doing: str) -> Iterator[None]:
+        """Names the store in errors of the network; those of a local disk say enough."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if self.location.startswith("file:"):
+                raise
+            raise StorageError(f"{doing} failed in {self.location.partition('?')[0]}: {error}") from error
 
     @property
     def local_path(self) -> Path | None:
@@ -44,7 +70,8 @@ class Folder:
         """A file's content, or None where there is none."""
         fs, root = self._fs()
         try:
-            with fs.open_input_stream(f"{root}/{name}") as stream:
+            # Not `open_input_stream`, which asks an object store for every 256 KiB by itself.
+            with self._answering(f"reading {name}"), fs.open_input_file(f"{root}/{name}") as stream:
                 return bytes(stream.read())
         except FileNotFoundError:
             return None
@@ -55,27 +82,49 @@ class Folder:
         Raises:
             FolderFull: the disk or the quota is used up.
         """
+        with self._new_file(name) as out:
+            out.write(content)
+
+    def upload(self, source: Path, name: str) -> None:
+        """Copy a file of this machine into the folder, piece by piece."""
+        with source.open("rb") as file, self._new_file(name) as out:
+            shutil.copyfileobj(file, out, PIECE_BYTES)
+
+    def download(self, name: str, target: Path) -> bool:
+        """Copy a file of the folder to this machine, piece by piece; False where there is none."""
+        fs, root = self._fs()
+        try:
+            with (
+                self._answering(f"reading {name}"),
+                fs.open_input_file(f"{root}/{name}") as stream,
+                target.open("wb") as out,
+            ):
+                shutil.copyfileobj(stream, out, PIECE_BYTES)
+        except FileNotFoundError:
+            return False
+        return True
+
+    @contextmanager
+    def _new_file(self, name: str) -> Iterator[Any]:
         fs, root = self._fs()
         target = f"{root}/{name}"
         folder, _, base = target.rpartition("/")
         if not isinstance(fs, pafs.LocalFileSystem):
-            with fs.open_output_stream(target) as stream:
-                stream.write(content)
+            with self._answering(f"writing {name}"), fs.open_output_stream(target) as stream:
+                yield stream
             return
         scratch = f"{folder}/.{base}.{uuid.uuid4().hex[:8]}"
         try:
             fs.create_dir(folder, recursive=True)
             with open(scratch, "wb") as out:
-                out.write(content)
+                yield out
                 out.flush()
                 os.fsync(out.fileno())
             os.replace(scratch, target)
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            said = (
-                f"{os.strerror(error.errno)}: {name} needs {len(content)} bytes in {root}, allowed: what is free there"
-            )
+            said = f"{os.strerror(error.errno)}: {name} does not fit into {root}, allowed: what is free there"
             raise FolderFull(error.errno, said) from None
         finally:
             if os.path.exists(scratch):
@@ -84,7 +133,8 @@ class Folder:
     def exists(self, name: str) -> bool:
         """Whether a file is there."""
         fs, root = self._fs()
-        return bool(fs.get_file_info(f"{root}/{name}").type == pafs.FileType.File)
+        with self._answering(f"looking for {name}"):
+            return bool(fs.get_file_info(f"{root}/{name}").type == pafs.FileType.File)
 
     def names(self, folder: str) -> list[str]:
         """File names in a folder, without those that begin with a dot; empty where there is no folder."""
@@ -94,7 +144,8 @@ class Folder:
         """Remove a file, if it is there."""
         fs, root = self._fs()
         if self.exists(name):
-            fs.delete_file(f"{root}/{name}")
+            with self._answering(f"deleting {name}"):
+                fs.delete_file(f"{root}/{name}")
 
     def set_aside(self, name: str, reason: object = None) -> None:
         """Move a file to `damaged/`, where it is in nobody's way; with a reason why it cannot be read, warn of it."""
@@ -112,6 +163,60 @@ class Folder:
     def modified(self, folder: str) -> dict[str, int]:
         """File names in a folder, as `names`, with the time of their last change in ns since the epoch."""
         fs, root = self._fs()
-        found = fs.get_file_info(pafs.FileSelector(f"{root}/{folder}".rstrip("/"), allow_not_found=True))
+        with self._answering(f"listing {folder or 'the folder'}"):
+            found = fs.get_file_info(pafs.FileSelector(f"{root}/{folder}".rstrip("/"), allow_not_found=True))
         files = [f for f in found if f.type == pafs.FileType.File and not f.base_name.startswith(".")]
         return {f.base_name: f.mtime_ns or 0 for f in files}
+
+
+def open_file_system(location: str) -> tuple[pafs.FileSystem, str]:
+    """The file system of a URI, and the path in it; object stores try again with growing waits.
+
+    `s3://bucket/path?endpoint_override=HOST:PORT&scheme=http&region=NAME`: all settings may be left out. Without an
+    endpoint, `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names one, and without any of them it is Amazon's. Credentials
+    come from the environment, a profile or the machine's role.
+
+    Raises:
+        ValueError: a setting that is none of these.
+    """
+    parts = urlsplit(location)
+    if parts.scheme in ("gs", "gcs"):
+        joint = "&" if parts.query else "?"
+        limit = "" if "retry_limit_seconds" in parts.query else f"{joint}retry_limit_seconds={RETRY_SECONDS}"
+        return pafs.FileSystem.from_uri(location + limit)  # type: ignore[no-any-return]
+    if parts.scheme != "s3":
+        return pafs.FileSystem.from_uri(location)  # type: ignore[no-any-return]
+    settings = dict(parse_qsl(parts.query))
+    if unknown := set(settings) - set(S3_SETTINGS):
+        raise ValueError(
+            f"unknown setting in an s3:// URI: got {', '.join(sorted(unknown))}, allowed: {', '.join(S3_SETTINGS)}"
+        )
+    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if named and "endpoint_override" not in settings:
+        endpoint = urlsplit(named)
+        settings = {"scheme": endpoint.scheme, "endpoint_override": endpoint.netloc, **settings}
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if "region" not in settings and not region and "endpoint_override" not in settings:
+        region = pafs.resolve_s3_region(parts.netloc)
+    system = pafs.S3FileSystem(
+        **{"region": region, **settings},
+        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        request_timeout=ANSWER_SECONDS,
+        connect_timeout=CONNECT_SECONDS,
+        allow_delayed_open=True,  # a small file is one upload
+    )
+    return system, f"{parts.netloc}{parts.path}".rstrip("/")
+
+
+def refuse_credentials(location: str) -> None:
+    """Raises:
+    ValueError: a URI with a user or password in it; it would stand in every log, and in what Ray sends to workers.
+    """
+    parts = urlsplit(location)
+    user = parts.netloc.rpartition("@")[0]
+    if user not in ("", "anonymous") or any("key" in name or "token" in name for name, _ in parse_qsl(parts.query)):
+        raise ValueError(
+            f"credentials do not belong in a URI: got one for {parts.scheme}://{parts.netloc.rpartition('@')[2]}, "
+            "allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, a profile, or the "
+            "machine's role"
+        )

@@ -43,3 +43,15 @@ def write_small():
 def small_sweep(tmp_path, write_small):
     """The path of that sweep in the test's own folder."""
     return write_small(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def comparable():
+    """Reads rows without what may differ between equal runs: times, memory, commit (a checkout may change)."""
+    from orchestrator import read_rows
+
+    def read(results):
+        rows, differ = read_rows(results), ("started_at", "finished_at", "peak_memory_bytes", "git_commit")
+        return rows.drop(columns=[c for c in rows.columns if c.endswith("_seconds") or c in differ])
+
+    return read

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
 import time
 import uuid
@@ -18,19 +17,20 @@ from ray import tune
 from backbones.checkpoints import PACKAGED
 from orchestrator import plugins
 from orchestrator.files import Folder
+from orchestrator.outcomes import sigterm_as_interrupt
 from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.spec import PlugIn
 from orchestrator.results import Store
 from orchestrator.run.breaker import is_futile
 from orchestrator.run.desk import Desk
+from orchestrator.run.device_classes import SHARE, device_classes, family
 from orchestrator.run.place import Limits, Place
+from orchestrator.run.ray_start import start
 from orchestrator.run.rows import utc
-from orchestrator.run.searcher import DESKS, DeskSearcher, KeepErrors, StudyAsha
+from orchestrator.run.searcher import DESKS, DeskSearcher, FirstInFirstOut, StudyAsha
 from orchestrator.run.trial import TRANSIENT, Point, run_trial
 
-PASSED_ON = ("HF_HOME", "HF_HUB_OFFLINE", "HF_TOKEN", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS")
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
-RETRIES = 2  # of errors of the moment; a lost node is free
 
 _PLACES: dict[tuple[str, str, Limits], Place] = {}  # of this worker process, warm from trial to trial
 
@@ -114,53 +114,28 @@ def run_on_ray(
     """Run all that the desk hands out as trials of one Tuner, on a cluster at `address` or on this machine.
 
     Raises:
-        ConnectionError: no cluster at the address.
+        ValueError: no cluster at the address.
     """
-    os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0")
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"  # Tune's own record of the run, which nobody reads
-    os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
-    ours = not ray.is_initialized()
-    if ours:
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        local: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": _cpus(desk)}
-        _start(
-            address=address or "local",
-            runtime_env={"env_vars": environment},
-            log_to_driver=False,
-            logging_level="ERROR",
-            **local,
-        )
+    ours = start(address, _cpus(desk))
     key = uuid.uuid4().hex
     DESKS[key] = desk
     try:
-        with tempfile.TemporaryDirectory(prefix="unlearn-tune-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="unlearn-tune-") as scratch, sigterm_as_interrupt():
             _tuner(desk, key, place, scratch, max_concurrent, gpus_per_trial, prune).fit()
+        if not desk.over:
+            take_back(desk)
     finally:
         del DESKS[key]
         if ours:
             ray.shutdown()
 
 
-def _start(address: str, **settings: Any) -> None:
-    """Start Ray or join a cluster; a machine under load may need a second try.
-
-    Raises:
-        ValueError: nothing answers at the address.
-    """
-    settings["address"] = address
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        if host and port.isdigit():
-            socket.create_connection((host, int(port)), timeout=10).close()  # Ray would try for 17 minutes
-    except OSError as error:
-        raise ValueError(f"no Ray cluster to join: got {address}, which does not answer ({error})") from None
-    try:
-        ray.init(**settings)
-    except (ConnectionError, ValueError) as error:
-        raise ValueError(f"no Ray cluster to join: {error}") from None
-    except Exception:  # Ray raises a bare Exception when a node does not come up in time
-        ray.shutdown()
-        ray.init(**settings)
+def take_back(desk: Desk) -> None:
+    """After an interrupt: a search's trial that was stopped with the launch, not by the scheduler, has no row."""
+    rows, pending = desk.store.rows(), set(desk.board.pending)
+    for trial_id in rows.loc[rows["status"] == "pruned", "trial_id"]:
+        if trial_id in pending:
+            desk.store.files.delete(f"rows/{trial_id}.parquet")
 
 
 def _cpus(desk: Desk) -> int:
@@ -175,13 +150,15 @@ def _tuner(
     has_gpu = available.get("GPU", 0) > 0
     threads = max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
     slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / threads
-    memory = _memory_classes(desk)
+    memory, classes = _memory_classes(desk), device_classes(desk.specs.values(), available, _measured(desk))
     timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in desk.specs.values())
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
         spec = config["handed"].assignment.spec
         bundle = {"CPU": float(spec.loop["threads"]), "memory": memory[spec.backbone.title]}
-        return tune.PlacementGroupFactory([{**bundle, "GPU": _gpus_of(spec.stage, gpus, timed)} if has_gpu else bundle])
+        where = {classes[here]: SHARE} if (here := family(spec)) in classes else {}
+        gpu = {"GPU": _gpus_of(spec.stage, gpus, timed)} if has_gpu else {}
+        return tune.PlacementGroupFactory([{**bundle, **where, **gpu}])
 
     fixed = {
         "location": place.store.files.location,
@@ -198,7 +175,7 @@ def _tuner(
         param_space=fixed,
         tune_config=tune.TuneConfig(
             search_alg=DeskSearcher(key),
-            scheduler=StudyAsha() if prune else None,
+            scheduler=StudyAsha() if prune else FirstInFirstOut(),
             num_samples=-1,
             max_concurrent_trials=max_concurrent or max(1, int(slots)),
             reuse_actors=_longest_seconds(desk) < REUSE_BELOW_SECONDS,
@@ -208,11 +185,16 @@ def _tuner(
             storage_path=scratch,
             name="launch",
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands out again what was lost
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
-            callbacks=[KeepErrors(key)],
         ),
     )
+
+
+def _measured(desk: Desk) -> dict[tuple[str, str], str]:
+    rows = desk.store.rows()
+    rows = rows[(rows["stage"] == "retrain") & (rows["status"] == "done")]
+    return {(row["task"], row["backbone"]): row["device"] for row in rows.to_dict("records")}
 
 
 def _gpus_of(stage: str, gpus: float, timed: bool) -> float:

@@ -46,7 +46,6 @@ class Desk:
         self.not_indexed = 0
         self.store, self.studies, self.on_settled, self.refused = store, studies, on_settled, refused
         self.specs = {spec.trial_id: spec for spec in trials}
-        self.errors: dict[str, str] = {}  # texts of errors, until their trials are settled
         rows = store.rows()
         rows = rows.loc[rows["trial_id"].isin(list(self.specs)), list(READ)]
         finished: dict[str, str] = {}

@@ -100,6 +100,7 @@ def open_features(
     limit_gb: float,
     generator: torch.Generator,
     room_bytes: int = 0,
+    obtain: Callable[[Path, Callable[[], None]], None] = lambda path, build: build(),
 ) -> FeatureBank:
     """Open the features of a corpus, making them first if need be; per batch under random crops or above the limit.
 
@@ -112,7 +113,7 @@ def open_features(
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):
                 if not path.exists():
-                    _build(path, corpus, backbone, samples, clip["crop"], device)
+                    obtain(path, lambda: _build(path, corpus, backbone, samples, clip["crop"], device))
         return _mapped(path, device, room_bytes)
     frontend = backbone.frontend(device)
 

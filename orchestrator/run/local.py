@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
+from contextlib import suppress
 
+from orchestrator.outcomes import sigterm_as_interrupt
 from orchestrator.run.breaker import is_futile
 from orchestrator.run.desk import Desk
 from orchestrator.run.place import Place
@@ -14,17 +16,21 @@ ATTEMPTS = 3
 
 
 def run_local(desk: Desk, place: Place) -> None:
-    """Run all that the desk hands out; errors of the moment are tried again twice, then become a row."""
-    while (assignment := desk.take()) is not None:
-        error = ""
-        for attempt in range(ATTEMPTS):
-            try:
-                for _ in run_trial(assignment, place):
-                    pass
-                break
-            except TRANSIENT as met:
-                error = traceback.format_exc()
-                if is_futile(met):
+    """Run all that the desk hands out; errors of the moment are tried again twice, then become a row.
+
+    Ctrl-C and SIGTERM end it, as under Ray: the desk is not over then.
+    """
+    with suppress(KeyboardInterrupt), sigterm_as_interrupt():
+        while (assignment := desk.take()) is not None:
+            error = ""
+            for attempt in range(ATTEMPTS):
+                try:
+                    for _ in run_trial(assignment, place):
+                        pass
                     break
-                time.sleep(0.5 * attempt)
-        desk.settle(assignment.spec.trial_id, error)
+                except TRANSIENT as met:
+                    error = traceback.format_exc()
+                    if is_futile(met):
+                        break
+                    time.sleep(0.5 * attempt)
+            desk.settle(assignment.spec.trial_id, error)

@@ -13,11 +13,13 @@ import platformdirs
 import torch
 
 from backbones.base import Backbone, SpeechClassifier
+from backbones.checkpoints import COMMIT
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
 from orchestrator.results import Store
 from orchestrator.run.features import FeatureBank, clip_samples, open_features
 from orchestrator.run.out_of_memory import FoundSize
+from orchestrator.run.shared_cache import shared_cache
 from orchestrator.tasks.base import Corpus
 from orchestrator.tasks.forget_requests import ForgetRequest
 from orchestrator.tasks.forget_sets import ForgetSet, corpus_arrays, draw
@@ -62,7 +64,8 @@ class Place:
     def corpus(self, task: PlugIn) -> Corpus:
         """The task's corpus, built on the first call on this machine."""
         key = ("corpus", task.content, task.name)
-        corpus: Corpus = self._keep(key, lambda: plugins.load("tasks", task.name, **task.settings).load(self.cache_dir))
+        plugin = plugins.load("tasks", task.name, **task.settings)
+        corpus: Corpus = self._keep(key, lambda: plugin.load(self.cache_dir, self._obtain))
         return corpus
 
     def features(self, spec: TrialSpec) -> FeatureBank:
@@ -80,6 +83,7 @@ class Place:
                 device=self.device,
                 limit_gb=self.cache_limit_gb,
                 generator=generator,
+                obtain=self._obtain,
                 room_bytes=self._room_bytes(),
             )
 
@@ -108,8 +112,10 @@ class Place:
         return int(FEATURES_SHARE * max(0, min(free, ours)))
 
     def backbone(self, plugin: PlugIn) -> Backbone:
-        """The backbone plug-in."""
-        backbone: Backbone = plugins.load("backbones", plugin.name, **plugin.settings)
+        """The backbone plug-in; from the hub, the commit that the plan found, whatever this node's cache has."""
+        commit = plugin.content.rpartition("@")[2]
+        pinned = {"revision": commit} if COMMIT.fullmatch(commit) else {}
+        backbone: Backbone = plugins.load("backbones", plugin.name, **{**plugin.settings, **pinned})
         return backbone
 
     def model(self, spec: TrialSpec, num_classes: int, *, pretrained: bool = True) -> SpeechClassifier:
@@ -127,6 +133,13 @@ class Place:
         seed = stage_seed("forget set", spec.task.title, request.kind, request.rule, spec.seed)
         task = plugins.load("tasks", spec.task.name, **spec.task.settings)
         return draw(request, corpus_arrays(self.corpus(spec.task), task.unforgettable), seed)
+
+    def _obtain(self, path: Path, build: Callable[[], None]) -> None:
+        shared = shared_cache(self.store)
+        if shared is None:
+            build()
+        else:
+            shared.obtain(path, build)
 
     def _keep(self, key: Any, make: Callable[[], Any]) -> Any:
         if key not in self._kept:

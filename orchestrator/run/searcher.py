@@ -1,19 +1,27 @@
-"""Ray Tune's side of the desk: a searcher that walks the dependency graph, and ASHA with a bracket for each search."""
+"""Ray Tune's side of the desk: a searcher that walks the dependency graph, tries again what was lost, and ASHA with a
+bracket for each search."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.run.desk import Desk
 from orchestrator.run.trial import Assignment
 
+RETRIES = 2  # of a trial's errors of the moment
+DEATHS = 10  # of a trial's worker process; one that always dies is out of memory or crashes its process
+
 DESKS: dict[str, Desk] = {}
 """Desks of this process by key: Tune pickles searcher and callbacks at the start, so they hold the key only."""
+
+LOSSES: dict[str, tuple[str, str]] = {}
+"""Kind and text of the error that ended a trial, by Tune's id, from the scheduler to the searcher."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,7 +44,9 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
     def __init__(self, key: str) -> None:
         super().__init__()
         self.key = key
-        self.ours: dict[str, str] = {}  # Tune's trial id to ours
+        self.taken: dict[str, tuple[Assignment, str]] = {}  # by Tune's trial id, with the time of an older row
+        self.again: list[Assignment] = []
+        self.losses: Counter[tuple[str, str]] = Counter()  # by our trial id and kind of loss
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Nothing to set: searches ask and tell at the desk."""
@@ -45,19 +55,31 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next assignment, None to wait, or FINISHED."""
         desk = DESKS[self.key]
-        assignment = desk.take()
+        assignment = self.again.pop(0) if self.again and not desk.stopped else desk.take()
         if assignment is None:
             return Searcher.FINISHED if desk.over or desk.stopped else None
-        self.ours[trial_id] = assignment.spec.trial_id
+        self.taken[trial_id] = assignment, self._finished_at(assignment.spec.trial_id)
         return {"handed": Handed(assignment)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The trial's row decides what became of it; retries are used up when this is called with an error."""
-        desk, ours = DESKS[self.key], self.ours.pop(trial_id)
-        if not error and result and not result.get("done") and desk.store.row(ours) is None:
+        """The row decides what became of it. A trial that was lost is handed out again: Tune's own retries cannot tell
+        a lost machine, which is nobody's fault, from an error of the trial."""
+        desk, (assignment, older) = DESKS[self.key], self.taken.pop(trial_id)
+        ours, (kind, text) = assignment.spec.trial_id, LOSSES.pop(trial_id, ("", ""))
+        left_a_row = self._finished_at(ours) != older  # a failed trial that runs again has a row from before
+        if error and not left_a_row:
+            self.losses[ours, kind] += 1
+            if self.losses[ours, kind] <= {"error": RETRIES, "death": DEATHS}.get(kind, float("inf")):
+                self.again.append(assignment)
+                return
+        if not error and result and not result.get("done") and not left_a_row:
             desk.settle_pruned(ours, result.get("objective"))  # the actor commits the row while it is torn down
             return
-        desk.settle(ours, desk.errors.pop(ours, "") or (result or {}).get("given_up", ""))
+        desk.settle(ours, text or (result or {}).get("given_up", ""))
+
+    def _finished_at(self, ours: str) -> str:
+        row = DESKS[self.key].store.row(ours)
+        return "" if row is None else str(row["finished_at"])
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the store is the state."""
@@ -66,20 +88,25 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         """Nothing: every launch starts anew from the store."""
 
 
-class KeepErrors(tune.Callback):  # type: ignore[misc]
-    """Carries the text of a trial's last error to the desk."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called before the searcher hears of the error."""
-        ours = trial.config["handed"].assignment.spec.trial_id
-        error = trial.get_error()
-        DESKS[self.key].errors[ours] = str(error) if error else ""
+def loss_of(trial: Any) -> tuple[str, str]:
+    """Why Tune gave up a trial's process, as `machine` (taken away or dead), `death` (of the process) or `error`, and
+    the text of it, which stands in the driver's own file of the trial."""
+    file = Path(trial.error_file or "")
+    text = file.read_text(errors="replace").partition("\n")[2] if file.is_file() else ""
+    if not text.startswith("The actor ") or "creation task" in text:
+        return "error", text
+    return "machine" if "node has died" in text or "preempt" in text else "death", text
 
 
-class StudyAsha(FIFOScheduler):  # type: ignore[misc]
+class FirstInFirstOut(FIFOScheduler):  # type: ignore[misc]
+    """Stops nothing; notes why trials ended in error, because the searcher hears only that they did."""
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Called just before the searcher hears of the end."""
+        LOSSES[trial.trial_id] = loss_of(trial)
+
+
+class StudyAsha(FirstInFirstOut):
     """ASHA on `budget_used` (0-1): trials are compared within their own search only."""
 
     def __init__(self, grace_share: float = 0.25, reduction_factor: float = 2.0) -> None:

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -109,9 +109,12 @@ class Task(ABC):
         }  # fmt: skip
         return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
-    def load(self, cache_dir: Path) -> Corpus:
+    def load(
+        self, cache_dir: Path, obtain: Callable[[Path, Callable[[], None]], None] = lambda path, build: build()
+    ) -> Corpus:
         """Open the corpus, building it first if need be; safe when many processes ask at once.
 
+        `obtain` is called with the folder and what builds it, and may fetch the folder from elsewhere instead.
         A torn build is never visible: the folder appears by one rename, after everything in it was written.
         """
         path = cache_dir / "corpora" / f"{type(self).__name__.lower()}-{self.fingerprint()}"
@@ -119,7 +122,7 @@ class Task(ABC):
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):
                 if not path.exists():
-                    self._build(path)
+                    obtain(path, lambda: self._build(path))
         return Corpus(path)
 
     def _build(self, path: Path) -> None:

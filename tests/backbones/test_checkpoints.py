@@ -100,3 +100,17 @@ def test_packaged_models_are_small(name: str) -> None:
     assert file.stat().st_size < 1_500_000
     assert sum(value.numel() for value in load_file(file).values()) <= 500_000
     assert weights_id(f"packaged:{name}", "main") == f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+
+
+def test_a_branch_of_the_hub_is_pinned_to_the_commit_that_the_cache_has(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    folder = tmp_path / "models--some--speech"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(commit)
+    (folder / "snapshots" / commit).mkdir(parents=True)
+    (folder / "snapshots" / commit / "config.json").write_text("{}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert weights_id("some/speech", "main") == f"some/speech@{commit}"
+    assert weights_id("some/speech", commit) == f"some/speech@{commit}"

@@ -1,0 +1,106 @@
+"""Starting Ray on this machine, privately, or joining a cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+from ray.tune.execution import class_cache
+
+PASSED_ON = (
+    "HF_HOME", "HF_HUB_OFFLINE", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS", "UNLEARN_SHARED_CACHE",
+    "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
+)  # fmt: skip
+"""What workers get of the starting machine's environment. No secrets: Ray logs these, and shows them in its dashboard.
+What Ray starts on this machine inherits the whole environment; nodes of a cluster have their own."""
+HELD_BACK = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # Tune's own list
+NODES_WITHIN_SECONDS = 900.0
+
+
+def start(address: str | None, num_cpus: int) -> bool:
+    """Start Ray, or join the cluster at `address`, unless this process has done so; whether it did.
+
+    Waits for `UNLEARN_MIN_NODES` nodes: what a cluster has at the start decides about GPUs and trials at once.
+
+    Raises:
+        ValueError: nothing answers at the address, or the cluster stays too small.
+    """
+    os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0")
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"  # Tune's own record of the run, which nobody reads
+    os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
+    os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")  # they stand in rows, unless the trial ran again
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it calls a trial that ran again incomplete
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(HELD_BACK)
+    ours = not ray.is_initialized()
+    if ours:
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        settings = {"runtime_env": {"env_vars": environment}, "log_to_driver": False, "logging_level": "ERROR"}
+        if address:
+            _init(address=address, **settings)
+        else:
+            _own_token()
+            with _loopback():
+                _init(address="local", num_cpus=num_cpus, include_dashboard=False, **settings)
+    _await_nodes()
+    return ours
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Within, Ray binds to 127.0.0.1 and not to every address of the machine: whoever reaches its ports can run code.
+
+    Ray does so by itself on macOS and Windows, and elsewhere with RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 from the start.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _own_token() -> None:
+    """A token of this process for the Ray that it starts, unless the user has one or has turned tokens off.
+
+    Ray would write one to `~/.ray/auth_token`, readable by every user of the machine where the umask allows it.
+    """
+    chosen = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    if not any(name in os.environ for name in chosen) and not Path("~/.ray/auth_token").expanduser().exists():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _init(address: str, **settings: Any) -> None:
+    """Start Ray or join a cluster; a machine under load may need a second try."""
+    settings["address"] = address
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if host and port.isdigit():
+            socket.create_connection((host, int(port)), timeout=10).close()  # Ray would try for 17 minutes
+    except OSError as error:
+        raise ValueError(f"no Ray cluster to join: got {address}, which does not answer ({error})") from None
+    try:
+        ray.init(**settings)
+    except (ConnectionError, ValueError) as error:
+        raise ValueError(f"no Ray cluster to join: {error}") from None
+    except Exception as error:  # a bare one, when a node of a busy machine does not come up in time
+        if "timed out during startup" not in str(error):
+            raise
+        ray.shutdown()
+        ray.init(**settings)
+
+
+def _await_nodes() -> None:
+    wanted, deadline = int(os.environ.get("UNLEARN_MIN_NODES") or 1), time.monotonic() + NODES_WITHIN_SECONDS
+    while (alive := sum(node["Alive"] for node in ray.nodes())) < wanted:
+        if time.monotonic() > deadline:
+            raise ValueError(f"the cluster is too small: got {alive} nodes, UNLEARN_MIN_NODES asks for {wanted}")
+        time.sleep(1)

@@ -1,0 +1,153 @@
+"""Three nodes with a logical GPU each give the rows of one process, whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from orchestrator import load_sweep, run_sweep
+from orchestrator.run import cluster as executor
+
+QUICK = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 5}
+
+
+@pytest.fixture(scope="module")
+def local_rows(tmp_path_factory, cache_dir, write_small, comparable):
+    """The reference: the same sweep in one process, undisturbed."""
+    folder = tmp_path_factory.mktemp("local")
+    run_sweep(load_sweep(write_small(folder)), folder / "r", executor="local", cache_dir=cache_dir)
+    return comparable(folder / "r")
+
+
+@pytest.fixture
+def nodes():
+    """A head and two more nodes on this machine, one processor and one logical GPU each."""
+    made = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "num_gpus": 1, "include_dashboard": False, "_system_config": QUICK},
+    )
+    try:
+        for _ in range(2):
+            made.add_node(num_cpus=1, num_gpus=1)
+        yield made
+    finally:
+        ray.shutdown()
+        made.shutdown()
+
+
+def workers(node) -> list[int]:
+    """Process ids of trials on a node."""
+    raylet = node.all_processes["raylet"][0].process.pid
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            parent = next(line for line in status.read_text().splitlines() if line.startswith("PPid")).split()[1]
+            title = (status.parent / "cmdline").read_text()
+        except (OSError, StopIteration):
+            continue
+        if int(parent) == raylet and title.startswith("ray::TrialActor"):
+            found.append(int(status.parent.name))
+    return found
+
+
+class Trouble(threading.Thread):
+    """Watches which nodes run trials, and does its harm once, at a random moment after the first row."""
+
+    def __init__(self, cluster, results, harm, seed):
+        super().__init__(daemon=True)
+        self.cluster, self.rows, self.harm = cluster, results / "rows", harm
+        self.random = random.Random(seed)
+        self.used, self.struck, self.over = set(), None, threading.Event()
+
+    def run(self):
+        due = None
+        while not self.over.wait(0.05):
+            busy = {node: workers(node) for node in self.cluster.list_all_nodes()}
+            self.used |= {node.unique_id for node, running in busy.items() if running}
+            if due is None and self.rows.is_dir() and any(self.rows.glob("*.parquet")):
+                due = time.monotonic() + self.random.uniform(0, 3)
+            if due is not None and time.monotonic() >= due and self.struck is None:
+                self.struck = self.harm(self.cluster, busy, self.random)
+
+
+def kill_a_worker(cluster, busy, rng):
+    """SIGKILL one trial's process."""
+    found = [pid for running in busy.values() for pid in running]
+    if not found:
+        return None
+    os.kill(rng.choice(found), signal.SIGKILL)
+    return "worker"
+
+
+def kill_a_node(cluster, busy, rng):
+    """SIGKILL a node that runs a trial, with everything on it; not the head, where the driver is."""
+    found = [node for node, running in busy.items() if running and node is not cluster.head_node]
+    if not found:
+        return None
+    node = rng.choice(found)
+    pids = [node.all_processes["raylet"][0].process.pid, *busy[node]]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    cluster.remove_node(node, allow_graceful=False)
+    return "node"
+
+
+def run_in_trouble(nodes, harm, seed, sweep, results, cache_dir, monkeypatch):
+    monkeypatch.setattr(executor, "REUSE_BELOW_SECONDS", 0.0)  # fresh processes, or one warm one would run them all
+    trouble = Trouble(nodes, results, harm, seed)
+    trouble.start()
+    try:
+        desk = run_sweep(load_sweep(sweep), results, executor="ray", address=nodes.address, cache_dir=cache_dir)
+    finally:
+        trouble.over.set()
+        trouble.join()
+    assert desk.over
+    return trouble
+
+
+@pytest.fixture
+def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, comparable):
+    """Runs the sweep on the three nodes, does harm meanwhile, and compares."""
+    monkeypatch.setattr(executor, "REUSE_BELOW_SECONDS", 0.0)  # fresh processes, or one warm one would run them all
+
+    def run(harm, seed):
+        trouble = Trouble(nodes, tmp_path / "r", harm, seed)
+        trouble.start()
+        try:
+            address = nodes.address
+            desk = run_sweep(
+                load_sweep(small_sweep), tmp_path / "r", executor="ray", address=address, cache_dir=cache_dir
+            )
+        finally:
+            trouble.over.set()
+            trouble.join()
+        assert desk.over
+        assert trouble.struck
+        assert len(trouble.used) > 1  # a node has one GPU, so what ran at the same time ran on several
+        pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+
+    return run
+
+
+def test_a_killed_worker_costs_nothing(disturbed):
+    disturbed(kill_a_worker, 0)
+
+
+def test_a_killed_node_costs_nothing(disturbed):
+    disturbed(kill_a_node, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize("harm", [kill_a_worker, kill_a_node])
+def test_nothing_is_lost_at_other_moments(disturbed, harm, seed):
+    disturbed(harm, seed)
