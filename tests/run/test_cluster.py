@@ -30,7 +30,7 @@ def comparable(results) -> pd.DataFrame:
 def ray_session(cache_dir):
     """A local Ray of two processors for this module."""
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
 
