@@ -247,7 +247,7 @@ def test_a_full_disk_stops_the_run_leaves_no_half_file_and_the_run_goes_on_with_
         patch.setattr(os, "fsync", full)
         desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
     assert "No space left on device" in desk.stopped
-    assert "bytes in" in desk.stopped
+    assert "does not fit into" in desk.stopped
     before = read_rows(results)
     assert set(before["status"]) == {"done"}
     assert 0 < len(before) < 5
