@@ -143,7 +143,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_scratch(tmp_path, monkeyp
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(FolderFull, match=r"No space left on device: a\.bin does not fit into .*, allowed: what is free"):
+    with pytest.raises(FolderFull, match=r"No space left on device: a\.bin does not fit into .*, allowed"):
         store.files.write_bytes("a.bin", b"new")
     assert store.files.read_bytes("a.bin") == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]

@@ -58,11 +58,12 @@ def _retrained(rows: pd.DataFrame) -> pd.Series[bool]:
 
 
 def reference_ids(rows: pd.DataFrame) -> pd.Series[str]:
-    """Trial id of each row's Retrain: the one that it names as its parent, else the one of its cell and training."""
+    """Trial id of each row's Retrain: the one that it names, or where it names none that of its cell and training."""
     retrained = rows.loc[_retrained(rows)]
     known = set(retrained["trial_id"])
     of_cell = _of_cell(rows, retrained)
-    ids = [p if p in known else other for p, other in zip(rows["parent_retrain"], of_cell, strict=True)]
+    named = rows["parent_retrain"].fillna("")
+    ids = [(p if p in known else None) if p else other for p, other in zip(named, of_cell, strict=True)]
     return pd.Series(ids, index=rows.index, dtype=object)
 
 
@@ -74,7 +75,7 @@ def original_ids(rows: pd.DataFrame) -> pd.Series[str]:
 
 def _of_cell(rows: pd.DataFrame, references: pd.DataFrame) -> list[str | None]:
     """The newest of `references` that has the cell and training of each row."""
-    key = [*CELL, "original_settings"]
+    key = [*CELL, "original_settings", "original_seed", "corpus_fingerprint"]
     of_cell = references.sort_values("finished_at").drop_duplicates(key, keep="last").set_index("trial_id")[key]
     by_cell = {_hashable(cell): str(trial) for trial, cell in zip(of_cell.index, of_cell.to_numpy(), strict=True)}
     return [by_cell.get(_hashable(cell)) for cell in rows[key].to_numpy()]

@@ -122,7 +122,7 @@ def run_on_ray(
     try:
         with tempfile.TemporaryDirectory(prefix="unlearn-tune-") as scratch, sigterm_as_interrupt():
             _tuner(desk, key, place, scratch, max_concurrent, gpus_per_trial, prune).fit()
-        if not desk.over:
+        if not desk.over and desk.ours():
             take_back(desk)
     finally:
         del DESKS[key]

@@ -17,7 +17,7 @@ from orchestrator.run.breaker import Breaker, is_full_disk
 from orchestrator.run.studies import Study
 from orchestrator.run.trial import Assignment
 
-READ = ("trial_id", "status", "package_version", "settings", "objective")  # of rows that were there before
+READ = ("trial_id", "status", "package_version", "settings", "objective", "finished_at")  # of rows from before
 INDEXED_AFTER = 250  # settled trials at least, and a tenth of all: so that the next launch need not open every row
 REDONE_AT_MOST = 2  # times that a trial runs again because what it made was lost
 
@@ -49,9 +49,11 @@ class Desk:
         rows = store.rows()
         rows = rows.loc[rows["trial_id"].isin(list(self.specs)), list(READ)]
         finished: dict[str, str] = {}
+        self._before: dict[str, str] = {}  # when the failed row of a trial that runs again was written
         for record in rows.to_dict("records"):
             row = {str(name): value for name, value in record.items()}
             if row["status"] == "failed" and again(row):
+                self._before[str(row["trial_id"])] = str(row["finished_at"])
                 continue
             finished[str(row["trial_id"])] = str(row["status"])
             self._tell(self.specs[str(row["trial_id"])], row)
@@ -89,6 +91,8 @@ class Desk:
         spec = self.specs[trial_id]
         try:
             row = self.store.row(trial_id)
+            if row is not None and self._before.get(trial_id) == str(row["finished_at"]):
+                row = None  # a failed trial that ran again left nothing new
             if row is None and self._blameless(spec, error):
                 self.board.put_back(trial_id)
                 return

@@ -100,7 +100,7 @@ def _curve(
         model=model,
         forget=shown,
         retain=retain,
-        meter=Meter(),
+        meter=Meter(beat=problem.meter.beat),
         generator=torch.Generator().manual_seed(seed),
     )
     method = Relearn(

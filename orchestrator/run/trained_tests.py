@@ -7,6 +7,7 @@ Original, Retrain and every method take the same path.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -53,11 +54,22 @@ def run_tests(
     for name, run in steps.items():
         if asked.get(name):
             started = time.perf_counter()
-            found = run()
+            found = _caught(name, run)
             spent = time.perf_counter() - started
             rows += [{"forgotten": None, "epoch": None, **row, "seconds": spent} for row in found]
     _write(place, f"evidence/{spec.trial_id}.parquet", rows, SCHEMA)
     return time.perf_counter() - began
+
+
+def _caught(name: str, run: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What a test found; one that fails says so and leaves the trial, which is finished, as it is."""
+    try:
+        return run()
+    except (OSError, MemoryError, torch.OutOfMemoryError):  # of the moment: the executor tries again
+        raise
+    except Exception as error:
+        warnings.warn(f"the test {name} failed: {type(error).__name__}: {error}", stacklevel=2)
+        return [{"test": name, "measure": "failed", "value": None, "utterances": 0}]
 
 
 def _zrf(problem: UnlearningProblem) -> list[dict[str, Any]]:
@@ -84,7 +96,8 @@ def _attribution(
     rows, counts = [], []
     for part, utterances in (("forget", problem.forget), ("retain", problem.retain)):
         order = torch.randperm(len(utterances), generator=torch.Generator().manual_seed(seed))
-        chosen = replace(utterances.where(order[: settings["utterances"]]), fetch=problem.validation.fetch)
+        picked = utterances.where(order[: settings["utterances"]])
+        chosen = replace(picked, fetch=problem.validation.fetch, durations=None)  # all maps of one length
         maps = attribution_maps(problem.model, chosen.batches(ATTRIBUTION_BATCH), settings["steps"]).numpy()
         ids = corpus.utterance_ids[chosen.utterances.numpy()].astype(str)
         rows += [

@@ -6,6 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +67,10 @@ def run_trial(
 
     def give_up(report: str) -> None:
         hung = {"status": "failed", "stop_reason": "hang", "error": report}
-        place.store.commit({**row, **last_columns(started), **hung})
-        os._exit(1)
+        try:
+            place.store.commit({**row, **last_columns(started), **hung})
+        finally:
+            os._exit(1)
 
     def attempt(micro_batch: int | None) -> Iterator[Point]:
         watchdog = Watchdog(place.limits.hang_seconds, give_up if expendable else None)
@@ -88,7 +91,8 @@ def run_trial(
     except Exception:
         row.update(status="failed", stop_reason="error", error=traceback.format_exc())
     place.store.commit({**row, **last_columns(started)})
-    epochs.drop()
+    with suppress(OSError):  # the row stands: nothing is to be tried again
+        epochs.drop()
 
 
 def _run(
@@ -164,7 +168,8 @@ def _run(
     if spec.stage in ("train", "retrain", "unlearn"):
         keep_outputs(place.store, spec.trial_id, corpus, parts, logits)
     if spec.evidence and spec.stage in ("retrain", "unlearn"):
-        row["evaluation_seconds"] += run_tests(spec, place, corpus, parts, problem, loop)
+        with watchdog:
+            row["evaluation_seconds"] += run_tests(spec, place, corpus, parts, problem, loop)
     if spec.keep_model and spec.stage == "unlearn" and spec.line != "original":
         from orchestrator.run.export import keep_model
 

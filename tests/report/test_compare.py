@@ -72,6 +72,22 @@ def test_another_training_is_no_target(make_rows, change) -> None:
     assert found["gap_mean"].isna().all()
 
 
+@pytest.mark.parametrize("column", ["original_seed", "corpus_fingerprint"])
+def test_what_came_from_another_original_or_corpus_is_no_target(make_rows, change, column) -> None:
+    rows = make_rows(kinds=["sample"], seeds=[0])
+    rows["parent_retrain"] = None
+    other = {"original_seed": 42, "corpus_fingerprint": "another"}[column]
+    assert with_gaps(prepare(change(rows, {"method": "retrain"}, **{column: other})))["gap_mean"].isna().all()
+
+
+def test_a_named_retrain_that_did_not_finish_is_not_replaced_by_another(make_rows, change) -> None:
+    rows = make_rows(kinds=["sample"], seeds=[0])
+    other = change(rows[rows["method"] == "retrain"], {"seed": 0}, trial_id="other")
+    lost = change(rows, {"method": "retrain"}, status="diverged")
+    found = with_gaps(prepare(pd.concat([lost, other], ignore_index=True)))
+    assert np.isnan(one(found, method="scrub")["gap_mean"])
+
+
 def test_a_missing_part_leaves_no_partial_mean(make_rows, change) -> None:
     rows = change(make_rows(kinds=["class"], seeds=[0]), {"method": "scrub"}, test_accuracy_forgotten_classes=np.nan)
     run = one(with_gaps(prepare(rows)), method="scrub")

@@ -98,3 +98,31 @@ def test_a_parent_that_is_lost_again_and_again_fails_the_child_in_the_end(store)
     desk.settle(child, "the model is gone")
     assert store.row(child)["status"] == "failed"
     assert store.row(child)["error"] == "the model is gone"
+
+
+@pytest.fixture
+def failed_before(store):
+    """A store in which the original failed; what the desk makes of a launch that runs it again."""
+    store.commit({"trial_id": ORIGINAL, "status": "failed", "error": "KeyError: old", "finished_at": "yesterday"})
+    desk = Desk(TRIALS, {}, store, again=lambda row: True)
+    assert desk.take().spec.trial_id == ORIGINAL
+    return desk
+
+
+def test_the_row_of_an_earlier_launch_does_not_hide_that_the_disk_is_full_now(failed_before):
+    failed_before.settle(ORIGINAL, f"OSError: [Errno 28] {os.strerror(errno.ENOSPC)}")
+    assert "no room left" in failed_before.stopped
+
+
+def test_a_trial_that_runs_again_and_dies_has_its_new_error(failed_before, monkeypatch):
+    monkeypatch.setattr("orchestrator.run.rows.lost_row", lambda assignment, error: {
+        "trial_id": ORIGINAL, "status": "failed", "error": error, "finished_at": "today",
+    })  # fmt: skip
+    failed_before.settle(ORIGINAL, "RuntimeError: new")
+    assert failed_before.store.row(ORIGINAL)["error"] == "RuntimeError: new"
+
+
+def test_a_trial_that_runs_again_and_ends_well_is_done(failed_before):
+    failed_before.store.commit({"trial_id": ORIGINAL, "status": "done", "finished_at": "today"})
+    failed_before.settle(ORIGINAL)
+    assert failed_before.board.counts()["done"] == 1
