@@ -101,19 +101,6 @@ def kill_a_node(cluster, busy, rng):
     return "node"
 
 
-def run_in_trouble(nodes, harm, seed, sweep, results, cache_dir, monkeypatch):
-    monkeypatch.setattr(executor, "REUSE_BELOW_SECONDS", 0.0)  # fresh processes, or one warm one would run them all
-    trouble = Trouble(nodes, results, harm, seed)
-    trouble.start()
-    try:
-        desk = run_sweep(load_sweep(sweep), results, executor="ray", address=nodes.address, cache_dir=cache_dir)
-    finally:
-        trouble.over.set()
-        trouble.join()
-    assert desk.over
-    return trouble
-
-
 @pytest.fixture
 def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, comparable):
     """Runs the sweep on the three nodes, does harm meanwhile, and compares."""
