@@ -74,7 +74,7 @@ def laid_over(row: Mapping[Hashable, Any]) -> str:
     if superloss.get("tau") == "mubench":
         text += " (MU-Bench code)"
     if curriculum:
-        text += f" + {curriculum['order'].replace('_', ' ')}"
+        text += " + " + {"random": "random order"}.get(curriculum["order"], curriculum["order"].replace("_", " "))
     return text + (" + LoRA" if row["lora"] else "")
 
 
@@ -115,8 +115,9 @@ def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     for knob in ("superloss", "curriculum", "lora"):
         found |= {f"{knob}.{k}": v for k, v in json.loads(row[knob] or "{}").items()}
     found |= {f"training.{k}": v for k, v in json.loads(row["original_settings"] or "{}").items()}
-    if pd.notna(row["budget_fraction"]):
-        found["budget"] = f"{row['budget_fraction']:g} × {'samples' if pd.notna(row['budget_samples']) else 'seconds'}"
+    units = [unit for unit in ("samples", "seconds") if pd.notna(row[f"budget_{unit}"])]  # none: it failed before that
+    if units:
+        found["budget"] = f"{row['budget_fraction']:g} × {units[0]}"
     if pd.notna(row["original_seed"]):
         found["original_seed"] = int(row["original_seed"])
     return found

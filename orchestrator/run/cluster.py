@@ -32,6 +32,8 @@ from orchestrator.run.trial import TRANSIENT, Point, run_trial
 
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
 
+ENDED = {"done": True, "ended": True}  # Tune sets `done` itself when a scheduler stops a trial; `ended` is ours
+
 _PLACES: dict[tuple[str, str, Limits], Place] = {}  # of this worker process, warm from trial to trial
 
 
@@ -57,7 +59,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if self._points is None:
             row = place.store.row(assignment.spec.trial_id)
             if row is not None and (row["status"] == "done" or str(row["finished_at"]) >= self._config["launched_at"]):
-                return {"done": True}  # committed by an attempt whose process ended afterwards
+                return ENDED  # committed by an attempt whose process ended afterwards
             self._points = run_trial(assignment, place, points=watched, expendable=True)
         try:
             for point in self._points:
@@ -67,9 +69,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._points = None
             if not is_futile(met):
                 raise
-            return {"done": True, "given_up": f"{type(met).__name__}: {met}"}
+            return {**ENDED, "given_up": f"{type(met).__name__}: {met}"}
         self._points = None
-        return {"done": True}
+        return ENDED
 
     def cleanup(self) -> None:
         """A trial that a scheduler stopped commits its row as pruned."""

@@ -72,7 +72,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
             if self.losses[ours, kind] <= {"error": RETRIES, "death": DEATHS}.get(kind, float("inf")):
                 self.again.append(assignment)
                 return
-        if not error and result and not result.get("done") and not left_a_row:
+        if not error and result and not result.get("ended") and not left_a_row:
             desk.settle_pruned(ours, result.get("objective"))  # the actor commits the row while it is torn down
             return
         desk.settle(ours, text or (result or {}).get("given_up", ""))
@@ -124,6 +124,7 @@ class StudyAsha(FirstInFirstOut):
                 metric="objective",
                 mode="min",
                 max_t=1.0,
+                stop_last_trials=False,  # a last batch goes over 1, and that is no reason to prune
                 grace_period=self.grace_share,
                 reduction_factor=self.reduction_factor,
             )

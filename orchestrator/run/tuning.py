@@ -84,6 +84,8 @@ def tune_sweep(
         StoppedEarly: the same error in `error_limit` trials, or no room left.
     """
     sweep = loaded.sweep.model_copy(update={"lock": None, "keep_models": "none", "evidence": EvidenceEntry()})
+    if unknown := sorted(set(sweep.tuning.spaces) - {entry.name for entry in sweep.methods}):
+        raise SweepError(f"tuning.spaces names methods that the sweep has not: got {', '.join(unknown)}")
     count, rule = trials or sweep.tuning.trials, objective or sweep.tuning.objective
     if rule not in RULES:
         raise SweepError(f"unknown objective: got {rule!r}, allowed: {', '.join(RULES)}")

@@ -18,6 +18,7 @@ __all__ = ["CorpusArrays", "ForgetRequest", "ForgetSet", "corpus_arrays", "draw"
 
 Rows = npt.NDArray[np.int64]
 Drawn = tuple[Rows, tuple[int, ...], str]  # rows of D_f, forgotten classes, what they are
+SHOWN = 10  # wrong ids in an error
 ORDERS = {"random": random_order, "stratified": stratified_order, "balanced": balanced_order}
 
 
@@ -166,10 +167,13 @@ def _ids(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator)
     if twice := [name for name, times in Counter(wanted).items() if times > 1]:
         raise ValueError(f"utterance id given twice: got {twice[0]!r}, allowed: every id once")
     row_of = {name: row for row, name in enumerate(corpus.utterance_ids.tolist())}
-    for name in wanted:
-        split = corpus.splits[row_of[name]] if name in row_of else "no"
-        if split != "train":
-            raise ValueError(f"only train utterances can be forgotten: got {name!r}, which is in {split} split")
+    splits = {name: str(corpus.splits[row_of[name]]) if name in row_of else "no" for name in wanted}
+    if others := [f"{name!r} (in {split} split)" for name, split in splits.items() if split != "train"]:
+        shown = ", ".join(others[:SHOWN]) + (f" and {len(others) - SHOWN} more" if len(others) > SHOWN else "")
+        raise ValueError(
+            f"only train utterances can be forgotten: got {shown}, allowed: ids of the train split; "
+            f"a `split` column in the manifest says which those are"
+        )
     return np.array([row_of[name] for name in wanted], dtype=np.int64), (), "named utterances"
 
 

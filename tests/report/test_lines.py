@@ -125,5 +125,5 @@ def test_two_paces_of_a_curriculum_are_two_lines(make_rows) -> None:
         for share in (0.5, 1.0)
     ]
     assert labels(pd.concat([rows, *paced]))[1:] == [
-        "SCRUB + random (curriculum.start_share 0.5)", "SCRUB + random (curriculum.start_share 1)",
+        "SCRUB + random order (curriculum.start_share 0.5)", "SCRUB + random order (curriculum.start_share 1)",
     ]  # fmt: skip

@@ -144,7 +144,11 @@ def test_a_torn_model_is_made_again_under_ray_and_no_child_fails(
 def test_a_search_writes_a_lock_no_worse_than_the_defaults(ray_session, small_sweep, tmp_path, cache_dir):
     loaded = load_sweep(small_sweep, ["tuning={seeds: [7], trials: 4, objective: gap_to_retrain}", "seeds=[0]"])
     lock = tmp_path / "small.lock.yaml"
-    chosen = tune_sweep(loaded, tmp_path / "r", lock=lock, executor="ray", cache_dir=cache_dir)
+    heard: dict[str, list[str]] = {}
+    chosen = tune_sweep(
+        loaded, tmp_path / "r", lock=lock, executor="ray", cache_dir=cache_dir,
+        on_settled=lambda spec, row: heard.setdefault(spec.trial_id, []).append(row["status"]),
+    )  # fmt: skip
     assert read_lock(lock) == chosen
     assert {c.method for c in chosen.choices} == {"grad_ascent", "scrub"}
     for choice in chosen.choices:
@@ -153,6 +157,8 @@ def test_a_search_writes_a_lock_no_worse_than_the_defaults(ray_session, small_sw
     searched = rows[rows["stage"] == "tune"]
     assert searched.groupby("method").size().to_dict() == {"grad_ascent": 4, "scrub": 4}
     assert set(searched["status"]) <= {"done", "pruned"}
+    assert [heard[trial] for trial in searched["trial_id"]] == [[status] for status in searched["status"]]
+    assert (searched.loc[searched["budget_used"] >= 1, "status"] == "done").all()
     assert set(searched["seed"]) == {7}
     assert searched["objective"].notna().all()
 

@@ -195,8 +195,8 @@ def test_ids_outside_train_unknown_or_twice_are_refused() -> None:
     corpus = keywords()
     tested, trained = (str(corpus.utterance_ids[corpus.splits == split][0]) for split in ("test", "train"))
     for ids, message in (
-        ((tested,), f"got '{tested}', which is in test split"),
-        (("nobody",), "got 'nobody', which is in no split"),
+        ((tested,), f"got '{tested}' .in test split."),
+        (("nobody",), "got 'nobody' .in no split."),
         ((trained, trained), f"given twice: got '{trained}'"),
     ):
         with pytest.raises(ValueError, match=message):
