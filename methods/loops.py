@@ -84,8 +84,7 @@ def run_method(
     """
     optimizer: torch.optim.Optimizer | None = None
     curriculum = Curriculum(superloss, problem.num_classes) if superloss else None
-    if lora:
-        add_adapters(problem.model, lora)
+    moved = add_adapters(problem.model, lora) if lora else None
     outcome.parameters = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     compiled = CompiledModel(problem.model) if settings.compile else None
     try:
@@ -99,8 +98,8 @@ def run_method(
             yield from walk.run()
     except BudgetSpent:
         outcome.stop_reason = "budget"
-    if lora:
-        merge_adapters(problem.model)
+    if moved is not None:
+        merge_adapters(problem.model, moved)
     if not all(bool(torch.isfinite(p).all()) for p in problem.model.parameters()):
         raise Diverged(f"a weight is not finite after step {outcome.steps}")
 
