@@ -236,7 +236,9 @@ class _Walk:
         part = batch.parts(self.settings.micro_batch)[0]
         if len(part) < self._full_size or not self.compiled.is_new(part):
             return
-        with self.problem.meter.evaluating(), _same_draws_again(part.features.device):
+        meter = self.problem.meter
+        meter.largest_batch = max(meter.largest_batch, len(part))  # not charged, but memory may run out here already
+        with meter.evaluating(), _same_draws_again(part.features.device):
             loss = self._difficulty(part).sum()
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -96,7 +96,7 @@ class Msg(Method):
             (problem.forget, -1.0),
         )
         for utterances, sign in signed:
-            for batch in problem.walk(utterances, self.batch_size, backward=True):
+            for batch in problem.walk(utterances, self.batch_size, backward=True, summed=True):
                 loss = sign * cross_entropy(problem.model, batch).sum()
                 for total, gradient in zip(
                     pull.values(), torch.autograd.grad(loss, list(weights.values()), allow_unused=True), strict=True

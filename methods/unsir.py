@@ -102,7 +102,11 @@ class Unsir(Method):
         problem.model.eval()
         for _ in range(self.noise_steps):
             with problem.meter.charging(len(noise)):
-                (features.grad,) = torch.autograd.grad(noise_loss(problem.model, noise, self.noise_penalty), features)
+                features.grad = torch.zeros_like(features)
+                for part in noise.parts(problem.micro_batch):
+                    share = len(part) / len(noise)
+                    loss = share * noise_loss(problem.model, part, self.noise_penalty)
+                    features.grad += torch.autograd.grad(loss, features)[0]
                 adam.step()
             problem.meter.check()
         return replace(noise, features=features.detach())
