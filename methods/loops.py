@@ -124,6 +124,19 @@ def _same_draws_again(device: torch.device) -> contextlib.AbstractContextManager
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
+def _draws(device: torch.device) -> dict[str, Tensor]:
+    """Where torch's own generators stand, the host's and the device's: dropout draws from them."""
+    host = {"cpu": torch.get_rng_state()}
+    return {**host, "cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else host
+
+
+def _draw_on(draws: dict[str, Tensor], device: torch.device) -> None:
+    """Go on from there; a device of another kind than before keeps its own."""
+    torch.set_rng_state(draws["cpu"])
+    if device.type == "cuda" and "cuda" in draws:
+        torch.cuda.set_rng_state(draws["cuda"], device)
+
+
 def learning_rate_factor(step: int, steps: int, schedule: str, warmup_share: float) -> float:
     """Factor of the learning rate at `step` (from 0) of `steps`: linear warm-up, then constant or linear to 0."""
     warmup = math.ceil(warmup_share * steps)
@@ -264,6 +277,10 @@ class _Walk:
         scores: Scores = self.problem.evaluate(self.problem.validation)
         return scores.accuracy - 1e-6 * min(scores.loss, 1e3)  # ties go to the smaller loss
 
+    @property
+    def _device(self) -> torch.device:
+        return next(self.problem.model.parameters()).device
+
     def _state(self, epoch: int, best: float, best_weights: dict[str, Tensor] | None) -> dict[str, Any]:
         meter = self.problem.meter
         return {
@@ -274,6 +291,7 @@ class _Walk:
             "weights": self.problem.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.problem.generator.get_state(),
+            "draws": _draws(self._device),
             "meter": [meter.seconds, meter.samples, meter.evaluation_seconds],
         }
 
@@ -282,6 +300,7 @@ class _Walk:
         self.problem.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.problem.generator.set_state(state["generator"])
+        _draw_on(state["draws"], self._device)
         meter.seconds, meter.samples, meter.evaluation_seconds = state["meter"]
         self.outcome.steps = state["steps"]
         return state["epoch"], state["best"], state["best_weights"] or None
