@@ -46,6 +46,7 @@ class Msg(Method):
 
     label: ClassVar[str] = "MSG"
     version: ClassVar[int] = 1
+    takes_adapters: ClassVar[bool] = False
 
     learning_rate: float = 2e-5  # of the weights drawn anew
     epochs: int = 5  # walks over D_r
