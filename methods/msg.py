@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from methods.base import Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.base import Classifier, Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -88,15 +88,10 @@ class Msg(Method):
     def reinitialise(self, problem: UnlearningProblem) -> dict[str, Tensor]:
         """Draw the chosen weights anew; masks of them, by parameter name."""
         weights = layer_weights(problem.model)
-        like_forget = torch.zeros(len(problem.retain), dtype=torch.bool)
-        like_forget[torch.randperm(len(problem.retain), generator=problem.generator)[: len(problem.forget)]] = True
+        like_forget = problem.retain.drawn(len(problem.forget), problem.generator)
         pull = {name: torch.zeros_like(p) for name, p in weights.items()}
         problem.model.eval()
-        signed: tuple[tuple[UtteranceSet, float], ...] = (
-            (problem.retain.where(like_forget), 1.0),
-            (problem.forget, -1.0),
-        )
-        for utterances, sign in signed:
+        for utterances, sign in ((like_forget, 1.0), (problem.forget, -1.0)):
             for batch in problem.walk(utterances, self.batch_size, backward=True, summed=True):
                 loss = sign * cross_entropy(problem.model, batch).sum()
                 for total, gradient in zip(

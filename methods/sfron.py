@@ -90,10 +90,9 @@ class SFRon(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass over the alternation, after the mask."""
-        like_forget = torch.zeros(len(problem.retain), dtype=torch.bool)
-        like_forget[torch.randperm(len(problem.retain), generator=problem.generator)[: len(problem.forget)]] = True
+        like_forget = problem.retain.drawn(len(problem.forget), problem.generator)
         matters = mean_squared_gradient(problem, problem.forget, self.batch_size)
-        kept = mean_squared_gradient(problem, problem.retain.where(like_forget), self.batch_size)
+        kept = mean_squared_gradient(problem, like_forget, self.batch_size)
         masks = {name: matters[name] >= self.mask_threshold * kept[name] for name in matters}
         usual = float(self.favour(original_losses(problem, problem.forget)).mean())
         over = Alternating(problem.forget, problem.retain, self.ascent_every, self.batch_size)

@@ -74,9 +74,7 @@ class Unsir(Method):
         """The noise is made before the first pass; its steps are charged."""
         noise = self.learned_noise(problem)
         count = max(1, round(self.retain_share * len(problem.retain)))
-        chosen = torch.zeros(len(problem.retain), dtype=torch.bool)
-        chosen[torch.randperm(len(problem.retain), generator=problem.generator)[:count]] = True
-        part = problem.retain.where(chosen)
+        part = problem.retain.drawn(count, problem.generator)
         impair = Pass(
             name="impair",
             over=Impairing(noise, self.noise_repeats, part),
