@@ -47,9 +47,8 @@ class BadTeacher(Method):
             with torch.no_grad():
                 logits = incompetent(batch.features, batch.lengths)
             bad_logits.update(zip(batch.utterances.tolist(), logits, strict=True))
-        order = torch.randperm(len(problem.retain), generator=problem.generator)
-        chosen = torch.zeros(len(problem.retain), dtype=torch.bool)
-        chosen[order[: max(1, round(self.retain_share * len(order)))]] = True
+        count = max(1, round(self.retain_share * len(problem.retain)))
+        retain = problem.retain.drawn(count, problem.generator)
 
         def imitate(model: Classifier, batch: Batch) -> Tensor:
             teacher = problem.original_logits(batch).clone()
@@ -59,7 +58,7 @@ class BadTeacher(Method):
 
         yield Pass(
             name="imitate",
-            over=problem.forget + problem.retain.where(chosen),
+            over=problem.forget + retain,
             loss=imitate,
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,

@@ -127,6 +127,12 @@ class UtteranceSet:
             durations=None if self.durations is None else self.durations[keep],
         )
 
+    def drawn(self, count: int, generator: torch.Generator) -> UtteranceSet:
+        """At most `count` utterances, drawn without replacement, in the set's own order."""
+        keep = torch.zeros(len(self), dtype=torch.bool)
+        keep[torch.randperm(len(self), generator=generator)[:count]] = True
+        return self.where(keep)
+
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One walk over the set; shuffled when a generator is given, and then in the order of the curriculum if any.
 
@@ -291,6 +297,7 @@ class Method(ABC):
 
     label: ClassVar[str]  # as the paper's tables print it
     version: ClassVar[int]  # bumped when its results change
+    takes_adapters: ClassVar[bool] = True  # false where it puts weights back or draws them anew by their names
 
     def __post_init__(self) -> None:
         for f in fields(self):

@@ -23,6 +23,7 @@ class ExactUnlearning(Method):
 
     label: ClassVar[str] = "EU-k"
     version: ClassVar[int] = 1
+    takes_adapters: ClassVar[bool] = False
 
     learning_rate: float = 1e-4
     epochs: int = 5  # walks over D_r

@@ -9,7 +9,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, autograd, nn, zeros_like
 
-from methods.base import Classifier, UnlearningProblem, UtteranceSet
+from methods.base import Batch, Classifier, UnlearningProblem, UtteranceSet
 from methods.losses import cross_entropy
 from methods.meter import FORWARD_SHARE
 
@@ -28,6 +28,16 @@ def gradients_of(
     """∂value/∂θ, zero for weights that `value` does not depend on."""
     found = autograd.grad(value, list(weights.values()), allow_unused=True, retain_graph=retain_graph)
     return {name: zeros_like(p) if g is None else g for (name, p), g in zip(weights.items(), found, strict=True)}
+
+
+def batch_gradient(problem: UnlearningProblem, batch: Batch, weights: dict[str, nn.Parameter]) -> Gradients:
+    """∇ of the batch's mean CE; where memory is short, micro-batches add up to it."""
+    total = {name: zeros_like(p) for name, p in weights.items()}
+    for part in batch.parts(problem.micro_batch):
+        loss = cross_entropy(problem.model, part).sum() / len(batch)
+        for name, gradient in gradients_of(loss, weights).items():
+            total[name] += gradient
+    return total
 
 
 def summed_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> Gradients:

@@ -95,9 +95,7 @@ class Influence(Method):
             len(problem.forget),
             len(problem.retain),
         )
-        drawn = torch.zeros(len(problem.retain), dtype=torch.bool)
-        drawn[torch.randperm(len(drawn), generator=problem.generator)[: self.fisher_samples]] = True
-        sample = problem.retain.where(drawn)
+        sample = problem.retain.drawn(self.fisher_samples, problem.generator)
 
         def damped(vector: Tensor) -> Tensor:
             return fisher_product(problem, sample, vector) + self.damping * vector

@@ -84,8 +84,7 @@ def run_method(
     """
     optimizer: torch.optim.Optimizer | None = None
     curriculum = Curriculum(superloss, problem.num_classes) if superloss else None
-    if lora:
-        add_adapters(problem.model, lora)
+    moved = add_adapters(problem.model, lora) if lora else None
     outcome.parameters = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     compiled = CompiledModel(problem.model) if settings.compile else None
     try:
@@ -99,8 +98,8 @@ def run_method(
             yield from walk.run()
     except BudgetSpent:
         outcome.stop_reason = "budget"
-    if lora:
-        merge_adapters(problem.model)
+    if moved is not None:
+        merge_adapters(problem.model, moved)
     if not all(bool(torch.isfinite(p).all()) for p in problem.model.parameters()):
         raise Diverged(f"a weight is not finite after step {outcome.steps}")
 
@@ -123,6 +122,19 @@ def _fused(parameters: list[torch.nn.Parameter]) -> bool:
 def _same_draws_again(device: torch.device) -> contextlib.AbstractContextManager[None]:
     """What torch draws inside, on the host and the device, it draws again afterwards."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def _draws(device: torch.device) -> dict[str, Tensor]:
+    """Where torch's own generators stand, the host's and the device's: dropout draws from them."""
+    host = {"cpu": torch.get_rng_state()}
+    return {**host, "cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else host
+
+
+def _draw_on(draws: dict[str, Tensor], device: torch.device) -> None:
+    """Go on from there; a device of another kind than before keeps its own."""
+    torch.set_rng_state(draws["cpu"])
+    if device.type == "cuda" and "cuda" in draws:
+        torch.cuda.set_rng_state(draws["cuda"], device)
 
 
 def learning_rate_factor(step: int, steps: int, schedule: str, warmup_share: float) -> float:
@@ -237,7 +249,9 @@ class _Walk:
         part = batch.parts(self.settings.micro_batch)[0]
         if len(part) < self._full_size or not self.compiled.is_new(part):
             return
-        with self.problem.meter.evaluating(), _same_draws_again(part.features.device):
+        meter = self.problem.meter
+        meter.largest_batch = max(meter.largest_batch, len(part))  # not charged, but memory may run out here already
+        with meter.evaluating(), _same_draws_again(part.features.device):
             loss = self._difficulty(part).sum()
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -263,6 +277,10 @@ class _Walk:
         scores: Scores = self.problem.evaluate(self.problem.validation)
         return scores.accuracy - 1e-6 * min(scores.loss, 1e3)  # ties go to the smaller loss
 
+    @property
+    def _device(self) -> torch.device:
+        return next(self.problem.model.parameters()).device
+
     def _state(self, epoch: int, best: float, best_weights: dict[str, Tensor] | None) -> dict[str, Any]:
         meter = self.problem.meter
         return {
@@ -273,6 +291,7 @@ class _Walk:
             "weights": self.problem.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.problem.generator.get_state(),
+            "draws": _draws(self._device),
             "meter": [meter.seconds, meter.samples, meter.evaluation_seconds],
         }
 
@@ -281,6 +300,7 @@ class _Walk:
         self.problem.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.problem.generator.set_state(state["generator"])
+        _draw_on(state["draws"], self._device)
         meter.seconds, meter.samples, meter.evaluation_seconds = state["meter"]
         self.outcome.steps = state["steps"]
         return state["epoch"], state["best"], state["best_weights"] or None

@@ -30,15 +30,17 @@ class Lora:
             raise ValueError(f"lora.dropout must lie in [0, 1), got {self.dropout}")
 
 
-def add_adapters(model: Classifier, knob: Lora) -> None:
+def add_adapters(model: Classifier, knob: Lora) -> frozenset[str]:
     """Put adapters on the layers that the classifier names, in place; they and the head alone can move from here on.
 
-    Logits stay as they are. The first weights of A are drawn from torch's global generator.
+    Logits stay as they are. The first weights of A are drawn from torch's global generator. Gives the names of the
+    weights that could move before, for `merge_adapters`.
     """
     from peft import LoraConfig, inject_adapter_in_model  # takes seconds to import
 
     if not model.adapter_targets:
         raise ValueError("lora needs a backbone with adapter_targets: got none, allowed: names of its linear layers")
+    moved = frozenset(name for name, p in model.named_parameters() if p.requires_grad)
     config = LoraConfig(
         r=knob.rank,
         lora_alpha=knob.alpha,
@@ -47,10 +49,14 @@ def add_adapters(model: Classifier, knob: Lora) -> None:
     )
     inject_adapter_in_model(config, cast(nn.Module, model))
     model.head.requires_grad_(True)
+    return moved
 
 
-def merge_adapters(model: Classifier) -> None:
-    """Add the adapters to the layers that they sit on, in place: names and shapes are those of before."""
+def merge_adapters(model: Classifier, moved: frozenset[str]) -> None:
+    """Add the adapters to the layers that they sit on, in place: names and shapes are those of before.
+
+    The weights that `add_adapters` named can move again, in a relearning attack for one.
+    """
     from peft.tuners.lora import LoraLayer
 
     module = cast(nn.Module, model)
@@ -59,3 +65,5 @@ def merge_adapters(model: Classifier) -> None:
             layer.merge()
             parent, _, child = name.rpartition(".")
             setattr(module.get_submodule(parent), child, layer.get_base_layer())
+    for name, p in module.named_parameters():
+        p.requires_grad_(name in moved)

@@ -43,7 +43,7 @@ def original_losses(problem: UnlearningProblem, utterances: UtteranceSet) -> Flo
         BudgetSpent: when the budget is used up between two batches.
     """
     found = []
-    for batch in utterances.batches(SCORING_BATCH):
+    for batch in utterances.batches(min(SCORING_BATCH, problem.micro_batch or SCORING_BATCH)):
         found.append(label_loss(problem.original_logits(batch), batch.labels).cpu())
         problem.meter.check()
     return torch.cat(found) if found else torch.zeros(0)

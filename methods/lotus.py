@@ -69,9 +69,7 @@ class Lotus(Method):
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass an epoch, until D_f is predicted no better than D_v was."""
         count = max(1, round(self.retain_share * len(problem.retain)))
-        chosen = torch.zeros(len(problem.retain), dtype=torch.bool)
-        chosen[torch.randperm(len(problem.retain), generator=problem.generator)[:count]] = True
-        over = problem.forget + problem.retain.where(chosen)
+        over = problem.forget + problem.retain.drawn(count, problem.generator)
         rows = over.utterances.sort().values
         unseen = problem.validation if not problem.forgotten_classes else None
         target = charged_accuracy(problem, unseen, self.batch_size) if unseen is not None and len(unseen) else 0.0

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from methods.base import Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.base import Classifier, Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -46,6 +46,7 @@ class Msg(Method):
 
     label: ClassVar[str] = "MSG"
     version: ClassVar[int] = 1
+    takes_adapters: ClassVar[bool] = False
 
     learning_rate: float = 2e-5  # of the weights drawn anew
     epochs: int = 5  # walks over D_r
@@ -87,16 +88,11 @@ class Msg(Method):
     def reinitialise(self, problem: UnlearningProblem) -> dict[str, Tensor]:
         """Draw the chosen weights anew; masks of them, by parameter name."""
         weights = layer_weights(problem.model)
-        like_forget = torch.zeros(len(problem.retain), dtype=torch.bool)
-        like_forget[torch.randperm(len(problem.retain), generator=problem.generator)[: len(problem.forget)]] = True
+        like_forget = problem.retain.drawn(len(problem.forget), problem.generator)
         pull = {name: torch.zeros_like(p) for name, p in weights.items()}
         problem.model.eval()
-        signed: tuple[tuple[UtteranceSet, float], ...] = (
-            (problem.retain.where(like_forget), 1.0),
-            (problem.forget, -1.0),
-        )
-        for utterances, sign in signed:
-            for batch in problem.walk(utterances, self.batch_size, backward=True):
+        for utterances, sign in ((like_forget, 1.0), (problem.forget, -1.0)):
+            for batch in problem.walk(utterances, self.batch_size, backward=True, summed=True):
                 loss = sign * cross_entropy(problem.model, batch).sum()
                 for total, gradient in zip(
                     pull.values(), torch.autograd.grad(loss, list(weights.values()), allow_unused=True), strict=True

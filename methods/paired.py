@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from methods.base import Batch, BatchSource
 
@@ -40,11 +42,21 @@ class Paired:
 
 
 def joined(one: Batch, other: Batch) -> Batch:
-    """The utterances of both, in this order; their features have one shape."""
+    """The utterances of both, in this order.
+
+    Sets with durations cut each half to its own length (`methods.length_buckets`): the shorter one is padded with zeros
+    again, which the backbones that take such batches mask.
+    """
+    time = max(one.features.shape[1], other.features.shape[1])
     return Batch(
-        features=torch.cat([one.features, other.features]),
+        features=torch.cat([_padded(one.features, time), _padded(other.features, time)]),
         lengths=torch.cat([one.lengths, other.lengths]),
         labels=torch.cat([one.labels, other.labels]),
         is_forget=torch.cat([one.is_forget, other.is_forget]),
         utterances=torch.cat([one.utterances, other.utterances]),
     )
+
+
+def _padded(features: Float[Tensor, "batch short ..."], time: int) -> Float[Tensor, "batch time ..."]:
+    missing = features.new_zeros(len(features), time - features.shape[1], *features.shape[2:])
+    return torch.cat([features, missing], dim=1) if missing.shape[1] else features

@@ -20,6 +20,7 @@ class Retrain(Method):
 
     label: ClassVar[str] = "Retrain"
     version: ClassVar[int] = 1
+    takes_adapters: ClassVar[bool] = False
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass: the original's schedule over D_r."""

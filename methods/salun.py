@@ -20,7 +20,7 @@ from methods.random_label import RandomLabel
 
 
 def saliency_mask(gradients: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Boolean masks, true for the `share` of all entries with the largest magnitude; ties at the threshold are kept."""
+    """Boolean masks, true for the `share` of all entries largest in magnitude; ties at the threshold are out."""
     magnitudes = torch.cat([g.abs().flatten() for g in gradients.values()])
     dropped = len(magnitudes) - round(share * len(magnitudes))
     if dropped == 0:

@@ -16,24 +16,22 @@ import torch
 from torch import Tensor
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy
+from methods.gradients import batch_gradient, trainable
 from methods.mubench import Corruption
 from methods.random_label_mubench import RandomLabelMubench
 
 
 def all_but_the_first(problem: UnlearningProblem, batch_size: int) -> dict[str, Tensor]:
     """Σ over batches of D_f, less the first, of ∇ mean CE in eval mode, by parameter name; every batch is charged."""
-    model = problem.model
-    moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    total = {name: torch.zeros_like(p) for name, p in moving.items()}
-    model.eval()
+    weights = trainable(problem.model)
+    total = {name: torch.zeros_like(p) for name, p in weights.items()}
+    problem.model.eval()
     for number, batch in enumerate(problem.walk(problem.forget, batch_size, backward=True)):
-        gradients = torch.autograd.grad(cross_entropy(model, batch).mean(), list(moving.values()), allow_unused=True)
+        gradients = batch_gradient(problem, batch, weights)
         if number == 0:
             continue
-        for name, gradient in zip(moving, gradients, strict=True):
-            if gradient is not None:
-                total[name] += gradient
+        for name, gradient in gradients.items():
+            total[name] += gradient
     return total
 
 

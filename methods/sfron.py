@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.gradients import batch_gradient, trainable
 from methods.losses import cross_entropy, original_losses
 
 SMALLEST_LOSS = 1e-6  # nats; keeps CE^(−λ) finite
@@ -27,15 +28,12 @@ SMALLEST_LOSS = 1e-6  # nats; keeps CE^(−λ) finite
 
 def mean_squared_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> dict[str, Tensor]:
     """Mean over batches of (∇ mean CE)², in eval mode, by parameter name: a diagonal Fisher; its walk is charged."""
-    model, count = problem.model, -(-len(utterances) // batch_size)
-    moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    found = {name: torch.zeros_like(p) for name, p in moving.items()}
-    model.eval()
+    weights, count = trainable(problem.model), -(-len(utterances) // batch_size)
+    found = {name: torch.zeros_like(p) for name, p in weights.items()}
+    problem.model.eval()
     for batch in problem.walk(utterances, batch_size, backward=True):
-        gradients = torch.autograd.grad(cross_entropy(model, batch).mean(), list(moving.values()), allow_unused=True)
-        for name, gradient in zip(moving, gradients, strict=True):
-            if gradient is not None:
-                found[name].addcmul_(gradient, gradient, value=1 / count)
+        for name, gradient in batch_gradient(problem, batch, weights).items():
+            found[name].addcmul_(gradient, gradient, value=1 / count)
     return found
 
 
@@ -92,10 +90,9 @@ class SFRon(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass over the alternation, after the mask."""
-        like_forget = torch.zeros(len(problem.retain), dtype=torch.bool)
-        like_forget[torch.randperm(len(problem.retain), generator=problem.generator)[: len(problem.forget)]] = True
+        like_forget = problem.retain.drawn(len(problem.forget), problem.generator)
         matters = mean_squared_gradient(problem, problem.forget, self.batch_size)
-        kept = mean_squared_gradient(problem, problem.retain.where(like_forget), self.batch_size)
+        kept = mean_squared_gradient(problem, like_forget, self.batch_size)
         masks = {name: matters[name] >= self.mask_threshold * kept[name] for name in matters}
         usual = float(self.favour(original_losses(problem, problem.forget)).mean())
         over = Alternating(problem.forget, problem.retain, self.ascent_every, self.batch_size)

@@ -74,9 +74,7 @@ class Unsir(Method):
         """The noise is made before the first pass; its steps are charged."""
         noise = self.learned_noise(problem)
         count = max(1, round(self.retain_share * len(problem.retain)))
-        chosen = torch.zeros(len(problem.retain), dtype=torch.bool)
-        chosen[torch.randperm(len(problem.retain), generator=problem.generator)[:count]] = True
-        part = problem.retain.where(chosen)
+        part = problem.retain.drawn(count, problem.generator)
         impair = Pass(
             name="impair",
             over=Impairing(noise, self.noise_repeats, part),
@@ -102,7 +100,11 @@ class Unsir(Method):
         problem.model.eval()
         for _ in range(self.noise_steps):
             with problem.meter.charging(len(noise)):
-                (features.grad,) = torch.autograd.grad(noise_loss(problem.model, noise, self.noise_penalty), features)
+                features.grad = torch.zeros_like(features)
+                for part in noise.parts(problem.micro_batch):
+                    share = len(part) / len(noise)
+                    loss = share * noise_loss(problem.model, part, self.noise_penalty)
+                    features.grad += torch.autograd.grad(loss, features)[0]
                 adam.step()
             problem.meter.check()
         return replace(noise, features=features.detach())

@@ -218,8 +218,20 @@ def _method_lines(entry: MethodEntry) -> list[MethodLine]:
     lines = []
     for chosen in _combinations(entry.settings):
         plugin = method_plugin(name, chosen)
+        if entry.lora or isinstance(entry.lora, Mapping):
+            _must_take_adapters(plugin)
         lines += [MethodLine(name, chosen, plugin, *laid) for laid in itertools.product(*knobs)]
     return lines
+
+
+def _must_take_adapters(method: PlugIn) -> None:
+    """Refuse a method, or one that it hands a part of its work to by name (RUM), that adapters would break."""
+    known = plugins.registry("methods")
+    handed = [value for value in method.settings.values() if isinstance(value, str) and value in known]
+    for name in (method.name, *handed):
+        if not plugins.plugin_class("methods", name).takes_adapters:
+            fit = ", ".join(n for n in known if plugins.plugin_class("methods", n).takes_adapters and n != "original")
+            raise ValueError(f"{name} puts weights back or draws them anew: got lora, allowed: on {fit}")
 
 
 def _combinations(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

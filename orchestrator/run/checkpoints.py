@@ -89,7 +89,7 @@ class StoredEpochs:
     def _unpacked(tensors: dict[str, Tensor]) -> dict[str, Any]:
         plain = json.loads(bytes(tensors.pop("plain").numpy().tobytes()).decode())
         moments: dict[int, dict[str, Tensor]] = {}
-        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best_weights": {}}
+        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best_weights": {}, "draws": {}}
         generator = tensors.pop("generator")
         for name, value in tensors.items():
             kind, _, rest = name.partition("/")
@@ -98,6 +98,8 @@ class StoredEpochs:
                 moments.setdefault(int(index), {})[moment] = value
             else:
                 groups[kind][rest] = value
+        if "cpu" not in groups["draws"]:
+            raise ValueError("it does not say where torch's own generators stood")
         optimizer = {"state": moments, "param_groups": plain.pop("param_groups")}
         return {**plain, **groups, "optimizer": optimizer, "generator": generator}
 
@@ -105,7 +107,7 @@ class StoredEpochs:
         """Replace the state, whole or not at all."""
         optimizer = state["optimizer"]
         tensors = {"generator": state["generator"]}
-        for kind in ("weights", "best_weights"):
+        for kind in ("weights", "best_weights", "draws"):
             tensors.update({f"{kind}/{name}": value for name, value in state[kind].items()})
         for index, moments in optimizer["state"].items():
             tensors.update({f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()})

@@ -75,23 +75,25 @@ def smaller_each_time(
     """Run `attempt` with `start` utterances at a time, None for whole batches; anew with half when memory runs out.
 
     `forget` drops what an attempt left behind, so that the next one starts from the first step with its clock at 0.
+    A smaller size is kept for others once a trial has ended with it: one that nothing makes fit tells nothing of them.
 
     Raises:
         MemorySpent: when one utterance at a time is too much.
     """
-    size = min((known for known in (start, found.read()) if known is not None), default=None)
+    size = first = min((known for known in (start, found.read()) if known is not None), default=None)
     while True:
         try:
             yield from attempt(size)
-            return
+            break
         except MemorySpent as error:
             if error.tried <= 1:
                 raise
             size = error.tried // 2
         # Not in the handler: until it ends, the error's traceback holds the attempt's model.
-        found.write(size)
         forget()
         release()
+    if size is not None and size != first:
+        found.write(size)
 
 
 def in_halves(work: Callable[[int], T], size: int) -> T:

@@ -58,3 +58,15 @@ def test_compiled_steps_equal_eager_ones_and_odd_sizes_run_eagerly(kit, graphs):
 def test_micro_batches_are_what_is_compiled(kit, graphs):
     kit.run(OnePass(), kit.make_problem(), compile=True, micro_batch=3)
     assert graphs == [3] * 11  # once to compile, then two halves of two batches and one of the smaller, twice
+
+
+def test_memory_that_runs_out_while_compiling_is_told_with_its_size(kit, graphs):
+    def too_large(features, lengths):
+        raise torch.OutOfMemoryError
+
+    problem = kit.make_problem()
+    problem.model.embed = too_large
+    with pytest.raises(torch.OutOfMemoryError):
+        kit.run(OnePass(), problem, compile=True)
+    assert problem.meter.largest_batch == 6
+    assert problem.meter.samples == 0

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 import torch
+from torch import nn
 
-from methods.base import Method, Pass
-from methods.loops import Diverged, learning_rate_factor
+from methods.base import Method, Pass, Scores
+from methods.loops import Diverged, LoopSettings, Outcome, learning_rate_factor, run_method
 from methods.losses import cross_entropy, label_loss
 from methods.retrain import Retrain
 from methods.superloss import SuperLoss, superloss_weight
@@ -123,26 +126,38 @@ def test_a_fresh_optimizer_forgets_its_moments_and_a_kept_one_does_not(kit):
     assert not torch.allclose(*ends)
 
 
-def test_retrain_resumes_after_an_epoch_as_if_never_interrupted(kit):
-    class Kept:
-        state = None
+class Kept:
+    """An `EpochStore` in memory."""
 
-        def load(self):
-            return self.state
+    state = None
 
-        def save(self, state):
-            import copy
+    def load(self):
+        return self.state
 
-            self.state = copy.deepcopy(state)
+    def save(self, state):
+        self.state = copy.deepcopy(state)
 
-    whole = kit.make_problem()
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_retrain_resumes_after_an_epoch_as_if_never_interrupted(kit, dropout):
+    class Dropping(kit.TwoLayers):
+        def embed(self, features, lengths):
+            return nn.functional.dropout(super().embed(features, lengths), dropout, self.training)
+
+    def begun():
+        torch.manual_seed(5)  # as every trial does
+        problem = kit.make_problem()
+        problem.model = Dropping()
+        problem.score = lambda model, utterances: Scores(0.0, -float(next(steps)))  # the last epoch is the best
+        return problem
+
+    steps = itertools.count()
+    whole = begun()
     kit.run(Retrain(), whole)
-    kept, first = Kept(), kit.make_problem()
-    from methods.loops import LoopSettings, Outcome, run_method
-
+    kept, first = Kept(), begun()
     walk = run_method(Retrain(), first, settings=LoopSettings(clip_norm=1e9), epochs=kept, outcome=Outcome())
     next(walk)  # one epoch, then the process dies
-    again = kit.make_problem()
+    again = begun()
     outcome, _ = kit.run(Retrain(), again, epochs=kept)
     assert outcome.steps == 6  # of both lives together
     for name, value in kit.weights(whole.model).items():

@@ -30,7 +30,7 @@ def test_new_adapters_change_no_logit_and_leave_the_head_and_themselves_to_move(
 def test_merged_logits_equal_the_adapters_and_names_are_those_of_before(kit):
     problem = kit.make_problem()
     names = list(problem.model.state_dict())
-    add_adapters(problem.model, Lora(rank=2, alpha=6.0))
+    moved = add_adapters(problem.model, Lora(rank=2, alpha=6.0))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, p in problem.model.named_parameters():
@@ -39,7 +39,7 @@ def test_merged_logits_equal_the_adapters_and_names_are_those_of_before(kit):
     base = problem.model.body.base_layer.weight.detach().clone()
     a, b = (problem.model.get_parameter(f"body.lora_{x}.default.weight").detach() for x in "AB")
     with_adapters = logits_of(problem.model, problem.forget)
-    merge_adapters(problem.model)
+    merge_adapters(problem.model, moved)
     torch.testing.assert_close(logits_of(problem.model, problem.forget), with_adapters, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(problem.model.body.weight.detach(), base + 3.0 * b @ a)
     assert list(problem.model.state_dict()) == names
@@ -75,6 +75,16 @@ def test_a_run_that_its_budget_stops_ends_merged_and_repeats(kit):
         ends.append(kit.weights(problem.model))
     assert set(ends[0]) == {"body.weight", "body.bias", "head.weight", "head.bias"}
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+@pytest.mark.parametrize("limit", [None, 8.0])
+def test_what_could_move_before_and_only_that_can_move_afterwards(kit, limit):
+    problem = kit.make_problem(limit=limit)
+    problem.model.body.bias.requires_grad_(False)
+    before = {name: p.requires_grad for name, p in problem.model.named_parameters()}
+    kit.run(GradAscent(learning_rate=1e-2, batch_size=4, epochs=3), problem, lora=Lora(rank=1))
+    assert {name: p.requires_grad for name, p in problem.model.named_parameters()} == before
+    assert before == {"body.weight": True, "body.bias": False, "head.weight": True, "head.bias": True}
 
 
 def test_a_classifier_without_targets_is_refused(kit):

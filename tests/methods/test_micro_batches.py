@@ -11,11 +11,15 @@ from torch import nn
 
 from methods.base import Method, Pass
 from methods.gradients import summed_gradient
-from methods.losses import cross_entropy, distillation_loss
+from methods.losses import cross_entropy, distillation_loss, original_losses
+from methods.msg import Msg
 from methods.random_label import RandomLabel
 from methods.salun import SalUn, saliency_mask
+from methods.salun_mubench import all_but_the_first
 from methods.scrub import Scrub
+from methods.sfron import mean_squared_gradient
 from methods.superloss import SuperLoss
+from methods.unsir import Unsir
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,3 +148,35 @@ def test_saliency_does_not_depend_on_the_micro_batch(kit):
         problem.micro_batch = micro_batch
         masks.append(saliency_mask(summed_gradient(problem, problem.forget, 6), 0.5))
     assert all(torch.equal(masks[0][name], masks[1][name]) for name in masks[0])
+
+
+PREPARATIONS = {
+    "MSG": lambda problem: {**Msg(batch_size=6).reinitialise(problem), **dict(problem.model.named_parameters())},
+    "UNSIR": lambda problem: {"noise": Unsir(batch_size=6, noise_steps=5).learned_noise(problem).features},
+    "SFRon": lambda problem: mean_squared_gradient(problem, problem.retain, 6),
+    "SalUn of MU-Bench": lambda problem: all_but_the_first(problem, 4),
+    "losses of f": lambda problem: {"losses": original_losses(problem, problem.forget)},
+}
+
+
+@pytest.mark.parametrize("prepare", PREPARATIONS.values(), ids=PREPARATIONS.keys())
+def test_what_comes_before_the_passes_respects_the_micro_batch_and_is_the_same(kit, prepare):
+    met, found, charged = [], [], []
+
+    class Counting(kit.TwoLayers):
+        def embed(self, features, lengths):
+            met.append(len(features))
+            return super().embed(features, lengths)
+
+    for micro_batch in (None, 2):
+        problem = kit.make_problem(forget=6, retain=6)
+        problem.model, problem.micro_batch = Counting(), micro_batch
+        problem.teacher_logits = lambda batch, model=problem.model: model(batch.features, batch.lengths).detach()
+        met.clear()
+        found.append(prepare(problem))
+        charged.append((problem.meter.samples, max(met)))
+    assert charged[0][0] == pytest.approx(charged[1][0])
+    assert charged[0][1] > 2 == charged[1][1]
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, rtol=1e-9, atol=1e-12)

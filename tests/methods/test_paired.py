@@ -59,3 +59,23 @@ def test_a_set_that_orders_its_own_walk_is_followed_on_either_side(kit, partial_
     of_part = torch.cat([b.utterances[b.is_forget] for b in seen]).tolist()
     assert of_part == ([0, 1, 2] if partial_first else [0, 1, 2, 0, 1, 2, 0])
     assert all(int(b.is_forget.sum()) * 2 == len(b) for b in seen)
+
+
+def test_halves_that_were_cut_to_different_lengths_are_padded_to_the_longer():
+    lengths = torch.tensor([8, 40, 12, 33, 64, 20, 5, 50, 9, 64])
+    features = torch.zeros(10, 64, 3)
+    for row, length in enumerate(lengths.tolist()):
+        features[row, :length] = row + 1
+
+    def part(rows, is_forget):
+        flags = torch.full((len(rows),), is_forget)
+        return UtteranceSet(rows, rows % 3, flags, lambda r: (features[r], lengths[r]), durations=lengths[rows])
+
+    d_f, d_r = part(torch.arange(3), True), part(torch.arange(3, 10), False)
+    times = set()
+    for batch in Paired(d_r, d_f).batches(4, torch.Generator().manual_seed(0)):
+        times.add(batch.features.shape[1])
+        assert torch.equal(batch.features, features[batch.utterances][:, : batch.features.shape[1]])
+        assert torch.equal(batch.lengths, lengths[batch.utterances])
+        assert int(batch.lengths.max()) <= batch.features.shape[1]
+    assert len(times) > 1  # cut, not walked at full length

@@ -269,11 +269,19 @@ def test_the_papers_methods_have_the_mubench_preset(name):
         ({"name": "scrub", "lora": {"rank": 0}}, "lora.rank must be 1 or more, got 0"),
         ({"name": "scrub", "lora": {"rank": "big"}}, "lora: a setting of the wrong kind, got .*big"),
         ({"name": "retrain", "lora": True}, "retrain takes no curriculum and no lora"),
+        ({"name": "eu_k", "lora": True}, "eu_k puts weights back .*: got lora, allowed: on .*scrub"),
+        ({"name": "msg", "lora": {}}, "msg puts weights back or draws them anew: got lora, allowed: on .*scrub"),
+        ({"name": "rum", "medium": ["salun", "eu_k"], "lora": True}, "eu_k puts weights back .*: got lora, allowed"),
     ],
 )
 def test_a_wrong_knob_or_preset_is_refused(entry, message):
     with pytest.raises(ValueError, match=message):
         unlearning_specs(entry)
+
+
+def test_methods_that_adapters_would_break_run_without_them_and_others_with_them():
+    assert len(unlearning_specs({"name": "eu_k", "lora": False}, "msg", {"name": "rum", "medium": "eu_k"})) == 3
+    assert [bool(spec.lora) for spec in unlearning_specs({"name": "rum", "lora": True}, "cf_k")] == [True, False]
 
 
 def test_a_lock_serves_every_curriculum_and_keeps_adapters_apart(tmp_path):

@@ -32,6 +32,7 @@ def state(epoch: int = 1) -> dict:
     return {
         "epoch": epoch, "best": 0.5, "steps": 4, "meter": {"seconds": 1.0}, "weights": weights, "best_weights": weights,
         "optimizer": optimizer.state_dict(), "generator": torch.Generator().get_state(),
+        "draws": {"cpu": torch.get_rng_state()},
     }  # fmt: skip
 
 
@@ -72,9 +73,17 @@ def test_an_epoch_comes_back_as_it_went(store):
     assert (back["epoch"], back["best"], back["steps"], back["meter"]) == (3, 0.5, 4, {"seconds": 1.0})
     assert torch.equal(back["weights"]["weight"], went["weights"]["weight"])
     assert set(back["optimizer"]["state"]) == {0, 1}
+    assert torch.equal(back["draws"]["cpu"], went["draws"]["cpu"])
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b.replace(b"generator", b"henerator")])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[: len(b) // 2],
+        lambda b: b.replace(b"generator", b"henerator"),
+        lambda b: b.replace(b"draws/cpu", b"draws/cpv"),
+    ],
+)
 def test_an_epoch_that_cannot_be_read_is_as_none_at_all(store, tmp_path, damage):
     epochs = StoredEpochs(store, ID)
     epochs.save(state())

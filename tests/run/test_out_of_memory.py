@@ -61,8 +61,7 @@ def test_a_trial_that_does_not_fit_at_all_is_a_row_with_advice(small_sweep, cach
     assert set(rows["status"]) == {"failed"}
     assert "a smaller backbone" in row["error"]
     assert row["steps"] == 0
-    for file in (cache_dir / "micro_batches").iterdir():
-        file.unlink()
+    assert not list(cache_dir.glob("micro_batches/*"))
 
 
 def test_the_hosts_allocator_says_in_words_that_memory_ran_out():
@@ -108,6 +107,18 @@ def test_one_utterance_is_the_end_of_it(tmp_path):
     with pytest.raises(MemorySpent, match="one utterance at a time"):
         list(run)
     assert tried == [2, "forgotten", 1]
+
+
+def test_a_trial_that_fits_with_no_size_tells_the_others_nothing(tmp_path):
+    found = FoundSize.of(tmp_path)
+    _, run = attempts(0, found)
+    with pytest.raises(MemorySpent):
+        list(run)
+    assert found.read() is None
+    _, run = attempts(5, found)
+    assert (next(run), found.read()) == ("began", None)
+    list(run)
+    assert found.read() == 5
 
 
 def test_evaluation_goes_on_in_smaller_batches():
