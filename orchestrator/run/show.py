@@ -67,7 +67,10 @@ def explanation_tables(explanation: Explanation) -> list[Any]:
 
 
 def _what(spec: TrialSpec) -> str:
-    return f"{spec.task.title} {spec.backbone.title} {spec.request.get('kind', 'train')} {spec.line} seed {spec.seed}"
+    request, knobs = spec.request, {"superloss": spec.superloss, "curriculum": spec.curriculum, "lora": spec.lora}
+    ratio = f" {request['forget_ratio']:g}" if request.get("forget_ratio") else ""
+    line = " + ".join([spec.line, *(name for name, on in knobs.items() if on)])
+    return f"{spec.task.title} {spec.backbone.title} {request.get('kind', 'train')}{ratio} {line} seed {spec.seed}"
 
 
 def lock_table(lock: Lock) -> Table:
