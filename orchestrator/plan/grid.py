@@ -9,19 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from methods.base import Training
-from methods.curriculum import ForgetCurriculum
-from methods.lora import Lora
-from methods.superloss import MUBENCH, SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
 from orchestrator.plan.locks import Lock, read_lock
+from orchestrator.plan.method_lines import MethodLine, method_lines, method_plugin
 from orchestrator.plan.requests import Asked, read_requests, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
-from orchestrator.plan.sweep import BackboneEntry, MethodEntry, StudyEntry, Sweep, TaskEntry, TrainingEntry
+from orchestrator.plan.sweep import BackboneEntry, StudyEntry, Sweep, TaskEntry, TrainingEntry
 
 CLIP_KEYS = ("crop", "clip_seconds")
-KNOBS: dict[str, type[Any]] = {"superloss": SuperLoss, "curriculum": ForgetCurriculum, "lora": Lora}
-PRESETS = ("faithful", "mubench")
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def build_grid(sweep: Sweep) -> Grid:
     lock = read_lock(Path(sweep.lock)) if sweep.lock else Lock()
     titles = [[entry.alias or entry.name for entry in entries] for entries in (sweep.tasks, sweep.backbones)]
     requests = read_requests(sweep.unlearning, *titles)
-    lines = [line for entry in sweep.methods for line in _method_lines(entry)]
+    lines = [line for entry in sweep.methods for line in method_lines(entry)]
     grid = Grid()
     tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, grid))]
     backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
@@ -78,18 +74,6 @@ def build_grid(sweep: Sweep) -> Grid:
                     seen.add(spec.trial_id)
                     grid.trials.append(spec)
     return grid
-
-
-@dataclass(frozen=True)
-class MethodLine:
-    """One line of a table: a method with its settings, and what is laid over it."""
-
-    name: str
-    settings: Mapping[str, Any]
-    plugin: PlugIn  # made once: a grid has thousands of trials a line
-    superloss: Mapping[str, Any] | None = None
-    curriculum: Mapping[str, Any] | None = None
-    lora: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -197,88 +181,6 @@ def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:
     study_id = short_hash({"of": parent.recipe(), "space": space, "trials": study.trials})
     trials = tuple(replace(parent, study={"id": study_id, "trial": n}) for n in range(study.trials))
     return StudyPlan(study_id, space, base, trials)
-
-
-def method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
-    """A method with every setting spelled out; bad settings are refused here."""
-    method = plugins.load("methods", name, **settings)
-    spelled = {f.name: getattr(method, f.name) for f in fields(method)}
-    return PlugIn(name=name, settings=spelled, identity=spelled, version=method.version)
-
-
-def _method_lines(entry: MethodEntry) -> list[MethodLine]:
-    if entry.alias:
-        raise ValueError(
-            f"a method has no alias: got as: {entry.alias!r} for {entry.name}, allowed: for tasks and backbones"
-        )
-    name = _preset_name(entry)
-    knobs = [_laid_over(knob, getattr(entry, knob)) for knob in KNOBS]
-    if name in ("original", "retrain") and (entry.curriculum or entry.lora):
-        raise ValueError(f"{name} takes no curriculum and no lora: got one, allowed: on methods that unlearn")
-    lines = []
-    for chosen in _combinations(entry.settings):
-        plugin = method_plugin(name, chosen)
-        if entry.lora or isinstance(entry.lora, Mapping):
-            _must_take_adapters(plugin)
-        lines += [MethodLine(name, chosen, plugin, *laid) for laid in itertools.product(*knobs)]
-    return lines
-
-
-def _must_take_adapters(method: PlugIn) -> None:
-    """Refuse a method, or one that it hands a part of its work to by name (RUM), that adapters would break."""
-    known = plugins.registry("methods")
-    handed = [value for value in method.settings.values() if isinstance(value, str) and value in known]
-    for name in (method.name, *handed):
-        if not plugins.plugin_class("methods", name).takes_adapters:
-            fit = ", ".join(n for n in known if plugins.plugin_class("methods", n).takes_adapters and n != "original")
-            raise ValueError(f"{name} puts weights back or draws them anew: got lora, allowed: on {fit}")
-
-
-def _combinations(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The settings, once for each combination of values of those that are lists."""
-    swept = [key for key, value in settings.items() if isinstance(value, list)]
-    for values in itertools.product(*(settings[key] for key in swept)):
-        yield {**settings, **dict(zip(swept, values, strict=True))}
-
-
-def _preset_name(entry: MethodEntry) -> str:
-    """The plug-in behind a preset: `mubench` variants are files of their own."""
-    if entry.preset in (None, "faithful"):
-        return entry.name
-    name, known = f"{entry.name}_{entry.preset}", plugins.names("methods")
-    if entry.preset not in PRESETS or name not in known:
-        having = ", ".join(n.removesuffix("_mubench") for n in known if n.endswith("_mubench"))
-        raise ValueError(
-            f"no such preset of {entry.name}: got {entry.preset!r}, allowed: faithful; mubench for {having}"
-        )
-    return name
-
-
-def _laid_over(knob: str, given: Mapping[str, Any] | bool | None) -> list[Mapping[str, Any] | None]:
-    """The knob's settings, all spelled out, once for each combination of swept values; None where it is off."""
-    if not given and not isinstance(given, Mapping):
-        return [None]
-    return [_knob(knob, settings) for settings in _combinations({} if given is True else dict(given or {}))]
-
-
-def _knob(knob: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    made, values = KNOBS[knob], dict(settings)
-    allowed = [f.name for f in fields(made)]
-    if knob == "superloss":
-        preset = values.pop("preset", "faithful")
-        if preset not in PRESETS:
-            raise ValueError(f"superloss.preset is not known: got {preset!r}, allowed: {', '.join(PRESETS)}")
-        values = {**(asdict(MUBENCH) if preset == "mubench" else {}), **values}
-        allowed.append("preset")
-    for key in settings:
-        if key not in allowed:
-            raise ValueError(f"unknown setting of {knob}: got {key!r}, allowed: {', '.join(allowed)}")
-    try:
-        return asdict(made(**values))
-    except TypeError:
-        raise ValueError(
-            f"{knob}: a setting of the wrong kind, got {dict(settings)}, allowed: numbers as numbers"
-        ) from None
 
 
 def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[PlugIn]:

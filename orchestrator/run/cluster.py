@@ -140,9 +140,14 @@ def take_back(desk: Desk) -> None:
             desk.store.files.delete(f"rows/{trial_id}.parquet")
 
 
+def _threads(desk: Desk) -> int:
+    """CPU threads of the trial that has most."""
+    return max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
+
+
 def _cpus(desk: Desk) -> int:
-    threads = max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
-    return max(threads, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(_threads(desk), cores)
 
 
 def _tuner(
@@ -150,8 +155,7 @@ def _tuner(
 ) -> tune.Tuner:
     available = ray.cluster_resources()
     has_gpu = available.get("GPU", 0) > 0
-    threads = max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
-    slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / threads
+    slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / _threads(desk)
     memory, classes = _memory_classes(desk), device_classes(desk.specs.values(), available, _measured(desk))
     timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in desk.specs.values())
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from orchestrator import plugins
-from orchestrator.plan.grid import KNOBS
+from orchestrator.plan.method_lines import KNOBS
 from orchestrator.plan.spec import canonical
 from orchestrator.run.place import Place, device_name
 
