@@ -53,6 +53,7 @@ SPACES: dict[str, dict[str, Any]] = {
     "fisher_forgetting": {"strength": (1e-9, 1e-5)},
     "npo": {"learning_rate": (1e-6, 1e-3), "beta": (0.03, 3.0), "retain_weight": (0.1, 10.0), "epochs": [5, 10, 20]},
     "delete": {"learning_rate": (1e-6, 1e-3), "epochs": [5, 10, 20]},
+    "unheard": {"learning_rate": (2e-4, 2e-3), "retain_share": [0.2, 0.3, 0.5], "epochs": [2, 4, 6, 8]},
 }
 """What is searched where a sweep says nothing: bounds of log-uniform draws, or lists of choices (docs/tuning.md)."""
 

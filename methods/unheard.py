@@ -1,0 +1,167 @@
+"""Unheard: teach D_f what the original says of speech that it never heard, as told by a teacher that never heard D_f.
+
+Source: this project; docs/log.md tells how it came about. Retrain is f on unheard speech, so its answer about an
+utterance of D_f is estimated from f's answers on D_v, with the scores of a closed-form teacher on the frozen pretrained
+encoder (`methods.never_heard`), fitted on D_r alone:
+1. How likely is it that f would have given the label y_u unheard? On D_v the teacher's margin for the true label tells
+   how often f is right, and its margins for true and for other labels tell how likely y_u is the true label at all
+   (wrong labels and forgotten classes look alike to it). Of D_f, the expected number of utterances keeps its label as
+   answer, the likeliest; the others get the teacher's best other class.
+2. How sure would f be of that answer? As sure as of the utterance of D_v of whose answer the teacher is as sure.
+Then cross-entropy to these targets on D_f, and to the labels on a part of D_r drawn anew each epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+from torch.nn import functional
+
+from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.never_heard import WALK_BATCH, never_heard
+
+TEMPERATURES = torch.logspace(-2.0, 1.0, 61, dtype=torch.float64)  # of scores of about 0 to 1
+LARGEST_MARGIN = 20.0  # in nats either way
+ROUNDS = 100  # of expectation and maximisation: one number is estimated
+
+
+def log_odds(log_probabilities: Float[Tensor, "n classes"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """log(p / (1 − p)) of each row's label, within `LARGEST_MARGIN`."""
+    rest = log_probabilities.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)
+    margins = log_probabilities.gather(1, labels[:, None]).squeeze(1) - rest
+    return margins.clamp(-LARGEST_MARGIN, LARGEST_MARGIN)
+
+
+def temperature(scores: Float[Tensor, "v classes"], answers: Int[Tensor, " v"]) -> float:
+    """The one under which the answers are likeliest."""
+    losses = [functional.cross_entropy(scores / t, answers) for t in TEMPERATURES.to(scores)]
+    return float(TEMPERATURES[int(torch.stack(losses).argmin())])
+
+
+def _fitted(margins: Tensor, outcomes: Tensor) -> LogisticRegression | None:
+    """P(outcome | margin); None where the outcome is always the same."""
+    if bool(outcomes.all()) or not bool(outcomes.any()):
+        return None
+    return LogisticRegression().fit(margins[:, None].cpu().numpy(), outcomes.cpu().numpy())
+
+
+def chance_of_label(
+    margins: Float[Tensor, " n"],
+    unheard: Float[Tensor, "v classes"],
+    labels: Int[Tensor, " v"],
+    answers: Int[Tensor, " v"],
+) -> Float[Tensor, " n"]:
+    """Probability, for each margin of D_f's labels, that f would have given the label, had it not heard the utterance.
+
+    `unheard` are the teacher's log p̂ on D_v, whose labels are true. The share of D_f with true labels is estimated by
+    maximum likelihood, from the ratio of the margins' densities under true and under other labels.
+    """
+    num_classes = unheard.shape[1]
+    true = log_odds(unheard, labels)
+    others = torch.cat([log_odds(unheard, (labels + shift) % num_classes) for shift in range(1, num_classes)])
+    right = _probability(_fitted(true, answers == labels), margins, float((answers == labels).double().mean()))
+    is_true = torch.cat([torch.ones_like(true), torch.zeros_like(others)]).bool()
+    posterior = _probability(_fitted(torch.cat([true, others]), is_true), margins, 1.0).clamp(1e-12, 1 - 1e-12)
+    ratio = posterior / (1 - posterior) * (len(others) / len(true))  # p(margin | true) / p(margin | other)
+    share = torch.tensor(0.5).to(ratio)
+    for _ in range(ROUNDS):
+        share = (share * ratio / (share * ratio + 1 - share)).mean()
+    return right * share * ratio / (share * ratio + 1 - share)
+
+
+def _probability(fitted: LogisticRegression | None, margins: Tensor, otherwise: float) -> Tensor:
+    if fitted is None:
+        return torch.full_like(margins, otherwise)
+    return torch.from_numpy(fitted.predict_proba(margins[:, None].cpu().numpy())[:, 1]).to(margins)
+
+
+def keeps_label(chances: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    """True for the round(Σ chances) utterances with the largest chances."""
+    keep = torch.zeros_like(chances, dtype=torch.bool)
+    keep[chances.argsort(descending=True, stable=True)[: int(chances.sum().round())]] = True
+    return keep
+
+
+def borrowed_targets(
+    log_probabilities: Float[Tensor, "n classes"],
+    answers: Int[Tensor, " n"],
+    donors: Float[Tensor, "v classes"],
+    donor_logits: Float[Tensor, "v classes"],
+) -> Float[Tensor, "n classes"]:
+    """Probabilities: f's of the donor in descending order, laid along the answer and then the teacher's other ranks.
+
+    The donor is the utterance of unheard speech about whose answer the teacher (`donors`: its log p̂) is as sure.
+    """
+    sureness, order = log_odds(donors, donor_logits.argmax(dim=1)).sort(stable=True)
+    middle = (sureness[1:] + sureness[:-1]) / 2
+    places = torch.searchsorted(middle, log_odds(log_probabilities, answers))
+    lent = donor_logits[order[places]].softmax(dim=1).sort(dim=1, descending=True).values
+    ranks = log_probabilities.scatter(1, answers[:, None], torch.inf).argsort(dim=1, descending=True, stable=True)
+    return torch.zeros_like(lent).scatter(1, ranks, lent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unheard(Method):
+    """Cross-entropy to borrowed answers on D_f, and to the labels on a part of D_r."""
+
+    label: ClassVar[str] = "Unheard"
+    version: ClassVar[int] = 1
+
+    learning_rate: float = 5e-4  # of the first epoch; it falls linearly, epoch by epoch
+    epochs: int = 4  # walks over D_f and the part of D_r
+    batch_size: int = 32
+    retain_share: float = 0.3  # of D_r, drawn anew each epoch
+    retain_weight: float = 1.0  # λ
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.retain_share <= 1:
+            raise ValueError(f"retain_share must lie in [0, 1], got {self.retain_share}")
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass an epoch."""
+        targets = self.targets(problem)
+        rows, places = problem.forget.utterances.sort()
+        count = round(self.retain_share * len(problem.retain))
+
+        def imitate(model: Classifier, batch: Batch) -> Tensor:
+            logits = model(batch.features, batch.lengths)
+            wanted = functional.one_hot(batch.labels, logits.shape[1]).to(logits)
+            at = places[torch.searchsorted(rows, batch.utterances[batch.is_forget.cpu()])]
+            wanted[batch.is_forget] = targets[at.to(targets.device)].to(logits)
+            return -(wanted * logits.log_softmax(dim=-1)).sum(dim=-1)
+
+        for epoch in range(self.epochs):
+            yield Pass(
+                name=f"imitate {epoch + 1}",
+                over=problem.forget + problem.retain.drawn(count, problem.generator),
+                loss=imitate,
+                learning_rate=self.learning_rate * (1 - epoch / self.epochs),
+                batch_size=self.batch_size,
+                retain_weight=self.retain_weight,
+            )
+
+    def targets(self, problem: UnlearningProblem) -> Float[Tensor, "forget classes"]:
+        """What D_f is taught, in its order; charged as a forward of the pretrained encoder over D and D_v, and f's
+        logits on D_v.
+
+        Raises:
+            BudgetSpent: when the budget is used up meanwhile.
+        """
+        scores, unheard = never_heard(problem)
+        walk = problem.validation.batches(WALK_BATCH)
+        said = torch.cat([problem.original_logits(batch) for batch in walk]).to(unheard)
+        problem.meter.check()
+        answers, validation = said.argmax(dim=1), problem.validation.labels.to(said.device)
+        labels = problem.forget.labels.to(said.device)
+        scale = temperature(unheard, answers)
+        mine, donors = (scores / scale).log_softmax(dim=1), (unheard / scale).log_softmax(dim=1)
+        keep = keeps_label(chance_of_label(log_odds(mine, labels), donors, validation, answers))
+        other = mine.scatter(1, labels[:, None], -torch.inf).argmax(dim=1)
+        return borrowed_targets(mine, torch.where(keep, labels, other), donors, said)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from methods.never_heard import IMPOSSIBLE
+from methods.unheard import (
+    LARGEST_MARGIN,
+    Unheard,
+    borrowed_targets,
+    chance_of_label,
+    keeps_label,
+    log_odds,
+    temperature,
+)
+
+
+def logs(rows):
+    return torch.tensor(rows, dtype=torch.float64).log()
+
+
+def speech(count: int, seed: int):
+    """A teacher's log p̂ on `count` utterances of three classes, and their labels: right on most."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    scores = torch.randn(count, 3, generator=generator, dtype=torch.float64)
+    scores[torch.arange(count), labels] += 3
+    return scores.log_softmax(dim=1), labels
+
+
+def test_log_odds_are_of_the_label_against_all_others_and_bounded():
+    found = log_odds(logs([[0.8, 0.1, 0.1], [0.0, 0.5, 0.5]]), torch.tensor([0, 0]))
+    torch.testing.assert_close(found, torch.tensor([4.0, 0.0], dtype=torch.float64).log().clamp(min=-LARGEST_MARGIN))
+
+
+def test_the_temperature_makes_the_originals_answers_likeliest():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(4000, 3, generator=generator, dtype=torch.float64)
+    torch.manual_seed(0)
+    answers = torch.distributions.Categorical(logits=scores / 0.5).sample()
+    assert temperature(scores, answers) == pytest.approx(0.5, rel=0.15)
+
+
+def test_true_labels_are_kept_as_often_as_the_original_is_right_on_unheard_speech():
+    unheard, labels = speech(600, 0)
+    answers = torch.where(torch.arange(600) % 5 == 0, (labels + 1) % 3, labels)  # right on 80 %, whatever the margin
+    mine, own = speech(200, 1)
+    chances = chance_of_label(log_odds(mine, own), unheard, labels, answers)
+    assert float(chances.mean()) == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize("right", [0.8, 1.0])
+def test_wrong_labels_are_not_kept(right):
+    unheard, labels = speech(600, 0)
+    answers = torch.where(torch.arange(600) < right * 600, labels, (labels + 1) % 3)
+    mine, own = speech(200, 1)
+    wrong = torch.arange(200) < 100
+    chances = chance_of_label(log_odds(mine, torch.where(wrong, (own + 1) % 3, own)), unheard, labels, answers)
+    assert float(chances[wrong].mean()) < 0.1 < 0.7 < float(chances[~wrong].mean())
+
+
+def test_a_class_that_the_teacher_never_met_is_never_kept():
+    unheard, labels = speech(300, 0)
+    unheard[:, 0], labels = IMPOSSIBLE, 1 + labels % 2
+    chances = chance_of_label(torch.full((20,), -LARGEST_MARGIN, dtype=torch.float64), unheard, labels, labels)
+    assert float(chances.max()) < 1e-3
+
+
+def test_the_expected_number_keeps_its_label_the_likeliest_first():
+    assert keeps_label(torch.tensor([0.9, 0.6, 0.2, 0.4])).tolist() == [True, True, False, False]  # 2.1
+
+
+def test_targets_are_a_donors_probabilities_along_the_answer_and_the_teachers_ranks():
+    p = logs([[0.8, 0.15, 0.05], [0.1, 0.3, 0.6]])
+    donors = logs([[0.5, 0.3, 0.2], [0.05, 0.9, 0.05]])
+    said = logs([[0.6, 0.3, 0.1], [0.01, 0.97, 0.02]])  # unsure where the teacher is, sure where it is
+    found = borrowed_targets(p, torch.tensor([0, 1]), donors, said)
+    wanted = torch.tensor([[0.97, 0.02, 0.01], [0.1, 0.6, 0.3]], dtype=torch.float64)
+    torch.testing.assert_close(found, wanted)  # 0.8 is nearer to 0.9; 0.3 to 0.5, and after 1 the teacher ranks 2
+
+
+def test_the_model_comes_to_answer_as_told(kit):
+    problem = kit.make_problem()
+    method = Unheard(learning_rate=3e-2, epochs=80, retain_share=1.0)
+    told = method.targets(kit.make_problem()).argmax(dim=1)
+    kit.run(method, problem)
+    batch = next(problem.forget.batches(64))
+    with torch.no_grad():
+        said = problem.model(batch.features, batch.lengths).argmax(dim=1)
+    assert said.tolist() == told.tolist() != kit.TwoLayers()(batch.features, batch.lengths).argmax(dim=1).tolist()
+
+
+def test_the_first_step_is_cross_entropy_to_the_targets_and_to_the_labels(kit):
+    problem, model = kit.make_problem(), kit.TwoLayers()
+    targets = Unheard().targets(kit.make_problem())
+    forget, retain = (next(s.batches(64)) for s in (problem.forget, problem.retain))
+    losses = [
+        -(targets * model(forget.features, forget.lengths).log_softmax(-1)).sum(),
+        2.0 * torch.nn.functional.cross_entropy(model(retain.features, retain.lengths), retain.labels, reduction="sum"),
+    ]
+    expected = kit.adamw_first_step(model, sum(losses) / 16, 1e-3)
+    kit.run(Unheard(learning_rate=1e-3, epochs=1, batch_size=64, retain_share=1.0, retain_weight=2.0), problem)
+    for name, value in kit.weights(problem.model).items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-7, atol=1e-10)
+
+
+def test_a_share_beyond_all_is_refused():
+    with pytest.raises(ValueError, match=r"retain_share must lie in \[0, 1\], got 1.5"):
+        Unheard(retain_share=1.5)
