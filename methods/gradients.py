@@ -41,14 +41,21 @@ def batch_gradient(problem: UnlearningProblem, batch: Batch, weights: dict[str, 
 
 
 def summed_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> Gradients:
-    """Σ ∇CE over the set, signed."""
+    """Σ ∇CE over the set, signed. The model's own gradients are gone afterwards: the sum is made in their place."""
     weights = trainable(problem.model)
-    total = {name: zeros_like(p) for name, p in weights.items()}
     problem.model.eval()
+    clear(weights)
     for batch in problem.walk(utterances, batch_size, backward=True, summed=True):
-        for name, gradient in gradients_of(cross_entropy(problem.model, batch).sum(), weights).items():
-            total[name] += gradient
+        cross_entropy(problem.model, batch).sum().backward()  # type: ignore[no-untyped-call]
+    total = {name: zeros_like(p) if p.grad is None else p.grad for name, p in weights.items()}
+    clear(weights)
     return total
+
+
+def clear(weights: dict[str, nn.Parameter]) -> None:
+    """No gradients, and no memory for them."""
+    for p in weights.values():
+        p.grad = None
 
 
 def empirical_fisher(problem: UnlearningProblem, utterances: UtteranceSet) -> Gradients:

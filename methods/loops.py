@@ -98,6 +98,8 @@ def run_method(
             yield from walk.run()
     except BudgetSpent:
         outcome.stop_reason = "budget"
+    for p in problem.model.parameters():  # what follows only looks at the model
+        p.grad = None
     if moved is not None:
         merge_adapters(problem.model, moved)
     if not all(bool(torch.isfinite(p).all()) for p in problem.model.parameters()):

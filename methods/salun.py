@@ -15,17 +15,22 @@ import torch
 from torch import Tensor
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
-from methods.gradients import summed_gradient
+from methods.gradients import summed_gradient, trainable
 from methods.random_label import RandomLabel
 
 
 def saliency_mask(gradients: dict[str, Tensor], share: float) -> dict[str, Tensor]:
     """Boolean masks, true for the `share` of all entries largest in magnitude; ties at the threshold are out."""
-    magnitudes = torch.cat([g.abs().flatten() for g in gradients.values()])
+    magnitudes = torch.cat([g.flatten() for g in gradients.values()]).abs_()
     dropped = len(magnitudes) - round(share * len(magnitudes))
     if dropped == 0:
         return {name: torch.ones_like(g, dtype=torch.bool) for name, g in gradients.items()}
-    threshold = magnitudes.kthvalue(dropped).values
+    if magnitudes.device.type == "cpu":  # kthvalue would copy them all, with a place of eight bytes for each
+        magnitudes.numpy().partition(dropped - 1)
+        threshold = magnitudes[dropped - 1].clone()
+    else:
+        threshold = magnitudes.kthvalue(dropped).values
+    del magnitudes
     return {name: g.abs() > threshold for name, g in gradients.items()}
 
 
@@ -51,7 +56,7 @@ class SalUn(Method):
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """RandLabel's passes with the mask around each step."""
         masks = saliency_mask(summed_gradient(problem, problem.forget, self.batch_size), self.saliency_share)
-        start = {name: p.detach().clone() for name, p in problem.model.named_parameters() if name in masks}
+        start = {name: p.detach()[~masks[name]] for name, p in trainable(problem.model).items()}  # what may not move
 
         def mask_gradients(model: Classifier) -> None:
             for name, p in model.named_parameters():
@@ -62,7 +67,7 @@ class SalUn(Method):
             with torch.no_grad():
                 for name, p in model.named_parameters():
                     if name in masks:
-                        p.copy_(torch.where(masks[name], p, start[name]))
+                        p.masked_scatter_(~masks[name], start[name])
                         for moment in optimizer.state.get(p, {}).values():
                             if torch.is_tensor(moment) and moment.shape == p.shape:
                                 moment *= masks[name]

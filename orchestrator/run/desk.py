@@ -6,7 +6,7 @@ import contextlib
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.outcomes import DamagedFile, FolderFull
 from orchestrator.plan.grid import Refusal
@@ -14,8 +14,10 @@ from orchestrator.plan.spec import TrialSpec
 from orchestrator.results import Store
 from orchestrator.run.board import Blocked, Board
 from orchestrator.run.breaker import Breaker, is_full_disk
-from orchestrator.run.studies import Study
 from orchestrator.run.trial import Assignment
+
+if TYPE_CHECKING:  # Optuna comes with it, which most launches and every worker do without
+    from orchestrator.run.studies import Study
 
 READ = ("trial_id", "status", "package_version", "settings", "objective", "finished_at")  # of rows from before
 INDEXED_AFTER = 250  # settled trials at least, and a tenth of all: so that the next launch need not open every row

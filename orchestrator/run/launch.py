@@ -113,16 +113,12 @@ def run_sweep(
         ValueError: when another driver works on the results folder.
     """
     from orchestrator.run.lease import sole_driver
-    from orchestrator.run.studies import Study
 
     grid = build_grid(loaded.sweep)
     missing = [r for r in grid.refused if r.what.split()[0] in ("task", "backbone")]
     if missing:
         raise SweepError("\n".join(f"{r.what}: {r.reason}" for r in missing))
-    studies = {
-        plan.study_id: Study(plan.study_id, plan.space, plan.base, plan.trials, target="training")
-        for plan in grid.studies.values()
-    }
+    studies = _studies(grid) if grid.studies else {}
     store = open_store(results)
     with sole_driver(store.files) as held:
         record_sweep(store, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.trials])
@@ -142,6 +138,15 @@ def run_sweep(
             on_settled=on_settled,
             refused=grid.refused,
         )
+
+
+def _studies(grid: Grid) -> dict[str, Study]:
+    from orchestrator.run.studies import Study
+
+    return {
+        plan.study_id: Study(plan.study_id, plan.space, plan.base, plan.trials, target="training")
+        for plan in grid.studies.values()
+    }
 
 
 def execute(

@@ -36,16 +36,17 @@ class Cell:
     backbones: Sequence[Mapping[str, Any]]
     training: Mapping[str, Any]
     unlearning: Sequence[Mapping[str, Any]] = (SAMPLE, {"kind": "class"})
+    seeds: Sequence[int] = (0,)
 
     def sweep(self, methods: Sequence[Any] = METHODS) -> dict[str, Any]:
-        """One seed, and a budget that stops nobody."""
+        """With a budget that stops nobody."""
         return {
             "name": "bench",
             "tasks": [dict(self.task)],
             "backbones": [dict(backbone) for backbone in self.backbones],
             "unlearning": [dict(request) for request in self.unlearning],
             "methods": list(methods),
-            "seeds": [0],
+            "seeds": list(self.seeds),
             "training": dict(self.training),
             "time_budget": {"fraction": 10.0, "unit": "samples"},
         }
@@ -58,9 +59,9 @@ class Cell:
         """A name for files."""
         return "-".join(str(backbone["name"]) for backbone in self.backbones)
 
-    def place(self, folder: Path) -> Place:
-        """With corpora and features below `folder` too."""
-        return Place(open_store(folder / "results"), folder / "cache")
+    def place(self, folder: Path, cache: Path | None = None) -> Place:
+        """With corpora and features in `cache`, or below `folder` too."""
+        return Place(open_store(folder / "results"), cache or folder / "cache")
 
 
 def nano(*families: str) -> Cell:

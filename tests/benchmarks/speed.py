@@ -9,6 +9,7 @@ import importlib.util
 import os
 import platform
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -56,6 +57,25 @@ def machine() -> str:
     )
 
 
+def commit() -> str:
+    """The commit that runs here, and whether the tree has changes; the report itself does not count as one."""
+    folder = OUT.parents[2]
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changes = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{OUT.relative_to(folder)}")
+        return f"commit {git('rev-parse', '--short', 'HEAD')}{', with changes' if changes else ''}"
+    except (OSError, subprocess.CalledProcessError):
+        return "an unknown commit"
+
+
+def with_commit(section: list[str], measured_at: str) -> list[str]:
+    """The section with what it was measured at under its heading: others may be from another run."""
+    return [section[0], "", f"Measured at {measured_at}.", *section[1:]]
+
+
 def with_section(text: str, section: list[str]) -> str:
     """The report with this section in place of the one of the same heading, or at its end."""
     pieces = re.split(r"^(?=## )", text, flags=re.MULTILINE)
@@ -81,7 +101,8 @@ def main() -> None:
         for name in asked:
             torch.manual_seed(0)
             started = time.perf_counter()
-            section = available[name](Path(scratch))
+            measured_at = commit()  # before: a long measurement may see the tree change
+            section = with_commit(available[name](Path(scratch)), measured_at)
             print("\n".join(section), f"\n\n({name}: {time.perf_counter() - started:.0f} s)\n", flush=True)
             text = with_section(text, section)
             OUT.write_text(text)
@@ -91,9 +112,8 @@ def introduction() -> list[str]:
     return [
         "# Speed and memory",
         "",
-        f"Written by `make bench`, one thread, on {machine()}.",
-        "Ratios compare sides of one run that took turns; absolute times are this machine's, whose other cores were",
-        "busy. Spread is the lowest and the highest.",
+        f"Written by `make bench`, one thread where nothing else is said, on {machine()}.",
+        "Ratios compare sides of one run; absolute times are this machine's. Spread is the lowest and the highest.",
     ]
 
 

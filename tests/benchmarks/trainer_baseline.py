@@ -251,12 +251,12 @@ def passes(run: Run, model: Any, data: dict[str, Dataset]) -> Iterator[PlainTrai
 def main(run: Run) -> dict[str, float]:
     set_seed(run.seed)
     model, data = load_model(run.model), load_data(run)
-    steps, last = 0, None
+    steps, seconds, last = 0, 0.0, None
     for trainer in passes(run, model, data):
-        trainer.train()
+        seconds += trainer.train().metrics["train_runtime"]
         steps, last = steps + trainer.state.global_step, trainer
     assert last is not None
-    found: dict[str, float] = {"steps": steps}
+    found: dict[str, float] = {"steps": steps, "training_seconds": seconds}
     for name, part in data.items():
         if len(part):
             predicted = last.predict(part)
@@ -285,5 +285,4 @@ def parsed() -> Run:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     print(main(parsed()))

@@ -46,6 +46,15 @@ def test_the_sum_of_gradients_is_that_of_one_batch_whatever_the_batch_size(kit):
     for size in (3, 64):
         for got, wanted in zip(summed_gradient(problem, problem.retain, size).values(), expected, strict=True):
             torch.testing.assert_close(got, wanted)
+        assert all(p.grad is None for p in problem.model.parameters())
+
+
+def test_gradients_that_were_there_before_are_no_part_of_the_sum(kit):
+    clean, other = kit.make_problem(), kit.make_problem()
+    for p in other.model.parameters():
+        p.grad = torch.ones_like(p)
+    found = summed_gradient(other, other.retain, 4)
+    assert all(torch.equal(found[name], g) for name, g in summed_gradient(clean, clean.retain, 4).items())
 
 
 def test_the_empirical_fisher_of_logistic_regression_is_its_closed_form(kit):

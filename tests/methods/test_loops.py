@@ -85,6 +85,13 @@ def test_the_budget_stops_within_one_step(kit):
     assert outcome.steps == 3
 
 
+@pytest.mark.parametrize("limit", [None, 20])
+def test_no_gradient_is_left_when_the_steps_are_over(kit, limit):
+    problem = kit.make_problem(limit=limit)
+    kit.run(OnePass(make=lambda p: union_pass(p, batch_size=8, epochs=3)), problem)
+    assert all(p.grad is None for p in problem.model.parameters())
+
+
 def test_a_finished_pass_is_not_called_out_of_budget(kit):
     problem = kit.make_problem(limit=1000)
     outcome, _ = kit.run(OnePass(make=union_pass), problem)

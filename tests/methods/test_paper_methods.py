@@ -98,8 +98,10 @@ def test_labels_are_redrawn_each_epoch_only_when_asked_for(kit):
 def test_saliency_mask_keeps_the_largest_share_globally():
     generator = torch.Generator().manual_seed(0)
     gradients = {"a": torch.randn(40, 5, generator=generator), "b": torch.randn(100, generator=generator) * 10}
+    before = {name: gradient.clone() for name, gradient in gradients.items()}
     for share in (0.1, 0.5, 0.7, 1.0):
         masks = saliency_mask(gradients, share)
+        assert all(torch.equal(gradients[name], before[name]) for name in gradients)
         chosen = torch.cat([m.flatten() for m in masks.values()])
         magnitudes = torch.cat([g.abs().flatten() for g in gradients.values()])
         assert chosen.sum() == round(share * 300)
