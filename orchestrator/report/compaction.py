@@ -1,0 +1,142 @@
+"""A results folder as one Parquet file, and back: rows, evidence, and what new trials are compared with; no weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from orchestrator.files import Folder
+from orchestrator.report.folder_evidence import FIGURES, folder_evidence
+from orchestrator.report.lines import REFERENCES
+from orchestrator.results import READERS, SCHEMA, Store
+
+NESTED = {"tests": "evidence", "outputs": "outputs"}
+"""Columns that hold a small table for each trial, and the folder that it stands in."""
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\":]+/)+")
+
+
+def compact_results(store: Store, to: Path) -> int:
+    """Write all rows of a folder to one file, one row a trial, sorted by id; returns how many.
+
+    Beside the columns of `SCHEMA` it has a column for each figure of `unlearn evidence`, `tests` (what a trial measured
+    on its model) and `outputs`: of Original and Retrain only, without D_r, because new trials are compared with them.
+    Of an error its last line stays, without the folders of that machine. Equal folders give equal files.
+
+    Raises:
+        ValueError: there is no row.
+    """
+    rows = store.compact().select(SCHEMA.names).sort_by("trial_id")
+    if not len(rows):
+        raise ValueError(f"nothing to compact: got no row in {store.files.location}, allowed: a folder with trials")
+    errors = [None if text is None else _message(text) for text in rows["error"].to_pylist()]
+    rows = rows.set_column(rows.schema.get_field_index("error"), SCHEMA.field("error"), [errors])
+    ids = rows["trial_id"].to_pylist()
+    for name, values in _figures(store, ids).items():
+        rows = rows.append_column(name, pa.array(values, pa.float64(), from_pandas=True))
+    references = set(rows.filter(pc.is_in(rows["method"], pa.array(REFERENCES)))["trial_id"].to_pylist())
+    readable = {"tests": set(ids), "outputs": references}
+    for name, folder in NESTED.items():
+        with ThreadPoolExecutor(READERS) as pool:
+            found = list(pool.map(lambda i, n=name, f=folder: _table(store, f, i) if i in readable[n] else None, ids))
+        if any(table is not None for table in found):
+            rows = rows.append_column(name, _nested(found))
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd", compression_level=15)
+    Folder(to.parent.absolute().as_uri()).write_bytes(to.name, sink.getvalue().to_pybytes())
+    return len(rows)
+
+
+def restore_results(file: Path, store: Store) -> int:
+    """Put what a file holds into a results folder, which then treats those trials as run; returns how many it got.
+
+    A trial that has a row there is left as it is. Weights are in no file: a new trial makes those of its original anew.
+
+    Raises:
+        ValueError: the file is none that `compact_results` wrote.
+    """
+    said = f"a file that `unlearn compact` wrote is needed: got {file}"
+    try:
+        whole = pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{said}, which cannot be read ({error}), allowed: Parquet") from None
+    if missing := {"trial_id", "status", "finished_at"} - set(whole.column_names):
+        raise ValueError(f"{said} without {', '.join(sorted(missing))}, allowed: one row a trial")
+    there = {name.removesuffix(".parquet") for name in store.files.names("rows")}
+    new = whole.filter(pc.invert(pc.is_in(whole["trial_id"], pa.array(sorted(there), pa.string()))))
+    _keep_figures(whole, store)
+    for name, folder in NESTED.items():
+        if name in new.column_names:
+            for trial_id, nested in zip(new["trial_id"].to_pylist(), new[name], strict=True):
+                if nested.is_valid:
+                    _write(
+                        store, f"{folder}/{trial_id}.parquet", _without_empty(pa.Table.from_struct_array(nested.values))
+                    )
+    rows = new.select([name for name in SCHEMA.names if name in new.column_names]).to_pylist()
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(store.commit, rows))  # last: a row says that all else is there
+    return len(rows)
+
+
+def _message(error: str) -> str:
+    """The last line of an error, file names without their folders."""
+    lines = error.strip().splitlines() or [""]
+    return _FOLDERS.sub("", lines[-1].strip())
+
+
+def _figures(store: Store, trial_ids: Sequence[str]) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    try:
+        found = folder_evidence(store)
+    except ValueError:  # only originals, or searches, so far
+        return {}
+    done = found.done.set_index("trial_id").reindex(list(trial_ids))
+    return {name: done[name].to_numpy(dtype=np.float64) for name in sorted(found.figures)}
+
+
+def _keep_figures(whole: pa.Table, store: Store) -> None:
+    names = [name for name in whole.column_names if name not in (*SCHEMA.names, *NESTED)]
+    if names:
+        _write(store, FIGURES, whole.select(["trial_id", "finished_at", *names]))
+
+
+def _table(store: Store, folder: str, trial_id: str) -> pa.Table | None:
+    content = store.files.read_bytes(f"{folder}/{trial_id}.parquet")
+    if content is None:
+        return None
+    table = pq.read_table(pa.BufferReader(content))
+    if folder == "outputs":
+        table = table.filter(pc.not_equal(table["part"], "retain"))
+    for place, field in enumerate(table.schema):
+        if pa.types.is_fixed_size_list(field.type):  # tasks differ in their number of classes
+            wide = pa.list_(field.type.value_type)
+            table = table.set_column(place, field.name, table[field.name].cast(wide))
+    return table
+
+
+def _nested(tables: Sequence[pa.Table | None]) -> pa.Array:
+    """A list of structs for each table; null where there is none."""
+    there = pa.concat_tables([table for table in tables if table is not None], promote_options="default")
+    columns = [column.combine_chunks() for column in there.columns]
+    lengths = [0 if table is None else len(table) for table in tables]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    absent = pa.array([table is None for table in tables])
+    return pa.ListArray.from_arrays(
+        offsets, pa.StructArray.from_arrays(columns, fields=list(there.schema)), mask=absent
+    )
+
+
+def _without_empty(table: pa.Table) -> pa.Table:
+    """A trial's own columns: outputs of few classes have other ones than those of many."""
+    return table.select([name for name in table.column_names if table[name].null_count < len(table)])
+
+
+def _write(store: Store, name: str, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    store.files.write_bytes(name, sink.getvalue().to_pybytes())
