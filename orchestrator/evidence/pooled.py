@@ -1,4 +1,4 @@
-"""An attack's AUC over runs that share utterances: pairs within each run, intervals over utterances."""
+"""An attack's AUC over runs that share utterances: pairs within a run and a class, intervals over utterances."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from scipy.stats import rankdata
+from jaxtyping import Float, Int
 
 from orchestrator.evidence.roc import UNMEASURED, Z975, Estimate, auc_interval
 
@@ -23,12 +22,16 @@ class Attacked:
     others: Vector
     member_ids: np.ndarray[Any, Any]  # text
     other_ids: np.ndarray[Any, Any]
+    member_classes: Int[np.ndarray, " n"]
+    other_classes: Int[np.ndarray, " n"]
 
     @property
     def measured(self) -> bool:
-        """Whether there is an AUC: utterances on both sides, and no score NaN."""
+        """Whether there is an AUC: utterances of one class on both sides, and no score NaN."""
         sides = (self.members, self.others)
-        return all(len(side) and not np.isnan(side).any() for side in sides)
+        return bool(np.isin(self.member_classes, self.other_classes).any()) and not any(
+            np.isnan(s).any() for s in sides
+        )
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,15 @@ class _Pooled:
 
 
 def pooled_auc(runs: Sequence[Attacked]) -> Estimate:
-    """P(member's score > other's score of the same run), a run weighing as many as it has members, with its interval.
+    """P(member's score > other's score of the same run and class), each member counting once, with its interval.
 
-    Scores of two models share no scale, so that only pairs within a run count. The variance is DeLong's (DeLong et al.,
+    Scores of two models share no scale, and classes differ in how easy they are, so that only pairs within a run and a
+    class count; members of a class that no other has are left out. The variance is DeLong's (DeLong et al.,
     Biometrics 44, 1988), with each utterance as one cluster over the runs that it is in (Obuchowski, Biometrics 53,
     1997): seeds share their holdout, and class unlearning may forget the same class twice. The interval is made on the
     logit scale; where the variance vanishes (no error, or all scores equal) it is Newcombe's for the distinct
-    utterances. With one run it is DeLong's own. Models are taken as given, as in `roc.auc_interval`.
+    utterances. With one run of one class it is DeLong's own. Deviations are from the run's mean, not the class's, which
+    would vanish with a single other of a class. Models are taken as given, as in `roc.auc_interval`.
 
     Returns:
         NaN where no run can be measured; runs that cannot be are left out.
@@ -88,24 +93,33 @@ def _pooled(runs: Sequence[Attacked]) -> _Pooled | None:
     measured = [run for run in runs if run.measured]
     if not measured:
         return None
-    total = sum(len(run.members) for run in measured)
+    placed = [_placements(run) for run in measured]  # for each run: side, id, placement, weight
+    total = sum(side == "member" for run in placed for side, *_ in run)
     value, influence = 0.0, dict[tuple[str, str], float]()
-    for run in measured:
-        share = len(run.members) / total
-        sides = _placements(run.members, run.others)
-        own = float(sides[0].mean())
-        value += share * own
-        for side, ids, placed in zip(("member", "other"), (run.member_ids, run.other_ids), sides, strict=True):
-            for name, place in zip(ids, placed, strict=True):
-                key = (side, str(name))
-                influence[key] = influence.get(key, 0.0) + share * (float(place) - own) / len(placed)
+    for run in placed:
+        members = [place for side, _, place, _ in run if side == "member"]
+        own = float(np.mean(members))
+        value += own * len(members) / total
+        for side, name, place, weight in run:
+            influence[side, name] = influence.get((side, name), 0.0) + weight * (place - own) / total
     return _Pooled(value, influence)
 
 
-def _placements(members: Vector, others: Vector) -> tuple[Vector, Vector]:
-    """For each member the share of others below it, for each other the share of members above it; ties count half."""
-    m, n = len(members), len(others)
-    ranks = rankdata(np.concatenate([members, others]))
-    below = (ranks[:m] - rankdata(members)) / n
-    above = 1 - (ranks[m:] - rankdata(others)) / m
-    return below, above
+def _placements(run: Attacked) -> list[tuple[str, str, float, float]]:
+    """Side, id, placement and weight of each utterance whose class both sides have.
+
+    A member's placement is the share of its class's others below it, with weight 1; an other's is the share of its
+    class's members above it, with the weight of as many members as fall to it. Ties count half.
+    """
+    found = []
+    for label in np.intersect1d(run.member_classes, run.other_classes):
+        mine, theirs = run.member_classes == label, run.other_classes == label
+        members, others = run.members[mine], run.others[theirs]
+        wins = (members[:, None] > others) + 0.5 * (members[:, None] == others)
+        below, above = wins.mean(axis=1), wins.mean(axis=0)
+        found += [("member", str(name), float(p), 1.0) for name, p in zip(run.member_ids[mine], below, strict=True)]
+        found += [
+            ("other", str(name), float(p), len(members) / len(others))
+            for name, p in zip(run.other_ids[theirs], above, strict=True)
+        ]
+    return found

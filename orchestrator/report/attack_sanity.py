@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from orchestrator.evidence.pooled import Attacked, pooled_auc, pooled_difference
 from orchestrator.evidence.roc import Estimate
@@ -15,12 +17,11 @@ from orchestrator.report.standings import Cell
 from orchestrator.report.trial_evidence import Models, ReadOutputs
 
 ABOUT_ATTACKS = (
-    "Threshold on log p_y; D_f against as many non-members of the same classes (mislabelled D_f against "
-    "mislabelled non-members), drawn anew for each seed. Pairs are made within a run, since scores of two models "
-    "share no scale; brackets are 95 % intervals over utterances, DeLong's, with an utterance that several seeds "
-    "share counted as one. The last column is on the same utterances: what makes one easy for both models "
-    "cancels. A cell in which Retrain is not at chance differs in more than membership, and no AUC of it can be "
-    "read."
+    "Threshold on log p_y; all of D_f against all non-members of the same class (mislabelled D_f against "
+    "mislabelled ones), class by class within a run, since scores of two models share no scale. Brackets are 95 % "
+    "intervals over utterances, DeLong's, with an utterance that several seeds share counted as one. The last "
+    "column is on the same utterances: what makes one easy for both models cancels. A cell in which Retrain is "
+    "not at chance differs in more than membership, and no AUC of it can be read."
 )
 
 
@@ -31,8 +32,8 @@ class Sanity:
     cell: Cell
     reference: str  # who the non-members are: holdout or test
     runs: int
-    pairs: int
-    utterances: int  # distinct ones of D_f among the pairs
+    members: int  # distinct utterances of D_f whose class has non-members
+    others: int  # distinct non-members of those classes
     retrain: Estimate
     original: Estimate
     difference: Estimate  # Original minus Retrain on the same utterances
@@ -62,8 +63,8 @@ def attack_sanity(cells: Sequence[Cell], read: ReadOutputs) -> list[Sanity]:
                 cell=cell,
                 reference=" or ".join(sorted(set(cell.block.rows["mia_reference"]) - {""})),
                 runs=len(seeds),
-                pairs=sum(len(run.members) for run in retrain),
-                utterances=len({name for run in retrain for name in run.member_ids}),
+                members=_distinct((run.member_ids, run.member_classes, run.other_classes) for run in retrain),
+                others=_distinct((run.other_ids, run.other_classes, run.member_classes) for run in retrain),
                 retrain=pooled_auc(retrain),
                 original=pooled_auc(original),
                 difference=pooled_difference(original, retrain),
@@ -76,7 +77,7 @@ def sanity_markdown(found: Sequence[Sanity]) -> list[str]:
     """Retrain and Original under the loss attack as a section of a page; nothing where no model left outputs."""
     if not found:
         return []
-    titles = ["Cell", "Original − Retrain on D_f", "Non-members", "Runs", "Pairs", "Retrain: AUC", "holds 0.5",
+    titles = ["Cell", "Original − Retrain on D_f", "Non-members", "Runs", "D_f : others", "Retrain: AUC", "holds 0.5",
               "Original: AUC", "above 0.5", "Original − Retrain: AUC"]  # fmt: skip
     grid = []
     for one in found:
@@ -88,7 +89,7 @@ def sanity_markdown(found: Sequence[Sanity]) -> list[str]:
         ]
         row += [
             str(one.runs),
-            f"{one.pairs} ({one.utterances} utterances)",
+            f"{one.members} : {one.others}",
             _interval(one.retrain),
             "yes" if one.at_chance else "no",
         ]
@@ -114,6 +115,11 @@ def sanity_markdown(found: Sequence[Sanity]) -> list[str]:
         escape(ABOUT_ATTACKS),
         "",
     ]
+
+
+def _distinct(sides: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> int:  # type: ignore[type-arg]
+    """Utterances of a side, over all runs, whose class the other side has."""
+    return len({name for ids, own, other in sides for name in ids[np.isin(own, other)]})
 
 
 def _scores(cell: Cell, method: str, read: ReadOutputs) -> dict[tuple[int, float, str], Attacked]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -38,17 +39,19 @@ def compact_results(store: Store, to: Path) -> int:
     errors = [None if text is None else _message(text) for text in rows["error"].to_pylist()]
     rows = rows.set_column(rows.schema.get_field_index("error"), SCHEMA.field("error"), [errors])
     ids = rows["trial_id"].to_pylist()
-    for name, values in _figures(store, ids).items():
-        rows = rows.append_column(name, pa.array(values, pa.float64(), from_pandas=True))
-    references = set(rows.filter(pc.is_in(rows["method"], pa.array(REFERENCES)))["trial_id"].to_pylist())
-    readable = {"tests": set(ids), "outputs": references}
+    done = _evidence(store)
+    for name, values in done.reindex(ids).items():
+        if name != "method":
+            rows = rows.append_column(name, pa.array(values.to_numpy(dtype=np.float64), pa.float64(), from_pandas=True))
+    readable = {"tests": set(ids), "outputs": set(done.index[done["method"].isin(REFERENCES)])}
     for name, folder in NESTED.items():
         with ThreadPoolExecutor(READERS) as pool:
             found = list(pool.map(lambda i, n=name, f=folder: _table(store, f, i) if i in readable[n] else None, ids))
         if any(table is not None for table in found):
             rows = rows.append_column(name, _nested(found))
     sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, compression="zstd", compression_level=15)
+    # Arrow's own copy of the schema differs from writing to writing in bytes that mean nothing.
+    pq.write_table(rows, sink, compression="zstd", compression_level=15, store_schema=False)
     Folder(to.parent.absolute().as_uri()).write_bytes(to.name, sink.getvalue().to_pybytes())
     return len(rows)
 
@@ -90,13 +93,13 @@ def _message(error: str) -> str:
     return _FOLDERS.sub("", lines[-1].strip())
 
 
-def _figures(store: Store, trial_ids: Sequence[str]) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def _evidence(store: Store) -> pd.DataFrame:
+    """Figures of trials that tables report, by trial id, with their `method`."""
     try:
         found = folder_evidence(store)
     except ValueError:  # only originals, or searches, so far
-        return {}
-    done = found.done.set_index("trial_id").reindex(list(trial_ids))
-    return {name: done[name].to_numpy(dtype=np.float64) for name in sorted(found.figures)}
+        return pd.DataFrame({"method": []}, index=pd.Index([], name="trial_id"), dtype=object)
+    return found.done.set_index("trial_id")[["method", *sorted(found.figures)]]
 
 
 def _keep_figures(whole: pa.Table, store: Store) -> None:

@@ -33,7 +33,7 @@ from orchestrator.report.trained_tests import trained_figures
 from orchestrator.report.write import planned_seeds, provenance
 from orchestrator.results import Store, recorded_sweeps
 
-ATTACKS = ("loss_auc", "modified_entropy_auc", "rmia_auc")
+ATTACKS = {"loss_auc": "loss AUC", "modified_entropy_auc": "entropy AUC", "rmia_auc": "RMIA AUC"}
 COUNTED = ("diverged", "failed", "collapsed")
 ABOUT_ALL = (
     "Gap: for each seed the mean over all cells, then over seeds; ± is over seeds, so that it holds for these "
@@ -149,7 +149,8 @@ def _at_a_glance(cells: Sequence[Cell]) -> list[str]:
 def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
     """One cell's table; Original − Retrain on D_f stands before it, and its columns are italic where that is noise."""
     block, table = cell.block, cell.table
-    group = [*(f for f in GROUPS["Membership attacks on D_f, AUC"] if f.column in ATTACKS), *_relearning(figures)]
+    attacks = [f for f in GROUPS["Membership attacks on D_f, AUC"] if f.column in ATTACKS]
+    group = [*(replace(f, title=ATTACKS[f.column]) for f in attacks), *_relearning(figures)]
     shown, evidence = figure_cells([f for f in group if f.column in block.rows], block, cell.means)
     measures = 1 + len(table.columns)
     titles = header(table)

@@ -78,29 +78,32 @@ class Models:
         return figures
 
     def loss_attack(self) -> Attacked | None:
-        """Scores of the loss attack on the pairs of `attacks`, to be pooled over seeds; None without outputs."""
+        """The loss attack on all of D_f and all non-members, to be pooled over seeds; None without outputs."""
         outputs = self.read(self.row["trial_id"])
         if outputs is None:
             return None
-        members, others, _ = self._sides(outputs)
+        members, others = outputs.part("forget"), self._nonmembers(outputs)
         return Attacked(
             members=signals(members)["loss"],
             others=signals(others)["loss"],
             member_ids=members.utterance_ids,
             other_ids=others.utterance_ids,
+            member_classes=members.labels,
+            other_classes=others.labels,
         )
+
+    def _nonmembers(self, outputs: Outputs) -> Outputs:
+        """As the row's own attack takes them: of mislabelled D_f, those that were corrupted the same way."""
+        outside = outputs.part(self.row["mia_reference"] or "holdout")
+        wrong = outside.labels != outside.true_labels
+        return outside.where(wrong) if self.row["unlearning"] == "mislabelled" and wrong.any() else outside
 
     def _sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
         """D_f and as many non-members of each class, drawn as for the row's `mia_auc`; a population that is neither."""
-        reference = self.row["mia_reference"] or "holdout"
-        outside = outputs.part(reference)
-        wrong = outside.labels != outside.true_labels
-        if self.row["unlearning"] == "mislabelled" and wrong.any():
-            outside = outside.where(wrong)
+        inside, outside = outputs.part("forget"), self._nonmembers(outputs)
         seed = stage_seed("membership", self.row["task"], self.row["seed"]) % 2**32
-        inside = outputs.part("forget")
         mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(seed))
-        population = outputs.part(*({"validation", "test"} - {reference}))
+        population = outputs.part(*({"validation", "test"} - {self.row["mia_reference"] or "holdout"}))
         return inside.where(mine), outside.where(theirs), population
 
     def _references(self, inside: Outputs) -> list[Outputs]:

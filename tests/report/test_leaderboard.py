@@ -30,15 +30,19 @@ def cells_of(rows: pd.DataFrame, seeds: dict[str, set[int]] | None = None) -> li
 def two_tasks(make_rows):
     """Four cells: two tasks, samples and classes, three seeds."""
     tasks = [make_rows(task=task, methods=METHODS, seeds=[0, 1, 2]) for task in ("keywords", "speakers")]
-    return pd.concat(tasks, ignore_index=True)
+    return pd.concat(tasks, ignore_index=True).assign(num_classes=12)
+
+
+@pytest.fixture(scope="module")
+def cells(two_tasks):
+    return cells_of(two_tasks)
 
 
 def by_method(cells) -> dict:
     return {standing.line.method: standing for standing in standings(cells)}
 
 
-def test_the_method_nearest_in_every_cell_ranks_first_and_references_stand_on_top(two_tasks) -> None:
-    cells = cells_of(two_tasks)
+def test_the_method_nearest_in_every_cell_ranks_first_and_references_stand_on_top(cells) -> None:
     found = standings(cells)
     assert len(cells) == 4
     assert [standing.line.method for standing in found] == [
@@ -53,10 +57,10 @@ def test_the_method_nearest_in_every_cell_ranks_first_and_references_stand_on_to
     assert not by_method(cells)["original"].rank.n
 
 
-def test_the_overall_gap_is_the_mean_over_cells_of_each_seed_with_an_interval_over_seeds(two_tasks) -> None:
+def test_the_overall_gap_is_the_mean_over_cells_of_each_seed_with_an_interval_over_seeds(two_tasks, cells) -> None:
     rows = reported(with_gaps(prepare(two_tasks)))[0]
     of_seeds = rows[rows["method"] == "bad_teacher"].groupby("seed")["gap_mean"].mean()
-    found = by_method(cells_of(two_tasks))["bad_teacher"].gap
+    found = by_method(cells)["bad_teacher"].gap
     assert (found.mean, found.n) == (pytest.approx(of_seeds.mean()), 3)
     assert found.high - found.mean == pytest.approx(4.302653 * of_seeds.std(ddof=1) / np.sqrt(3))
 
@@ -97,8 +101,8 @@ def test_cells_with_nothing_to_forget_are_left_out_of_the_second_rank(two_tasks,
     assert (scrub.rank.mean, scrub.rank_forgettable.mean, scrub.rank_forgettable.n) == (1.5, 1.0, 3)
 
 
-def test_time_is_a_share_of_the_retrain_of_the_same_forget_set(two_tasks) -> None:
-    found = by_method(cells_of(two_tasks))
+def test_time_is_a_share_of_the_retrain_of_the_same_forget_set(cells) -> None:
+    found = by_method(cells)
     assert found["retrain"].share.mean == 1.0
     assert found["scrub"].share.mean == pytest.approx((9 / 60 + 9 / 58) / 2)
 
@@ -108,8 +112,7 @@ def test_planned_seeds_without_a_row_leave_no_line_complete(two_tasks) -> None:
     assert by_method(cells)["scrub"].compared == 2
 
 
-def test_seeds_are_averaged_within_a_cell_before_cells_are(two_tasks) -> None:
-    cells = cells_of(two_tasks)
+def test_seeds_are_averaged_within_a_cell_before_cells_are(cells) -> None:
     line = by_method(cells)["scrub"].line.line
     whole, one = over_cells(cells, line, "gap_mean"), over_cells(cells[:1], line, "gap_mean")
     assert whole.n == one.n == 3
@@ -134,7 +137,7 @@ def attacked(make_rows, outputs_of):
 
 def test_attacks_are_sound_where_retrain_is_at_chance_and_original_above(attacked) -> None:
     (found,) = attack_sanity(cells_of(attacked[0]), attacked[1].get)
-    assert (found.runs, found.reference, found.pairs, found.utterances) == (3, "holdout", 72, 72)
+    assert (found.runs, found.reference, found.members, found.others) == (3, "holdout", 72, 40)
     assert found.at_chance
     assert found.above
     assert found.difference.low > 0
@@ -148,7 +151,7 @@ def test_a_seed_without_one_of_the_two_outputs_is_left_out_of_both(attacked) -> 
     rows, read = attacked
     lost = rows.loc[(rows["method"] == "retrain") & (rows["seed"] == 1), "trial_id"].iloc[0]
     (found,) = attack_sanity(cells_of(rows), {**read, lost: None}.get)
-    assert (found.runs, found.pairs) == (2, 48)
+    assert (found.runs, found.members) == (2, 48)
     assert attack_sanity(cells_of(rows), lambda _: None) == []
 
 

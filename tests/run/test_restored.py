@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 
 import pandas as pd
@@ -54,9 +53,9 @@ def test_all_rows_come_back_and_errors_keep_their_last_line_without_folders(comp
     assert set(after["error"]) == {"", "FileNotFoundError: no file a.bin"}
 
 
-def test_the_file_names_no_folder_of_the_machine_and_no_user(compacted) -> None:
+def test_the_file_names_no_folder_of_the_machine(compacted) -> None:
     text = "\n".join(map(str, pq.read_table(compacted[2]).to_pylist()))
-    for told in (str(compacted[1].parent), str(Path.home()) + "/", f"/{getpass.getuser()}/"):
+    for told in (str(compacted[1].parent), str(Path.home()) + "/"):
         assert told not in text
 
 
@@ -65,7 +64,7 @@ def test_the_file_is_a_table_of_one_row_a_trial(compacted) -> None:
     assert frame["trial_id"].is_unique
     assert set(SCHEMA.names) < set(frame.columns)
     kept = frame[frame["outputs"].notna()]
-    assert set(kept["method"]) == {"original", "retrain"}
+    assert sorted(kept["method"] + " " + kept["stage"]) == ["original unlearn", "retrain retrain"]
     assert {part["part"] for part in kept["outputs"].iloc[0]} == {"forget", "validation", "test", "holdout"}
 
 
