@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,10 +43,11 @@ def compact_results(store: Store, to: Path) -> int:
     for name, values in done.reindex(ids).items():
         if name != "method":
             rows = rows.append_column(name, pa.array(values.to_numpy(dtype=np.float64), pa.float64(), from_pandas=True))
-    readable = {"tests": set(ids), "outputs": set(done.index[done["method"].isin(REFERENCES)])}
-    for name, folder in NESTED.items():
-        with ThreadPoolExecutor(READERS) as pool:
-            found = list(pool.map(lambda i, n=name, f=folder: _table(store, f, i) if i in readable[n] else None, ids))
+    references = set(done.index[done["method"].isin(REFERENCES)])
+    with ThreadPoolExecutor(READERS) as pool:
+        tests = list(pool.map(lambda trial_id: _tests(store, trial_id), ids))
+        outputs = list(pool.map(lambda trial_id: _outputs(store, trial_id) if trial_id in references else None, ids))
+    for name, found in (("tests", tests), ("outputs", outputs)):
         if any(table is not None for table in found):
             rows = rows.append_column(name, _nested(found))
     sink = pa.BufferOutputStream()
@@ -75,12 +76,8 @@ def restore_results(file: Path, store: Store) -> int:
     new = whole.filter(pc.invert(pc.is_in(whole["trial_id"], pa.array(sorted(there), pa.string()))))
     _keep_figures(whole, store)
     for name, folder in NESTED.items():
-        if name in new.column_names:
-            for trial_id, nested in zip(new["trial_id"].to_pylist(), new[name], strict=True):
-                if nested.is_valid:
-                    _write(
-                        store, f"{folder}/{trial_id}.parquet", _without_empty(pa.Table.from_struct_array(nested.values))
-                    )
+        for trial_id, table in _each(new, name):
+            _write(store, f"{folder}/{trial_id}.parquet", _without_empty(table) if name == "outputs" else table)
     rows = new.select([name for name in SCHEMA.names if name in new.column_names]).to_pylist()
     with ThreadPoolExecutor(READERS) as pool:
         list(pool.map(store.commit, rows))  # last: a row says that all else is there
@@ -108,18 +105,20 @@ def _keep_figures(whole: pa.Table, store: Store) -> None:
         _write(store, FIGURES, whole.select(["trial_id", "finished_at", *names]))
 
 
-def _table(store: Store, folder: str, trial_id: str) -> pa.Table | None:
-    content = store.files.read_bytes(f"{folder}/{trial_id}.parquet")
+def _tests(store: Store, trial_id: str) -> pa.Table | None:
+    content = store.files.read_bytes(f"evidence/{trial_id}.parquet")
+    return None if content is None else pq.read_table(pa.BufferReader(content))
+
+
+def _outputs(store: Store, trial_id: str) -> pa.Table | None:
+    content = store.files.read_bytes(f"outputs/{trial_id}.parquet")
     if content is None:
         return None
     table = pq.read_table(pa.BufferReader(content))
-    if folder == "outputs":
-        table = table.filter(pc.not_equal(table["part"], "retain"))
-    for place, field in enumerate(table.schema):
-        if pa.types.is_fixed_size_list(field.type):  # tasks differ in their number of classes
-            wide = pa.list_(field.type.value_type)
-            table = table.set_column(place, field.name, table[field.name].cast(wide))
-    return table
+    if "logits" in table.column_names:  # as many as classes, in which tasks differ
+        place, logits = table.schema.get_field_index("logits"), table["logits"]
+        table = table.set_column(place, "logits", logits.cast(pa.list_(logits.type.value_type)))
+    return table.filter(pc.not_equal(table["part"], "retain"))
 
 
 def _nested(tables: Sequence[pa.Table | None]) -> pa.Array:
@@ -132,6 +131,14 @@ def _nested(tables: Sequence[pa.Table | None]) -> pa.Array:
     return pa.ListArray.from_arrays(
         offsets, pa.StructArray.from_arrays(columns, fields=list(there.schema)), mask=absent
     )
+
+
+def _each(whole: pa.Table, name: str) -> Iterator[tuple[str, pa.Table]]:
+    """The inverse of `_nested`, by trial id."""
+    if name in whole.column_names:
+        for trial_id, nested in zip(whole["trial_id"].to_pylist(), whole[name], strict=True):
+            if nested.is_valid:
+                yield trial_id, pa.Table.from_struct_array(nested.values)
 
 
 def _without_empty(table: pa.Table) -> pa.Table:

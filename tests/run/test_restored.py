@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -129,10 +130,36 @@ def test_a_figure_of_a_trial_that_ran_again_is_not_taken_from_the_file(restored)
     assert figures.notna()["grad_ascent"]
 
 
+def test_tests_without_a_number_and_outputs_of_many_classes_come_back(tmp_path) -> None:
+    store, fresh = open_store(tmp_path / "r"), open_store(tmp_path / "fresh")
+    tests = pd.DataFrame({"test": ["probe"], "forgotten": [None], "value": [0.7]})
+    many = pd.DataFrame(
+        {"part": ["forget", "retain"], "label_logit": [1.5, 2.5], "top_logits": [[3.0, 2.0], [1.0, 0.0]]}
+    )
+    few = pd.DataFrame({"part": ["forget"], "logits": [[1.0, 2.0, 3.0]]})
+    for trial_id, outputs in (("many", many), ("few", few)):
+        store.commit(
+            {"trial_id": trial_id, "stage": "retrain", "method": "retrain", "status": "done", "seed": 0, "error": ""}
+        )
+        for folder, table in (("outputs", outputs), ("evidence", tests)):
+            (tmp_path / "r" / folder).mkdir(exist_ok=True)
+            table.to_parquet(tmp_path / "r" / folder / f"{trial_id}.parquet")
+    with pytest.MonkeyPatch.context() as patch:  # evidence cannot be measured on such outputs
+        patch.setattr("orchestrator.report.compaction.folder_evidence", lambda store: SimpleNamespace(
+            done=store.rows()[["trial_id", "method"]], figures=()))  # fmt: skip
+        compact_results(store, tmp_path / "rows.parquet")
+    assert restore_results(tmp_path / "rows.parquet", fresh) == 2
+    back = {i: pd.read_parquet(tmp_path / "fresh" / "outputs" / f"{i}.parquet") for i in ("many", "few")}
+    assert list(back["many"]) == list(many)
+    assert back["many"]["top_logits"].iloc[0].tolist() == [3.0, 2.0]
+    assert list(back["few"]) == list(few)
+    assert list(pd.read_parquet(tmp_path / "fresh" / "evidence" / "few.parquet")) == list(tests)
+
+
 def test_other_files_are_refused(tmp_path) -> None:
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
-    for name, said in (("torn", "which cannot be read"), ("other", "without finished_at"), ("none", "cannot be read")):
+    for name, said in (("torn", "which cannot be read"), ("other", "without finished_at"), ("none", "which cannot be read")):
         with pytest.raises(ValueError, match=f"{name}.parquet,? {said}"):
             restore_results(tmp_path / f"{name}.parquet", open_store(tmp_path / "r"))
     with pytest.raises(ValueError, match="nothing to compact"):
