@@ -63,7 +63,7 @@ def folder_evidence(store: Store) -> FolderEvidence:
 
     found = with_kept(with_trained_tests(with_evidence(rows, outputs), tests, maps), table(FIGURES))
     figures = tuple(name for name in found.columns if name not in rows.columns)
-    return FolderEvidence(found, figures, outputs, tests)
+    return FolderEvidence(found.astype(dict.fromkeys(figures, "float64")), figures, outputs, tests)
 
 
 def with_kept(found: pd.DataFrame, kept: pd.DataFrame | None) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def compacted(tmp_path_factory, cache_dir, write_small):
         store.commit(
             {
                 "trial_id": f"tuned-{trial}", "stage": "tune", "tuning": True, "status": "failed", "error": failed,
-                "study_id": "s", "method": "scrub", "seed": 1000, "task": "espeak_keywords",
+                "study_id": "s", "method": "scrub", "seed": 1000, "task": "espeak_keywords", "started_at": "then",
             }
         )  # fmt: skip
     assert compact_results(store, folder / "rows.parquet") == 7
@@ -159,7 +159,11 @@ def test_tests_without_a_number_and_outputs_of_many_classes_come_back(tmp_path) 
 def test_other_files_are_refused(tmp_path) -> None:
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
-    for name, said in (("torn", "which cannot be read"), ("other", "without finished_at"), ("none", "which cannot be read")):
+    for name, said in (
+        ("torn", "which cannot be read"),
+        ("other", "without finished_at"),
+        ("none", "which cannot be read"),
+    ):
         with pytest.raises(ValueError, match=f"{name}.parquet,? {said}"):
             restore_results(tmp_path / f"{name}.parquet", open_store(tmp_path / "r"))
     with pytest.raises(ValueError, match="nothing to compact"):
