@@ -107,7 +107,7 @@ def test_a_new_method_runs_alone_after_its_original_is_made_anew_and_no_row_is_d
     assert len(after) == len(before) + 1
     (original,) = after.index[after["stage"] == "train"]
     assert after["test_loss"][original] == pytest.approx(before["test_loss"][original])
-    (page,) = (path for path in write_evidence(open_store(results), results / "out") if path.suffix == ".csv")
+    (page,) = (path for path in write_evidence(open_store(results), results / "out") if path.name == "evidence.csv")
     figures = pd.read_csv(page).set_index("method")
     assert figures.loc[["fine_tune", "scrub"], ["rmia_auc", "js_retrain"]].notna().all(axis=None)
 
