@@ -176,6 +176,47 @@ def evidence(
 
 
 @app.command()
+def leaderboard(
+    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
+    out: Annotated[Optional[Path], typer.Option(help="Page; RESULTS/report/leaderboard.md when unset.")] = None,  # noqa: UP045
+) -> None:
+    """Set all methods side by side over all tasks and forget sets, with intervals and attacks, on one page."""
+    from orchestrator.report.leaderboard import write_leaderboard
+    from orchestrator.results import open_store
+
+    store = open_store(str(_absolute(results)))
+    folder = (store.files.local_path or Path.cwd() / "report-of-results") / "report"
+    page = write_leaderboard(store, out.absolute() if out else folder / "leaderboard.md")
+    console.print(f"leaderboard: {page}", soft_wrap=True)
+
+
+@app.command()
+def compact(
+    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
+    to: Annotated[Path, typer.Option(help="Parquet file to write.")],
+) -> None:
+    """Write rows and evidence of a results folder to one small file, from which `restore` makes a folder again."""
+    from orchestrator.report.compaction import compact_results
+    from orchestrator.results import open_store
+
+    rows = compact_results(open_store(str(_absolute(results))), to.absolute())
+    console.print(f"{rows} trials: {to.absolute()} ({to.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="Parquet file that `compact` wrote.")],
+    results: Results,
+) -> None:
+    """Put the trials of a compacted file into a results folder: `run`, `tune` and `report` then go on from them."""
+    from orchestrator.report.compaction import restore_results
+    from orchestrator.results import open_store
+
+    rows = restore_results(file.absolute(), open_store(str(_absolute(results))))
+    console.print(f"{rows} trials restored; those that were there are as they were")
+
+
+@app.command()
 def launcher(
     kind: Annotated[str, typer.Argument(help="ray, kuberay, slurm or slurm-plain.")],
     sweep: Annotated[str, typer.Argument(help="A sweep file, or the name of one that ships with the package.")],

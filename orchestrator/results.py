@@ -176,11 +176,6 @@ class Store:
             self._write("index.parquet", table)
         return table
 
-    def statuses(self) -> dict[str, str]:
-        """Status of every finished trial, by id."""
-        rows = self.rows()
-        return dict(zip(rows["trial_id"], rows["status"], strict=True))
-
     def _index(self) -> pa.Table:
         table = self._read("index.parquet", rows=None)
         return table if table is not None and table.schema == _INDEX else _INDEX.empty_table()

@@ -55,3 +55,22 @@ def comparable():
         return rows.drop(columns=[c for c in rows.columns if c.endswith("_seconds") or c in differ])
 
     return read
+
+
+@pytest.fixture(scope="session")
+def outputs_of():
+    """Outputs of one part as a trial leaves them and a report reads them, from logits; ids are the rows' numbers."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from orchestrator.evidence.outputs import parse_outputs
+
+    def make(logits, labels):
+        names = {"utterance_id": [str(number) for number in range(len(labels))], "part": ["forget"] * len(labels)}
+        values = pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(logits)), np.shape(logits)[1])
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({**names, "label": labels, "true_label": labels, "logits": values}), sink)
+        return parse_outputs(sink.getvalue().to_pybytes())
+
+    return make

@@ -117,6 +117,16 @@ def test_report_writes_markdown_latex_csv_and_plots(unlearn, finished):
     assert {".md", ".tex", ".csv", ".png"} <= kinds
 
 
+def test_a_folder_goes_into_one_file_and_comes_back_as_a_leaderboard(unlearn, finished, tmp_path):
+    file, page = tmp_path / "data" / "rows.parquet", tmp_path / "leaderboard.md"
+    assert "5 trials: " in unlearn("compact", str(finished / "r"), "--to", str(file)).stdout
+    for restored in ("5", "0"):
+        assert f"{restored} trials restored" in unlearn("restore", str(file), "--results", str(tmp_path / "r")).stdout
+    shown = unlearn("leaderboard", str(tmp_path / "r"), "--out", str(page))
+    assert str(page) in shown.stdout
+    assert "| Retrain" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -124,6 +134,9 @@ def test_report_writes_markdown_latex_csv_and_plots(unlearn, finished):
         (["ls", "models"], "unknown kind: got 'models', allowed: tasks, backbones, methods, sweeps"),
         (["status", "nowhere"], "no results in"),
         (["report", "nowhere"], "no results"),
+        (["leaderboard", "nowhere"], "no evidence"),
+        (["compact", "nowhere", "--to", "x.parquet"], "nothing to compact: got no row"),
+        (["restore", "x.parquet", "--results", "r"], "a file that `unlearn compact` wrote is needed: got"),
         (["run", "demo", "--results", "r", "--executor", "slurm"], "--executor is not known: got 'slurm', allowed"),
         (["run", "demo", "--results", "r", "--retry", "all"], "--retry is not known: got 'all', allowed: failed"),
         (["plan", "demo", "--set", "seeds"], "--set takes key=value, got 'seeds'"),

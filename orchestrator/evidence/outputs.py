@@ -59,7 +59,7 @@ def parse_outputs(content: bytes) -> Outputs:
     table = pq.read_table(pa.BufferReader(content))
     plain = {name: table[name].to_numpy(zero_copy_only=False) for name in ("utterance_id", "part")}
     labels, true_labels = (table[name].to_numpy().astype(np.int64) for name in ("label", "true_label"))
-    found = _of_logits(table, labels) if "logits" in table.column_names else _of_summary(table, labels)
+    found = _known(_logits(table), labels) if "logits" in table.column_names else _of_summary(table, labels)
     return Outputs(
         utterance_ids=plain["utterance_id"].astype(str),
         parts=plain["part"].astype(str),
@@ -69,22 +69,10 @@ def parse_outputs(content: bytes) -> Outputs:
     )
 
 
-def of_logits(logits: Float[np.ndarray, "n classes"], labels: Labels, part: str = "forget") -> Outputs:
-    """Outputs of one part from logits, with the rows' numbers as ids."""
-    names = np.array([str(number) for number in range(len(labels))])
-    return Outputs(
-        utterance_ids=names,
-        parts=np.repeat(part, len(labels)),
-        labels=labels,
-        true_labels=labels,
-        **_known(np.asarray(logits, dtype=np.float64), labels),
-    )
-
-
-def _of_logits(table: pa.Table, labels: Labels) -> dict[str, Any]:
-    column = table["logits"].combine_chunks()
-    values = column.values.to_numpy(zero_copy_only=False).reshape(len(labels), -1)
-    return _known(values.astype(np.float64), labels)
+def _logits(table: pa.Table) -> Float[np.ndarray, "n classes"]:
+    values = table["logits"].combine_chunks().values.to_numpy(zero_copy_only=False)
+    wide: Float[np.ndarray, "n classes"] = values.reshape(len(table), -1).astype(np.float64)
+    return wide
 
 
 def _known(logits: Float[np.ndarray, "n classes"], labels: Labels) -> dict[str, Any]:

@@ -41,13 +41,6 @@ def auc(members: Vector, others: Vector) -> Estimate:
     return Estimate(value, *auc_interval(value, m, n))
 
 
-def auc_variance(value: float, members: int, others: int) -> float:
-    """Variance of an AUC under exponential scores (Hanley & McNeil, Radiology 143, 1982, equation 1)."""
-    q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
-    spread = value * (1 - value) + (members - 1) * (q1 - value**2) + (others - 1) * (q2 - value**2)
-    return spread / (members * others)
-
-
 def auc_interval(value: float, members: int, others: int) -> tuple[float, float]:
     """The AUCs that lie 1.96 of their own standard errors from `value` (Newcombe, Stat. Med. 25, 2006, method 5).
 

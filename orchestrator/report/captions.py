@@ -8,6 +8,7 @@ import pandas as pd
 from orchestrator.report.forgettable import is_grey
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.tables import Table
+from orchestrator.results import STATUSES
 
 REFERENCE_NAMES = {"holdout": "the holdout", "test": "D_t"}
 
@@ -28,6 +29,41 @@ def caption(table: Table) -> str:
         *_flags(table),
     ]
     return " ".join(sentences)
+
+
+def searches_done(rows: pd.DataFrame) -> str:
+    """What the searches behind the settings were: how many, of how many trials, on which seeds, how they ended.
+
+    Args:
+        rows: all of a results folder, as `lines.prepare` returns them.
+    """
+    trials = rows[rows["stage"] == "tune"]
+    if trials.empty:
+        return "Searches: no tuning trial is among the rows."
+    sizes = sorted(set(trials.groupby("study_id").size()))
+    counts = trials["status"].value_counts()
+    ended = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
+    listed = ", ".join(str(seed) for seed in sorted(set(trials["seed"])))
+    each = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}–{sizes[-1]}"
+    rules = " or ".join(sorted(set(trials["objective_rule"]) - {""})) or "not recorded"
+    return (
+        f"Searches: {trials['study_id'].nunique()} of {each} trials each, rule {rules}, tuning "
+        f"{'seed' if trials['seed'].nunique() == 1 else 'seeds'} {listed}, never reported; {ended}."
+    )
+
+
+def trial_hours(rows: pd.DataFrame) -> str:
+    """What all trials took, one after another, and how they ended.
+
+    Args:
+        rows: all of a results folder, as `lines.prepare` returns them.
+    """
+    hours, tuned = (float(part["total_seconds"].sum()) / 3600 for part in (rows, rows[rows["tuning"]]))
+    counts = rows["status"].value_counts()
+    ended = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
+    devices = " and ".join(sorted(set(rows["device"]) - {""})) or "an unknown device"
+    took = f"{hours:.2f} h one after another, {tuned:.2f} h of it searches"
+    return f"{len(rows)} trials ({ended}) took {took}, on {devices}."
 
 
 def _over_backbones(table: Table) -> bool:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tabulate import tabulate
 
 from orchestrator.evidence.roc import Z975
 from orchestrator.report.averages import NOTHING, BlockMeans, Summary, summarise, with_spread
 from orchestrator.report.forgettable import headline, within_noise
-from orchestrator.report.markdown import escape
+from orchestrator.report.markdown import escape, grid_markdown
 from orchestrator.report.tables import Block, Line, Table
 
 
@@ -76,23 +75,39 @@ def evidence_markdown(table: Table, more: dict[str, tuple[Figure, ...]]) -> str:
 
 
 def _grid(title: str, figures: Sequence[Figure], block: Block, means: BlockMeans) -> list[str]:
+    shown, cells = figure_cells(figures, block, means)
+    if not shown:
+        return []
+    rows = [[escape(line.label), *cells[line.line], line.coverage.seeds_text] for line in block.lines]
+    titles = [escape(title), *(escape(figure.title) for figure in shown), "Seeds"]
+    return [grid_markdown(titles, rows), ""]
+
+
+def figure_cells(
+    figures: Sequence[Figure], block: Block, means: BlockMeans
+) -> tuple[list[Figure], dict[str, list[str]]]:
+    """Those figures that any line has, and each line's cells in Markdown; italic where Original and Retrain cannot be
+    told apart in the column.
+
+    Args:
+        figures: columns of the block's rows.
+        block: of a table of rows with evidence.
+        means: of these figures.
+    """
     summaries = {
         (line.line, figure.column): summarise(means.units(line.line, block.over)[figure.column].to_numpy())
         for line in block.lines
         for figure in figures
     }
     shown = [f for f in figures if any(summaries[line.line, f.column].n for line in block.lines)]
-    if not shown:
-        return []
     grey = {f.column: within_noise(difference(block, means, f)) or few_utterances(block, f) for f in shown}
-    rows = []
+    cells = {}
     for line in block.lines:
-        cells = [_cell(figure, summaries[line.line, figure.column], block, line) for figure in shown]
-        styled = [f"*{c}*" if grey[f.column] and c != NOTHING else c for c, f in zip(cells, shown, strict=True)]
-        rows.append([escape(line.label), *styled, line.coverage.seeds_text])
-    titles = [escape(title), *(escape(figure.title) for figure in shown), "Seeds"]
-    align = ["left", *(["right"] * (len(titles) - 1))]
-    return [tabulate(rows, titles, tablefmt="pipe", colalign=align, disable_numparse=True), ""]
+        texts = [_cell(figure, summaries[line.line, figure.column], block, line) for figure in shown]
+        cells[line.line] = [
+            f"*{t}*" if grey[f.column] and t != NOTHING else t for t, f in zip(texts, shown, strict=True)
+        ]
+    return shown, cells
 
 
 def _cell(figure: Figure, summary: Summary, block: Block, line: Line) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from tabulate import tabulate
 
@@ -21,15 +22,21 @@ def table_markdown(table: Table) -> str:
     for block in table.blocks:
         rows.append([f"*{escape(headline(block))}*", *([""] * (len(titles) - 1))])
         for row in body(table, block):
-            rows.append([_set(escape(cell), place, row) for place, cell in enumerate(row.cells)])
+            rows.append([set_cell(escape(cell), place, row) for place, cell in enumerate(row.cells)])
         said += [f"- *{escape(block.title)}*", *(f"  - {escape(sentence)}" for sentence in remarks(block))]
-    align = ["left", *(["right"] * (len(titles) - 1))]
-    grid = tabulate(rows, [escape(t) for t in titles], tablefmt="pipe", colalign=align, disable_numparse=True)
+    grid = grid_markdown([escape(title) for title in titles], rows)
     return "\n".join([f"### {escape(table.title)}", "", grid, "", escape(caption(table)), "", *said, ""])
 
 
-def _set(cell: str, place: int, row: Row) -> str:
+def set_cell(cell: str, place: int, row: Row) -> str:
+    """A cell of a row as bold, italic for grey, or plain."""
     return f"**{cell}**" if place in row.bold else f"*{cell}*" if place in row.grey else cell
+
+
+def grid_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already; the first column is flush left."""
+    align = ["left", *(["right"] * (len(titles) - 1))]
+    return tabulate(rows, titles, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
 def escape(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from orchestrator.report.averages import summarise, with_spread
+from orchestrator.report.averages import Summary, summarise, with_spread
 from orchestrator.report.forgettable import original_minus_retrain
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import GAP
@@ -48,17 +48,22 @@ def _why_not(line: Line) -> str:
 
 def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[list[str], bool]:
     """Contenders whose gap minus the best's, unit by unit, has an interval around 0; and whether n allowed a test."""
-    own = block.means.units(best.line, block.over)[GAP.column]
     equal, tested = [], False
     for line in running:
         if line.line == best.line:
             continue
-        difference = summarise(block.means.units(line.line, block.over)[GAP.column] - own)
+        difference = gap_difference(block, line, best)
         if difference.spread == "95% t-interval":
             tested = True
             if difference.low <= 0 <= difference.high:
                 equal.append(line.label)
     return equal, tested
+
+
+def gap_difference(block: Block, line: Line, other: Line) -> Summary:
+    """A line's gap minus another's, paired by seed or backbone, in points."""
+    mine, theirs = (block.means.units(one.line, block.over)[GAP.column] for one in (line, other))
+    return summarise(mine - theirs)
 
 
 def baselines(rows: pd.DataFrame) -> str:

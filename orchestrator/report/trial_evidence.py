@@ -14,6 +14,7 @@ from orchestrator.evidence.distances import ks_distance, output_divergence, stre
 from orchestrator.evidence.lira import FEWEST, u_lira
 from orchestrator.evidence.membership import matched_by_class
 from orchestrator.evidence.outputs import Outputs
+from orchestrator.evidence.pooled import Attacked
 from orchestrator.evidence.rmia import rmia
 from orchestrator.evidence.roc import auc, tpr_at_fpr
 from orchestrator.evidence.signals import scaled_confidence, signals
@@ -63,13 +64,10 @@ class Models:
         outputs = self.read(self.row["trial_id"])
         if outputs is None or not (outputs.parts == "forget").any():
             return {}
-        inside, outside, population = self._sides(outputs)
-        seed = stage_seed("membership", self.row["task"], self.row["seed"]) % 2**32  # the pairs of the row's `mia_auc`
-        mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(seed))
-        members, others = inside.where(mine), outside.where(theirs)
-        figures: dict[str, Any] = {"attack_pairs": len(mine)}
+        members, others, population = self._sides(outputs)
+        figures: dict[str, Any] = {"attack_pairs": len(members)}
         scores = {name: (score, signals(others)[name]) for name, score in signals(members).items()}
-        references = self._references(inside)
+        references = self._references(outputs.part("forget"))
         figures["rmia_references"] = len(references)
         if references and len(population):
             scores["rmia"] = tuple(_rmia(part, population, references) for part in (members, others))  # type: ignore[assignment]
@@ -79,14 +77,34 @@ class Models:
             figures |= {f"{name}_{title}": tpr_at_fpr(*sides, rate).value for title, rate in RATES.items()}
         return figures
 
-    def _sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
-        """D_f, non-members as the row's own attack takes them, and a population that is neither."""
-        reference = self.row["mia_reference"] or "holdout"
-        outside = outputs.part(reference)
+    def loss_attack(self) -> Attacked | None:
+        """The loss attack on all of D_f and all non-members, to be pooled over seeds; None without outputs."""
+        outputs = self.read(self.row["trial_id"])
+        if outputs is None:
+            return None
+        members, others = outputs.part("forget"), self._nonmembers(outputs)
+        return Attacked(
+            members=signals(members)["loss"],
+            others=signals(others)["loss"],
+            member_ids=members.utterance_ids,
+            other_ids=others.utterance_ids,
+            member_classes=members.labels,
+            other_classes=others.labels,
+        )
+
+    def _nonmembers(self, outputs: Outputs) -> Outputs:
+        """As the row's own attack takes them: of mislabelled D_f, those that were corrupted the same way."""
+        outside = outputs.part(self.row["mia_reference"] or "holdout")
         wrong = outside.labels != outside.true_labels
-        if self.row["unlearning"] == "mislabelled" and wrong.any():
-            outside = outside.where(wrong)
-        return outputs.part("forget"), outside, outputs.part(*({"validation", "test"} - {reference}))
+        return outside.where(wrong) if self.row["unlearning"] == "mislabelled" and wrong.any() else outside
+
+    def _sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
+        """D_f and as many non-members of each class, drawn as for the row's `mia_auc`; a population that is neither."""
+        inside, outside = outputs.part("forget"), self._nonmembers(outputs)
+        seed = stage_seed("membership", self.row["task"], self.row["seed"]) % 2**32
+        mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(seed))
+        population = outputs.part(*({"validation", "test"} - {self.row["mia_reference"] or "holdout"}))
+        return inside.where(mine), outside.where(theirs), population
 
     def _references(self, inside: Outputs) -> list[Outputs]:
         """Retrained models that never saw any of D_f: its own first, then by seed; never the attacked one."""
@@ -126,7 +144,8 @@ class Models:
         """AUC of telling this model from its Retrain on D_f by runs of other seeds that forgot the same utterances."""
         if self.row["method"] in REFERENCES or self.row["retrained"] not in self.others:
             return {}
-        pairs = [other for other in self.others.values() if self._shadows(other)][:MOST_SHADOWS]
+        shadows = [other for other in self.others.values() if self._shadows(other)]
+        pairs = [other for other in shadows if self.read(other["trial_id"]) is not None][:MOST_SHADOWS]
         outputs, target = self.read(self.row["trial_id"]), self.read(self.row["retrained"])
         if len(pairs) < FEWEST or outputs is None or target is None:
             return {}

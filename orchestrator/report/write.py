@@ -45,7 +45,7 @@ def write_report(rows: pd.DataFrame, out: Path, planned: Sequence[Mapping[str, A
         raise ValueError("no results: there is no row yet; `unlearn run SWEEP --results DIR` puts them there")
     rows = prepare(rows)
     lines, superseded = reported(with_gaps(rows))
-    tables = build_tables(lines, _planned_seeds(rows, planned))
+    tables = build_tables(lines, planned_seeds(rows, planned))
     found = problems(rows)
     files: dict[str, bytes] = {}
     parts = ["# Report", "", *_summary(rows, planned), ""]
@@ -55,7 +55,7 @@ def write_report(rows: pd.DataFrame, out: Path, planned: Sequence[Mapping[str, A
     parts += _searches(rows, files)
     parts += _problems(found, files)
     parts += _superseded(superseded)
-    parts += _provenance(rows)
+    parts += provenance(rows)
     out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         _replace(out / name, content)
@@ -63,7 +63,7 @@ def write_report(rows: pd.DataFrame, out: Path, planned: Sequence[Mapping[str, A
     return [out / "report.md", *(out / name for name in files)]
 
 
-def _planned_seeds(rows: pd.DataFrame, planned: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:
+def planned_seeds(rows: pd.DataFrame, planned: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:
     """Seeds to report, by task, of the sweeps that have rows of the task; a search's record is left out."""
     seeds: dict[str, set[int]] = {}
     for task, of_task in rows.groupby("task"):
@@ -135,7 +135,8 @@ def _superseded(older: pd.DataFrame) -> list[str]:
     return ["## Superseded runs", "", text, ""]
 
 
-def _provenance(rows: pd.DataFrame) -> list[str]:
+def provenance(rows: pd.DataFrame) -> list[str]:
+    """Code, versions and devices that the rows come from, as a section."""
     kept = {"git_commit": "code", "package_version": "package", "torch_version": "torch", "device": "devices"}
     said = [f"- {title}: {', '.join(v)}" for name, title in kept.items() if (v := sorted(set(rows[name]) - {""}))]
     return ["## Provenance", "", *said, ""] if said else []

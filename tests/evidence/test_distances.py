@@ -10,7 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import norm
 
 from orchestrator.evidence.distances import js_divergence, ks_distance, output_divergence, streisand, zrf
-from orchestrator.evidence.outputs import NO_CLASS, Outputs, of_logits
+from orchestrator.evidence.outputs import NO_CLASS, Outputs
 
 
 def draw(seed: int, n: int = 40, classes: int = 12) -> np.ndarray:
@@ -41,18 +41,18 @@ def test_js_is_zero_for_equals_and_ln_two_for_disjoint_ones() -> None:
         js_divergence(p, draw(0, classes=5))
 
 
-def test_js_of_summaries_is_a_lower_bound() -> None:
+def test_js_of_summaries_is_a_lower_bound(outputs_of) -> None:
     labels = np.random.default_rng(2).integers(0, 80, 40)
-    a, b = (of_logits(np.log(draw(seed, classes=80)), labels) for seed in (0, 1))
+    a, b = (outputs_of(np.log(draw(seed, classes=80)), labels) for seed in (0, 1))
     whole, short = output_divergence(a, b), output_divergence(summarised(a), summarised(b))
     assert (short <= whole + 1e-12).all()
     assert short.max() > 0
     assert output_divergence(summarised(a), summarised(a)) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_outputs_of_other_utterances_are_refused() -> None:
+def test_outputs_of_other_utterances_are_refused(outputs_of) -> None:
     labels = np.zeros(40, dtype=np.int64)
-    a = of_logits(np.log(draw(0)), labels)
+    a = outputs_of(np.log(draw(0)), labels)
     with pytest.raises(ValueError, match="same utterances"):
         output_divergence(a, a.where(np.arange(40)[::-1]))
 

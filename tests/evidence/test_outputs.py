@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.special import log_softmax, logsumexp
 
-from orchestrator.evidence.outputs import Outputs, of_logits, parse_outputs
+from orchestrator.evidence.outputs import Outputs, parse_outputs
 from orchestrator.evidence.signals import modified_entropy, scaled_confidence, signals
 
 
@@ -62,25 +62,25 @@ def test_modified_entropy_of_a_summary_is_short_by_no_more_than_its_bound(both) 
     assert (short <= -np.log1p(-fifth) * rest + 1e-12).all()
 
 
-def test_modified_entropy_is_its_definition_written_out() -> None:
+def test_modified_entropy_is_its_definition_written_out(outputs_of) -> None:
     p = np.array([[0.7, 0.2, 0.1], [0.05, 0.9, 0.05]])
     labels = np.array([0, 2])
     expected = [
         -(1 - 0.7) * np.log(0.7) - 0.2 * np.log(0.8) - 0.1 * np.log(0.9),
         -(1 - 0.05) * np.log(0.05) - 0.05 * np.log(0.95) - 0.9 * np.log(0.1),
     ]
-    assert modified_entropy(of_logits(np.log(p), labels)) == pytest.approx(expected)
+    assert modified_entropy(outputs_of(np.log(p), labels)) == pytest.approx(expected)
 
 
-def test_a_confident_wrong_answer_has_no_entropy_and_much_modified_entropy() -> None:
-    sure = of_logits(np.array([[20.0, 0.0, 0.0], [20.0, 0.0, 0.0]]), np.array([0, 1]))
+def test_a_confident_wrong_answer_has_no_entropy_and_much_modified_entropy(outputs_of) -> None:
+    sure = outputs_of(np.array([[20.0, 0.0, 0.0], [20.0, 0.0, 0.0]]), np.array([0, 1]))
     assert signals(sure)["entropy"] == pytest.approx([0.0, 0.0], abs=1e-6)
     right, wrong = modified_entropy(sure)
     assert right < 1e-6 < 10 < wrong
 
 
-def test_scaled_confidence_is_the_logit_and_survives_saturation() -> None:
-    outputs = of_logits(np.array([[40.0, 0.0], [0.0, 40.0], [0.0, 0.0]]), np.array([0, 0, 0]))
+def test_scaled_confidence_is_the_logit_and_survives_saturation(outputs_of) -> None:
+    outputs = outputs_of(np.array([[40.0, 0.0], [0.0, 40.0], [0.0, 0.0]]), np.array([0, 0, 0]))
     assert scaled_confidence(outputs) == pytest.approx([40.0, -40.0, 0.0])
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from orchestrator.evidence.outputs import Outputs, of_logits
+from orchestrator.evidence.outputs import Outputs
 from orchestrator.report.compare import with_gaps
 from orchestrator.report.evidence_table import evidence_markdown, sanity
 from orchestrator.report.lines import prepare, reported
@@ -24,7 +24,7 @@ CLASSES = 4
 KNOWN = {"original": 3.0, "retrain": 0.0, "scrub": 1.0}  # how far the label's logit of D_f stands above unseen ones
 
 
-def outputs(known: float, seed: int, ids: str = "") -> Outputs:
+def outputs(outputs_of, known: float, seed: int, ids: str = "") -> Outputs:
     """Ease of each utterance is shared by all models; each model adds its own noise, and `known` on D_f."""
     parts = np.repeat(list(SIZES), list(SIZES.values()))
     ease, rng = np.random.default_rng(0), np.random.default_rng(seed)
@@ -32,11 +32,11 @@ def outputs(known: float, seed: int, ids: str = "") -> Outputs:
     logits = ease.normal(size=(len(parts), CLASSES)) + rng.normal(0, 0.2, (len(parts), CLASSES))
     logits[np.arange(len(parts)), labels] += np.where(parts == "forget", known, 0.0)
     names = np.array([f"{part}-{ids if part == 'forget' else ''}-{n}" for n, part in enumerate(parts)])
-    return replace(of_logits(logits, labels), parts=parts, utterance_ids=names)
+    return replace(outputs_of(logits, labels), parts=parts, utterance_ids=names)
 
 
 @pytest.fixture(scope="module")
-def sweep(make_rows):
+def sweep(make_rows, outputs_of):
     """Three seeds; every seed forgets the same utterances, as class unlearning does, unless `own_sets`."""
 
     @cache
@@ -47,7 +47,7 @@ def sweep(make_rows):
         rows["test_macro_f1"] = rows["test_accuracy"]
         rows["mia_auc"] = rows["method"].map({"original": 0.8, "retrain": 0.5, "scrub": 0.6})
         found = {
-            row.trial_id: outputs(KNOWN[row.method], place, str(row.seed) if own_sets else "")
+            row.trial_id: outputs(outputs_of, KNOWN[row.method], place, str(row.seed) if own_sets else "")
             for place, row in enumerate(rows.itertuples())
         }
         lines = reported(with_gaps(prepare(rows)))[0]

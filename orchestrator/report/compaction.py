@@ -1,0 +1,152 @@
+"""A results folder as one Parquet file, and back: rows, evidence, and what new trials are compared with; no weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from orchestrator.files import Folder
+from orchestrator.report.folder_evidence import FIGURES, folder_evidence
+from orchestrator.report.lines import REFERENCES
+from orchestrator.results import READERS, SCHEMA, Store
+
+NESTED = {"tests": "evidence", "outputs": "outputs"}
+"""Columns that hold a small table for each trial, and the folder that it stands in."""
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\":]+/)+")
+
+
+def compact_results(store: Store, to: Path) -> int:
+    """Write all rows of a folder to one file, one row a trial, sorted by id; returns how many.
+
+    Beside the columns of `SCHEMA` it has a column for each figure of `unlearn evidence`, `tests` (what a trial measured
+    on its model) and `outputs`: of Original and Retrain only, without D_r, because new trials are compared with them.
+    Of an error its last line stays, without the folders of that machine. Equal folders give equal files.
+
+    Raises:
+        ValueError: there is no row.
+    """
+    rows = store.compact().select(SCHEMA.names).sort_by("trial_id")
+    if not len(rows):
+        raise ValueError(f"nothing to compact: got no row in {store.files.location}, allowed: a folder with trials")
+    errors = [None if text is None else _message(text) for text in rows["error"].to_pylist()]
+    rows = rows.set_column(rows.schema.get_field_index("error"), SCHEMA.field("error"), [errors])
+    ids = rows["trial_id"].to_pylist()
+    done = _evidence(store)
+    for name, values in done.reindex(ids).items():
+        if name != "method":
+            rows = rows.append_column(name, pa.array(values.to_numpy(dtype=np.float64), pa.float64(), from_pandas=True))
+    references = set(done.index[done["method"].isin(REFERENCES)])
+    with ThreadPoolExecutor(READERS) as pool:
+        tests = list(pool.map(lambda trial_id: _tests(store, trial_id), ids))
+        outputs = list(pool.map(lambda trial_id: _outputs(store, trial_id) if trial_id in references else None, ids))
+    for name, found in (("tests", tests), ("outputs", outputs)):
+        if any(table is not None for table in found):
+            rows = rows.append_column(name, _nested(found))
+    sink = pa.BufferOutputStream()
+    # Arrow's own copy of the schema differs from writing to writing in bytes that mean nothing.
+    pq.write_table(rows, sink, compression="zstd", compression_level=15, store_schema=False)
+    Folder(to.parent.absolute().as_uri()).write_bytes(to.name, sink.getvalue().to_pybytes())
+    return len(rows)
+
+
+def restore_results(file: Path, store: Store) -> int:
+    """Put what a file holds into a results folder, which then treats those trials as run; returns how many it got.
+
+    A trial that has a row there is left as it is. Weights are in no file: a new trial makes those of its original anew.
+
+    Raises:
+        ValueError: the file is none that `compact_results` wrote.
+    """
+    said = f"a file that `unlearn compact` wrote is needed: got {file}"
+    try:
+        whole = pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{said}, which cannot be read ({error}), allowed: Parquet") from None
+    if missing := {"trial_id", "status", "finished_at"} - set(whole.column_names):
+        raise ValueError(f"{said} without {', '.join(sorted(missing))}, allowed: one row a trial")
+    there = {name.removesuffix(".parquet") for name in store.files.names("rows")}
+    new = whole.filter(pc.invert(pc.is_in(whole["trial_id"], pa.array(sorted(there), pa.string()))))
+    _keep_figures(whole, store)
+    for name, folder in NESTED.items():
+        for trial_id, table in _each(new, name):
+            _write(store, f"{folder}/{trial_id}.parquet", _without_empty(table) if name == "outputs" else table)
+    rows = new.select([name for name in SCHEMA.names if name in new.column_names]).to_pylist()
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(store.commit, rows))  # last: a row says that all else is there
+    return len(rows)
+
+
+def _message(error: str) -> str:
+    """The last line of an error, file names without their folders."""
+    lines = error.strip().splitlines() or [""]
+    return _FOLDERS.sub("", lines[-1].strip())
+
+
+def _evidence(store: Store) -> pd.DataFrame:
+    """Figures of trials that tables report, by trial id, with their `method`."""
+    try:
+        found = folder_evidence(store)
+    except ValueError:  # only originals, or searches, so far
+        return pd.DataFrame({"method": []}, index=pd.Index([], name="trial_id"), dtype=object)
+    return found.done.set_index("trial_id")[["method", *sorted(found.figures)]]
+
+
+def _keep_figures(whole: pa.Table, store: Store) -> None:
+    names = [name for name in whole.column_names if name not in (*SCHEMA.names, *NESTED)]
+    if names:
+        _write(store, FIGURES, whole.select(["trial_id", "finished_at", *names]))
+
+
+def _tests(store: Store, trial_id: str) -> pa.Table | None:
+    content = store.files.read_bytes(f"evidence/{trial_id}.parquet")
+    return None if content is None else pq.read_table(pa.BufferReader(content))
+
+
+def _outputs(store: Store, trial_id: str) -> pa.Table | None:
+    content = store.files.read_bytes(f"outputs/{trial_id}.parquet")
+    if content is None:
+        return None
+    table = pq.read_table(pa.BufferReader(content))
+    if "logits" in table.column_names:  # as many as classes, in which tasks differ
+        place, logits = table.schema.get_field_index("logits"), table["logits"]
+        table = table.set_column(place, "logits", logits.cast(pa.list_(logits.type.value_type)))
+    return table.filter(pc.not_equal(table["part"], "retain"))
+
+
+def _nested(tables: Sequence[pa.Table | None]) -> pa.Array:
+    """A list of structs for each table; null where there is none."""
+    there = pa.concat_tables([table for table in tables if table is not None], promote_options="default")
+    columns = [column.combine_chunks() for column in there.columns]
+    lengths = [0 if table is None else len(table) for table in tables]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    absent = pa.array([table is None for table in tables])
+    return pa.ListArray.from_arrays(
+        offsets, pa.StructArray.from_arrays(columns, fields=list(there.schema)), mask=absent
+    )
+
+
+def _each(whole: pa.Table, name: str) -> Iterator[tuple[str, pa.Table]]:
+    """The inverse of `_nested`, by trial id."""
+    if name in whole.column_names:
+        for trial_id, nested in zip(whole["trial_id"].to_pylist(), whole[name], strict=True):
+            if nested.is_valid:
+                yield trial_id, pa.Table.from_struct_array(nested.values)
+
+
+def _without_empty(table: pa.Table) -> pa.Table:
+    """A trial's own columns: outputs of few classes have other ones than those of many."""
+    return table.select([name for name in table.column_names if table[name].null_count < len(table)])
+
+
+def _write(store: Store, name: str, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    store.files.write_bytes(name, sink.getvalue().to_pybytes())

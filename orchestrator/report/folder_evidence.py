@@ -1,0 +1,77 @@
+"""All evidence of a results folder: figures of its outputs and tests, and kept figures where outputs are gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestrator.evidence.outputs import Outputs, parse_outputs
+from orchestrator.report.compare import with_gaps
+from orchestrator.report.lines import prepare, reported
+from orchestrator.report.trained_tests import ReadTable, with_trained_tests
+from orchestrator.report.trial_evidence import ReadOutputs, with_evidence
+from orchestrator.results import Store
+
+FIGURES = "figures.parquet"
+"""Of trials whose outputs are not in the folder: `trial_id`, `finished_at`, and a column for each figure."""
+KEPT = 256  # parsed outputs at once
+
+
+@dataclass(frozen=True)
+class FolderEvidence:
+    """What a folder's rows, outputs and tests say of forgetting."""
+
+    rows: pd.DataFrame  # of `lines.reported`, with a column for each figure
+    figures: tuple[str, ...]  # the columns that are evidence
+    read_outputs: ReadOutputs
+    read_tests: ReadTable
+
+    @property
+    def done(self) -> pd.DataFrame:
+        """Rows of trials that finished."""
+        return self.rows[self.rows["status"] == "done"]
+
+
+def folder_evidence(store: Store) -> FolderEvidence:
+    """Measure what the folder holds; nothing is trained.
+
+    Raises:
+        ValueError: there is no finished trial that forgot anything.
+    """
+    rows, _ = reported(with_gaps(prepare(store.rows())))
+    if rows[rows["status"] == "done"].empty:
+        raise ValueError("no evidence: no finished trial forgot anything; `unlearn run SWEEP --results DIR` runs some")
+
+    @lru_cache(maxsize=KEPT)
+    def outputs(trial_id: str) -> Outputs | None:
+        content = store.files.read_bytes(f"outputs/{trial_id}.parquet")
+        return None if content is None else parse_outputs(content)
+
+    def table(name: str) -> pd.DataFrame | None:
+        content = store.files.read_bytes(name)
+        return None if content is None else pq.read_table(pa.BufferReader(content)).to_pandas()
+
+    def tests(trial_id: str) -> pd.DataFrame | None:
+        return table(f"evidence/{trial_id}.parquet")
+
+    def maps(trial_id: str) -> pd.DataFrame | None:
+        return table(f"evidence/{trial_id}.attribution.parquet")
+
+    found = with_kept(with_trained_tests(with_evidence(rows, outputs), tests, maps), table(FIGURES))
+    figures = tuple(name for name in found.columns if name not in rows.columns)
+    return FolderEvidence(found.astype(dict.fromkeys(figures, "float64")), figures, outputs, tests)
+
+
+def with_kept(found: pd.DataFrame, kept: pd.DataFrame | None) -> pd.DataFrame:
+    """The rows with kept figures where none could be measured; not those of a trial that has run again."""
+    if kept is None:
+        return found
+    own = found[["trial_id", "finished_at"]].merge(kept, on=["trial_id", "finished_at"], how="left")
+    own.index = found.index
+    names = [name for name in kept.columns if name not in ("trial_id", "finished_at")]
+    filled = {name: found[name].combine_first(own[name]) if name in found else own[name] for name in names}
+    return found.assign(**filled)

@@ -1,0 +1,192 @@
+"""The leaderboard: all methods over all cells, each cell by itself, and whether the attacks are sound; one page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from orchestrator.files import Folder
+from orchestrator.report.attack_sanity import attack_sanity, sanity_markdown
+from orchestrator.report.averages import NOTHING, BlockMeans, with_spread
+from orchestrator.report.captions import caption, searches_done, trial_hours
+from orchestrator.report.evidence_table import GROUPS, Figure, figure_cells
+from orchestrator.report.folder_evidence import FolderEvidence, folder_evidence
+from orchestrator.report.forgettable import original_minus_retrain, within_noise
+from orchestrator.report.layout import body, header
+from orchestrator.report.lines import REFERENCES, prepare
+from orchestrator.report.markdown import escape, grid_markdown, set_cell
+from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
+from orchestrator.report.remarks import baselines, gap_difference, remarks, unit_name
+from orchestrator.report.standings import (
+    SHARE,
+    Cell,
+    original_minus_retrain_over_cells,
+    standings,
+    with_seconds_share,
+)
+from orchestrator.report.tables import build_tables, contenders
+from orchestrator.report.trained_tests import trained_figures
+from orchestrator.report.write import planned_seeds, provenance
+from orchestrator.results import Store, recorded_sweeps
+
+ATTACKS = {"loss_auc": "loss AUC", "modified_entropy_auc": "entropy AUC", "rmia_auc": "RMIA AUC"}
+COUNTED = ("diverged", "failed", "collapsed")
+ABOUT_ALL = (
+    "Gap: for each seed the mean over all cells, then over seeds; ± is over seeds, so that it holds for these "
+    "cells only; a seed with a run that did not finish in some cell is left out. Rank: by mean gap within each "
+    "cell, 1 is nearest to Retrain; the mean over cells with ± over cells. A line with a run that diverged, "
+    "failed or is missing shares the last ranks of its cell. The second rank is over the cells with something to "
+    "forget, in which Original and Retrain differ on D_f by more than noise; elsewhere a small gap says that a "
+    "method did no harm, not that it forgot. Nearer than Original: cells in which the mean gap is below that of "
+    "doing nothing. Diverged, failed and collapsed count runs. ± is the half-width of a 95 % t-interval (n ≥ 3); "
+    "of two the range stands in brackets."
+)
+ABOUT_GLANCE = (
+    "In points; Second − nearest is paired by seed, and where its 95 % interval holds 0 the two are not told "
+    "apart. Italic: Original and Retrain do not differ on D_f by more than noise, so no method can be seen to "
+    "forget there. Whoever is nearest was picked on the runs that it is reported on."
+)
+
+
+def write_leaderboard(store: Store, page: Path) -> Path:
+    """Write the page from a results folder's rows and outputs, or from what a compacted file restored; returns it.
+
+    Raises:
+        ValueError: there is no finished trial that forgot anything.
+    """
+    found, rows = folder_evidence(store), prepare(store.rows())
+    cells = leaderboard_cells(found, planned_seeds(rows, recorded_sweeps(store)))
+    parts = [
+        "# Leaderboard", "", *_about(rows, cells), *_overall(cells), *_at_a_glance(cells),
+        *(text for cell in cells for text in _cell(cell, found.figures)),
+        *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
+    ]  # fmt: skip
+    Folder(page.parent.as_uri()).write_bytes(page.name, "\n".join(parts).encode())
+    return page
+
+
+def leaderboard_cells(found: FolderEvidence, seeds: Mapping[str, Collection[int]]) -> list[Cell]:
+    """A cell for each task, backbone and kind of request; `seeds` that are planned, by task."""
+    columns = [GAP.column, DIFFERENCE_FORGET.column, SHARE, *found.figures]
+    keys = ["task", "backbone", "unlearning", "forget_rule"]
+    cells = []
+    for _, own in with_seconds_share(found.rows).groupby(keys):
+        table = build_tables(own, seeds)[0]
+        cells.append(Cell(table, BlockMeans.of(table.blocks[0].rows, columns, seeds.get(table.task, ()))))
+    return cells
+
+
+def _about(rows: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
+    """How it was made, what it cost, and the caption of all tables."""
+    tables = [cell.table for cell in cells]
+    together = replace(
+        tables[0],
+        backbones=(", ".join(sorted({b for table in tables for b in table.backbones})),),
+        columns=tuple(dict.fromkeys(measure for table in tables for measure in table.columns)),
+        blocks=tuple(cell.block for cell in cells),
+        rows=pd.concat([table.rows for table in tables], ignore_index=True),
+    )
+    sweeps = ", ".join(f"`unlearn run {name} --results RESULTS`" for name in sorted(set(together.rows["sweep"]) - {""}))
+    return [
+        f"Made by {sweeps or 'a sweep'}, then `unlearn leaderboard RESULTS`. {escape(trial_hours(rows))}", "",
+        escape(caption(together)), "", escape(searches_done(rows)), "",
+    ]  # fmt: skip
+
+
+def _overall(cells: Sequence[Cell]) -> list[str]:
+    """All methods over all cells; Original − Retrain on D_f stands first."""
+    found, worth = standings(cells), sum(cell.forgettable for cell in cells)
+    titles = ["Method", "Gap", "Rank", f"Rank, {worth} to forget", "Nearest", "Nearer than Original", "Compared",
+              *(flag.capitalize() for flag in COUNTED), "Time / Retrain's"]  # fmt: skip
+    grid = []
+    for one in found:
+        is_method = one.line.method not in REFERENCES
+        grid.append(
+            [
+                escape(one.line.label),
+                "target" if one.line.method == "retrain" else with_spread(one.gap),
+                *(with_spread(rank) if is_method else NOTHING for rank in (one.rank, one.rank_forgettable)),
+                *(
+                    f"{n}/{len(cells)}" if is_method else NOTHING
+                    for n in (one.nearest, one.nearer_than_original, one.compared)
+                ),
+                *(str(one.flags[flag]) for flag in COUNTED),
+                f"{one.share.mean:.2f}" if one.share.n and one.line.method != "original" else NOTHING,
+            ]
+        )
+    difference = original_minus_retrain_over_cells(cells)
+    said = (
+        f"Original − Retrain on D_f, mean over {len(cells)} cells: {with_spread(difference)} points "
+        f"(n = {difference.n} seeds); beyond noise in {worth} of them."
+    )
+    return ["## All cells", "", said, "", grid_markdown(titles, grid), "", escape(ABOUT_ALL), ""]
+
+
+def _at_a_glance(cells: Sequence[Cell]) -> list[str]:
+    """A row for each cell: what there was to forget, the nearest method, and how far the second is from it."""
+    titles = ["Cell", "Original − Retrain on D_f", "|D_f|", "Nearest", "Gap", "Second", "Second − nearest",
+              "Gap of Original"]  # fmt: skip
+    grid = []
+    for cell in cells:
+        difference, lines = original_minus_retrain(cell.block), contenders(cell.block.lines)
+        ranked = sorted(lines, key=lambda line: line.summaries[GAP.column].mean)
+        row = [cell.name, with_spread(difference), f"{cell.block.rows['num_forget'].mean():.0f}"]
+        row += [ranked[0].label, with_spread(ranked[0].summaries[GAP.column])] if ranked else [NOTHING, NOTHING]
+        if len(ranked) > 1:
+            row += [ranked[1].label, with_spread(gap_difference(cell.block, ranked[1], ranked[0]))]
+        row += [NOTHING] * (len(titles) - 1 - len(row))
+        original = [line.summaries[GAP.column] for line in cell.block.lines if line.method == "original"]
+        row.append(with_spread(original[0]) if original else NOTHING)
+        shown = [escape(text) for text in row]
+        grid.append([shown[0], *(shown[1:] if cell.forgettable else [f"*{text}*" for text in shown[1:]])])
+    return ["## Cells at a glance", "", grid_markdown([escape(t) for t in titles], grid), "", escape(ABOUT_GLANCE), ""]
+
+
+def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
+    """One cell's table; Original − Retrain on D_f stands before it, and its columns are italic where that is noise."""
+    block, table = cell.block, cell.table
+    attacks = [f for f in GROUPS["Membership attacks on D_f, AUC"] if f.column in ATTACKS]
+    group = [*(replace(f, title=ATTACKS[f.column]) for f in attacks), *_relearning(figures)]
+    shown, evidence = figure_cells([f for f in group if f.column in block.rows], block, cell.means)
+    measures = 1 + len(table.columns)
+    titles = header(table)
+    titles[measures:measures] = [figure.title for figure in shown]
+    grid = []
+    for line, row in zip(block.lines, body(table, block), strict=True):
+        texts = [set_cell(escape(text), place, row) for place, text in enumerate(row.cells)]
+        texts[measures:measures] = evidence[line.line]
+        grid.append(texts)
+    said = remarks(block)
+    first = [sentence for sentence in said if sentence.startswith("Original − Retrain")]
+    rest = [*(sentence for sentence in said if sentence not in first), _second(cell), baselines(table.rows)]
+    return [
+        f"## {escape(cell.name)}", "", *(escape(sentence) for sentence in first), "",
+        grid_markdown([escape(title) for title in titles], grid), "",
+        *(f"- {escape(sentence)}" for sentence in rest if sentence), "",
+    ]  # fmt: skip
+
+
+def _relearning(figures: Collection[str]) -> list[Figure]:
+    """Accuracy after relearning, and memorisation recovery, for the largest k that was tried."""
+    numbers = [int(found[1]) for name in figures if (found := re.fullmatch(r"relearned_(\d+)", name))]
+    if not numbers:
+        return []
+    k = max(numbers)
+    known = [figure for group in trained_figures(list(figures)).values() for figure in group]
+    titles = {f"relearned_{k}": f"relearned, k = {k} (%)", f"excess_{k}": "recovery − Retrain's"}
+    return [replace(figure, title=titles[figure.column]) for figure in known if figure.column in titles]
+
+
+def _second(cell: Cell) -> str:
+    """The best against the second, paired."""
+    ranked = sorted(contenders(cell.block.lines), key=lambda line: line.summaries[GAP.column].mean)
+    if len(ranked) < 2:
+        return ""
+    apart = gap_difference(cell.block, ranked[1], ranked[0])
+    pairs = f"n = {apart.n} {unit_name(cell.block, apart.n)}"
+    verdict = "too few for a test" if apart.n < 3 else "not told apart" if within_noise(apart) else "told apart"
+    return f"{ranked[1].label} − {ranked[0].label}: {with_spread(apart)} points, paired ({pairs}): {verdict}."

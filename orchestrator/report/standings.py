@@ -1,0 +1,126 @@
+"""All methods over all cells of a leaderboard: mean gap, mean rank, where each is nearest, failures, and time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from orchestrator.report.averages import BlockMeans, Summary, summarise
+from orchestrator.report.compare import reference_ids
+from orchestrator.report.forgettable import original_minus_retrain, within_noise
+from orchestrator.report.lines import REFERENCES
+from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
+from orchestrator.report.tables import FLAGS, Block, Line, Table, contenders
+
+SHARE = "seconds_share"
+"""Charged seconds of a run over those of its Retrain."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One task and backbone under one request: what methods may be compared on."""
+
+    table: Table
+    means: BlockMeans  # of the gap, of evidence, and of the share of seconds
+
+    @property
+    def block(self) -> Block:
+        """The table's only block."""
+        return self.table.blocks[0]
+
+    @property
+    def name(self) -> str:
+        """`espeak_keywords, whisper_nano: Sample Unlearning (5 % of D)`."""
+        return f"{self.table.task}, {self.table.backbones[0]}: {self.block.title}"
+
+    @property
+    def forgettable(self) -> bool:
+        """Whether Original and Retrain differ on D_f by more than noise."""
+        found = original_minus_retrain(self.block)
+        return bool(found.n) and not within_noise(found)
+
+    def gap(self, line: str) -> float:
+        """Mean gap of a line; NaN where it is not compared (a run is missing, diverged or failed)."""
+        running = {found.line: found for found in contenders(self.block.lines)}
+        return running[line].summaries[GAP.column].mean if line in running else float("nan")
+
+    def original_gap(self) -> float:
+        """Mean gap of doing nothing; NaN where Original has none."""
+        found = [line.summaries[GAP.column].mean for line in self.block.lines if line.method == "original"]
+        return found[0] if found else float("nan")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One line over all cells."""
+
+    line: Line
+    gap: Summary  # over seeds, of means over cells
+    rank: Summary  # over cells
+    rank_forgettable: Summary  # over those with something to forget
+    nearest: int  # cells
+    nearer_than_original: int
+    compared: int
+    flags: dict[str, int]  # runs
+    share: Summary  # over seeds, of means over cells
+
+
+def with_seconds_share(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with `SHARE`."""
+    seconds = rows.drop_duplicates("trial_id").set_index("trial_id")["optimisation_seconds"]
+    return rows.assign(
+        **{SHARE: rows["optimisation_seconds"].to_numpy() / seconds.reindex(reference_ids(rows)).to_numpy()}
+    )
+
+
+def standings(cells: Sequence[Cell]) -> list[Standing]:
+    """Original and Retrain, then the methods by their mean rank."""
+    lines = {line.line: line for cell in reversed(cells) for line in cell.block.lines}
+    methods = [key for key, line in lines.items() if line.method not in REFERENCES]
+    ranks = pd.DataFrame({place: _ranks(cell, methods) for place, cell in enumerate(cells)}, index=methods)
+    worth = [place for place, cell in enumerate(cells) if cell.forgettable]
+    found = [_standing(cells, line, ranks, worth) for line in lines.values()]
+    found.sort(
+        key=lambda s: (REFERENCES.index(s.line.method) if s.line.method in REFERENCES else 2, s.rank.mean, s.line.label)
+    )
+    return found
+
+
+def over_cells(cells: Sequence[Cell], line: str, column: str) -> Summary:
+    """For each seed the mean over all cells, and of these the mean over seeds; a seed counts when it has every cell."""
+    units = {place: cell.means.units(line, "seeds")[column].droplevel("backbone") for place, cell in enumerate(cells)}
+    return summarise(pd.DataFrame(units).dropna().mean(axis=1).to_numpy())
+
+
+def original_minus_retrain_over_cells(cells: Sequence[Cell]) -> Summary:
+    """On D_f, in points, as `over_cells`."""
+    original = next((line.line for cell in cells for line in cell.block.lines if line.method == "original"), "")
+    return over_cells(cells, original, DIFFERENCE_FORGET.column)
+
+
+def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Sequence[int]) -> Standing:
+    key = line.line
+    own = ranks.loc[key] if key in ranks.index else pd.Series(dtype=float)
+    gaps = np.array([cell.gap(key) for cell in cells])
+    theirs = [there for cell in cells for there in cell.block.lines if there.line == key]
+    return Standing(
+        line=line,
+        gap=over_cells(cells, key, GAP.column),
+        rank=summarise(own.to_numpy()),
+        rank_forgettable=summarise(own.reindex(list(worth)).to_numpy()),
+        nearest=sum(there.best for there in theirs),
+        nearer_than_original=int((gaps < np.array([cell.original_gap() for cell in cells])).sum()),
+        compared=int((~np.isnan(gaps)).sum()),
+        flags={flag: sum(there.flags[flag] for there in theirs) for flag in FLAGS},
+        share=over_cells(cells, key, SHARE),
+    )
+
+
+def _ranks(cell: Cell, lines: Sequence[str]) -> list[float]:
+    """1 for the smallest gap, equals share theirs; lines that are not compared here share the last places."""
+    gaps = np.array([cell.gap(line) for line in lines])
+    return [float(rank) for rank in rankdata(np.where(np.isnan(gaps), np.inf, gaps))]
