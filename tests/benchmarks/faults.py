@@ -97,7 +97,7 @@ def page(said: list[dict[str, Any]], silent: list[str], commits: set[str]) -> st
     lines = [
         INTRODUCTION.format(commit=", ".join(sorted(commits)), machine=machine()),
         f"In all {injections} injections in {len(said)} tests, {sum(one['failed'] for one in said)} of which failed:",
-        f"of {counts['rows']} rows **{counts['lost']} lost, {counts['doubled']} doubled, {counts['differ']} differing**.",
+        f"of {counts['rows']} rows {counts['lost']} lost, {counts['doubled']} doubled, {counts['differ']} differing.",
         "",
         *([f"Failed before they counted anything: {', '.join(silent)}.", ""] if silent else []),
     ]

@@ -67,6 +67,7 @@ class Trouble(threading.Thread):
         self.cluster, self.rows, self.harm = cluster, results / "rows", harm
         self.random = random.Random(seed)
         self.used, self.struck, self.over = set(), None, threading.Event()
+        self.nodes = len(cluster.list_all_nodes())
         self.finished = {}  # when each row was written first, by the name of its file
 
     def run(self):
@@ -137,11 +138,11 @@ def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, 
         finally:
             trouble.over.set()
             trouble.join()
-        gpus = int(ray.cluster_resources()["GPU"])
         injected(
             FAULTS[harm], CAME[harm], tmp_path / "r", local_rows, finished=trouble.finished,
             injections=int(harm is not no_harm and bool(trouble.struck)), section="Three nodes with a logical GPU each",
-            nodes_that_ran_trials=len(trouble.used), gpus_at_the_end=gpus,
+            nodes_and_gpus=trouble.nodes, nodes_that_ran_trials=len(trouble.used),
+            nodes_at_the_end=len(nodes.list_all_nodes()),
         )  # fmt: skip
         assert desk.over
         assert trouble.struck
