@@ -84,7 +84,9 @@ def tally(comparable):
         rows = comparable(results)  # sets aside what cannot be read
         files = open_store(results).files
         written = files.modified("rows")
-        parts = [pq.read_table(pa.BufferReader(files.read_bytes(f"rows/{name}")), ["trial_id"]) for name in written]
+        parts = [
+            pq.read_table(pa.BufferReader(files.read_bytes(f"rows/{name}"))).select(["trial_id"]) for name in written
+        ]
         times = Counter(trial_id for part in parts for trial_id in part.column("trial_id").to_pylist())
         whole = hasattr(undisturbed, "columns")
         expected = undisturbed["trial_id"].tolist() if whole else list(undisturbed)
