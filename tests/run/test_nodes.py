@@ -144,7 +144,7 @@ def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, 
             nodes_and_gpus=trouble.nodes, nodes_that_ran_trials=len(trouble.used),
             nodes_at_the_end=len(nodes.list_all_nodes()),
         )  # fmt: skip
-        assert desk.over
+        assert desk.over, (desk.stopped, desk.board.counts())
         assert trouble.struck
         assert len(trouble.used) > 1  # a node has one GPU, so what ran at the same time ran on several
         pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
