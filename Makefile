@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: setup demo test test-slow check format bench bench-gpu report nano clean
+.PHONY: setup demo test test-slow check format bench bench-gpu faults report nano clean
 setup: .venv/.installed
 
 .venv/.installed: pyproject.toml
@@ -41,6 +41,9 @@ bench: setup
 
 bench-gpu: setup
 	$(BIN)/python tests/benchmarks/gpu.py
+
+faults: setup
+	$(BIN)/python tests/benchmarks/faults.py
 
 report: setup
 	$(BIN)/unlearn report $(RESULTS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 
 import pytest
 
@@ -74,3 +76,72 @@ def outputs_of():
         return parse_outputs(sink.getvalue().to_pybytes())
 
     return make
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by marker
+def pytest_collection_modifyitems(items):
+    """Whatever says what it injected is a test of a fault."""
+    for item in items:
+        if "injected" in getattr(item, "fixturenames", ()):
+            item.add_marker("fault")
+
+
+@pytest.fixture
+def tally(comparable):
+    """Counts the rows of a results folder that a fault lost, doubled or changed.
+
+    `undisturbed` is what the sweep gives without the fault: its comparable rows or, where the fault itself is the
+    result of a trial, the ids of its trials alone. A row is doubled when a second file has its id, or when one of the
+    files in `finished`, which are names and times of change from before, was written again.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from orchestrator.results import open_store
+
+    def count(results, undisturbed, finished=None):
+        rows = comparable(results)  # sets aside what cannot be read
+        files = open_store(results).files
+        written = files.modified("rows")
+        parts = [
+            pq.read_table(pa.BufferReader(files.read_bytes(f"rows/{name}"))).select(["trial_id"]) for name in written
+        ]
+        times = Counter(trial_id for part in parts for trial_id in part.column("trial_id").to_pylist())
+        whole = hasattr(undisturbed, "columns")
+        expected = undisturbed["trial_id"].tolist() if whole else list(undisturbed)
+        again = sum(name in written and written[name] != at for name, at in (finished or {}).items())
+        counted = {
+            "rows": len(expected),
+            "lost": len(set(expected) - set(times)),
+            "doubled": again + sum(number - 1 for number in times.values()),
+        }
+        if whole:
+            ours, theirs = (frame.set_index("trial_id").astype(object) for frame in (rows, undisturbed))
+            both = ours.index.intersection(theirs.index)
+            ours, theirs = ours.loc[both], theirs.loc[both]
+            differ = ~((ours == theirs) | (ours.isna() & theirs.isna())).all(axis=1)
+            counted["differ"] = int(differ.sum()) + len(set(times) - set(expected))
+        return counted
+
+    return count
+
+
+@pytest.fixture(scope="session")
+def _commit(record_testsuite_property):
+    """The commit under test stands in the XML."""
+    from orchestrator.run.rows import git_commit
+
+    record_testsuite_property("commit", git_commit())
+
+
+@pytest.fixture
+def injected(record_property, tally, _commit):
+    """Tells `make faults` what a test injected and what came of it; gives the rows that `tally` counted."""
+
+    def say(fault, came, results=None, undisturbed=None, *, injections=1, finished=None, section="", **figures):
+        counted = {} if undisturbed is None else tally(results, undisturbed, finished)
+        said = {"fault": fault, "came": came, "injections": injections, "section": section, **counted, **figures}
+        record_property("fault", json.dumps(said))
+        return counted
+
+    return say

@@ -56,7 +56,7 @@ class Faults(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     upstream = 0
     always = False
-    seen = failed = slow = 0
+    seen = failed = slow = again = 0
     lock = threading.Lock()
 
     def _answer(self) -> None:
@@ -67,6 +67,7 @@ class Faults(BaseHTTPRequestHandler):
             fails, late = kind.always or kind.seen % 11 == 3, kind.seen % 5 == 0
             kind.failed += fails
             kind.slow += late
+            kind.again += not re.match(r"attempt=1\b", self.headers.get("amz-sdk-request", "attempt=1"))
             number = kind.seen
         if late:
             time.sleep(0.1)
@@ -136,13 +137,18 @@ def faulty(server, monkeypatch):
 
 
 def test_a_sweep_on_a_failing_store_gives_the_rows_of_a_local_folder(
-    faulty, small_sweep, tmp_path, cache_dir, monkeypatch, caplog, comparable
+    faulty, small_sweep, tmp_path, cache_dir, monkeypatch, caplog, comparable, injected
 ):
     handler, uri = faulty
     monkeypatch.chdir(tmp_path)
     loaded, results = load_sweep(small_sweep, ["methods=[grad_ascent]", "training.epochs=1"]), uri("small")
     run_sweep(loaded, tmp_path / "local", executor="local", cache_dir=cache_dir)
     run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+    injected(
+        "requests to S3 answered with 500 or 503, others late", "they are made again", results,
+        comparable(tmp_path / "local"), injections=handler.failed, section="Object storage", requests=handler.seen,
+        answered_with_an_error=handler.failed, answered_late=handler.slow, made_again=handler.again,
+    )  # fmt: skip
     assert handler.failed
     assert handler.slow
     pd.testing.assert_frame_equal(comparable(results), comparable(tmp_path / "local"))
@@ -163,13 +169,18 @@ def test_a_sweep_on_a_failing_store_gives_the_rows_of_a_local_folder(
     assert "canary" not in "".join(left)
 
 
-def test_a_store_that_never_answers_well_ends_in_one_clear_error(faulty, monkeypatch):
+def test_a_store_that_never_answers_well_ends_in_one_clear_error(faulty, monkeypatch, injected):
     handler, uri = faulty
     monkeypatch.setattr("orchestrator.files.ATTEMPTS", 3)
     handler.always = True
     with pytest.raises(StorageError, match=r"writing rows/a\.parquet failed in s3://bucket/never") as caught:
         Folder(uri("never")).write_bytes("rows/a.parquet", b"row")
     assert handler.seen == 3
+    injected(
+        "S3 that never answers well", "one clear error that names the file", injections=handler.failed,
+        section="Object storage", requests=handler.seen, answered_with_an_error=handler.failed,
+        answered_late=handler.slow, made_again=handler.again,
+    )  # fmt: skip
     assert "canary" not in str(caught.value)
 
 

@@ -56,14 +56,15 @@ def test_the_index_follows_new_and_deleted_rows(tmp_path):
     assert store.rows()["seed"].tolist() == [2, 3]
 
 
-def test_a_torn_index_is_named_and_rebuilt(tmp_path):
+def test_a_torn_index_is_named_and_rebuilt(tmp_path, injected):
     store = open_store(tmp_path)
     store.commit(row(1))
-    store.rows()
+    undisturbed = store.rows()
     (tmp_path / "index.parquet").write_bytes(b"PAR1 torn")
     with pytest.warns(DamagedFile, match=r"cannot read index\.parquet .*; moved to damaged/index\.parquet"):
         assert store.rows()["seed"].tolist() == [1]
     assert store.rows()["seed"].tolist() == [1]
+    injected("the index of rows cannot be read", "named, set aside and built anew from the rows", tmp_path, undisturbed)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])

@@ -4,10 +4,10 @@ bracket for each search."""
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -24,18 +24,23 @@ LOSSES: dict[str, tuple[str, str]] = {}
 """Kind and text of the error that ended a trial, by Tune's id, from the scheduler to the searcher."""
 
 
-@dataclass(frozen=True, repr=False)
 class Handed:
-    """An assignment in a trial's config. Tune copies, flattens and prints configs, and keeps each for good: to it this
-    is one opaque value, so that ten thousand trials cost the driver little."""
+    """An assignment in a trial's config. Tune copies, flattens and prints configs, keeps each for good, and pickles
+    all when a launch ends: to it this is one opaque value, empty once its trial ended, so that ten thousand trials
+    cost the driver little."""
 
-    assignment: Assignment
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment, self.trial_id = assignment, assignment.spec.trial_id
+
+    def let_go(self) -> None:
+        """The trial ended: forget what it was."""
+        del self.assignment
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Handed:
         return self
 
     def __repr__(self) -> str:
-        return self.assignment.spec.trial_id
+        return self.trial_id
 
 
 class DeskSearcher(Searcher):  # type: ignore[misc]
@@ -44,7 +49,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
     def __init__(self, key: str) -> None:
         super().__init__()
         self.key = key
-        self.taken: dict[str, tuple[Assignment, str]] = {}  # by Tune's trial id, with the time of an older row
+        self.taken: dict[str, tuple[Handed, str]] = {}  # by Tune's trial id, with the time of an older row
         self.again: list[Assignment] = []
         self.losses: Counter[tuple[str, str]] = Counter()  # by our trial id and kind of loss
 
@@ -58,14 +63,17 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         assignment = self.again.pop(0) if self.again and not desk.stopped else desk.take()
         if assignment is None:
             return Searcher.FINISHED if desk.over or desk.stopped else None
-        self.taken[trial_id] = assignment, self._finished_at(assignment.spec.trial_id)
-        return {"handed": Handed(assignment)}
+        handed = Handed(assignment)
+        self.taken[trial_id] = handed, self._finished_at(handed.trial_id)
+        return {"handed": handed}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The row decides what became of it. A trial that was lost is handed out again: Tune's own retries cannot tell
         a lost machine, which is nobody's fault, from an error of the trial."""
-        desk, (assignment, older) = DESKS[self.key], self.taken.pop(trial_id)
-        ours, (kind, text) = assignment.spec.trial_id, LOSSES.pop(trial_id, ("", ""))
+        desk, (handed, older) = DESKS[self.key], self.taken.pop(trial_id)
+        ours, (kind, text) = handed.trial_id, LOSSES.pop(trial_id, ("", ""))
+        assignment = handed.assignment
+        handed.let_go()
         left_a_row = self._finished_at(ours) != older  # a failed trial that runs again has a row from before
         if error and not left_a_row:
             self.losses[ours, kind] += 1
@@ -100,6 +108,11 @@ def loss_of(trial: Any) -> tuple[str, str]:
 
 class FirstInFirstOut(FIFOScheduler):  # type: ignore[misc]
     """Stops nothing; notes why trials ended in error, because the searcher hears only that they did."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The first that waits. Tune's own looks through all trials of the launch, finished ones too, at every step."""
+        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]
+        return min(waiting, key=lambda trial: str(trial.trial_id), default=None)  # Tune numbers them
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Called just before the searcher hears of the end."""

@@ -1,6 +1,7 @@
 """What the driver costs: no-op trials through the real searcher, store and rows; 10,000 finished rows; a huge plan.
 
-`python tests/benchmarks/orchestration.py [trials] [runs] [rows] [planned]`. A no-op trial is handed out by the desk
+`python tests/benchmarks/orchestration.py [trials] [runs] [many] [rows] [planned]`: `runs` runs of `trials` no-op trials
+for the time of each, one run of `many` for the driver's memory. A no-op trial is handed out by the desk
 through Ray Tune to a worker process, which writes a full row and nothing else. Driver time is processor time of the
 driver process, all of its threads, so that what workers do on the same cores does not count.
 """
@@ -48,8 +49,9 @@ def sweep_values(seeds: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def no_op_run(folder: Path, trials: int) -> list[float]:
-    """Driver seconds at which each trial was settled, through Ray Tune."""
+def no_op_run(folder: Path, trials: int) -> list[tuple[float, int]]:
+    """When each trial was settled, in driver seconds, and the driver's resident bytes then; through Ray Tune."""
+    import psutil
     from ray import cloudpickle
 
     from orchestrator.plan.grid import build_grid
@@ -71,9 +73,13 @@ def no_op_run(folder: Path, trials: int) -> list[float]:
             return {"done": True}
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    store, stamps = open_store(folder), list[float]()
+    store, stamps, driver = open_store(folder), list[tuple[float, int]](), psutil.Process()
+
+    def stamp(spec: Any, row: Any) -> None:
+        stamps.append((time.process_time(), driver.memory_info().rss))
+
     planned = build_grid(Sweep.model_validate(sweep_values(-(-trials // A_SEED)))).trials[:trials]
-    desk = Desk(planned, {}, store, on_settled=lambda spec, row: stamps.append(time.process_time()))
+    desk = Desk(planned, {}, store, on_settled=stamp)
     actor, cluster.TrialActor = cluster.TrialActor, NoOpActor
     try:
         cluster.run_on_ray(desk, Place(store, folder / "cache"))
@@ -83,23 +89,54 @@ def no_op_run(folder: Path, trials: int) -> list[float]:
     return stamps
 
 
-def no_op_lines(folder: Path, trials: int) -> list[str]:
-    """One run of no-op trials in a process of its own."""
+def no_op_stamps(folder: Path, trials: int) -> tuple[list[tuple[float, float]], Cost]:
+    """One run of no-op trials in a process of its own: driver seconds and resident MB at each, and the whole cost."""
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         f"from orchestration import no_op_run\nfrom pathlib import Path\n"
-        f"print('STAMPS', *no_op_run(Path({str(folder)!r}), {trials}))"
+        f"print('STAMPS', *(n for stamp in no_op_run(Path({str(folder)!r}), {trials}) for n in stamp))"
     )
     cost, out = child([sys.executable, "-c", code])
-    stamps = [float(text) for text in out.rpartition("STAMPS")[2].split()]
-    edge = min(EDGE, trials // 2)
-    first, last = (stamps[edge - 1] - stamps[0]) / (edge - 1), (stamps[-1] - stamps[-edge]) / (edge - 1)
-    each = (stamps[-1] - stamps[0]) / (trials - 1)
-    said = (
-        f"{trials} no-op trials: {1e3 * each:.1f} ms a trial of driver time; first {edge}: {1e3 * first:.1f} ms, "
-        f"last {edge}: {1e3 * last:.1f} ms, ratio {last / first:.2f}; in all {cost}"
+    flat = [float(text) for text in out.rpartition("STAMPS")[2].split()]
+    return [(seconds, size / 2**20) for seconds, size in zip(flat[::2], flat[1::2], strict=True)], cost
+
+
+def time_lines(folder: Path, trials: int, runs: int) -> Iterator[str]:
+    """What a trial costs the driver, and whether the last trials of a run cost more than the first."""
+    edge, all_each, ratios = min(EDGE, trials // 2), [], []
+    for run in range(runs):
+        stamps, cost = no_op_stamps(folder / f"no-op-{run}", trials)
+        seconds = [stamp[0] for stamp in stamps]
+        first, last = (seconds[edge - 1] - seconds[0]) / (edge - 1), (seconds[-1] - seconds[-edge]) / (edge - 1)
+        all_each.append(1e3 * (seconds[-1] - seconds[0]) / (trials - 1))
+        ratios.append(last / first)
+        yield (
+            f"{trials} no-op trials: {all_each[-1]:.1f} ms a trial of driver time; first {edge}: {1e3 * first:.1f} ms, "
+            f"last {edge}: {1e3 * last:.1f} ms, ratio {ratios[-1]:.2f}; in all {cost}"
+        )
+    yield (
+        f"median of {runs} runs of {trials} (lowest–highest): {median_of(all_each, 1)} ms a trial (≤ 40), "
+        f"last {edge} over first {edge} {median_of(ratios, 2)} (≤ 1.5)"
     )
-    return [said]
+
+
+def median_of(values: list[float], digits: int) -> str:
+    """A median with its spread."""
+    return f"**{statistics.median(values):.{digits}f}** ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def memory_lines(folder: Path, trials: int) -> Iterator[str]:
+    """What the driver holds at its peak when it ran so many trials itself, and what each added."""
+    stamps, cost = no_op_stamps(folder / "many", trials)
+    sizes = [stamp[1] for stamp in stamps]
+    edge = min(EDGE, trials // 2)
+    each = 2**10 * (sizes[-1] - sizes[edge - 1]) / (trials - edge)
+    first, last = (1e3 * (stamps[at + edge - 1][0] - stamps[at][0]) / (edge - 1) for at in (0, trials - edge))
+    yield (
+        f"{trials} no-op trials: the driver's peak is **{cost.peak_mb:.0f} MB** (≤ 1500); {sizes[0]:.0f} MB at the "
+        f"first, {sizes[edge - 1]:.0f} MB after {edge}, {sizes[-1]:.0f} MB at the end, {each:.0f} kB a trial; "
+        f"first {edge}: {first:.1f} ms, last {edge}: {last:.1f} ms a trial; in all {cost}"
+    )
 
 
 def write_finished(folder: Path, count: int) -> Path:
@@ -190,14 +227,16 @@ def child(command: list[str]) -> tuple[Cost, str]:
         return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale), out.read().decode()
 
 
-def lines(trials: int = 2_000, runs: int = 1, rows: int = 10_000, planned: int = 100_000) -> Iterator[str]:
+def lines(
+    trials: int = 2_000, runs: int = 5, many: int = 10_000, rows: int = 10_000, planned: int = 100_000
+) -> Iterator[str]:
     """All of it, as sentences."""
     yield from help_lines()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         yield from plan_lines(folder, planned)
-        for run in range(runs):
-            yield from no_op_lines(folder / f"no-op-{run}", trials)
+        yield from time_lines(folder, trials, runs)
+        yield from memory_lines(folder, many)
         yield from finished_lines(folder, rows)
 
 

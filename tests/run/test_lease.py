@@ -45,21 +45,26 @@ def rewritten(folder, **changes) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_a_second_driver_is_refused_by_name_and_changes_nothing(other_driver, small_sweep, tmp_path, cache_dir):
+def test_a_second_driver_is_refused_by_name_and_changes_nothing(
+    other_driver, small_sweep, tmp_path, cache_dir, injected
+):
     before = sorted(p.name for p in (tmp_path / "r").iterdir())
     with pytest.raises(ValueError, match="another driver works on this results folder: got process") as refused:
         run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    injected("a second driver on the same folder", "refused by name before it changes anything")
     assert f"process {other_driver.pid} on {socket.gethostname()}, since 20" in str(refused.value)
     assert sorted(p.name for p in (tmp_path / "r").iterdir()) == before
 
 
-def test_the_lease_of_a_killed_driver_is_taken_over_at_once(other_driver, small_sweep, tmp_path, cache_dir):
+def test_the_lease_of_a_killed_driver_is_taken_over_at_once(other_driver, small_sweep, tmp_path, cache_dir, injected):
     os.kill(other_driver.pid, signal.SIGKILL)  # and not reaped: what is left of it is no driver either
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and lease._process(other_driver.pid) is not None:
         time.sleep(0.01)
     loaded = load_sweep(small_sweep, ["methods=[original]"])
     assert run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir).over
+    planned = [spec.trial_id for spec in build_grid(loaded.sweep).trials]
+    injected("a driver dies and leaves its lease", "the next takes the folder at once", tmp_path / "r", planned)
     assert len(read_rows(tmp_path / "r")) == 2
     assert not (tmp_path / "r" / lease.NAME).exists()
 

@@ -131,9 +131,11 @@ def test_without_retrain_the_seconds_come_from_the_original(small_sweep, cache_d
     assert rows.loc["grad_ascent", "budget_source"] == "original seconds"
 
 
-def test_divergence_is_a_row_and_blocks_only_its_children(small_sweep, cache_dir, tmp_path):
+def test_divergence_is_a_row_and_blocks_only_its_children(small_sweep, cache_dir, tmp_path, injected):
     loaded = load_sweep(small_sweep, ["training.learning_rate=1e30", "clip_norm=1e30"])
     desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    ran, came = set(planned(loaded)) - set(desk.board.blocked), "a `diverged` row; what depends on it is `blocked`"
+    injected("a loss that is not finite", came, tmp_path / "r", ran)
     rows = read_rows(tmp_path / "r").set_index("stage")
     assert rows.loc["train", "status"] == rows.loc["retrain", "status"] == "diverged"
     assert "step" in rows.loc["train", "error"]
@@ -141,7 +143,7 @@ def test_divergence_is_a_row_and_blocks_only_its_children(small_sweep, cache_dir
 
 
 def test_a_bug_in_a_method_is_a_row_with_its_traceback_and_retried_only_on_request(
-    small_sweep, cache_dir, tmp_path, monkeypatch
+    small_sweep, cache_dir, tmp_path, monkeypatch, injected
 ):
     from methods.scrub import Scrub
 
@@ -158,6 +160,7 @@ def test_a_bug_in_a_method_is_a_row_with_its_traceback_and_retried_only_on_reque
         run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
         run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     assert calls == [1]
+    injected("a bug in a method", "a `failed` row with its traceback", tmp_path / "r", planned(loaded))
     row = read_rows(tmp_path / "r").set_index("method").loc["scrub"]
     assert row["status"] == "failed"
     assert "KeyError: 'a bug'" in row["error"]
@@ -165,7 +168,9 @@ def test_a_bug_in_a_method_is_a_row_with_its_traceback_and_retried_only_on_reque
     assert read_rows(tmp_path / "r").set_index("method").loc["scrub", "status"] == "done"
 
 
-def test_an_error_of_the_moment_is_tried_again(small_sweep, cache_dir, tmp_path, monkeypatch):
+def test_an_error_of_the_moment_is_tried_again(
+    small_sweep, finished, cache_dir, tmp_path, monkeypatch, comparable, injected
+):
     from orchestrator.run import trial
 
     failures = [OSError("disk hiccup")]
@@ -177,7 +182,10 @@ def test_an_error_of_the_moment_is_tried_again(small_sweep, cache_dir, tmp_path,
         return real(*args)
 
     monkeypatch.setattr(trial, "predict", flaky)
-    run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    loaded = load_sweep(small_sweep)
+    run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    undisturbed = of_plan(comparable(finished[1]), loaded)
+    injected("a file system hiccups", "the trial is tried again", tmp_path / "r", undisturbed)
     assert set(read_rows(tmp_path / "r")["status"]) == {"done"}
 
 
@@ -211,7 +219,7 @@ BROKEN = ["methods=[original, {name: scrub, learning_rate: [1.0e-5, 2.0e-5, 3.0e
 
 
 def test_the_same_error_in_many_trials_stops_the_run_which_goes_on_once_it_is_mended(
-    small_sweep, cache_dir, tmp_path, monkeypatch
+    small_sweep, cache_dir, tmp_path, monkeypatch, injected
 ):
     from methods.scrub import Scrub
 
@@ -229,10 +237,12 @@ def test_the_same_error_in_many_trials_stops_the_run_which_goes_on_once_it_is_me
     assert sorted(read_rows(tmp_path / "r")["status"]) == ["done"] * 2 + ["failed"] * 3
     desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, retry_failed=True)
     assert desk.board.counts() == {"done": 7}
+    came = "no more trials are handed out; once mended, `--retry failed` runs them"
+    injected("the same error in many trials", came, tmp_path / "r", planned(loaded))
 
 
 def test_a_full_disk_stops_the_run_leaves_no_half_file_and_the_run_goes_on_with_room(
-    small_sweep, cache_dir, tmp_path, monkeypatch
+    small_sweep, finished, cache_dir, tmp_path, monkeypatch, comparable, injected
 ):
     results, real, whole = tmp_path / "r", os.fsync, [8]
 
@@ -252,7 +262,10 @@ def test_a_full_disk_stops_the_run_leaves_no_half_file_and_the_run_goes_on_with_
     assert set(before["status"]) == {"done"}
     assert 0 < len(before) < 5
     assert [p.name for p in results.rglob(".*") if p.is_file() and p.suffix != ".lock"] == []
+    kept = {path.name: path.stat().st_mtime_ns for path in results.glob("rows/*.parquet")}
     assert run_sweep(loaded, results, executor="local", cache_dir=cache_dir).board.counts() == {"done": 5}
+    came = "the launch stops and leaves no half file; with room the same command goes on"
+    injected("a full disk", came, results, of_plan(comparable(finished[1]), loaded), finished=kept)
 
 
 @pytest.fixture
@@ -260,6 +273,22 @@ def damaged(finished, tmp_path):
     """A copy of the finished results, to be damaged."""
     shutil.copytree(finished[1], tmp_path / "r")
     return finished[0], tmp_path / "r", read_rows(tmp_path / "r")
+
+
+def planned(loaded) -> list[str]:
+    """Ids of a sweep's trials."""
+    return [spec.trial_id for spec in plan_sweep(loaded).grid.trials]
+
+
+def of_plan(rows, loaded):
+    """Rows of the trials that a sweep plans."""
+    return rows[rows["trial_id"].isin(planned(loaded))]
+
+
+def times_but(results, *trial_ids) -> dict[str, int]:
+    """When the rows were written, but for those of some trials."""
+    paths = (path for path in results.glob("rows/*.parquet") if path.stem not in trial_ids)
+    return {path.name: path.stat().st_mtime_ns for path in paths}
 
 
 def cut(path) -> None:
@@ -272,23 +301,29 @@ def changed_since(results, before) -> set[str]:
     return {t for t in after.index if t not in earlier.index or after["started_at"][t] != earlier["started_at"][t]}
 
 
-def test_a_torn_row_is_named_and_its_trial_alone_runs_again(damaged, cache_dir):
+def test_a_torn_row_is_named_and_its_trial_alone_runs_again(damaged, finished, cache_dir, comparable, injected):
     loaded, results, before = damaged
     torn = before[before["method"] == "scrub"]["trial_id"].iloc[0]
+    kept = times_but(results, torn)
     cut(results / "rows" / f"{torn}.parquet")
     with pytest.warns(DamagedFile, match=f"cannot read rows/{torn}.parquet"):
         desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
     assert desk.board.counts() == {"done": len(before)}
     assert changed_since(results, before) == {torn}
+    came = "named, set aside; its trial alone runs again"
+    injected("a row's file is cut off", came, results, comparable(finished[1]), finished=kept)
 
 
 @pytest.mark.parametrize("folder", ["models", "logits"])
-def test_an_unreadable_parent_is_made_again_and_no_child_fails(damaged, cache_dir, folder):
+def test_an_unreadable_parent_is_made_again_and_no_child_fails(
+    damaged, finished, cache_dir, folder, comparable, injected
+):
     loaded, results, before = damaged
     original = before[before["stage"] == "train"]["trial_id"].iloc[0]
     children = set(before[before["method"] == "scrub"]["trial_id"])
     for child in children:
         (results / "rows" / f"{child}.parquet").unlink()
+    kept = times_but(results, original)
     cut(results / folder / f"{original}.safetensors")
     with pytest.warns(DamagedFile) as warned:
         desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
@@ -296,13 +331,20 @@ def test_an_unreadable_parent_is_made_again_and_no_child_fails(damaged, cache_di
     assert any(f"trial {original} runs again" in str(w.message) for w in warned)
     assert desk.board.counts() == {"done": len(before)}
     assert changed_since(results, before) == {original, *children}
+    what = {"models": "an original's model cannot be read", "logits": "an original's outputs cannot be read"}[folder]
+    came = "named, set aside and made again before what needs it"
+    injected(what, came, results, comparable(finished[1]), finished=kept)
 
 
-def test_a_training_whose_last_epoch_is_torn_starts_anew(small_sweep, cache_dir, tmp_path):
+def test_a_training_whose_last_epoch_is_torn_starts_anew(
+    small_sweep, finished, cache_dir, tmp_path, comparable, injected
+):
     loaded = load_sweep(small_sweep, ["methods=[original]"])
     original = plan_sweep(loaded).grid.trials[0].trial_id
     (tmp_path / "r" / "checkpoints").mkdir(parents=True)
     (tmp_path / "r" / "checkpoints" / f"{original}.safetensors").write_bytes(b"torn")
     with pytest.warns(DamagedFile, match=f"cannot read checkpoints/{original}"):
         desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    undisturbed = of_plan(comparable(finished[1]), loaded)
+    injected("a training's last epoch cannot be read", "named, set aside; it starts anew", tmp_path / "r", undisturbed)
     assert desk.board.counts() == {"done": 2}

@@ -60,23 +60,32 @@ def workers(node) -> list[int]:
 
 
 class Trouble(threading.Thread):
-    """Watches which nodes run trials, and does its harm once, at a random moment after the first row."""
+    """Watches which nodes run trials and which rows come; does its harm once, at a random moment after the first."""
 
     def __init__(self, cluster, results, harm, seed):
         super().__init__(daemon=True)
         self.cluster, self.rows, self.harm = cluster, results / "rows", harm
         self.random = random.Random(seed)
         self.used, self.struck, self.over = set(), None, threading.Event()
+        self.nodes = len(cluster.list_all_nodes())
+        self.finished = {}  # when each row was written first, by the name of its file
 
     def run(self):
         due = None
         while not self.over.wait(0.05):
             busy = {node: workers(node) for node in self.cluster.list_all_nodes()}
             self.used |= {node.unique_id for node, running in busy.items() if running}
-            if due is None and self.rows.is_dir() and any(self.rows.glob("*.parquet")):
+            for path in self.rows.glob("*.parquet"):
+                self.finished.setdefault(path.name, path.stat().st_mtime_ns)
+            if due is None and self.finished:
                 due = time.monotonic() + self.random.uniform(0, 3)
             if due is not None and time.monotonic() >= due and self.struck is None:
                 self.struck = self.harm(self.cluster, busy, self.random)
+
+
+def no_harm(cluster, busy, rng):
+    """Nothing."""
+    return "nothing"
 
 
 def kill_a_worker(cluster, busy, rng):
@@ -101,8 +110,20 @@ def kill_a_node(cluster, busy, rng):
     return "node"
 
 
+FAULTS = {
+    no_harm: "none: three nodes, undisturbed",
+    kill_a_worker: "SIGKILL of a trial's worker process",
+    kill_a_node: "SIGKILL of a node with all that runs on it",
+}
+CAME = {
+    no_harm: "trials run on all nodes",
+    kill_a_worker: "the trial runs again",
+    kill_a_node: "its trials run again on the other nodes",
+}
+
+
 @pytest.fixture
-def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, comparable):
+def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, comparable, injected):
     """Runs the sweep on the three nodes, does harm meanwhile, and compares."""
     monkeypatch.setattr(executor, "REUSE_BELOW_SECONDS", 0.0)  # fresh processes, or one warm one would run them all
 
@@ -117,12 +138,23 @@ def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, 
         finally:
             trouble.over.set()
             trouble.join()
-        assert desk.over
+        injected(
+            FAULTS[harm], CAME[harm], tmp_path / "r", local_rows, finished=trouble.finished,
+            injections=int(harm is not no_harm and bool(trouble.struck)), section="Three nodes with a logical GPU each",
+            nodes_and_gpus=trouble.nodes, nodes_that_ran_trials=len(trouble.used),
+            nodes_at_the_end=len(nodes.list_all_nodes()),
+        )  # fmt: skip
+        assert desk.over, (desk.stopped, desk.board.counts())
         assert trouble.struck
         assert len(trouble.used) > 1  # a node has one GPU, so what ran at the same time ran on several
         pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
 
     return run
+
+
+@pytest.mark.slow
+def test_three_nodes_give_the_rows_of_one_process(disturbed):
+    disturbed(no_harm, 0)
 
 
 def test_a_killed_worker_costs_nothing(disturbed):

@@ -33,12 +33,16 @@ def small_memory(monkeypatch):
     return shrink
 
 
-def test_a_trial_that_runs_out_of_memory_ends_as_it_would_have(small_sweep, cache_dir, tmp_path, small_memory):
+def test_a_trial_that_runs_out_of_memory_ends_as_it_would_have(
+    small_sweep, cache_dir, tmp_path, small_memory, injected
+):
     loaded = load_sweep(small_sweep, [METHODS])
     run_sweep(loaded, tmp_path / "whole", executor="local", cache_dir=cache_dir)
     refused = small_memory()
     run_sweep(loaded, tmp_path / "parts", executor="local", cache_dir=cache_dir)
     whole, parts = read_rows(tmp_path / "whole"), read_rows(tmp_path / "parts")
+    came = "the trial starts anew with half as many utterances at a time; equal but for rounding"
+    injected("memory runs out", came, tmp_path / "parts", whole["trial_id"].tolist(), injections=len(refused))
     assert set(parts["status"]) == {"done"}
     assert set(parts["micro_batch"]) == {4}
     assert whole["micro_batch"].isna().all()
@@ -50,13 +54,15 @@ def test_a_trial_that_runs_out_of_memory_ends_as_it_would_have(small_sweep, cach
         file.unlink()
 
 
-def test_a_trial_that_does_not_fit_at_all_is_a_row_with_advice(small_sweep, cache_dir, tmp_path, monkeypatch):
+def test_a_trial_that_does_not_fit_at_all_is_a_row_with_advice(small_sweep, cache_dir, tmp_path, monkeypatch, injected):
     def embed(self, features, lengths):
         raise MemoryError
 
     monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
-    run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r")
+    ran, came = set(desk.specs) - set(desk.board.blocked), "a `failed` row with advice; what depends on it is `blocked`"
+    injected("no memory for one utterance", came, tmp_path / "r", ran)
     row = rows.set_index("stage").loc["train"]
     assert set(rows["status"]) == {"failed"}
     assert "a smaller backbone" in row["error"]

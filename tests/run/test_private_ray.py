@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import load_sweep, plan_sweep
+
 psutil = pytest.importorskip("psutil")
 
 SECRETS = {
@@ -79,7 +81,7 @@ def connections(process):
         return []
 
 
-def test_sigterm_ends_a_local_run_and_the_same_command_goes_on(small_sweep, tmp_path, cache_dir):
+def test_sigterm_ends_a_local_run_and_the_same_command_goes_on(small_sweep, tmp_path, cache_dir, injected):
     results = tmp_path / "r"
     command = [sys.executable, "-m", "orchestrator.cli", "run", str(small_sweep), "--results", str(results)]
     command += ["--executor", "local"]
@@ -92,7 +94,10 @@ def test_sigterm_ends_a_local_run_and_the_same_command_goes_on(small_sweep, tmp_
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "give the same command again to go on" in said
-    kept = {path.name for path in results.glob("rows/*.parquet")}
+    kept = {path.name: path.stat().st_mtime_ns for path in results.glob("rows/*.parquet")}
     assert 0 < len(kept) < 5
     subprocess.run(command, env=settings, check=True, timeout=200, stdout=subprocess.DEVNULL)
-    assert {path.name for path in results.glob("rows/*.parquet")} > kept
+    planned = [spec.trial_id for spec in plan_sweep(load_sweep(small_sweep)).grid.trials]
+    came = "it ends with exit code 130; the same command runs what has no row"
+    counted = injected("SIGTERM of the driver", came, results, planned, finished=kept)
+    assert (counted["lost"], counted["doubled"]) == (0, 0)

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.sweep import Sweep, read_sweep
 from orchestrator.run import searcher
-from orchestrator.run.searcher import DESKS, LOSSES, DeskSearcher, Handed, loss_of
+from orchestrator.run.searcher import DESKS, LOSSES, DeskSearcher, FirstInFirstOut, Handed, loss_of
 from orchestrator.run.trial import Assignment
 
 NODE = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: 1"
@@ -94,6 +94,28 @@ def test_a_row_of_an_earlier_launch_is_no_answer(desk):
     LOSSES["tune-1"] = ("death", "")
     search.on_trial_complete("tune-1", error=True)
     assert len(desk.settled) == 1
+
+
+def test_what_ended_is_let_go(desk):
+    search = DeskSearcher("test")
+    handed = search.suggest("tune-0")["handed"]
+    before = len(pickle.dumps(handed))
+    LOSSES["tune-0"] = ("machine", "")
+    search.on_trial_complete("tune-0", error=True)
+    assert len(pickle.dumps(handed)) < 200 < before
+    again = search.suggest("tune-1")["handed"]  # what was lost is handed out whole
+    assert again.assignment.spec.trial_id == handed.trial_id
+
+
+def test_the_first_that_waits_is_chosen_and_finished_ones_are_not_looked_at():
+    def trial(number, status):
+        return SimpleNamespace(trial_id=f"a_{number:05d}", status=status)
+
+    live = {number: trial(number, status) for number, status in ((9, "PENDING"), (8, "PENDING"), (7, "RUNNING"))}
+    controller = SimpleNamespace(get_live_trials=live.values)
+    assert FirstInFirstOut().choose_trial_to_run(controller) is live[8]
+    del live[8], live[9]
+    assert FirstInFirstOut().choose_trial_to_run(controller) is None
 
 
 def test_an_interrupt_prunes_nothing(tmp_path):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from methods.scrub import Scrub
-from orchestrator import load_sweep, read_rows, run_sweep
+from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
 from orchestrator.run import watchdog
 from orchestrator.run.watchdog import Hung, Watchdog
 
@@ -21,13 +21,19 @@ def sleeping(self, problem):
     yield
 
 
-def test_a_hang_is_a_failed_row_with_the_stack_and_the_run_goes_on(small_sweep, cache_dir, tmp_path, monkeypatch):
+def test_a_hang_is_a_failed_row_with_the_stack_and_the_run_goes_on(
+    small_sweep, cache_dir, tmp_path, monkeypatch, injected
+):
     def run(*overrides):
-        run_sweep(load_sweep(small_sweep, overrides), tmp_path / "r", executor="local", cache_dir=cache_dir)
+        loaded = load_sweep(small_sweep, overrides)
+        run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+        return [spec.trial_id for spec in plan_sweep(loaded).grid.trials]
 
     run("methods=[{name: grad_ascent, epochs: 2}]")  # trains the original, and loads what first steps load
     monkeypatch.setattr(Scrub, "passes", sleeping)
-    run("hang_seconds=2.0", "methods=[{name: scrub, epochs: 1}, {name: grad_ascent, epochs: 1}]")
+    planned = run("hang_seconds=2.0", "methods=[{name: scrub, epochs: 1}, {name: grad_ascent, epochs: 1}]")
+    came = "a `failed` row with the stack of what hung; the rest runs"
+    injected("a hang in Python, in one process", came, tmp_path / "r", planned)
     rows = read_rows(tmp_path / "r").set_index("method")
     assert rows.loc["scrub", ["status", "stop_reason"]].tolist() == ["failed", "hang"]
     assert rows.loc["scrub", "error"].endswith("no progress for 2 s (hang_seconds)")  # the line that reports show

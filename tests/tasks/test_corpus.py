@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,13 @@ def test_builders_that_come_at_once_make_one_corpus_that_all_can_read(tmp_path: 
     assert not hidden(tmp_path)
 
 
-def test_a_killed_builder_leaves_nothing_visible_and_the_next_one_clears_up(tmp_path: Path) -> None:
+def test_a_killed_builder_leaves_nothing_visible_and_the_next_one_clears_up(
+    tmp_path: Path, injected: Callable[..., Any]
+) -> None:
     assert start(tmp_path, 1, "killed").wait() == -9
     assert visible(tmp_path) == []
     assert len(hidden(tmp_path)) == 1
+    injected("SIGKILL of a process that builds a corpus", "nothing half-built is visible; the next one clears up")
     corpus = toy.ToyTask(folder=tmp_path).load(tmp_path)
     assert visible(tmp_path) == [corpus.path.name]
     assert not hidden(tmp_path)
