@@ -99,7 +99,7 @@ def _sequence(values: Mapping[str, Any], only: Mapping[str, tuple[str, ...]]) ->
         raise ValueError(f"a sequence needs requests: got {entries!r}, allowed: a list of at least one request")
     requests = tuple(_step(number, entry) for number, entry in enumerate(entries, start=1))
     _require_something_new(requests)
-    return Asked(requests, name=str(values.get("name") or ", ".join(map(_in_short, requests))), **only)
+    return Asked(requests, name=str(values.get("name") or " > ".join(map(_in_short, requests))), **only)
 
 
 def _step(number: int, entry: Any) -> ForgetRequest:
@@ -135,10 +135,11 @@ def _require_something_new(requests: Sequence[ForgetRequest]) -> None:
 
 def _in_short(request: ForgetRequest) -> str:
     """`sample 0.02`, `class go`: in the name of a sequence that is given none."""
-    named = [" and ".join(getattr(request, name)) for name in NAMED if name != "ids"]
-    details = [f"{request.forget_ratio:g}" if request.forget_ratio else "", *named]
-    details.append(request.rule if request.rule != "random" else "")
-    return " ".join([request.kind, *filter(None, details)])
+    details = [] if request.forget_ratio is None else [f"{request.forget_ratio:g}"]
+    details += [request.rule] if request.rule != "random" else []
+    for names in (getattr(request, name) for name in NAMED):
+        details += names if len(names) < 4 else [str(len(names))]
+    return " ".join([request.kind, *details])
 
 
 def unsuitable(asked: Asked, task: PlugIn) -> str:
