@@ -72,9 +72,10 @@ def each_alone(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
     values = dict(entry)
-    only = {key: tuple(values.pop(key, ())) for key in WHERE}
+    tasks, backbones = (tuple(values.pop(key, ())) for key in WHERE)
     if values.get("kind") == "sequence":
-        yield _sequence(values, only)
+        requests, name = _sequence(values)
+        yield Asked(requests, tasks, backbones, name)
         return
     ratios = values.pop("forget_ratio", None)
     if ratios == []:
@@ -82,7 +83,8 @@ def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
     _require_keys("unlearning", values, [*WHERE, *(f.name for f in fields(ForgetRequest) if f.name not in INTERNAL)])
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     for ratio in ratios if isinstance(ratios, list) else [ratios]:
-        yield Asked((ForgetRequest(**values, **({} if ratio is None else {"forget_ratio": ratio})),), **only)
+        request = ForgetRequest(**values, **({} if ratio is None else {"forget_ratio": ratio}))
+        yield Asked((request,), tasks, backbones)
 
 
 def _require_keys(where: str, values: Mapping[str, Any], allowed: Sequence[str]) -> None:
@@ -92,14 +94,14 @@ def _require_keys(where: str, values: Mapping[str, Any], allowed: Sequence[str])
             raise ValueError(f"unknown key of {where}: got {key!r}{hint}, allowed: {', '.join(allowed)}")
 
 
-def _sequence(values: Mapping[str, Any], only: Mapping[str, tuple[str, ...]]) -> Asked:
+def _sequence(values: Mapping[str, Any]) -> tuple[tuple[ForgetRequest, ...], str]:
     _require_keys("a sequence", values, ["kind", "name", "requests", *WHERE])
     entries = values.get("requests")
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"a sequence needs requests: got {entries!r}, allowed: a list of at least one request")
     requests = tuple(_step(number, entry) for number, entry in enumerate(entries, start=1))
     _require_something_new(requests)
-    return Asked(requests, name=str(values.get("name") or " > ".join(map(_in_short, requests))), **only)
+    return requests, str(values.get("name") or " > ".join(map(_in_short, requests)))
 
 
 def _step(number: int, entry: Any) -> ForgetRequest:
