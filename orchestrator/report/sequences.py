@@ -43,9 +43,8 @@ def sequences(rows: pd.DataFrame) -> list[RequestSequence]:
         own = rows.assign(request=length)
         own = own[own["request"] > 0]
         last = own[own["request"] == len(history)]
-        planned = last["sequence_steps"].max()
-        steps = len(history) if pd.isna(planned) else max(len(history), int(planned))
-        found.append(RequestSequence(str(last["sequence"].max()), steps, own))
+        steps = max([len(history), *(int(planned) for planned in last["sequence_steps"].dropna())])
+        found.append(RequestSequence(max(last["sequence"]), steps, own))
     return _with_names_of_their_own(sorted(found, key=lambda one: one.name))
 
 
