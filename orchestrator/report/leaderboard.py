@@ -21,6 +21,7 @@ from orchestrator.report.lines import REFERENCES, prepare
 from orchestrator.report.markdown import escape, grid_markdown, set_cell
 from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
 from orchestrator.report.remarks import baselines, gap_difference, remarks, unit_name
+from orchestrator.report.sequences import is_later_request
 from orchestrator.report.standings import (
     SHARE,
     Cell,
@@ -28,7 +29,6 @@ from orchestrator.report.standings import (
     standings,
     with_seconds_share,
 )
-from orchestrator.report.sequences import is_later_request
 from orchestrator.report.tables import build_tables, contenders
 from orchestrator.report.trained_tests import trained_figures
 from orchestrator.report.write import planned_seeds, provenance
