@@ -238,7 +238,7 @@ class UnlearningProblem:
     retain: UtteranceSet
     validation: UtteranceSet  # D_v; for class unlearning without the forgotten classes
     num_classes: int
-    forgotten_classes: tuple[int, ...]  # empty for sample unlearning
+    forgotten_classes: tuple[int, ...]  # by this request and those before it; empty where none forgot a class
     training: Training  # how f was trained
     meter: Meter
     generator: torch.Generator  # CPU; order of batches and every random draw of a method

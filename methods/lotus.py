@@ -71,7 +71,8 @@ class Lotus(Method):
         count = max(1, round(self.retain_share * len(problem.retain)))
         over = problem.forget + problem.retain.drawn(count, problem.generator)
         rows = over.utterances.sort().values
-        unseen = problem.validation if not problem.forgotten_classes else None
+        of_class = set(problem.forget.labels.tolist()) <= set(problem.forgotten_classes)
+        unseen = None if of_class else problem.validation
         target = charged_accuracy(problem, unseen, self.batch_size) if unseen is not None and len(unseen) else 0.0
         for epoch in range(self.epochs):
             difference = charged_accuracy(problem, problem.forget, self.batch_size) - target

@@ -22,7 +22,7 @@ class Outputs:
     """Per-example outputs of n utterances in float64; k = C classes are known, or the top five and the label."""
 
     utterance_ids: np.ndarray[Any, Any]  # (n,) text
-    parts: np.ndarray[Any, Any]  # (n,) forget, retain, validation, test, holdout
+    parts: np.ndarray[Any, Any]  # (n,) forget, retain, validation, test, holdout, forgotten_before
     labels: Labels
     true_labels: Labels
     label_log_probability: Vector  # log p_y, nats

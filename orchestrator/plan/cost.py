@@ -112,7 +112,7 @@ def trial_seconds(spec: TrialSpec) -> float:
 
 def _storage_gb(spec: TrialSpec) -> float:
     size = _size(spec)
-    if spec.stage != "train":
+    if spec.stage != "train" and not spec.is_start:
         return size.utterances * 0.5 * min(size.classes, 12) * 4 / 1e9  # outputs of D_f, D_v, D_t, holdout, some of D_r
     weights = train_gflop(spec.backbone, 1.0) * 1e9 / 6 / POSITIONS_A_SECOND
     return (weights * 4 + size.utterances * size.classes * 4) / 1e9

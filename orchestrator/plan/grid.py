@@ -73,7 +73,22 @@ def build_grid(sweep: Sweep) -> Grid:
                 if spec.trial_id not in seen:  # originals are shared when original_seed is fixed
                     seen.add(spec.trial_id)
                     grid.trials.append(spec)
+    started_from = {spec.parents["step"] for spec in grid.trials if "step" in spec.parents}
+    grid.trials = [replace(spec, is_start=True) if spec.trial_id in started_from else spec for spec in grid.trials]
     return grid
+
+
+@dataclass(frozen=True)
+class _Suited:
+    """What is asked of one (task, backbone), as plug-ins: requests that are met one after another, mostly one alone."""
+
+    asked: Asked
+    steps: tuple[PlugIn, ...]
+
+    @property
+    def sequence(self) -> dict[str, Any] | None:
+        """What rows say of a sequence."""
+        return {"name": self.asked.name, "steps": len(self.steps)} if len(self.steps) > 1 else None
 
 
 @dataclass
@@ -89,7 +104,7 @@ class _Cell:
     lock: Lock
     grid: Grid
 
-    def trials(self, requests: list[PlugIn], lines: list[MethodLine]) -> Iterator[TrialSpec]:
+    def trials(self, requests: list[_Suited], lines: list[MethodLine]) -> Iterator[TrialSpec]:
         if not requests:
             return
         training, clip, study = training_of(self.sweep, self.task_entry, self.backbone_entry)
@@ -115,9 +130,16 @@ class _Cell:
             shared = replace(shared, training={"study": plan.study_id})
         yield shared
         for request in requests:
-            yield from self.unlearning(replace(shared, seed=self.seed, forget=request), shared.trial_id, lines)
+            last: dict[int, str] = {}
+            for done, step in enumerate(request.steps):
+                before, sequence = request.steps[:done], request.sequence
+                base = replace(shared, seed=self.seed, forget=step, before=before, sequence=sequence)
+                yield from self.unlearning(base, shared.trial_id, lines, last)
 
-    def unlearning(self, base: TrialSpec, original_id: str, lines: list[MethodLine]) -> Iterator[TrialSpec]:
+    def unlearning(
+        self, base: TrialSpec, original_id: str, lines: list[MethodLine], last: dict[int, str]
+    ) -> Iterator[TrialSpec]:
+        """The trials of one request; `last` has each line's trial of the request before, and is brought up to date."""
         kind = base.request["kind"]
         parents, budget = {"original": original_id}, self.sweep.time_budget.model_dump()
         retrain = replace(base, stage="retrain")
@@ -126,7 +148,7 @@ class _Cell:
             if budget["unit"] == "seconds":  # the budget is what Retrain was charged
                 parents["retrain"] = retrain.trial_id
         base = replace(base, stage="unlearn", retrain_id=retrain.trial_id)
-        for line in lines:
+        for place, line in enumerate(lines):
             if line.name == "retrain":
                 continue
             if line.name == "original":
@@ -135,16 +157,18 @@ class _Cell:
             chosen = self.lock.settings(
                 self.task.title, self.backbone.title, kind, line.name, line.superloss, line.lora
             )
-            yield replace(
+            made = replace(
                 base,
                 method=method_plugin(line.name, {**chosen, **line.settings}) if chosen else line.plugin,
                 superloss=line.superloss,
                 curriculum=line.curriculum,
                 lora=line.lora,
                 budget=budget,
-                parents=parents,
+                parents={**parents, "step": last[place]} if place in last else parents,
                 lock=self.lock.rule if chosen is not None else "",
             )
+            last[place] = made.trial_id
+            yield made
 
 
 def training_of(
@@ -183,16 +207,17 @@ def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:
     return StudyPlan(study_id, space, base, trials)
 
 
-def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[PlugIn]:
+def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[_Suited]:
     """The requests that are made of this pair and can be met, as plug-ins; others are refused with their reason."""
     suited = []
-    for request in (a.request for a in asked if a.is_for(task.title, backbone.title)):
-        if reason := unsuitable(request, task):
-            refusal = Refusal(f"{task.title}: {request.kind} unlearning", reason)
+    for one in (a for a in asked if a.is_for(task.title, backbone.title)):
+        if reason := unsuitable(one, task):
+            refusal = Refusal(f"{task.title}: {one.what}", reason)
             if refusal not in grid.refused:
                 grid.refused.append(refusal)
             continue
-        suited.append(PlugIn(name=request.kind, settings=asdict(request), identity=request.identity()))
+        steps = [PlugIn(name=r.kind, settings=asdict(r), identity=r.identity()) for r in one.requests]
+        suited.append(_Suited(one, tuple(steps)))
     return suited
 
 

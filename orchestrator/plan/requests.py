@@ -1,36 +1,46 @@
-"""Entries of a sweep's `unlearning:` as forget requests, each with the tasks and backbones that it is for."""
+"""Entries of a sweep's `unlearning:` as forget requests, alone or in sequence, and the tasks and backbones of each."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn
-from orchestrator.tasks.forget_requests import ForgetRequest
+from orchestrator.tasks.forget_requests import SETTINGS, ForgetRequest
 
 INTERNAL = ("file_sha256",)  # filled in from the file
+WHERE = ("tasks", "backbones")
+NAMED = ("classes", "speakers", "ids")  # what a request may name one by one
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, and where it is made; an empty list means everywhere."""
+    """Requests that are met one after another, mostly one alone, and where; an empty list means everywhere."""
 
-    request: ForgetRequest
+    requests: tuple[ForgetRequest, ...]
     tasks: tuple[str, ...] = ()
     backbones: tuple[str, ...] = ()
+    name: str = ""  # of a sequence
 
     def is_for(self, task: str, backbone: str) -> bool:
-        """Whether the request is made of this cell."""
+        """Whether this is asked of a cell."""
         return (not self.tasks or task in self.tasks) and (not self.backbones or backbone in self.backbones)
+
+    @property
+    def what(self) -> str:
+        """For people."""
+        return f"sequence {self.name}" if self.name else f"{self.requests[0].kind} unlearning"
 
 
 def read_requests(entries: Sequence[Mapping[str, Any]], tasks: Sequence[str], backbones: Sequence[str]) -> list[Asked]:
     """All requests of a sweep that has these tasks and backbones; a list of ratios is spread out.
 
     Raises:
-        ValueError: an unknown key, a task or backbone that the sweep has not, or a setting out of range.
+        ValueError: an unknown key, a task or backbone that the sweep has not, a setting out of range, or a sequence
+            that is empty, holds another, or forgets something twice.
     """
     found = [asked for entry in entries for asked in _spread(entry)]
     for kind, named, allowed in (
@@ -41,30 +51,105 @@ def read_requests(entries: Sequence[Mapping[str, Any]], tasks: Sequence[str], ba
             raise ValueError(
                 f"unlearning names a {kind} that the sweep has not: got {name!r}, allowed: {', '.join(allowed)}"
             )
+    of_name: dict[str, tuple[ForgetRequest, ...]] = {}
+    for asked in found:
+        if asked.name and of_name.setdefault(asked.name, asked.requests) != asked.requests:
+            raise ValueError(f"different sequences with one name: got {asked.name!r}, allowed: a name: of its own each")
     return found
+
+
+def each_alone(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The entries with those of sequences as requests of their own: what `unlearn tune` searches on."""
+    alone: list[Mapping[str, Any]] = []
+    for entry in entries:
+        if entry.get("kind") != "sequence":
+            alone.append(entry)
+            continue
+        list(_spread(entry))  # refuses one that is wrong
+        alone += [{**request, **{key: entry[key] for key in WHERE if key in entry}} for request in entry["requests"]]
+    return alone
 
 
 def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
     values = dict(entry)
-    only = {key: tuple(values.pop(key, ())) for key in ("tasks", "backbones")}
+    tasks, backbones = (tuple(values.pop(key, ())) for key in WHERE)
+    if values.get("kind") == "sequence":
+        requests, name = _sequence(values)
+        yield Asked(requests, tasks, backbones, name)
+        return
     ratios = values.pop("forget_ratio", None)
     if ratios == []:
         raise ValueError("forget_ratio must be a number or a list of numbers, got an empty list")
-    allowed = [*only, *(f.name for f in fields(ForgetRequest) if f.name not in INTERNAL)]
+    _require_keys("unlearning", values, [*WHERE, *(f.name for f in fields(ForgetRequest) if f.name not in INTERNAL)])
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    for ratio in ratios if isinstance(ratios, list) else [ratios]:
+        request = ForgetRequest(**values, **({} if ratio is None else {"forget_ratio": ratio}))
+        yield Asked((request,), tasks, backbones)
+
+
+def _require_keys(where: str, values: Mapping[str, Any], allowed: Sequence[str]) -> None:
     for key in values:
         if key not in allowed:
             hint = plugins.suggestion(key, allowed)
-            raise ValueError(f"unknown key of unlearning: got {key!r}{hint}, allowed: {', '.join(allowed)}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    for ratio in ratios if isinstance(ratios, list) else [ratios]:
-        yield Asked(ForgetRequest(**values, **({} if ratio is None else {"forget_ratio": ratio})), **only)
+            raise ValueError(f"unknown key of {where}: got {key!r}{hint}, allowed: {', '.join(allowed)}")
 
 
-def unsuitable(request: ForgetRequest, task: PlugIn) -> str:
-    """Why a task cannot meet a request, or nothing."""
+def _sequence(values: Mapping[str, Any]) -> tuple[tuple[ForgetRequest, ...], str]:
+    _require_keys("a sequence", values, ["kind", "name", "requests", *WHERE])
+    entries = values.get("requests")
+    if not isinstance(entries, list) or not entries:
+        raise ValueError(f"a sequence needs requests: got {entries!r}, allowed: a list of at least one request")
+    requests = tuple(_step(number, entry) for number, entry in enumerate(entries, start=1))
+    _require_something_new(requests)
+    return requests, str(values.get("name") or " > ".join(map(_in_short, requests)))
+
+
+def _step(number: int, entry: Any) -> ForgetRequest:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"request {number} of a sequence is none: got {entry!r}, allowed: keys and values")
+    if entry.get("kind") == "sequence":
+        raise ValueError(f"a sequence holds no other: got one as request {number}, allowed: {', '.join(SETTINGS)}")
+    if stray := [key for key in WHERE if key in entry]:
+        raise ValueError(
+            f"a sequence is for its tasks and backbones as a whole: got {' and '.join(stray)} in request {number}, "
+            "allowed: beside requests"
+        )
+    if isinstance(entry.get("forget_ratio"), list):
+        raise ValueError(
+            f"forget_ratio is not swept in a sequence: got {entry['forget_ratio']} in request {number}, allowed: one "
+            "number a request, and a sequence for each combination"
+        )
+    (asked,) = _spread(entry)
+    return asked.requests[0]
+
+
+def _require_something_new(requests: Sequence[ForgetRequest]) -> None:
+    """Refuse what can be seen without a corpus to forget the same thing twice, or everything."""
+    for name in NAMED:
+        times = Counter(value for request in requests for value in getattr(request, name))
+        if twice := [value for value, number in times.items() if number > 1]:
+            raise ValueError(f"{name} are forgotten once: got {twice[0]!r} twice in a sequence, allowed: once")
+    if sum(request.kind == "mislabelled" for request in requests) > 1:
+        raise ValueError("kind mislabelled forgets all wrong labels: got it twice in a sequence, allowed: once")
+    if sum(ratios := [request.forget_ratio for request in requests if request.forget_ratio]) >= 1:
+        raise ValueError(f"a sequence must leave some of D: got forget_ratio {ratios}, allowed: less than 1 together")
+
+
+def _in_short(request: ForgetRequest) -> str:
+    """`sample 0.02`, `class go`: in the name of a sequence that is given none."""
+    details = [] if request.forget_ratio is None else [f"{request.forget_ratio:g}"]
+    details += [request.rule] if request.rule != "random" else []
+    for names in (getattr(request, name) for name in NAMED):
+        details += names if len(names) < 4 else [str(len(names))]
+    return " ".join([request.kind, *details])
+
+
+def unsuitable(asked: Asked, task: PlugIn) -> str:
+    """Why a task cannot meet what is asked, or nothing."""
     made = plugins.load("tasks", task.name, **task.settings)
-    if request.kind == "mislabelled" and not made.label_noise:
+    kinds = {request.kind for request in asked.requests}
+    if "mislabelled" in kinds and not made.label_noise:
         return "the task has no wrong labels; set its label_noise: {share: 0.05, seed: 0}"
-    if request.kind == "speaker" and made.kind == "speakers":
+    if "speaker" in kinds and made.kind == "speakers":
         return "a speaker is a class here; use kind: class"
     return ""

@@ -34,20 +34,25 @@ def shared_work(
     compared: Counter[str] = Counter()
     retrained: set[str] = set()
     banks: dict[tuple[str, ...], list[TrialSpec]] = {}
+    starts: Counter[str] = Counter()
     taught = 0
     for spec in trials:
-        taught += spec.budget is not None
+        taught += spec.budget is not None and "step" not in spec.parents
         banks.setdefault((spec.task.key, spec.backbone.key, repr(spec.clip)), []).append(spec)
         if "original" in spec.parents:
             originals[spec.parents["original"]] += 1
+        if "step" in spec.parents:
+            starts[spec.parents["step"]] += 1
         if spec.stage == "retrain":
             retrained.add(spec.trial_id)
         elif spec.retrain_id:
             compared[spec.retrain_id] += 1
+    between = Shared("models between requests", len(starts), sum(p in done for p in starts), starts.total())
     return [
         Shared("originals", len(originals), sum(p in done for p in originals), originals.total()),
         Shared("retrained references", len(retrained), len(retrained & done), sum(compared[p] for p in retrained)),
         Shared("logits of originals", len(originals), sum(p in logits for p in originals), taught),
+        *([between] if starts else []),
         Shared(
             "features, corpus × backbone",
             len(banks),

@@ -73,6 +73,7 @@ class TrialSpec:
     clip: Mapping[str, Any]  # {"crop": none|first|center|random, "seconds": s}: what of each recording the model hears
     loop: Mapping[str, Any]  # clip_norm, precision, threads
     forget: PlugIn | None = None  # a ForgetRequest under its kind's name; None while training the original
+    before: tuple[PlugIn, ...] = ()  # requests of a sequence that were met before this one, in their order
     superloss: Mapping[str, Any] | None = None
     curriculum: Mapping[str, Any] | None = None
     lora: Mapping[str, Any] | None = None
@@ -84,6 +85,8 @@ class TrialSpec:
     keep_model: bool = False  # not in the recipe: write the unlearned model as a Hugging Face folder
     evidence: Mapping[str, Any] | None = None  # not in the recipe: tests that the model takes after its measures
     lock: str = ""  # not in the recipe: the rule by which the settings were chosen
+    sequence: Mapping[str, Any] | None = None  # not in the recipe: {"name": ..., "steps": K} as it was planned
+    is_start: bool = False  # not in the recipe: the next request starts from its model, which is kept for that
 
     def recipe(self) -> dict[str, Any]:
         """What the id hashes. A knob that came later stands in it only where it is set, so that older ids stay."""
@@ -91,7 +94,10 @@ class TrialSpec:
 
     def _with(self, said: Callable[[PlugIn], Any]) -> dict[str, Any]:
         later = {"curriculum": self.curriculum, "lora": self.lora}
-        return {name: dict(knob) for name, knob in later.items() if knob} | {
+        found: dict[str, Any] = {name: dict(knob) for name, knob in later.items() if knob}
+        if self.before:
+            found["before"] = [said(request) for request in self.before]
+        return found | {
             "spec_version": SPEC_VERSION,
             "evidence_version": EVIDENCE_VERSION,
             "stage": self.stage,
@@ -116,6 +122,11 @@ class TrialSpec:
         return self.forget.settings if self.forget else {}
 
     @property
+    def starts_from(self) -> str | None:
+        """Id of the trial whose model is unlearned: the original's, or that of the request before; None in training."""
+        return self.parents.get("step") or self.parents.get("original")
+
+    @property
     def line(self) -> str:
         """The method as a table's line: an original's training is `original`."""
         return "original" if self.stage in ("train", "study") else self.method.name
@@ -133,4 +144,5 @@ class TrialSpec:
     def from_dict(cls, values: Mapping[str, Any]) -> TrialSpec:
         """The inverse of `to_dict`."""
         plugs = {key: PlugIn(**values[key]) for key in ("task", "backbone", "method", "forget") if values[key]}
-        return cls(**{**values, **plugs})
+        before = tuple(PlugIn(**request) for request in values["before"])
+        return cls(**{**values, **plugs, "before": before})

@@ -19,6 +19,7 @@ def caption(table: Table) -> str:
         "Accuracies in %; Retrain, the model trained on D_r alone, is the target of every column.",
         _mean_of(table),
         *_forget_sets(table),
+        *_in_turn(table),
         _spread(table),
         "Seeds: finished/planned for each backbone." if _over_backbones(table) else "Seeds: finished/planned.",
         _gap(table),
@@ -81,6 +82,14 @@ def _mean_of(table: Table) -> str:
 def _forget_sets(table: Table) -> list[str]:
     several = any((block.means.planned > 1).any() for block in table.blocks)
     return ["A seed's forget sets are averaged first, and it counts when all are done."] if several else []
+
+
+def _in_turn(table: Table) -> list[str]:
+    if not table.sequence:
+        return []
+    text = "Requests are met one after another, each by the model that the one before left. D_f is the request's own, "
+    text += "D_r what none has forgotten so far; Retrain is trained on that alone, Original has forgotten nothing. "
+    return [text + "Forgotten before: accuracy on what earlier requests forgot, and its gap to Retrain in points."]
 
 
 def _spread(table: Table) -> str:

@@ -14,6 +14,7 @@ GAPS = {
     "gap_forget": "forget_accuracy",
     "gap_retain": "retain_accuracy",
     "gap_mia": "mia_nonmember",
+    "gap_forgotten_before": "forgotten_before_accuracy",
 }
 DIFFERENCES = {
     "difference_forget": "forget_accuracy",

@@ -21,6 +21,7 @@ from orchestrator.report.lines import REFERENCES, prepare
 from orchestrator.report.markdown import escape, grid_markdown, set_cell
 from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
 from orchestrator.report.remarks import baselines, gap_difference, remarks, unit_name
+from orchestrator.report.sequences import is_later_request
 from orchestrator.report.standings import (
     SHARE,
     Cell,
@@ -74,7 +75,8 @@ def leaderboard_cells(found: FolderEvidence, seeds: Mapping[str, Collection[int]
     columns = [GAP.column, DIFFERENCE_FORGET.column, SHARE, *found.figures]
     keys = ["task", "backbone", "unlearning", "forget_rule"]
     cells = []
-    for _, own in with_seconds_share(found.rows).groupby(keys):
+    rows = with_seconds_share(found.rows)
+    for _, own in rows[~is_later_request(rows)].groupby(keys):
         table = build_tables(own, seeds)[0]
         cells.append(Cell(table, BlockMeans.of(table.blocks[0].rows, columns, seeds.get(table.task, ()))))
     return cells

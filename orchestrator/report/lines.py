@@ -12,7 +12,7 @@ import pyarrow as pa
 from orchestrator.results import SCHEMA
 
 REQUEST = ["task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio"]
-CELL = [*REQUEST, "forget_classes", "seed"]
+CELL = [*REQUEST, "requests_before", "forget_classes", "seed"]
 """One forget set of one original: every method meets the same."""
 
 PAPER_ORDER = ("original", "retrain", "grad_ascent", "random_label", "bad_teacher", "scrub", "salun")

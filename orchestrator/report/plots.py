@@ -1,8 +1,8 @@
-"""Plots of a task: forgetting against utility, gaps to Retrain, and forgetting by ratio."""
+"""Plots of a task: forgetting against utility, gaps to Retrain, forgetting by ratio, and a sequence by request."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 
 from orchestrator.report.averages import Summary
 from orchestrator.report.lines import REFERENCES
-from orchestrator.report.measures import FORGET, GAP, TEST, TEST_KEPT, Measure
+from orchestrator.report.measures import FORGET, FORGOTTEN_BEFORE, GAP, TEST, TEST_KEPT, Measure
 from orchestrator.report.style import GREY, Mark, figure, legend, marks, panel_rows, styled, wrapped
 from orchestrator.report.tables import Block, Line, Table
+
+IN_WORDS = {TEST: "$D_t$", FORGET: "$D_f$ of the request", FORGOTTEN_BEFORE: "forgotten before"}
 
 
 @styled
@@ -61,27 +63,46 @@ def by_ratio(table: Table) -> Figure:
     made, axes = figure((4.8, _height(table)), len(rules), beside=2.1)
     styles = marks([line for block in table.blocks for line in block.lines])
     for ax, (rule, blocks) in zip(axes, rules.items(), strict=True):
-        keys = list(dict.fromkeys(line.line for block in blocks for line in block.lines))
-        span = max(_ratio(b) for b in blocks) - min(_ratio(b) for b in blocks)
-        for place, key in enumerate(keys):
-            found = [(_ratio(b), ln) for b in blocks for ln in b.lines if ln.line == key and ln.has(FORGET)]
-            if not found:
-                continue
-            line, (low, high) = found[0][1], _reach([ln.summaries[FORGET.column] for _, ln in found], FORGET)
-            keywords = styles[key].keywords | ({"markersize": 10} if line.method == "retrain" else {})
-            means = [FORGET.shown(ln.summaries[FORGET.column].mean) for _, ln in found]
-            aside = 0.008 * span * (place - (len(keys) - 1) / 2)  # so that bars do not hide each other
-            ax.errorbar(
-                [ratio + aside for ratio, _ in found], means, yerr=(low, high), label=_name(line), linewidth=1.3,
-                linestyle="--" if line.method in REFERENCES else "-", zorder=4 if line.method == "retrain" else 3,
-                capsize=2, elinewidth=0.9, **keywords,
-            )  # fmt: skip
+        _curves(ax, [(_ratio(block), block) for block in blocks], FORGET, styles)
         ax.set(xlabel="forget ratio (% of D)", ylabel="$D_f$ accuracy (%)")
-        ax.set_xticks([_ratio(block) for block in blocks])
-        ax.set_ylim(max(-3, ax.get_ylim()[0]), min(103, ax.get_ylim()[1]))
         ax.set_title(f"{table.task}, {rule} forget sets")
     legend(made, axes, f"bars: {_spread_name(table.blocks)}")
     return made
+
+
+@styled
+def by_request(table: Table) -> Figure:
+    """Accuracy on D_t, on each request's D_f, and on all that was forgotten before it, over a sequence's requests."""
+    shown = [m for m in (TEST, FORGET, FORGOTTEN_BEFORE) if any(ln.has(m) for b in table.blocks for ln in b.lines)]
+    made, axes = figure((3.6, _height(table)), len(shown) or 1, beside=2.1)
+    styles = marks([line for block in table.blocks for line in block.lines])
+    for ax, measure in zip(axes, shown, strict=False):
+        _curves(ax, [(block.request, block) for block in table.blocks], measure, styles)
+        ax.set(xlabel="request", ylabel="accuracy (%)")
+        ax.set_title(IN_WORDS[measure])
+    legend(made, axes, f"bars: {_spread_name(table.blocks)}")
+    return made
+
+
+def _curves(ax: Axes, blocks: Sequence[tuple[float, Block]], measure: Measure, styles: Mapping[str, Mark]) -> None:
+    """A curve for each line: its mean in each block at the block's place, with its spread; references are dashed."""
+    keys = list(dict.fromkeys(line.line for _, block in blocks for line in block.lines))
+    span = max(at for at, _ in blocks) - min(at for at, _ in blocks)
+    for place, key in enumerate(keys):
+        found = [(at, ln) for at, block in blocks for ln in block.lines if ln.line == key and ln.has(measure)]
+        if not found:
+            continue
+        line, (low, high) = found[0][1], _reach([ln.summaries[measure.column] for _, ln in found], measure)
+        keywords = styles[key].keywords | ({"markersize": 10} if line.method == "retrain" else {})
+        means = [measure.shown(ln.summaries[measure.column].mean) for _, ln in found]
+        aside = 0.008 * span * (place - (len(keys) - 1) / 2)  # so that bars do not hide each other
+        ax.errorbar(
+            [at + aside for at, _ in found], means, yerr=(low, high), label=_name(line), linewidth=1.3,
+            linestyle="--" if line.method in REFERENCES else "-", zorder=4 if line.method == "retrain" else 3,
+            capsize=2, elinewidth=0.9, **keywords,
+        )  # fmt: skip
+    ax.set_xticks([at for at, _ in blocks])
+    ax.set_ylim(max(-3, ax.get_ylim()[0]), min(103, ax.get_ylim()[1]))
 
 
 def _point(ax: Axes, line: Line, utility: Measure, mark: Mark) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from orchestrator.report.averages import BlockMeans, Coverage, Summary, Unit, summarise
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import GAP, SECONDS, SHOWN, TIDY, Measure
+from orchestrator.report.sequences import RequestSequence, is_later_request, sequences
 
 KIND_TITLES = {
     "sample": "Sample Unlearning",
@@ -58,6 +59,7 @@ class Block:
     lines: tuple[Line, ...]
     means: BlockMeans
     rows: pd.DataFrame
+    request: int = 0  # its number in a sequence; 0 outside
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,14 @@ class Table:
     columns: tuple[Measure, ...]
     blocks: tuple[Block, ...]
     rows: pd.DataFrame
+    sequence: str = ""  # whose requests the blocks are, in their order
 
 
 def build_tables(rows: pd.DataFrame, planned_seeds: Mapping[str, Collection[int]] | None = None) -> list[Table]:
-    """All tables, task by task: averaged over backbones, for each backbone, and sample unlearning by ratio.
+    """All tables, task by task: averaged over backbones, for each backbone, sample unlearning by ratio, and sequences.
 
-    A table that would repeat the first (one backbone, one ratio) is left out.
+    A table that would repeat the first (one backbone, one ratio), or whose runs are all first requests of sequences, is
+    left out.
 
     Args:
         rows: of `compare.with_gaps`, as `lines.reported` picks them.
@@ -85,18 +89,41 @@ def build_tables(rows: pd.DataFrame, planned_seeds: Mapping[str, Collection[int]
     tables = []
     for task, of_task in rows.groupby("task"):
         seeds = (planned_seeds or {}).get(str(task), ())
-        backbones = tuple(sorted(of_task["backbone"].unique()))
-        over = "averaged over backbones" if len(backbones) > 1 else backbones[0]
-        tables.append(_table(slug(f"{task}"), f"{task}, {over}", of_task, seeds))
-        if len(backbones) > 1:
-            for backbone in backbones:
-                own = of_task[of_task["backbone"] == backbone]
-                tables.append(_table(slug(f"{task}-{backbone}"), f"{task}, {backbone}", own, seeds))
-        sample = of_task[of_task["unlearning"] == "sample"]
-        if sample["requested_forget_ratio"].nunique() > 1:
-            title = f"{task}, sample unlearning by ratio, {over}"
-            tables.append(_table(slug(f"{task}-sample-by-ratio"), title, sample, seeds, by_ratio=True))
+        in_turn = sequences(of_task)
+        alone = of_task[~is_later_request(of_task)]
+        if not set(alone["trial_id"]) <= {trial_id for one in in_turn for trial_id in one.rows["trial_id"]}:
+            tables += _tables(str(task), alone, seeds)
+        for one in in_turn:
+            tables += _over_and_of_backbones(
+                f"{task}-sequence-{one.name}", f"{task}, sequence {one.name}", one.rows, seeds, one
+            )
     return tables
+
+
+def _tables(task: str, rows: pd.DataFrame, seeds: Collection[int]) -> list[Table]:
+    """Of requests that are met alone."""
+    tables = _over_and_of_backbones(task, task, rows, seeds)
+    sample = rows[rows["unlearning"] == "sample"]
+    if sample["requested_forget_ratio"].nunique() > 1:
+        title = f"{task}, sample unlearning by ratio, {_over(rows)}"
+        tables.append(_table(slug(f"{task}-sample-by-ratio"), title, sample, seeds, by_ratio=True))
+    return tables
+
+
+def _over_and_of_backbones(
+    name: str, title: str, rows: pd.DataFrame, seeds: Collection[int], sequence: RequestSequence | None = None
+) -> list[Table]:
+    """A table averaged over backbones, and one for each where there are several."""
+    tables = [_table(slug(name), f"{title}, {_over(rows)}", rows, seeds, sequence=sequence)]
+    backbones = sorted(rows["backbone"].unique())
+    for backbone in backbones if len(backbones) > 1 else ():
+        own = rows[rows["backbone"] == backbone]
+        tables.append(_table(slug(f"{name}-{backbone}"), f"{title}, {backbone}", own, seeds, sequence=sequence))
+    return tables
+
+
+def _over(rows: pd.DataFrame) -> str:
+    return "averaged over backbones" if rows["backbone"].nunique() > 1 else str(rows["backbone"].iloc[0])
 
 
 def slug(text: str) -> str:
@@ -105,24 +132,32 @@ def slug(text: str) -> str:
 
 
 def _table(
-    name: str, title: str, rows: pd.DataFrame, planned_seeds: Collection[int], *, by_ratio: bool = False
+    name: str,
+    title: str,
+    rows: pd.DataFrame,
+    planned_seeds: Collection[int],
+    *,
+    by_ratio: bool = False,
+    sequence: RequestSequence | None = None,
 ) -> Table:
     keys = ["unlearning", "forget_rule", *(["requested_forget_ratio"] if by_ratio else [])]
     order = {kind: place for place, kind in enumerate(KIND_TITLES)}
-    found = [part for _, part in rows.groupby(keys, dropna=False)]
-    found.sort(key=lambda part: order.get(part["unlearning"].iloc[0], len(order)))
-    blocks = tuple(_block(part, planned_seeds, _rules(rows)) for part in found)
+    found = [part for _, part in rows.groupby("request" if sequence else keys, dropna=False)]
+    if not sequence:
+        found.sort(key=lambda part: order.get(part["unlearning"].iloc[0], len(order)))
+    blocks = tuple(_block(part, planned_seeds, _rules(rows), sequence.steps if sequence else 0) for part in found)
     present = {m.column for b in blocks for m in SHOWN if m.applies_to(b.kind) for ln in b.lines if ln.has(m)}
     columns = tuple(m for m in SHOWN if m.column in present or m is GAP)
     columns = tuple(_readable_time(blocks) if m is SECONDS else m for m in columns)
-    return Table(name, title, rows["task"].iloc[0], tuple(sorted(rows["backbone"].unique())), columns, blocks, rows)
+    backbones, of = tuple(sorted(rows["backbone"].unique())), sequence.name if sequence else ""
+    return Table(name, title, rows["task"].iloc[0], backbones, columns, blocks, rows, of)
 
 
 def _rules(rows: pd.DataFrame) -> set[str]:
     return set(rows.loc[rows["unlearning"] == "sample", "forget_rule"])
 
 
-def _block(rows: pd.DataFrame, planned_seeds: Collection[int], sample_rules: set[str]) -> Block:
+def _block(rows: pd.DataFrame, planned_seeds: Collection[int], sample_rules: set[str], steps: int) -> Block:
     kind, rule = str(rows["unlearning"].iloc[0]), str(rows["forget_rule"].iloc[0])
     means = BlockMeans.of(rows, [m.column for m in TIDY], planned_seeds)
     over: Unit = "backbones" if rows["backbone"].nunique() > 1 else "seeds"
@@ -138,8 +173,10 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], sample_rules: set
     key = "-".join(
         [kind, *([rule] if kind == "sample" else []), *(f"{ratio:g}" for ratio in ratios[:1] if len(ratios) == 1)]
     )
-    title = f"{KIND_TITLES.get(kind, kind)} ({'; '.join(details)})"
-    return Block(slug(key), kind, title, over, tuple(lines), means, rows)
+    request = int(rows["request"].iloc[0]) if steps else 0
+    turn, key = (f", request {request} of {steps}", f"request-{request}-{key}") if steps else ("", key)
+    title = f"{KIND_TITLES.get(kind, kind)}{turn} ({'; '.join(details)})"
+    return Block(slug(key), kind, title, over, tuple(lines), means, rows, request)
 
 
 def _percentages(ratios: Iterable[float], *, listed: bool) -> str:

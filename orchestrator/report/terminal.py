@@ -18,15 +18,15 @@ from orchestrator.report.tables import Block, Table, build_tables
 
 
 def terminal_tables(rows: pd.DataFrame) -> list[Any]:
-    """What `rich` shows of each task's first table: a grid and its sentences for each block.
+    """What `rich` shows of each task's and each sequence's first table: a grid and its sentences for each block.
 
     Args:
         rows: as `orchestrator.results.read_rows` returns them.
     """
     lines, _ = reported(with_gaps(prepare(rows)))
-    first: dict[str, Table] = {}
+    first: dict[tuple[str, str], Table] = {}
     for table in build_tables(lines):
-        first.setdefault(table.task, table)
+        first.setdefault((table.task, table.sequence), table)
     shown: list[Any] = []
     for table in first.values():
         for block in table.blocks:

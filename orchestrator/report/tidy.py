@@ -16,7 +16,7 @@ def tidy(table: Table) -> pd.DataFrame:
     for block in table.blocks:
         for line in block.lines:
             lead = {"table": table.name, "task": table.task, "backbones": " ".join(table.backbones)} | _lead(
-                block, line
+                table, block, line
             )
             tail = _tail(block, line)
             for measure in TIDY:
@@ -27,10 +27,11 @@ def tidy(table: Table) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _lead(block: Block, line: Line) -> dict[str, Any]:
+def _lead(table: Table, block: Block, line: Line) -> dict[str, Any]:
     ratios = sorted(block.rows["requested_forget_ratio"].dropna().unique())
     return {
         "unlearning": block.kind, "forget_rule": block.rows["forget_rule"].iloc[0],
+        "sequence": table.sequence, "request": block.request or None,
         "requested_forget_ratios": " ".join(f"{ratio:g}" for ratio in ratios), "method": line.method,
         "superloss": line.superloss, "label": line.label,
     }  # fmt: skip

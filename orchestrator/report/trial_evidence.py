@@ -164,7 +164,7 @@ class Models:
         return {**figures, "ulira_shadows": len(pairs), "ulira_utterances": int(there.sum())}
 
     def _shadows(self, other: Row) -> bool:
-        same = ["line", "unlearning", "forget_rule"]
+        same = ["line", "unlearning", "forget_rule", "requests_before"]
         ratios = [row["requested_forget_ratio"] for row in (self.row, other)]
         return (
             other["seed"] != self.row["seed"]

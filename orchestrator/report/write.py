@@ -15,7 +15,7 @@ from orchestrator.report.compare import with_gaps
 from orchestrator.report.latex import table_latex
 from orchestrator.report.lines import prepare, reported
 from orchestrator.report.markdown import escape, table_markdown
-from orchestrator.report.plots import by_ratio, gap_bars, trade_off
+from orchestrator.report.plots import by_ratio, by_request, gap_bars, trade_off
 from orchestrator.report.problems import problems
 from orchestrator.report.search_plot import searches
 from orchestrator.report.style import png
@@ -100,8 +100,11 @@ def _task(tables: list[Table], files: dict[str, bytes]) -> list[str]:
             figures = {"forget-against-test": trade_off(table), "gap-to-retrain": gap_bars(table)}
         if table.name.endswith("sample-by-ratio"):
             figures = {"forget-by-ratio": by_ratio(table)}
+        if table.sequence:
+            figures |= {"by-request": by_request(table)}
+        of = table.name if table.sequence else slug(table.task)
         for name, made in figures.items():
-            path = f"plots/{slug(table.task)}-{name}.png"
+            path = f"plots/{of}-{name}.png"
             files[path] = png(made)
             parts += [f"![{escape(table.task)}: {name.replace('-', ' ')}]({path})", ""]
     return parts

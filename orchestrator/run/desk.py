@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.outcomes import DamagedFile, FolderFull
@@ -50,11 +50,12 @@ class Desk:
         self.specs = {spec.trial_id: spec for spec in trials}
         rows = store.rows()
         rows = rows.loc[rows["trial_id"].isin(list(self.specs)), list(READ)]
+        not_kept = _starts_without_a_model(trials, set(rows["trial_id"]), store)
         finished: dict[str, str] = {}
-        self._before: dict[str, str] = {}  # when the failed row of a trial that runs again was written
+        self._before: dict[str, str] = {}  # when the row of a trial that runs again was written
         for record in rows.to_dict("records"):
             row = {str(name): value for name, value in record.items()}
-            if row["status"] == "failed" and again(row):
+            if (row["status"] == "failed" and again(row)) or (row["status"] == "done" and row["trial_id"] in not_kept):
                 self._before[str(row["trial_id"])] = str(row["finished_at"])
                 continue
             finished[str(row["trial_id"])] = str(row["status"])
@@ -155,3 +156,16 @@ class Desk:
     def over(self) -> bool:
         """Nothing runs and nothing can."""
         return self.board.over
+
+
+def _starts_without_a_model(trials: Sequence[TrialSpec], finished: Set[str], store: Store) -> set[str]:
+    """Trials that ran when no request came after theirs: their models were not kept, and are needed now."""
+    if not any(spec.is_start for spec in trials):
+        return set()
+    kept = {name.partition(".")[0] for name in store.files.names("models")}
+    found: set[str] = set()
+    for spec in reversed(trials):  # the last request first: what it starts from may itself need a start
+        needed = spec.parents.get("step")
+        if needed and needed not in kept and (spec.trial_id not in finished or spec.trial_id in found):
+            found.add(needed)
+    return found

@@ -29,12 +29,12 @@ RETAIN_KEPT = 2_000  # utterances of D_r whose outputs are kept
 def measures(assignment: Assignment, corpus: Corpus, parts: Parts, logits: Tensor) -> dict[str, Any]:
     """Accuracy, macro-F1 and loss on every part, the split by forgotten classes, baselines and membership attacks."""
     z, y = logits.numpy(), corpus.labels
-    predicted, trained = acc.predictions(z), np.concatenate([parts.forget, parts.retain])
+    predicted, trained = acc.predictions(z), np.concatenate([parts.forget, parts.retain, parts.before])
     row: dict[str, Any] = {
-        "num_train": len(parts.forget) + len(parts.retain),
+        "num_train": parts.num_train,
         "num_classes": len(corpus.classes),
         "forget_ratio": parts.forget_ratio,
-        "forget_classes": ",".join(corpus.classes[c] for c in parts.forgotten_classes),
+        "forget_classes": ",".join(corpus.classes[c] for c in parts.request_classes),
         "chance_accuracy": acc.chance_accuracy(len(corpus.classes)),
         "constant_predictor_accuracy": acc.constant_predictor_accuracy(y[trained], y[parts.test]),
     }
@@ -43,6 +43,9 @@ def measures(assignment: Assignment, corpus: Corpus, parts: Parts, logits: Tenso
         scores = acc.score_set(z[rows], y[rows])
         row[f"num_{name}"] = len(rows)
         row.update({f"{name}_{measure}": value for measure, value in asdict(scores).items()})
+    if len(parts.before):
+        row["num_forgotten_before"] = len(parts.before)
+        row["forgotten_before_accuracy"] = acc.accuracy(predicted[parts.before], y[parts.before])
     row["forget_true_label_accuracy"] = acc.accuracy(predicted[parts.forget], corpus.true_labels[parts.forget])
     for name in ("test", "validation"):
         rows = getattr(parts, name)
@@ -92,12 +95,14 @@ def _outsiders(assignment: Assignment, corpus: Corpus, parts: Parts, reference: 
 def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: Parts, logits: Tensor) -> None:
     """Write `outputs/<trial_id>.parquet`: what attacks need, for D_f, D_v, D_t, holdout and a fixed sample of D_r.
 
+    In a sequence also for what earlier requests forgot.
+
     Up to 64 classes all logits; above that the label's logit, logsumexp, entropy (nats) and the top five classes.
     """
     rng = np.random.default_rng(0)
     sample = np.sort(rng.permutation(parts.retain)[:RETAIN_KEPT])
     named = [("forget", parts.forget), ("retain", sample), ("validation", parts.validation), ("test", parts.test)]
-    named.append(("holdout", parts.holdout))
+    named += [("holdout", parts.holdout), ("forgotten_before", parts.before)]
     rows = np.concatenate([part for _, part in named])
     z = logits.numpy()[rows]
     columns: dict[str, Any] = {

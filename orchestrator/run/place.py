@@ -125,14 +125,23 @@ class Place:
         seed_everything(stage_seed(kind, spec.task.title, spec.backbone.title, seed))
         return self.backbone(spec.backbone).build(num_classes, pretrained=pretrained).to(self.device)
 
-    def forget_set(self, spec: TrialSpec) -> ForgetSet | None:
-        """D_f: drawn without method or ratio, so that all methods forget the same and 1 % is part of 2 %."""
+    def forget_sets(self, spec: TrialSpec) -> list[ForgetSet]:
+        """D_f of this trial's request, last, after those of the requests before it; none while training the original.
+
+        Drawn without method, ratio or place in the sequence: all methods forget the same, 1 % is part of 2 %, and a
+        second 1 % is the rest of it.
+        """
         if spec.forget is None:
-            return None
-        request = ForgetRequest(**spec.request)
-        seed = stage_seed("forget set", spec.task.title, request.kind, request.rule, spec.seed)
+            return []
         task = plugins.load("tasks", spec.task.name, **spec.task.settings)
-        return draw(request, corpus_arrays(self.corpus(spec.task), task.unforgettable), seed)
+        arrays = corpus_arrays(self.corpus(spec.task), task.unforgettable)
+        found: list[ForgetSet] = []
+        for asked in (*spec.before, spec.forget):
+            request = ForgetRequest(**asked.settings)
+            seed = stage_seed("forget set", spec.task.title, request.kind, request.rule, spec.seed)
+            found.append(draw(request, arrays, seed))
+            arrays = arrays.without(found[-1].rows)
+        return found
 
     def _obtain(self, path: Path, build: Callable[[], None]) -> None:
         shared = shared_cache(self.store)

@@ -26,7 +26,7 @@ def probe(spec: TrialSpec, corpus: Corpus, parts: Parts, problem: UnlearningProb
     """
     kind = spec.request.get("kind")
     if kind == "class":
-        is_forgotten = np.isin(corpus.labels, parts.forgotten_classes)
+        is_forgotten = np.isin(corpus.labels, parts.request_classes)
     elif kind == "speaker":
         is_forgotten = np.isin(corpus.speakers, np.unique(corpus.speakers[parts.forget]))
     else:

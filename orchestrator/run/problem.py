@@ -32,22 +32,32 @@ class Parts:
     validation: npt.NDArray[np.int64]
     test: npt.NDArray[np.int64]
     holdout: npt.NDArray[np.int64]
-    forgotten_classes: tuple[int, ...]
+    before: npt.NDArray[np.int64]  # forgotten by earlier requests of a sequence: in neither D_f nor D_r
+    request_classes: tuple[int, ...]  # that this trial's request forgets
+    forgotten_classes: tuple[int, ...]  # these and those of earlier requests
     forget_ratio: float  # realised share of D
+
+    @property
+    def num_train(self) -> int:
+        """|D|."""
+        return len(self.forget) + len(self.retain) + len(self.before)
 
 
 def split_parts(place: Place, spec: TrialSpec, corpus: Corpus) -> Parts:
-    """D_f and D_r of this trial beside the corpus's other splits."""
-    forget = place.forget_set(spec)
+    """D_f and D_r of this trial beside the corpus's other splits; D_r is D without all that was ever forgotten."""
+    sets, nothing = place.forget_sets(spec), np.empty(0, dtype=np.int64)
     train = corpus.rows("train")
-    rows = np.empty(0, dtype=np.int64) if forget is None else forget.rows
+    rows = sets[-1].rows if sets else nothing
+    before = np.sort(np.concatenate([nothing, *(earlier.rows for earlier in sets[:-1])]))
     return Parts(
         forget=rows,
-        retain=np.setdiff1d(train, rows),
+        retain=np.setdiff1d(train, np.union1d(rows, before)),
         validation=corpus.rows("validation"),
         test=corpus.rows("test"),
         holdout=corpus.rows("holdout"),
-        forgotten_classes=() if forget is None else forget.forgotten_classes,
+        before=before,
+        request_classes=sets[-1].forgotten_classes if sets else (),
+        forgotten_classes=tuple(sorted({label for found in sets for label in found.forgotten_classes})),
         forget_ratio=len(rows) / len(train),
     )
 
@@ -56,7 +66,7 @@ def budget_meter(spec: TrialSpec, parts: Parts, training: Training, place: Place
     """The trial's meter, and where its limit comes from.
 
     `samples`: a share of what Retrain's full schedule processes. `seconds` (arXiv 2506.00848 §5.2): a share of what
-    Retrain was charged, or without Retrain in the sweep of the original's seconds × (1 − forget ratio).
+    Retrain was charged, or without Retrain in the sweep of the original's seconds × |D_r| / |D|.
     """
     synchronize = torch.cuda.synchronize if place.device.type == "cuda" else (lambda: None)
     if spec.budget is None:
@@ -71,7 +81,7 @@ def budget_meter(spec: TrialSpec, parts: Parts, training: Training, place: Place
         raise FileNotFoundError(
             f"the row of {role} {spec.parents[role]} is not in the results folder; it must run first"
         )
-    share = 1.0 if role == "retrain" else 1 - parts.forget_ratio
+    share = 1.0 if role == "retrain" else len(parts.retain) / parts.num_train
     source = f"{role} seconds" if row["device"] == device_name(place.device) else f"{role} seconds on {row['device']}"
     return Meter(limit=fraction * share * row["optimisation_seconds"], unit="seconds", synchronize=synchronize), source
 
@@ -111,9 +121,10 @@ def make_problem(
             f"training.length_buckets cuts padding off, which must not matter: got {spec.backbone.title}, whose logits "
             "depend on it; allowed: backbones that mask it (logmel, and wav2vec 2.0 and HuBERT from large on)"
         )
-    if "original" in spec.parents:
-        model.load_state_dict(load_weights(place.store, spec.parents["original"]))
-    seed = stage_seed("unlearning", spec.task.title, spec.backbone.title, spec.seed)
+    if spec.starts_from:
+        model.load_state_dict(load_weights(place.store, spec.starts_from))
+    step = [len(spec.before) + 1] if spec.before and spec.stage != "retrain" else []  # a first request's seed has none
+    seed = stage_seed("unlearning", spec.task.title, spec.backbone.title, spec.seed, *step)
     seed_everything(seed)  # dropout and SpecAugment of the steps
     return UnlearningProblem(
         model=model,
@@ -133,7 +144,7 @@ def make_problem(
 
 
 class _Teacher:
-    """The original's logits, made once for all trials; each utterance's first use is charged what making it cost."""
+    """Logits of the model that is unlearned, made once for all trials; each utterance's first use is charged theirs."""
 
     def __init__(self, spec: TrialSpec, place: Place, meter: Meter) -> None:
         self.spec, self.place, self.meter = spec, place, meter
@@ -144,7 +155,7 @@ class _Teacher:
     def __call__(self, batch: Batch) -> Tensor:
         if self.logits is None:
             with self.meter.evaluating():  # reading a file is I/O: timed apart, not charged
-                self.logits, self.seconds = load_logits(self.place.store, self.spec.parents["original"])
+                self.logits, self.seconds = load_logits(self.place.store, str(self.spec.starts_from))
                 self.paid = torch.zeros(len(self.logits), dtype=torch.bool)
         fresh = int((~self.paid[batch.utterances]).sum())
         self.paid[batch.utterances] = True

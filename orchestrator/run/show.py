@@ -69,8 +69,10 @@ def explanation_tables(explanation: Explanation) -> list[Any]:
 def _what(spec: TrialSpec) -> str:
     request, knobs = spec.request, {"superloss": spec.superloss, "curriculum": spec.curriculum, "lora": spec.lora}
     ratio = f" {request['forget_ratio']:g}" if request.get("forget_ratio") else ""
+    step = f" (request {len(spec.before) + 1} of {spec.sequence['steps']})" if spec.sequence else ""
     line = " + ".join([spec.line, *(name for name, on in knobs.items() if on)])
-    return f"{spec.task.title} {spec.backbone.title} {request.get('kind', 'train')}{ratio} {line} seed {spec.seed}"
+    asked = f"{request.get('kind', 'train')}{ratio}{step}"
+    return f"{spec.task.title} {spec.backbone.title} {asked} {line} seed {spec.seed}"
 
 
 def lock_table(lock: Lock) -> Table:

@@ -162,7 +162,7 @@ def _run(
     now = {"f": row["forget_accuracy"], "r": row["retain_accuracy"], "v": row["validation_accuracy_kept_classes"]}
     row["objective"] = objective_at(assignment, problem, place, now)
     row["evaluation_seconds"] += time.perf_counter() - evaluation
-    if spec.stage == "train":
+    if spec.stage == "train" or spec.is_start:
         save_weights(place.store, spec.trial_id, problem.model.state_dict())
         save_logits(place.store, spec.trial_id, logits, spent / len(corpus))
     if spec.stage in ("train", "retrain", "unlearn"):

@@ -11,6 +11,7 @@ from orchestrator import plugins
 from orchestrator.outcomes import Interrupted, StoppedEarly
 from orchestrator.plan.grid import Grid, build_grid
 from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
+from orchestrator.plan.requests import each_alone
 from orchestrator.plan.spec import TrialSpec, short_hash
 from orchestrator.plan.sweep import EvidenceEntry, Sweep, SweepError
 from orchestrator.results import open_store, record_sweep
@@ -97,7 +98,9 @@ def tune_sweep(
     backbones = [b for b in sweep.backbones if sweep.tuning.backbone in (None, b.alias or b.name)]
     if not backbones:
         raise SweepError(f"tuning.backbone is none of the sweep's backbones: got {sweep.tuning.backbone!r}")
-    grid = build_grid(sweep.model_copy(update={"seeds": sweep.tuning.seeds, "backbones": backbones}))
+    asked = each_alone(sweep.unlearning)  # a step takes what is chosen for its kind
+    searched = {"seeds": sweep.tuning.seeds, "backbones": backbones, "unlearning": asked}
+    grid = build_grid(sweep.model_copy(update=searched))
     studies, specs = _searches(grid, sweep, count, rule)
     if not studies:
         raise SweepError("nothing to tune: no method of the sweep has a space; give it one with tuning.spaces")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -34,11 +34,31 @@ class CorpusArrays:
     classes: tuple[str, ...]
     kind: Literal["keywords", "speakers"]
     unforgettable: tuple[str, ...] = ()  # classes that class unlearning never takes
+    forgotten: tuple[int, ...] = ()  # rows of D that earlier requests forgot
 
     @property
     def train(self) -> Rows:
         """Rows of D, ascending."""
         return np.flatnonzero(self.splits == "train")
+
+    @property
+    def left(self) -> Rows:
+        """Rows of D that were not forgotten, ascending."""
+        return np.setdiff1d(self.train, np.array(self.forgotten, dtype=np.int64))
+
+    def without(self, rows: Rows) -> CorpusArrays:
+        """The same after a request that forgot these."""
+        return replace(self, forgotten=(*self.forgotten, *rows.tolist()))
+
+    def first_left(self, rows: Rows, count: int) -> Rows:
+        """Of rows in the order in which they are drawn the first so many that were not forgotten.
+
+        Raises:
+            ValueError: there are fewer.
+        """
+        found = rows[~np.isin(rows, self.forgotten)]
+        _require_enough("utterances", count, len(found))
+        return found[:count]
 
 
 @dataclass(frozen=True)
@@ -55,20 +75,22 @@ def draw(request: ForgetRequest, corpus: CorpusArrays, seed: int) -> ForgetSet:
     """The forget set of a request; equal arguments give equal sets.
 
     Sample unlearning is nested: for one seed and rule, a smaller ratio's set lies within a larger one's. So are classes
-    and speakers that are drawn: one is among the two of the same seed.
+    and speakers that are drawn: one is among the two of the same seed. Where something was forgotten before, the draw
+    goes on from there: two requests for 1 % forget what one for 2 % does. A ratio is always a share of the whole of D.
 
     Raises:
-        ValueError: the corpus lacks what is named, or the set would be empty or all of D.
+        ValueError: the corpus lacks what is named, or the set would be empty or all that is left of D.
     """
     rows, forgotten, what = DRAWS[request.kind](request, corpus, np.random.default_rng(seed))
     rows, num_train = np.sort(rows).astype(np.int64), len(corpus.train)
-    if not 0 < len(rows) < num_train:
+    if not 0 < len(rows) < len(corpus.left):
+        everything = "all that is left of D" if corpus.forgotten else "all of D"
         raise ValueError(
-            f"forget set is {'empty' if len(rows) == 0 else 'all of D'}: {what} came to {len(rows)} of {num_train} "
+            f"forget set is {everything if len(rows) else 'empty'}: {what} came to {len(rows)} of {len(corpus.left)} "
             "train utterances, allowed: at least one, and not all"
         )
     ratio = len(rows) / num_train
-    kept = np.setdiff1d(corpus.train, rows)
+    kept = np.setdiff1d(corpus.left, rows)
     emptied = set(corpus.labels[rows].tolist()) - set(corpus.labels[kept].tolist()) - set(forgotten)
     warning = f"; D_r has no {', '.join(corpus.classes[label] for label in sorted(emptied))} left" if emptied else ""
     return ForgetSet(rows, forgotten, ratio, f"{what}: {len(rows)} of {num_train} train utterances{warning}")
@@ -93,8 +115,9 @@ def _samples(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Genera
     train, what = corpus.train, f"forget_ratio {request.forget_ratio:g} by rule {request.rule}"
     if request.rule == "index_file":
         return _indexed(request, corpus), (), what
-    order = ORDERS[request.rule](corpus.labels[train], round(request.forget_ratio * len(train)), rng)
-    return train[order], (), what
+    count = round(request.forget_ratio * len(train))
+    order = ORDERS[request.rule](corpus.labels[train], count + len(corpus.forgotten), rng)
+    return corpus.first_left(train[order], count), (), what
 
 
 def _indexed(request: ForgetRequest, corpus: CorpusArrays) -> Rows:
@@ -115,28 +138,29 @@ def _indexed(request: ForgetRequest, corpus: CorpusArrays) -> Rows:
     except ValueError as error:
         raise ValueError(f"bad index file {request.index_file}: {error}; allowed: one whole number a line") from None
     count = round(request.forget_ratio / INDEX_FILE_RATIO * len(indices))
-    return train[index_order(corpus.utterance_ids[train].tolist(), indices, count)]
+    order = index_order(corpus.utterance_ids[train].tolist(), indices, count + len(corpus.forgotten))
+    return corpus.first_left(train[order], count)
 
 
 def _classes(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
-    train = corpus.train
-    present = set(corpus.labels[train].tolist())
+    present, left = (set(corpus.labels[rows].tolist()) for rows in (corpus.train, corpus.left))
     forgettable = [
         label for label, name in enumerate(corpus.classes) if label in present and name not in corpus.unforgettable
     ]
-    names = [corpus.classes[label] for label in forgettable]
+    names = [corpus.classes[label] for label in forgettable if label in left]
     if request.classes:
         _require_known("class", request.classes, names)
         chosen = [corpus.classes.index(name) for name in request.classes]
     else:
         share = request.class_share
         count = (request.num_classes or 1) if share is None else round(share * len(forgettable))
-        _require_enough("classes", count, len(forgettable))
-        chosen = rng.permutation(np.array(forgettable, dtype=np.int64))[:count].tolist()
+        _require_enough("classes", count, len(names))
+        drawn = rng.permutation(np.array(forgettable, dtype=np.int64)).tolist()
+        chosen = [label for label in drawn if label in left][:count]
     forgotten = tuple(sorted(set(chosen)))
     shown = ", ".join(corpus.classes[label] for label in forgotten[:5]) + (", …" if len(forgotten) > 5 else "")
     what = f"class{'es' if len(forgotten) != 1 else ''} {shown or 'none'}"
-    return train[np.isin(corpus.labels[train], forgotten)], forgotten, what
+    return corpus.left[np.isin(corpus.labels[corpus.left], forgotten)], forgotten, what
 
 
 def _speakers(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
@@ -144,22 +168,24 @@ def _speakers(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Gener
         raise ValueError(
             "kind speaker is for keyword tasks: got a task whose classes are speakers, allowed: kind class"
         )
-    train = corpus.train
-    names = sorted(set(corpus.speakers[train].tolist()) - {""})
+    names = sorted(set(corpus.speakers[corpus.train].tolist()) - {""})
+    left = set(corpus.speakers[corpus.left].tolist())
     if request.speakers:
-        _require_known("speaker", request.speakers, names)
+        _require_known("speaker", request.speakers, [name for name in names if name in left])
         chosen = list(request.speakers)
     else:
         count = request.num_speakers or 1
-        _require_enough("speakers", count, len(names))
-        chosen = [names[number] for number in rng.permutation(len(names))[:count]]
+        _require_enough("speakers", count, len(left & set(names)))
+        drawn = [names[number] for number in rng.permutation(len(names))]
+        chosen = [name for name in drawn if name in left][:count]
     shown = ", ".join(sorted(chosen)[:5]) + (", …" if len(chosen) > 5 else "")
-    return train[np.isin(corpus.speakers[train], chosen)], (), f"speaker{'s' if len(chosen) != 1 else ''} {shown}"
+    rows = corpus.left[np.isin(corpus.speakers[corpus.left], chosen)]
+    return rows, (), f"speaker{'s' if len(chosen) != 1 else ''} {shown}"
 
 
 def _mislabelled(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
-    train = corpus.train
-    return train[corpus.labels[train] != corpus.true_labels[train]], (), "utterances with wrong labels (label_noise)"
+    left = corpus.left
+    return left[corpus.labels[left] != corpus.true_labels[left]], (), "utterances with wrong labels (label_noise)"
 
 
 def _ids(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
@@ -173,6 +199,12 @@ def _ids(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator)
         raise ValueError(
             f"only train utterances can be forgotten: got {shown}, allowed: ids of the train split; "
             f"a `split` column in the manifest says which those are"
+        )
+    forgotten = set(corpus.forgotten)
+    if gone := [name for name in wanted if row_of[name] in forgotten]:
+        raise ValueError(
+            f"an utterance is forgotten once: got {gone[0]!r}, which an earlier request of the sequence forgot, "
+            "allowed: utterances that are left"
         )
     return np.array([row_of[name] for name in wanted], dtype=np.int64), (), "named utterances"
 

@@ -73,7 +73,7 @@ class Bench:
     def script(self, spec: TrialSpec, model: Path) -> trainer_baseline.Run:
         """The script's run of the same trial."""
         method = "original" if spec.stage == "train" else spec.method.name
-        forget, path = self.place.forget_set(spec), None
+        forget, path = next(iter(self.place.forget_sets(spec)), None), None
         if forget is not None:
             path = self.folder / f"{spec.request['kind']}-{spec.seed}.json"
             path.write_text(json.dumps(forget.rows.tolist()))

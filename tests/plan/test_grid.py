@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from orchestrator.plan.grid import build_grid
+from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.sweep import Sweep
 
 
@@ -296,3 +299,75 @@ def test_a_lock_serves_every_curriculum_and_keeps_adapters_apart(tmp_path):
     made = sweep(methods=entries, seeds=[0], unlearning=[{"kind": "class"}], lock=str(tmp_path / "l.yaml"))
     rates = [s.method.settings["learning_rate"] for s in build_grid(made).trials if s.stage == "unlearn"]
     assert rates == [0.1, 0.1, 0.2]
+
+
+SMALL_STEP = {"kind": "sample", "forget_ratio": 0.02}
+
+
+def in_turn(*requests, **changes) -> Sweep:
+    return sweep(unlearning=[{"kind": "sequence", "requests": list(requests)}], **changes)
+
+
+def test_each_request_of_a_sequence_has_a_trial_a_line_that_starts_from_the_one_before():
+    grid = build_grid(in_turn(SMALL_STEP, SMALL_STEP, {"kind": "class"}, seeds=[0]))
+    stages = [spec.stage for spec in grid.trials]
+    assert {stage: stages.count(stage) for stage in set(stages)} == {"train": 1, "retrain": 3, "unlearn": 6}
+    original = grid.trials[0].trial_id
+    scrub = [spec for spec in grid.trials if spec.method.name == "scrub"]
+    assert [len(spec.before) for spec in scrub] == [0, 1, 2]
+    assert [spec.starts_from for spec in scrub] == [original, scrub[0].trial_id, scrub[1].trial_id]
+    assert [spec.is_start for spec in scrub] == [True, True, False]
+    assert [spec.sequence["steps"] for spec in scrub] == [3, 3, 3]
+    for spec in grid.trials:
+        if spec.stage == "retrain" or spec.method.name == "original":  # D_r and f are the same however one got there
+            assert "step" not in spec.parents
+            assert not spec.is_start
+    assert len({spec.retrain_id for spec in scrub}) == 3
+
+
+def test_a_sequence_begins_with_the_trials_of_its_first_request_alone_and_may_be_gone_on_with():
+    alone = ids(sweep(unlearning=[SMALL_STEP]))
+    two, three = ids(in_turn(SMALL_STEP, SMALL_STEP)), ids(in_turn(SMALL_STEP, SMALL_STEP, {"kind": "class"}))
+    assert set(alone) < set(two) < set(three)
+    assert alone == ids(in_turn(SMALL_STEP))
+    both = build_grid(
+        sweep(unlearning=[SMALL_STEP, {"kind": "sequence", "requests": [SMALL_STEP, SMALL_STEP]}], seeds=[0])
+    )
+    assert [spec.is_start for spec in both.trials if spec.method.name == "scrub"] == [True, False]
+
+
+def test_what_was_forgotten_before_belongs_to_a_recipe_only_where_there_is_something():
+    (first, second) = (
+        s for s in build_grid(in_turn(SMALL_STEP, SMALL_STEP, seeds=[0])).trials if s.method.name == "scrub"
+    )
+    assert set(first.recipe()) == {
+        "spec_version", "evidence_version", "stage", "task", "backbone", "method", "seed", "original_seed", "training",
+        "clip", "loop", "forget", "superloss", "budget", "parents", "study",
+    }  # fmt: skip
+    assert second.recipe()["before"] == [first.recipe()["forget"]]
+    assert second.recipe()["parents"] == {**first.parents, "step": first.trial_id}
+
+
+def test_a_sequence_survives_json():
+    for spec in build_grid(in_turn(SMALL_STEP, {"kind": "class"})).trials:
+        again = TrialSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+        assert (again.trial_id, again.starts_from) == (spec.trial_id, spec.starts_from)
+        assert [request.key for request in again.before] == [request.key for request in spec.before]
+
+
+def test_a_step_takes_the_settings_that_were_chosen_for_its_kind(tmp_path):
+    from orchestrator.plan.locks import Choice, Lock, write_lock
+
+    choice = Choice("espeak_keywords", "logmel_cnn", "class", "scrub", False, {"learning_rate": 0.123})
+    write_lock(tmp_path / "l.yaml", Lock("rewind", 5, (1000,), (choice,)))
+    grid = build_grid(in_turn(SMALL_STEP, {"kind": "class"}, seeds=[0], lock=str(tmp_path / "l.yaml")))
+    rates = [s.method.settings["learning_rate"] for s in grid.trials if s.method.name == "scrub"]
+    assert rates[0] != 0.123
+    assert rates[1] == 0.123
+
+
+def test_a_sequence_with_a_request_that_does_not_fit_the_task_is_refused_as_a_whole():
+    grid = build_grid(in_turn(SMALL_STEP, {"kind": "mislabelled"}))
+    assert grid.trials == []
+    assert grid.refused[0].what == "espeak_keywords: sequence sample 0.02 > mislabelled"
+    assert "label_noise" in grid.refused[0].reason
