@@ -70,6 +70,7 @@ class TrialSpec:
     seed: int
     original_seed: int
     training: Mapping[str, Any]  # how the original is trained: literal values, or {"study": id}
+    training_kind: PlugIn | None = None  # None for standard training under its own name
     clip: Mapping[str, Any]  # {"crop": none|first|center|random, "seconds": s}: what of each recording the model hears
     loop: Mapping[str, Any]  # clip_norm, precision, threads
     forget: PlugIn | None = None  # a ForgetRequest under its kind's name; None while training the original
@@ -91,29 +92,39 @@ class TrialSpec:
 
     def _with(self, said: Callable[[PlugIn], Any]) -> dict[str, Any]:
         later = {"curriculum": self.curriculum, "lora": self.lora}
-        return {name: dict(knob) for name, knob in later.items() if knob} | {
-            "spec_version": SPEC_VERSION,
-            "evidence_version": EVIDENCE_VERSION,
-            "stage": self.stage,
-            "task": said(self.task),
-            "backbone": said(self.backbone),
-            "method": said(self.method),
-            "seed": self.seed,
-            "original_seed": self.original_seed,
-            "training": dict(self.training),
-            "clip": dict(self.clip),
-            "loop": dict(self.loop),
-            "forget": said(self.forget) if self.forget else None,
-            "superloss": dict(self.superloss) if self.superloss else None,
-            "budget": dict(self.budget) if self.budget else None,
-            "parents": dict(self.parents),
-            "study": dict(self.study) if self.study else None,
-        }
+        kind = {"training_kind": said(self.training_kind)} if self.training_kind else {}
+        return (
+            kind
+            | {name: dict(knob) for name, knob in later.items() if knob}
+            | {
+                "spec_version": SPEC_VERSION,
+                "evidence_version": EVIDENCE_VERSION,
+                "stage": self.stage,
+                "task": said(self.task),
+                "backbone": said(self.backbone),
+                "method": said(self.method),
+                "seed": self.seed,
+                "original_seed": self.original_seed,
+                "training": dict(self.training),
+                "clip": dict(self.clip),
+                "loop": dict(self.loop),
+                "forget": said(self.forget) if self.forget else None,
+                "superloss": dict(self.superloss) if self.superloss else None,
+                "budget": dict(self.budget) if self.budget else None,
+                "parents": dict(self.parents),
+                "study": dict(self.study) if self.study else None,
+            }
+        )
 
     @property
     def request(self) -> Mapping[str, Any]:
         """Settings of the ForgetRequest; empty while training the original."""
         return self.forget.settings if self.forget else {}
+
+    @property
+    def training_title(self) -> str:
+        """The kind of training as rows name it."""
+        return self.training_kind.title if self.training_kind else "standard"
 
     @property
     def line(self) -> str:
@@ -132,5 +143,6 @@ class TrialSpec:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialSpec:
         """The inverse of `to_dict`."""
-        plugs = {key: PlugIn(**values[key]) for key in ("task", "backbone", "method", "forget") if values[key]}
+        names = ("task", "backbone", "method", "forget", "training_kind")
+        plugs = {key: PlugIn(**values[key]) for key in names if values.get(key)}
         return cls(**{**values, **plugs})

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from orchestrator.report.against_standard import STANDARD
 from orchestrator.report.averages import Summary
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import FORGET, GAP, TEST, TEST_KEPT, Measure
@@ -57,7 +58,8 @@ def by_ratio(table: Table) -> Figure:
     """D_f accuracy against the forget ratio; a panel a rule of drawing D_f."""
     rules: dict[str, list[Block]] = {}
     for block in table.blocks:
-        rules.setdefault(str(block.rows["forget_rule"].iloc[0]), []).append(block)
+        rule = str(block.rows["forget_rule"].iloc[0])
+        rules.setdefault(rule if block.training == STANDARD else f"{rule}, training {block.training}", []).append(block)
     made, axes = figure((4.8, _height(table)), len(rules), beside=2.1)
     styles = marks([line for block in table.blocks for line in block.lines])
     for ax, (rule, blocks) in zip(axes, rules.items(), strict=True):
@@ -79,7 +81,7 @@ def by_ratio(table: Table) -> Figure:
         ax.set(xlabel="forget ratio (% of D)", ylabel="$D_f$ accuracy (%)")
         ax.set_xticks([_ratio(block) for block in blocks])
         ax.set_ylim(max(-3, ax.get_ylim()[0]), min(103, ax.get_ylim()[1]))
-        ax.set_title(f"{table.task}, {rule} forget sets")
+        ax.set_title(wrapped(f"{table.task}, forget sets: {rule}"))
     legend(made, axes, f"bars: {_spread_name(table.blocks)}")
     return made
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from orchestrator.report.against_standard import STANDARD, against_standard
 from orchestrator.report.averages import BlockMeans, Coverage, Summary, Unit, summarise
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import GAP, SECONDS, SHOWN, TIDY, Measure
@@ -54,6 +55,8 @@ class Block:
     key: str  # in file names and CSV: `sample-random`
     kind: str  # sample, class, ...
     title: str
+    training: str  # title of the kind of training of its originals
+    against_standard: str  # what that kind costs, in a sentence; empty for standard training
     over: Unit
     lines: tuple[Line, ...]
     means: BlockMeans
@@ -107,11 +110,17 @@ def slug(text: str) -> str:
 def _table(
     name: str, title: str, rows: pd.DataFrame, planned_seeds: Collection[int], *, by_ratio: bool = False
 ) -> Table:
-    keys = ["unlearning", "forget_rule", *(["requested_forget_ratio"] if by_ratio else [])]
+    keys = ["training", "unlearning", "forget_rule", *(["requested_forget_ratio"] if by_ratio else [])]
     order = {kind: place for place, kind in enumerate(KIND_TITLES)}
     found = [part for _, part in rows.groupby(keys, dropna=False)]
-    found.sort(key=lambda part: order.get(part["unlearning"].iloc[0], len(order)))
-    blocks = tuple(_block(part, planned_seeds, _rules(rows)) for part in found)
+    found.sort(
+        key=lambda part: (
+            part["training"].iloc[0] != STANDARD,
+            part["training"].iloc[0],
+            order.get(part["unlearning"].iloc[0], len(order)),
+        )
+    )
+    blocks = tuple(_block(part, planned_seeds, rows) for part in found)
     present = {m.column for b in blocks for m in SHOWN if m.applies_to(b.kind) for ln in b.lines if ln.has(m)}
     columns = tuple(m for m in SHOWN if m.column in present or m is GAP)
     columns = tuple(_readable_time(blocks) if m is SECONDS else m for m in columns)
@@ -122,7 +131,8 @@ def _rules(rows: pd.DataFrame) -> set[str]:
     return set(rows.loc[rows["unlearning"] == "sample", "forget_rule"])
 
 
-def _block(rows: pd.DataFrame, planned_seeds: Collection[int], sample_rules: set[str]) -> Block:
+def _block(rows: pd.DataFrame, planned_seeds: Collection[int], of_table: pd.DataFrame) -> Block:
+    sample_rules, training = _rules(of_table), str(rows["training"].iloc[0])
     kind, rule = str(rows["unlearning"].iloc[0]), str(rows["forget_rule"].iloc[0])
     means = BlockMeans.of(rows, [m.column for m in TIDY], planned_seeds)
     over: Unit = "backbones" if rows["backbone"].nunique() > 1 else "seeds"
@@ -135,11 +145,12 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], sample_rules: set
     details.append(
         f"{_percentages(ratios if kind == 'sample' else rows['forget_ratio'], listed=kind == 'sample')} of D"
     )
-    key = "-".join(
-        [kind, *([rule] if kind == "sample" else []), *(f"{ratio:g}" for ratio in ratios[:1] if len(ratios) == 1)]
-    )
-    title = f"{KIND_TITLES.get(kind, kind)} ({'; '.join(details)})"
-    return Block(slug(key), kind, title, over, tuple(lines), means, rows)
+    lead = [] if training == STANDARD else [training]
+    parts = [*lead, kind, *([rule] if kind == "sample" else [])]
+    key = "-".join([*parts, *(f"{ratio:g}" for ratio in ratios[:1] if len(ratios) == 1)])
+    title = f"{KIND_TITLES.get(kind, kind)} ({'; '.join([*(f'training {t}' for t in lead), *details])})"
+    note = against_standard(of_table, training, over)
+    return Block(slug(key), kind, title, training, note, over, tuple(lines), means, rows)
 
 
 def _percentages(ratios: Iterable[float], *, listed: bool) -> str:

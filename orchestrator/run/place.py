@@ -14,6 +14,7 @@ import torch
 
 from backbones.base import Backbone, SpeechClassifier
 from backbones.checkpoints import COMMIT
+from methods.base import TrainingKind
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
 from orchestrator.results import Store
@@ -117,6 +118,12 @@ class Place:
         pinned = {"revision": commit} if COMMIT.fullmatch(commit) else {}
         backbone: Backbone = plugins.load("backbones", plugin.name, **{**plugin.settings, **pinned})
         return backbone
+
+    def training_kind(self, spec: TrialSpec) -> TrainingKind:
+        """How the trial's original is trained; standard training where the recipe names no kind."""
+        of = spec.training_kind
+        kind: TrainingKind = plugins.load("trainings", of.name if of else "standard", **(of.settings if of else {}))
+        return kind
 
     def model(self, spec: TrialSpec, num_classes: int, *, pretrained: bool = True) -> SpeechClassifier:
         """A new classifier on the device; its head depends on task, backbone and original seed only, so Retrain

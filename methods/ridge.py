@@ -1,0 +1,154 @@
+"""Ridge regression on one-hot labels from sums alone: what is subtracted from the sums was never in the solution.
+
+Source: Hoerl and Kennard, Technometrics 1970 (ridge regression); Cao and Yang, IEEE S&P 2015 (unlearning in summation
+form: statistics that are sums over D are updated for D_r by subtracting those of D_f). W features, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from methods.base import Classifier, UnlearningProblem, UtteranceSet
+from methods.losses import label_loss
+
+BATCH = 32
+RIDGES = tuple(10 ** (power / 2) for power in range(-10, 3))  # λ, of standardised features: 1e-5 to 10
+SHARPNESSES = tuple(2 ** (power / 2) for power in range(13))  # 1/T, by which the regression's outputs become logits
+WITHOUT_VALIDATION = (1e-2, 8.0)  # λ and 1/T where there is no D_v to choose them by
+ABSENT = -100.0  # logit of a class without utterances; those of the others add up to 1/T, so that one is above 0
+FLOOR = 1e-6  # of a feature's variance, as a share of the mean variance: dead features are not divided by nothing
+
+
+@dataclass(frozen=True)
+class RidgeSums:
+    """Everything that the solution depends on, as sums over utterances, in float64."""
+
+    counts: Float[Tensor, " classes"]  # utterances
+    by_class: Float[Tensor, "width classes"]  # Σ x over the utterances of each class
+    gram: Float[Tensor, "width width"]  # Σ x xᵀ
+
+    @classmethod
+    def over(cls, problem: UnlearningProblem, utterances: UtteranceSet) -> RidgeSums:
+        """The sums over a set, in one charged walk without a backward; the model is left in eval mode.
+
+        Raises:
+            BudgetSpent: when the budget is used up.
+        """
+        total: RidgeSums | None = None
+        for batch in problem.walk(as_evaluated(problem, utterances), BATCH, backward=False):
+            x = embedded(problem.model, batch.features, batch.lengths)
+            y = functional.one_hot(batch.labels.to(x.device), problem.num_classes).to(x.dtype)
+            part = cls(y.sum(dim=0), x.T @ y, x.T @ x)
+            total = part if total is None else total.plus(part)
+        if total is None:
+            raise ValueError("a closed-form head needs utterances: got none, allowed: one or more")
+        return total
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> RidgeSums:
+        """The inverse of `tensors`."""
+        return cls(**{f.name: tensors[f.name] for f in fields(cls)})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name, to be stored."""
+        return {f.name: getattr(self, f.name).cpu() for f in fields(self)}
+
+    def plus(self, other: RidgeSums, sign: float = 1.0) -> RidgeSums:
+        """The sums over both sets; with `sign` −1 over this one without the other, which is part of it."""
+        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        return RidgeSums(*(mine + sign * its.to(mine.device) for mine, its in pairs))
+
+
+@dataclass(frozen=True)
+class RidgeFit:
+    """The eigenvectors of the standardised features' correlations: one decomposition serves every λ."""
+
+    sums: RidgeSums
+    mean: Float[Tensor, " width"]
+    deviation: Float[Tensor, " width"]
+    values: Float[Tensor, " width"]
+    vectors: Float[Tensor, "width width"]
+    rotated: Float[Tensor, "width classes"]  # covariances with the labels, in the eigenvectors' coordinates
+
+    @classmethod
+    def of(cls, sums: RidgeSums) -> RidgeFit:
+        """Standardised by mean and variance that come from the sums too."""
+        n = sums.counts.sum()
+        mean = sums.by_class.sum(dim=1) / n
+        covariance = sums.gram / n - torch.outer(mean, mean)
+        variance = covariance.diagonal().clamp(min=0)
+        deviation = torch.sqrt(variance + FLOOR * variance.mean() + torch.finfo(variance.dtype).tiny)
+        labelled = (sums.by_class / n - torch.outer(mean, sums.counts / n)) / deviation[:, None]
+        values, vectors = torch.linalg.eigh(covariance / torch.outer(deviation, deviation))
+        return cls(sums, mean, deviation, values.clamp(min=0), vectors, vectors.T @ labelled)
+
+    def head(self, ridge: float) -> tuple[Float[Tensor, "width classes"], Float[Tensor, " classes"]]:
+        """Weights and bias of min Σ ‖Wᵀx + b − y‖² / n + λ‖s ⊙ W‖², the bias without penalty.
+
+        The outputs for any x add up to 1, as the one-hot labels do.
+        """
+        weight = (self.vectors @ (self.rotated / (self.values + ridge)[:, None])) / self.deviation[:, None]
+        return weight, self.sums.counts / self.sums.counts.sum() - weight.T @ self.mean
+
+
+def set_head(problem: UnlearningProblem, sums: RidgeSums) -> None:
+    """Solve for the model's head, in place; λ by accuracy on D_v (ties by loss), then 1/T by loss on D_v.
+
+    The choice is made anew for every set of sums: one that was made with D_f would remember it. The solution is
+    charged; scoring D_v is evaluation, as Retrain's choice of epoch is.
+    """
+    with problem.meter.charging(0, backward=False):
+        fit = RidgeFit.of(sums)
+        with problem.meter.evaluating():
+            ridge, sharpness = _chosen(problem, fit)
+        weight, bias = fit.head(ridge)
+        there = sums.counts > 0.5
+        head = problem.model.head
+        assert isinstance(head, nn.Linear)
+        assert head.bias is not None
+        with torch.no_grad():
+            head.weight.copy_((sharpness * weight * there).T)
+            head.bias.copy_(torch.where(there, sharpness * bias, ABSENT))
+
+
+def _chosen(problem: UnlearningProblem, fit: RidgeFit) -> tuple[float, float]:
+    """λ and 1/T."""
+    validation = problem.validation
+    if not len(validation):
+        return WITHOUT_VALIDATION
+    x = torch.cat([embedded(problem.model, b.features, b.lengths) for b in validation.batches(BATCH)])
+    labels, absent = validation.labels.to(x.device), fit.sums.counts < 0.5
+
+    def judged(ridge: float) -> tuple[float, float, float]:
+        weight, bias = fit.head(ridge)
+        outputs = x @ weight + bias
+        losses = {
+            by: float(label_loss((by * outputs).masked_fill(absent, ABSENT), labels).mean()) for by in SHARPNESSES
+        }
+        sharpness = min(losses, key=lambda by: losses[by])
+        correct = (outputs.masked_fill(absent, ABSENT).argmax(dim=1) == labels).double().mean()
+        return -float(correct), losses[sharpness], sharpness
+
+    found = {ridge: judged(ridge) for ridge in RIDGES}
+    ridge = min(found, key=lambda ridge: found[ridge][:2])
+    return ridge, found[ridge][2]
+
+
+def as_evaluated(problem: UnlearningProblem, utterances: UtteranceSet) -> UtteranceSet:
+    """The set as evaluation hears it: the same crop and padding at every walk, or no sum could be taken back."""
+    return UtteranceSet(
+        utterances.utterances, utterances.labels, utterances.is_forget, problem.validation.fetch, utterances.device
+    )
+
+
+def embedded(model: Classifier, features: Tensor, lengths: Tensor) -> Float[Tensor, "batch width"]:
+    """What the head reads, in eval mode, in float64."""
+    model.eval()
+    with torch.no_grad():
+        return model.embed(features, lengths).double()
