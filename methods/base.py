@@ -332,6 +332,11 @@ class TrainingKind(Method):
         """Sets of weights that it keeps beside f: for an estimate of storage."""
         return 0
 
+    @property
+    def changes_classifier(self) -> bool:
+        """Whether `classifier` gives another network than the backbone's, which no folder of its can hold."""
+        return False
+
     def schedule_samples(self, training: Training, utterances: float) -> float:
         """Samples that its full schedule is charged: what budgets in samples are shares of."""
         return training.epochs * utterances

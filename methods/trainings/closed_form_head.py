@@ -1,7 +1,7 @@
-"""Closed-form head: the pretrained encoder is frozen, and a ridge regression on its embeddings is the classifier.
+"""Closed-form head: the pretrained encoder is frozen, and a ridge regression on random features of it classifies.
 
 Source: Cao and Yang, IEEE S&P 2015 (summation form: what D_f added to the sums can be subtracted); Zhuang et al., ACIL,
-NeurIPS 2022 (ridge heads on frozen encoders, kept as sums). The maths is in methods/ridge.py.
+NeurIPS 2022 (ridge heads on frozen encoders and random features, kept as sums). The maths is in methods/ridge.py.
 Differs: features are standardised by mean and variance that are functions of the sums, and the regularisation and a
 temperature are chosen on D_v, so that a head without D_f is Retrain's up to rounding.
 """
@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from methods.base import Pass, Training, TrainingKind, UnlearningProblem
+from methods.base import Classifier, Pass, Training, TrainingKind, UnlearningProblem
 from methods.meter import FORWARD_SHARE
+from methods.random_features import RandomFeatures
 from methods.ridge import RidgeSums, set_head
 
 
@@ -23,6 +24,22 @@ class ClosedFormHead(TrainingKind):
 
     label: ClassVar[str] = "closed-form head"
     version: ClassVar[int] = 1
+
+    features: int = 2048  # random ReLU features that the head reads; 0: the embedding itself
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features < 0:
+            raise ValueError(f"features must be 0 or more, got {self.features}")
+
+    @property
+    def changes_classifier(self) -> bool:
+        """Random features come between encoder and head."""
+        return self.features > 0
+
+    def classifier(self, model: Classifier, num_classes: int) -> Classifier:
+        """The encoder under random features, or as it is."""
+        return RandomFeatures(model, self.features, num_classes) if self.features else model
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """No pass: a walk over D_r, and the solution."""

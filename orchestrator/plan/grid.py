@@ -113,7 +113,7 @@ class _Cell:
             clip=clip,
             loop=loop_of(self.sweep),
             sweep=self.sweep.name,
-            keep_model=self.sweep.keep_models == "final",
+            keep_model=self.sweep.keep_models == "final" and self._can_be_kept(),
             evidence=self.sweep.evidence.asked(),
         )
         if study:
@@ -124,6 +124,15 @@ class _Cell:
         yield shared
         for request in requests:
             yield from self.unlearning(replace(shared, seed=self.seed, forget=request), shared.trial_id, lines)
+
+    def _can_be_kept(self) -> bool:
+        kind = plugins.load("trainings", self.training.kind, **self.training.settings)
+        if kind.changes_classifier:
+            reason = "its classifier is not the backbone's own, which is what such a folder holds"
+            refusal = Refusal(f"keep_models after training {self.training.title}", reason)
+            if refusal not in self.grid.refused:
+                self.grid.refused.append(refusal)
+        return not kind.changes_classifier
 
     def unlearning(self, base: TrialSpec, original_id: str, lines: list[MethodLine]) -> Iterator[TrialSpec]:
         kind = base.request["kind"]

@@ -108,7 +108,7 @@ def make_problem(
         return place.model(spec, num_classes, pretrained=weights == "pretrained")
 
     model = place.model(spec, num_classes)
-    if training.length_buckets and not model.masks_padding:
+    if training.length_buckets and not getattr(model, "masks_padding", False):
         raise ValueError(
             f"training.length_buckets cuts padding off, which must not matter: got {spec.backbone.title}, whose logits "
             "depend on it; allowed: backbones that mask it (logmel, and wav2vec 2.0 and HuBERT from large on)"

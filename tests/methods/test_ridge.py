@@ -124,6 +124,40 @@ def test_the_choice_of_the_regularisation_forgets_too(kit):
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
+@pytest.mark.parametrize("features", [0, 50])
+def test_random_features_are_the_same_in_every_model_and_keep_each_weight_once(kit, features):
+    kind, made = ClosedFormHead(features=features), []
+    for _ in range(2):
+        torch.rand(3)
+        made.append(kind.classifier(kit.TwoLayers(), 3))
+    assert kind.changes_classifier == (features > 0)
+    assert made[0].head.in_features == (features or 5)
+    (batch,) = kit.make_problem().retain.batches(64)
+    assert torch.equal(*(model.embed(batch.features, batch.lengths) for model in made))
+    held = [p for block in made[0].blocks for p in block.parameters()]
+    assert len(held) == len({id(p) for p in held}) == len(list(made[0].parameters()))
+
+
+def test_downdate_is_exact_over_random_features_too(kit):
+    def widened(problem):
+        build, kind = problem.build_model, ClosedFormHead(features=50)
+        problem.model = kind.classifier(problem.model, 3)
+        problem.build_model = lambda weights: kind.classifier(build(weights), 3)
+        return problem
+
+    original = everything(widened(kit.make_problem()), kit)
+    original.stored = {}
+    kit.run(ClosedFormHead(), original)
+    after, retrained = widened(kit.make_problem()), widened(kit.make_problem())
+    after.model.load_state_dict(original.model.state_dict())
+    after.prepared = original.stored
+    kit.run(Downdate(), after)
+    kit.run(ClosedFormHead(), retrained)
+    (batch,) = after.validation.batches(64)
+    mine, its = (p.model(batch.features, batch.lengths) for p in (after, retrained))
+    torch.testing.assert_close(mine, its, rtol=1e-7, atol=1e-7)
+
+
 def test_without_validation_utterances_there_is_a_head_all_the_same(kit):
     problem = trained(kit, validation=0)
     assert kit.score(problem.model, problem.retain).accuracy > 1 / 3

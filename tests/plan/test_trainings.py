@@ -105,6 +105,15 @@ def test_a_lock_entry_serves_every_training_unless_it_names_one(tmp_path):
     assert rates == {"standard": 0.1, "closed_form_head": 0.1, "half way": 0.2}
 
 
+def test_models_that_no_folder_can_hold_are_not_kept_and_the_plan_says_so():
+    grid = build_grid(sweep(training=THREE, keep_models="final"))
+    kept = {spec.training_title for spec in grid.trials if spec.keep_model}
+    assert kept == {"standard", "half way"}
+    assert [refusal.what for refusal in grid.refused] == ["keep_models after training closed_form_head"]
+    plain = [{"kind": "closed_form_head", "features": 0}]
+    assert not build_grid(sweep(training=plain, keep_models="final")).refused
+
+
 def test_what_a_training_costs_is_estimated_by_its_kind():
     cost = {title: estimate(specs[:1], None) for title, specs in by_title(sweep(training=THREE)).items()}
     assert cost["closed_form_head"].cpu_hours < cost["standard"].cpu_hours / 5
