@@ -22,6 +22,7 @@ SEED = 0  # of the layer: every model of every trial has the same
 class RandomFeatures(nn.Module):
     """A classifier whose head reads ReLU(A norm(e) + b), e the embedding of another one, A and b fixed and random."""
 
+    head: nn.Module
     projection: Tensor
     shift: Tensor
 

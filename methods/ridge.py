@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from methods.base import Classifier, UnlearningProblem, UtteranceSet
+from methods.base import Batch, UnlearningProblem, UtteranceSet
 from methods.losses import label_loss
 
 BATCH = 32
@@ -42,7 +42,7 @@ class RidgeSums:
         """
         total: RidgeSums | None = None
         for batch in problem.walk(as_evaluated(problem, utterances), BATCH, backward=False):
-            x = embedded(problem.model, batch.features, batch.lengths)
+            x = embedded(problem, batch)
             y = functional.one_hot(batch.labels.to(x.device), problem.num_classes).to(x.dtype)
             part = cls(y.sum(dim=0), x.T @ y, x.T @ x)
             total = part if total is None else total.plus(part)
@@ -58,6 +58,10 @@ class RidgeSums:
     def tensors(self) -> dict[str, Tensor]:
         """By name, to be stored."""
         return {f.name: getattr(self, f.name).cpu() for f in fields(self)}
+
+    def on(self, device: torch.device) -> RidgeSums:
+        """The same on a device."""
+        return RidgeSums(*(getattr(self, f.name).to(device) for f in fields(self)))
 
     def plus(self, other: RidgeSums, sign: float = 1.0) -> RidgeSums:
         """The sums over both sets; with `sign` −1 over this one without the other, which is part of it."""
@@ -103,15 +107,15 @@ def set_head(problem: UnlearningProblem, sums: RidgeSums) -> None:
     The choice is made anew for every set of sums: one that was made with D_f would remember it. The solution is
     charged; scoring D_v is evaluation, as Retrain's choice of epoch is.
     """
+    head = problem.model.head
+    assert isinstance(head, nn.Linear)
+    assert head.bias is not None
     with problem.meter.charging(0, backward=False):
-        fit = RidgeFit.of(sums)
+        fit = RidgeFit.of(sums.on(head.weight.device))
         with problem.meter.evaluating():
             ridge, sharpness = _chosen(problem, fit)
         weight, bias = fit.head(ridge)
-        there = sums.counts > 0.5
-        head = problem.model.head
-        assert isinstance(head, nn.Linear)
-        assert head.bias is not None
+        there = fit.sums.counts > 0.5
         with torch.no_grad():
             head.weight.copy_((sharpness * weight * there).T)
             head.bias.copy_(torch.where(there, sharpness * bias, ABSENT))
@@ -122,7 +126,8 @@ def _chosen(problem: UnlearningProblem, fit: RidgeFit) -> tuple[float, float]:
     validation = problem.validation
     if not len(validation):
         return WITHOUT_VALIDATION
-    x = torch.cat([embedded(problem.model, b.features, b.lengths) for b in validation.batches(BATCH)])
+    size = min(BATCH, problem.micro_batch or BATCH)
+    x = torch.cat([embedded(problem, batch) for batch in validation.batches(size)])
     labels, absent = validation.labels.to(x.device), fit.sums.counts < 0.5
 
     def judged(ridge: float) -> tuple[float, float, float]:
@@ -147,8 +152,14 @@ def as_evaluated(problem: UnlearningProblem, utterances: UtteranceSet) -> Uttera
     )
 
 
-def embedded(model: Classifier, features: Tensor, lengths: Tensor) -> Float[Tensor, "batch width"]:
-    """What the head reads, in eval mode, in float64."""
-    model.eval()
+def embedded(problem: UnlearningProblem, batch: Batch) -> Float[Tensor, "batch width"]:
+    """What the head reads, in eval mode, in float64.
+
+    Batches are filled up to one size: kernels for other sizes round otherwise, and where λ is small the solution would
+    show that an utterance was subtracted in other company than it was added in.
+    """
+    problem.model.eval()
+    missing = max(0, min(BATCH, problem.micro_batch or BATCH) - len(batch))
+    filled = [torch.cat([t, t[:1].expand(missing, *t.shape[1:])]) for t in (batch.features, batch.lengths)]
     with torch.no_grad():
-        return model.embed(features, lengths).double()
+        return problem.model.embed(*filled)[: len(batch)].double()

@@ -198,6 +198,8 @@ class Sweep(_Model):
     @field_validator("trainings")
     @classmethod
     def _no_title_twice(cls, trainings: list[KindOfTraining]) -> list[KindOfTraining]:
+        if not trainings:
+            raise ValueError("training must be one way or a list of one or more, got an empty list")
         titles = [entry.title for entry in trainings]
         if len(set(titles)) < len(titles):
             raise ValueError(f"titles of trainings must differ; set `as:`, got {', '.join(titles)}")

@@ -138,6 +138,7 @@ def test_a_wrong_kind_or_setting_is_refused(training, message):
     ("text", "message"),
     [
         ("training: [standard, {epochs: 3}]", "titles of trainings must differ; set `as:`, got standard, standard"),
+        ("training: []", "a list of one or more, got an empty list"),
         ("training: [{lerning_rate: 0.1}]", r"lerning_rate \(did you mean 'learning_rate'\?\).*kind, as"),
         ("training: {lerning_rate: 0.1}", r"unknown key training.lerning_rate \(did you mean 'learning_rate'\?\)"),
     ],
