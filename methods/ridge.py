@@ -18,11 +18,14 @@ from methods.base import Batch, UnlearningProblem, UtteranceSet
 from methods.losses import label_loss
 
 BATCH = 32
-RIDGES = tuple(10 ** (power / 2) for power in range(-10, 3))  # λ, of standardised features: 1e-5 to 10
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # λ, of standardised features
 SHARPNESSES = tuple(2 ** (power / 2) for power in range(13))  # 1/T, by which the regression's outputs become logits
-WITHOUT_VALIDATION = (1e-2, 8.0)  # λ and 1/T where there is no D_v to choose them by
+SHARPNESS = 8.0  # where there is no D_v to choose it by
 ABSENT = -100.0  # logit of a class without utterances; those of the others add up to 1/T, so that one is above 0
 FLOOR = 1e-6  # of a feature's variance, as a share of the mean variance: dead features are not divided by nothing
+
+Head = tuple[Tensor, Tensor]
+"""Weights (width, C) and bias (C,)."""
 
 
 @dataclass(frozen=True)
@@ -71,40 +74,40 @@ class RidgeSums:
 
 @dataclass(frozen=True)
 class RidgeFit:
-    """The eigenvectors of the standardised features' correlations: one decomposition serves every λ."""
+    """The normal equations on standardised features; mean and variance come from the sums too."""
 
     sums: RidgeSums
     mean: Float[Tensor, " width"]
     deviation: Float[Tensor, " width"]
-    values: Float[Tensor, " width"]
-    vectors: Float[Tensor, "width width"]
-    rotated: Float[Tensor, "width classes"]  # covariances with the labels, in the eigenvectors' coordinates
+    correlation: Float[Tensor, "width width"]
+    labelled: Float[Tensor, "width classes"]  # covariances of the standardised features with the labels
 
     @classmethod
     def of(cls, sums: RidgeSums) -> RidgeFit:
-        """Standardised by mean and variance that come from the sums too."""
+        """From sums over one utterance or more."""
         n = sums.counts.sum()
         mean = sums.by_class.sum(dim=1) / n
         covariance = sums.gram / n - torch.outer(mean, mean)
         variance = covariance.diagonal().clamp(min=0)
         deviation = torch.sqrt(variance + FLOOR * variance.mean() + torch.finfo(variance.dtype).tiny)
         labelled = (sums.by_class / n - torch.outer(mean, sums.counts / n)) / deviation[:, None]
-        values, vectors = torch.linalg.eigh(covariance / torch.outer(deviation, deviation))
-        return cls(sums, mean, deviation, values.clamp(min=0), vectors, vectors.T @ labelled)
+        return cls(sums, mean, deviation, covariance / torch.outer(deviation, deviation), labelled)
 
-    def head(self, ridge: float) -> tuple[Float[Tensor, "width classes"], Float[Tensor, " classes"]]:
-        """Weights and bias of min Σ ‖Wᵀx + b − y‖² / n + λ‖s ⊙ W‖², the bias without penalty.
+    def head(self, ridge: float) -> Head:
+        """Weights (width, C) and bias (C,) of min Σ ‖Wᵀx + b − y‖² / n + λ‖s ⊙ W‖², the bias without penalty.
 
         The outputs for any x add up to 1, as the one-hot labels do.
         """
-        weight = (self.vectors @ (self.rotated / (self.values + ridge)[:, None])) / self.deviation[:, None]
+        penalised = self.correlation.clone()
+        penalised.diagonal().add_(ridge)
+        weight = torch.cholesky_solve(self.labelled, torch.linalg.cholesky(penalised)) / self.deviation[:, None]
         return weight, self.sums.counts / self.sums.counts.sum() - weight.T @ self.mean
 
 
 def set_head(problem: UnlearningProblem, sums: RidgeSums) -> None:
     """Solve for the model's head, in place; λ by accuracy on D_v (ties by loss), then 1/T by loss on D_v.
 
-    The choice is made anew for every set of sums: one that was made with D_f would remember it. The solution is
+    The choice is made anew for every set of sums: one that was made with D_f would remember it. The solutions are
     charged; scoring D_v is evaluation, as Retrain's choice of epoch is.
     """
     head = problem.model.head
@@ -112,37 +115,35 @@ def set_head(problem: UnlearningProblem, sums: RidgeSums) -> None:
     assert head.bias is not None
     with problem.meter.charging(0, backward=False):
         fit = RidgeFit.of(sums.on(head.weight.device))
-        with problem.meter.evaluating():
-            ridge, sharpness = _chosen(problem, fit)
-        weight, bias = fit.head(ridge)
         there = fit.sums.counts > 0.5
+        solved = [fit.head(ridge) for ridge in (RIDGES if len(problem.validation) else RIDGES[1:2])]
+        with problem.meter.evaluating():
+            (weight, bias), sharpness = _chosen(problem, solved, ~there)
         with torch.no_grad():
             head.weight.copy_((sharpness * weight * there).T)
             head.bias.copy_(torch.where(there, sharpness * bias, ABSENT))
 
 
-def _chosen(problem: UnlearningProblem, fit: RidgeFit) -> tuple[float, float]:
-    """λ and 1/T."""
+def _chosen(problem: UnlearningProblem, solved: list[Head], absent: Tensor) -> tuple[Head, float]:
+    """The solution that is best on D_v, and its 1/T; where there is no D_v, the first, and what suits most."""
     validation = problem.validation
     if not len(validation):
-        return WITHOUT_VALIDATION
+        return solved[0], SHARPNESS
     size = min(BATCH, problem.micro_batch or BATCH)
     x = torch.cat([embedded(problem, batch) for batch in validation.batches(size)])
-    labels, absent = validation.labels.to(x.device), fit.sums.counts < 0.5
+    labels = validation.labels.to(x.device)
 
-    def judged(ridge: float) -> tuple[float, float, float]:
-        weight, bias = fit.head(ridge)
-        outputs = x @ weight + bias
-        losses = {
-            by: float(label_loss((by * outputs).masked_fill(absent, ABSENT), labels).mean()) for by in SHARPNESSES
-        }
+    def judged(head: Head) -> tuple[float, float, float]:
+        outputs = x @ head[0] + head[1]
+        logits = {by: (by * outputs).masked_fill(absent, ABSENT) for by in SHARPNESSES}
+        losses = {by: float(label_loss(z, labels).mean()) for by, z in logits.items()}
         sharpness = min(losses, key=lambda by: losses[by])
-        correct = (outputs.masked_fill(absent, ABSENT).argmax(dim=1) == labels).double().mean()
+        correct = (logits[sharpness].argmax(dim=1) == labels).double().mean()
         return -float(correct), losses[sharpness], sharpness
 
-    found = {ridge: judged(ridge) for ridge in RIDGES}
-    ridge = min(found, key=lambda ridge: found[ridge][:2])
-    return ridge, found[ridge][2]
+    found = [judged(head) for head in solved]
+    best = min(range(len(solved)), key=lambda place: found[place][:2])
+    return solved[best], found[best][2]
 
 
 def as_evaluated(problem: UnlearningProblem, utterances: UtteranceSet) -> UtteranceSet:
