@@ -49,7 +49,7 @@ class Rewind(Method):
             raise ValueError(f"rewind reads weights that training kept: got none, allowed: training kind {self.needs}")
         training, meter = problem.training, problem.meter
         problem.model.load_state_dict(checkpoint(problem.prepared, self.share))
-        epochs = max(1, math.ceil((1 - self.share) * training.epochs))
+        epochs = max(1, math.ceil(round((1 - self.share) * training.epochs, 6)))
         if meter.limit is not None and meter.unit == "samples":
             epochs = max(1, min(epochs, int(meter.limit / max(1, len(problem.retain)))))
         left = (1 - self.share) / (1 - training.warmup_share) if training.schedule == "linear" else 1.0

@@ -56,7 +56,7 @@ def downdated(kit, change=lambda problem: None, **sizes):
 def test_the_solution_is_that_of_the_normal_equations_on_standardised_features():
     x, y = drawn(40)
     weight, bias = RidgeFit.of(sums_of(x, y)).head(0.3)
-    scaled = (x - x.mean(dim=0)) / torch.sqrt(x.var(dim=0, correction=0) * 1 + 1e-6 * x.var(dim=0, correction=0).mean())
+    scaled = (x - x.mean(dim=0)) / torch.sqrt(x.var(dim=0, correction=0) + 1e-6 * x.var(dim=0, correction=0).mean())
     labels = functional.one_hot(y, 3).double()
     expected = torch.linalg.solve(
         scaled.T @ scaled / 40 + 0.3 * torch.eye(6, dtype=torch.float64), scaled.T @ (labels - labels.mean(dim=0)) / 40
