@@ -17,6 +17,7 @@ from torch.nn import functional
 from methods.base import Classifier
 
 SEED = 0  # of the layer: every model of every trial has the same
+SHIFT = 0.3  # standard deviation of b, where that of A norm(e) is 1
 
 
 class RandomFeatures(nn.Module):
@@ -33,7 +34,7 @@ class RandomFeatures(nn.Module):
         generator = torch.Generator().manual_seed(SEED)
         like = encoder.head.weight
         self.register_buffer("projection", (torch.randn(inputs, width, generator=generator) / inputs**0.5).to(like))
-        self.register_buffer("shift", torch.randn(width, generator=generator).to(like))
+        self.register_buffer("shift", (SHIFT * torch.randn(width, generator=generator)).to(like))
         self.head = nn.Linear(width, num_classes).to(like)
         encoder.head = nn.Identity()  # so that each weight is held once
         self.encoder = cast(nn.Module, encoder)

@@ -25,7 +25,7 @@ class ClosedFormHead(TrainingKind):
     label: ClassVar[str] = "closed-form head"
     version: ClassVar[int] = 1
 
-    features: int = 2048  # random ReLU features that the head reads; 0: the embedding itself
+    features: int = 1024  # random ReLU features that the head reads; 0: the embedding itself
 
     def __post_init__(self) -> None:
         super().__post_init__()
