@@ -18,9 +18,9 @@ from methods.base import Batch, UnlearningProblem, UtteranceSet
 from methods.losses import label_loss
 
 BATCH = 32
-RIDGES = (1e-2, 1e-3, 3e-3, 3e-2, 1e-1, 3e-1, 1.0)  # λ, of standardised features; the first where there is no D_v
+RIDGES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # λ, of standardised features
 SHARPNESSES = tuple(2 ** (power / 2) for power in range(13))  # 1/T, by which the regression's outputs become logits
-SHARPNESS = 8.0  # where there is no D_v to choose it by
+RIDGE, SHARPNESS = 1e-2, 8.0  # where there is no D_v to choose them by
 ABSENT = -100.0  # logit of a class without utterances; those of the others add up to 1/T, so that one is above 0
 FLOOR = 1e-6  # of a feature's variance, as a share of the mean variance: dead features are not divided by nothing
 
@@ -116,7 +116,7 @@ def set_head(problem: UnlearningProblem, sums: RidgeSums) -> None:
     with problem.meter.charging(0, backward=False):
         fit = RidgeFit.of(sums.on(head.weight.device))
         there = fit.sums.counts > 0.5
-        solved = [fit.head(ridge) for ridge in (RIDGES if len(problem.validation) else RIDGES[:1])]
+        solved = [fit.head(ridge) for ridge in (RIDGES if len(problem.validation) else (RIDGE,))]
         with problem.meter.evaluating():
             (weight, bias), sharpness = _chosen(problem, solved, ~there)
         with torch.no_grad():

@@ -34,7 +34,7 @@ def against_standard(rows: pd.DataFrame, training: str, over: Unit) -> str:
     mine, standard = (_originals(rows, title) for title in (training, STANDARD))
     if mine.empty:
         return ""
-    both = mine.join(standard, how="inner", rsuffix="_standard")
+    both = mine.join(standard.add_suffix("_standard"), how="inner")
     said = [f"Training {training}: D_t of its Original {_mean(mine['test_accuracy'], over, 100)} %"]
     if len(both):
         difference = both["test_accuracy"] - both["test_accuracy_standard"]

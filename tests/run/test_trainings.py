@@ -16,7 +16,9 @@ from orchestrator.results import open_store
 from orchestrator.run.checkpoints import load_prepared, load_weights
 
 COMMON = "learning_rate: 1.0e-3, epochs: 2, batch_size: 16"
-KINDS = f"[{{{COMMON}}}, closed_form_head, {{kind: early_checkpoints, keep_at: [0.5], {COMMON}}}]"
+KINDS = (
+    f"[{{{COMMON}}}, {{kind: closed_form_head, features: 100}}, {{kind: early_checkpoints, keep_at: [0.5], {COMMON}}}]"
+)
 
 
 @pytest.fixture(scope="module")
