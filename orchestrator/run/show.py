@@ -70,6 +70,7 @@ def _what(spec: TrialSpec) -> str:
     request, knobs = spec.request, {"superloss": spec.superloss, "curriculum": spec.curriculum, "lora": spec.lora}
     ratio = f" {request['forget_ratio']:g}" if request.get("forget_ratio") else ""
     line = " + ".join([spec.line, *(name for name, on in knobs.items() if on)])
+    line += f" after {spec.training_title}" if spec.training_kind else ""
     return f"{spec.task.title} {spec.backbone.title} {request.get('kind', 'train')}{ratio} {line} seed {spec.seed}"
 
 
