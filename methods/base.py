@@ -6,7 +6,7 @@ Notation (docs/notation.md): D_f forget set, D_r retain set, D_v validation set;
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -246,6 +246,8 @@ class UnlearningProblem:
     teacher_logits: Callable[[Batch], Tensor]  # f's logits by utterance; charges their making to the meter
     score: Callable[[Classifier, UtteranceSet], Scores]
     micro_batch: int | None = None  # utterances that go through the model at once, where memory is short
+    stored: dict[str, Tensor] | None = None  # a training puts here what is kept beside f; None where nothing is kept
+    prepared: Mapping[str, Tensor] | None = None  # what f's training kept, for a method that `needs` it
 
     def fresh_model(self) -> Classifier:
         """The pretrained encoder with the head that f started from."""
@@ -298,6 +300,7 @@ class Method(ABC):
     label: ClassVar[str]  # as the paper's tables print it
     version: ClassVar[int]  # bumped when its results change
     takes_adapters: ClassVar[bool] = True  # false where it puts weights back or draws them anew by their names
+    needs: ClassVar[str] = ""  # the kind of training that keeps what this method reads; any will do when empty
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -310,3 +313,34 @@ class Method(ABC):
     @abstractmethod
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """The passes, lazily: code between two `yield`s may read `problem.model`, score sets, and end early."""
+
+    def unmet(self, kind: str, settings: Mapping[str, Any]) -> str:
+        """Why it cannot unlearn from an original that this kind of training made with these settings, or nothing."""
+        return "" if self.needs in ("", kind) else f"it reads what training kind {self.needs} keeps"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingKind(Method):
+    """How originals and Retrain are trained: a method over D_r that may keep things for later requests.
+
+    Its passes start from `problem.fresh_model()`, walk `problem.retain`, and put tensors into `problem.stored` unless
+    that is None (Retrain keeps nothing). The time that this takes belongs inside `problem.meter.preparing()`.
+    """
+
+    @property
+    def kept_models(self) -> int:
+        """Sets of weights that it keeps beside f: for an estimate of storage."""
+        return 0
+
+    @property
+    def changes_classifier(self) -> bool:
+        """Whether `classifier` gives another network than the backbone's, which no folder of its can hold."""
+        return False
+
+    def schedule_samples(self, training: Training, utterances: float) -> float:
+        """Samples that its full schedule is charged: what budgets in samples are shares of."""
+        return training.epochs * utterances
+
+    def classifier(self, model: Classifier, num_classes: int) -> Classifier:
+        """The network that it trains, made of the backbone's; the backbone's itself unless it reads other features."""
+        return model

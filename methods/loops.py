@@ -294,7 +294,8 @@ class _Walk:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.problem.generator.get_state(),
             "draws": _draws(self._device),
-            "meter": [meter.seconds, meter.samples, meter.evaluation_seconds],
+            "meter": [meter.seconds, meter.samples, meter.evaluation_seconds, meter.preparation_seconds],
+            "stored": self.problem.stored or {},
         }
 
     def _restore(self, state: dict[str, Any]) -> tuple[int, float, dict[str, Tensor] | None]:
@@ -303,6 +304,9 @@ class _Walk:
         self.optimizer.load_state_dict(state["optimizer"])
         self.problem.generator.set_state(state["generator"])
         _draw_on(state["draws"], self._device)
-        meter.seconds, meter.samples, meter.evaluation_seconds = state["meter"]
+        meter.seconds, meter.samples, meter.evaluation_seconds, *later = state["meter"]
+        meter.preparation_seconds = sum(later)  # one number; none in states from before there were kinds of training
+        if self.problem.stored is not None:
+            self.problem.stored.update({name: value.clone() for name, value in state["stored"].items()})
         self.outcome.steps = state["steps"]
         return state["epoch"], state["best"], state["best_weights"] or None

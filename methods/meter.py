@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,21 +32,22 @@ class Meter:
     seconds: float = 0.0  # charged
     samples: float = 0.0  # charged
     evaluation_seconds: float = 0.0
+    preparation_seconds: float = 0.0  # a training spent them on what it keeps for later requests
     largest_batch: int = 0  # most examples that one block was charged for: what was under way when memory ran out
     beat: Callable[[], None] = lambda: None  # told at each block: whoever watches for hangs listens
     _inside: bool = field(default=False, repr=False)
-    _evaluated_inside: float = field(default=0.0, repr=False)
+    _apart_inside: float = field(default=0.0, repr=False)
 
     @contextmanager
     def charging(self, examples: int, *, backward: bool = True) -> Iterator[None]:
-        """Charge the block's time, less any evaluation inside it, and `examples` samples (a third without backward)."""
+        """Charge the block's time, less what is timed apart, and `examples` samples (a third without backward)."""
         if (
             self._inside
         ):  # a teacher's forward inside a step: its time is already running, its samples are not counted yet
             self.samples += examples * (1.0 if backward else FORWARD_SHARE)
             yield
             return
-        self._inside, self._evaluated_inside = True, 0.0
+        self._inside, self._apart_inside = True, 0.0
         self.largest_batch = max(self.largest_batch, examples)
         self.beat()
         self.synchronize()
@@ -55,7 +56,7 @@ class Meter:
             yield
         finally:
             self.synchronize()
-            self.seconds += time.perf_counter() - started - self._evaluated_inside
+            self.seconds += time.perf_counter() - started - self._apart_inside
             self.samples += examples * (1.0 if backward else FORWARD_SHARE)
             self._inside = False
 
@@ -64,9 +65,16 @@ class Meter:
         self.seconds += seconds
         self.samples += samples
 
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> AbstractContextManager[None]:
         """Time the block as evaluation."""
+        return self._apart("evaluation_seconds")
+
+    def preparing(self) -> AbstractContextManager[None]:
+        """Time the block as preparation for later requests."""
+        return self._apart("preparation_seconds")
+
+    @contextmanager
+    def _apart(self, account: str) -> Iterator[None]:
         self.synchronize()
         started = time.perf_counter()
         try:
@@ -74,8 +82,8 @@ class Meter:
         finally:
             self.synchronize()
             spent = time.perf_counter() - started
-            self.evaluation_seconds += spent
-            self._evaluated_inside += spent
+            setattr(self, account, getattr(self, account) + spent)
+            self._apart_inside += spent
 
     @property
     def charged(self) -> float:

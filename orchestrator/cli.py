@@ -35,8 +35,10 @@ ErrorLimit = Annotated[int, typer.Option(min=0, help="Stop when so many trials f
 
 
 @app.command("ls")
-def list_plugins(kind: Annotated[str, typer.Argument(help="tasks, backbones, methods or sweeps.")] = "all") -> None:
-    """List tasks, backbones, methods and sweeps."""
+def list_plugins(
+    kind: Annotated[str, typer.Argument(help="tasks, backbones, trainings, methods or sweeps.")] = "all",
+) -> None:
+    """List tasks, backbones, trainings, methods and sweeps."""
     from orchestrator.listing import listing
 
     console.print(listing(kind))

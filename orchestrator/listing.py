@@ -1,4 +1,4 @@
-"""What there is to choose from: tasks, backbones, methods and sweeps, as one table each."""
+"""What there is to choose from: tasks, backbones, trainings, methods and sweeps, as one table each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from orchestrator import plugins
 
-KINDS = ("tasks", "backbones", "methods", "sweeps")
+KINDS = ("tasks", "backbones", "trainings", "methods", "sweeps")
 
 
 def listing(kind: str) -> Any:

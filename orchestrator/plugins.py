@@ -1,4 +1,4 @@
-"""Plug-ins by name: the files of methods/, backbones/ and orchestrator/tasks/ are the registry."""
+"""Plug-ins by name: the files of methods/, methods/trainings/, backbones/ and orchestrator/tasks/ are the registry."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-KINDS = {"methods": "methods", "backbones": "backbones", "tasks": "orchestrator.tasks"}
+KINDS = {
+    "methods": "methods",
+    "trainings": "methods.trainings",
+    "backbones": "backbones",
+    "tasks": "orchestrator.tasks",
+}
 TABLES = {"backbones": "VARIANTS", "tasks": "TASKS"}  # a module of these kinds may offer several plug-ins
+TYPED = ("methods", "trainings")  # one class a file, whose settings are turned into the types of its fields
 
 
 @cache
@@ -26,7 +32,7 @@ def registry(kind: str) -> Mapping[str, Callable[..., Any]]:
         if info.ispkg:
             continue
         module = importlib.import_module(f"{KINDS[kind]}.{info.name}")
-        if kind == "methods":
+        if kind in TYPED:
             from methods.base import Method
 
             own = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
@@ -38,7 +44,7 @@ def registry(kind: str) -> Mapping[str, Callable[..., Any]]:
 
 
 def names(kind: str) -> list[str]:
-    """Names of all plug-ins of a kind: methods, backbones or tasks."""
+    """Names of all plug-ins of a kind: methods, trainings, backbones or tasks."""
     return list(registry(kind))
 
 
@@ -78,24 +84,24 @@ def load(kind: str, name: str, **settings: Any) -> Any:
     for f in fields(plugin_class(kind, name)):
         if f.default is MISSING and f.default_factory is MISSING and f.name not in {**preset, **settings}:
             raise ValueError(f"{kind[:-1]} {name} needs the setting {f.name!r}, got {', '.join(settings) or 'none'}")
-    return _typed_method(name, settings) if kind == "methods" else made(**settings)
+    return _typed(kind, name, settings) if kind in TYPED else made(**settings)
 
 
 @cache
-def _adapter(name: str) -> TypeAdapter[Any]:
-    return TypeAdapter(plugin_class("methods", name))
+def _adapter(kind: str, name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(plugin_class(kind, name))
 
 
-def _typed_method(name: str, settings: Mapping[str, Any]) -> Any:
-    """The method, its settings turned into the types of its fields; YAML reads 1e-4 as text."""
+def _typed(kind: str, name: str, settings: Mapping[str, Any]) -> Any:
+    """The plug-in, its settings turned into the types of its fields; YAML reads 1e-4 as text."""
     try:
-        return _adapter(name).validate_python(dict(settings))
+        return _adapter(kind, name).validate_python(dict(settings))
     except ValidationError as error:
         wrong = error.errors()[0]
         if not wrong["loc"]:
             raise ValueError(str(wrong["ctx"]["error"])) from None
         where = wrong["loc"][0]
-        raise ValueError(f"setting {where!r} of method {name}: {wrong['msg']}, got {wrong['input']!r}") from None
+        raise ValueError(f"setting {where!r} of {kind[:-1]} {name}: {wrong['msg']}, got {wrong['input']!r}") from None
 
 
 def suggestion(word: str, known: Any) -> str:

@@ -37,6 +37,7 @@ _TEXT = [
     "superloss",
     "curriculum",
     "lora",
+    "training",
     "settings",
     "unlearning",
     "forget_rule",
@@ -101,6 +102,7 @@ _REAL = [
     "chance_accuracy",
     "constant_predictor_accuracy",
     "optimisation_seconds",
+    "setup_seconds",
     "preparation_seconds",
     "evaluation_seconds",
     "total_seconds",
@@ -120,6 +122,9 @@ SCHEMA = pa.schema(
 )
 """The only list of columns. Fractions lie in 0-1, times are in seconds; what methods are given is JSON."""
 
+BEFORE_TRAININGS = {"setup_seconds": "preparation_seconds", "preparation_seconds": "nowhere"}
+"""Columns of rows from before there were kinds of training, by their names now."""
+
 # With when each row's file was changed last: an entry is good while that is the same.
 _INDEX = SCHEMA.append(pa.field("modified_ns", pa.int64()))
 READERS = 16  # rows read at once; on an object store each waits for the network
@@ -127,7 +132,7 @@ READERS = 16  # rows read at once; on an object store each waits for the network
 
 @dataclass(frozen=True)
 class Store:
-    """A results folder: `rows/`, `models/`, `logits/`, `outputs/`, `unlearned/`, and the sweeps that were run."""
+    """A results folder: `rows/`, what trials share and leave (docs/results.md), and the sweeps that were run."""
 
     files: Folder
 
@@ -213,9 +218,12 @@ class Store:
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
     """A column as SCHEMA has it; nulls where an older row lacks it."""
-    if field.name not in table.schema.names:
+    name = field.name
+    if "setup_seconds" not in table.schema.names:
+        name = BEFORE_TRAININGS.get(name, name)
+    if name not in table.schema.names:
         return pa.nulls(len(table), field.type)
-    return table.column(field.name).cast(field.type)
+    return table.column(name).cast(field.type)
 
 
 def open_store(location: str | Path) -> Store:

@@ -131,7 +131,7 @@ def test_a_folder_goes_into_one_file_and_comes_back_as_a_leaderboard(unlearn, fi
     ("arguments", "message"),
     [
         (["plan", "nothing.yaml"], "no sweep file nothing.yaml"),
-        (["ls", "models"], "unknown kind: got 'models', allowed: tasks, backbones, methods, sweeps"),
+        (["ls", "models"], "unknown kind: got 'models', allowed: tasks, backbones, trainings, methods, sweeps"),
         (["status", "nowhere"], "no results in"),
         (["report", "nowhere"], "no results"),
         (["leaderboard", "nowhere"], "no evidence"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from methods.base import Training, TrainingKind
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.tasks.base import CorpusSize
@@ -96,13 +97,19 @@ def train_gflop(backbone: PlugIn, seconds: float) -> float:
 def _gflop(spec: TrialSpec) -> float:
     size = _size(spec)
     a_clip = train_gflop(spec.backbone, min(size.seconds, spec.clip["seconds"] or size.seconds))
-    epochs = float(spec.training.get("epochs", 10))
+    schedule = _kind(spec).schedule_samples(Training(epochs=int(spec.training.get("epochs", 10))), 1.0)
     steps = 0.0
     if spec.stage in ("train", "study", "retrain"):
-        steps = epochs
+        steps = schedule
     elif spec.budget:
-        steps = min(spec.budget["fraction"] * epochs, float(spec.method.settings.get("epochs", epochs)) + 1)
+        steps = min(spec.budget["fraction"] * schedule, float(spec.method.settings.get("epochs", schedule)) + 1)
     return size.utterances * a_clip * (steps + 1 / 3)  # the third: evaluating every utterance once
+
+
+def _kind(spec: TrialSpec) -> TrainingKind:
+    of = spec.training_kind
+    kind: TrainingKind = plugins.load("trainings", of.name if of else "standard", **(of.settings if of else {}))
+    return kind
 
 
 def trial_seconds(spec: TrialSpec) -> float:
@@ -115,4 +122,4 @@ def _storage_gb(spec: TrialSpec) -> float:
     if spec.stage != "train" and not spec.is_start:
         return size.utterances * 0.5 * min(size.classes, 12) * 4 / 1e9  # outputs of D_f, D_v, D_t, holdout, some of D_r
     weights = train_gflop(spec.backbone, 1.0) * 1e9 / 6 / POSITIONS_A_SECOND
-    return (weights * 4 + size.utterances * size.classes * 4) / 1e9
+    return (weights * (1 + _kind(spec).kept_models) * 4 + size.utterances * size.classes * 4) / 1e9

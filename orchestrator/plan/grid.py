@@ -15,7 +15,7 @@ from orchestrator.plan.locks import Lock, read_lock
 from orchestrator.plan.method_lines import MethodLine, method_lines, method_plugin
 from orchestrator.plan.requests import Asked, read_requests, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
-from orchestrator.plan.sweep import BackboneEntry, StudyEntry, Sweep, TaskEntry, TrainingEntry
+from orchestrator.plan.sweep import BackboneEntry, KindOfTraining, StudyEntry, Sweep, TaskEntry, TrainingEntry
 
 CLIP_KEYS = ("crop", "clip_seconds")
 
@@ -58,6 +58,10 @@ def build_grid(sweep: Sweep) -> Grid:
     requests = read_requests(sweep.unlearning, *titles)
     lines = [line for entry in sweep.methods for line in method_lines(entry)]
     grid = Grid()
+    trainings = [
+        (entry, kind_plugin(entry), [line for line in lines if _suits(line, entry, grid)])
+        for entry in sweep.each_training
+    ]
     tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, grid))]
     backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
     backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # stragglers first; stable among equals
@@ -68,11 +72,12 @@ def build_grid(sweep: Sweep) -> Grid:
     seen: set[str] = set()
     for seed in sweep.seeds:  # every cell has one seed before any has two
         for backbone_entry, backbone, task_entry, task, suited in pairs:
-            cell = _Cell(sweep, task_entry, task, backbone_entry, backbone, seed, lock, grid)
-            for spec in cell.trials(suited, lines):
-                if spec.trial_id not in seen:  # originals are shared when original_seed is fixed
-                    seen.add(spec.trial_id)
-                    grid.trials.append(spec)
+            for training, kind, suited_lines in trainings:
+                cell = _Cell(sweep, training, kind, task_entry, task, backbone_entry, backbone, seed, lock, grid)
+                for spec in cell.trials(suited, suited_lines):
+                    if spec.trial_id not in seen:  # originals are shared when original_seed is fixed
+                        seen.add(spec.trial_id)
+                        grid.trials.append(spec)
     started_from = {spec.parents["step"] for spec in grid.trials if "step" in spec.parents}
     grid.trials = [replace(spec, is_start=True) if spec.trial_id in started_from else spec for spec in grid.trials]
     return grid
@@ -93,9 +98,11 @@ class _Suited:
 
 @dataclass
 class _Cell:
-    """One (task, backbone, seed): its original, and what is unlearned from it."""
+    """One (task, backbone, seed, kind of training): its original, and what is unlearned from it."""
 
     sweep: Sweep
+    training: KindOfTraining
+    kind: PlugIn | None
     task_entry: TaskEntry
     task: PlugIn
     backbone_entry: BackboneEntry
@@ -107,7 +114,7 @@ class _Cell:
     def trials(self, requests: list[_Suited], lines: list[MethodLine]) -> Iterator[TrialSpec]:
         if not requests:
             return
-        training, clip, study = training_of(self.sweep, self.task_entry, self.backbone_entry)
+        training, clip, study = training_of(self.training, self.task_entry, self.backbone_entry)
         original_seed = self.seed if self.sweep.original_seed is None else self.sweep.original_seed
         shared = TrialSpec(
             stage="train",
@@ -117,10 +124,11 @@ class _Cell:
             seed=original_seed,
             original_seed=original_seed,
             training=training,
+            training_kind=self.kind,
             clip=clip,
             loop=loop_of(self.sweep),
             sweep=self.sweep.name,
-            keep_model=self.sweep.keep_models == "final",
+            keep_model=self.sweep.keep_models == "final" and self._can_be_kept(),
             evidence=self.sweep.evidence.asked(),
         )
         if study:
@@ -135,6 +143,21 @@ class _Cell:
                 before, sequence = request.steps[:done], request.sequence
                 base = replace(shared, seed=self.seed, forget=step, before=before, sequence=sequence)
                 yield from self.unlearning(base, shared.trial_id, lines, last)
+
+    def _can_be_kept(self) -> bool:
+        kind = plugins.load("trainings", self.training.kind, **self.training.settings)
+        if kind.changes_classifier:
+            reason = "its classifier is not the backbone's own, which is what such a folder holds"
+            refusal = Refusal(f"keep_models after training {self.training.title}", reason)
+            if refusal not in self.grid.refused:
+                self.grid.refused.append(refusal)
+        return not kind.changes_classifier
+
+    def _refuse_later(self, method: str) -> None:
+        reason = "what training kept counts all that was forgotten before"
+        refusal = Refusal(f"{method} after the first request of a sequence", reason)
+        if refusal not in self.grid.refused:
+            self.grid.refused.append(refusal)
 
     def unlearning(
         self, base: TrialSpec, original_id: str, lines: list[MethodLine], last: dict[int, str]
@@ -154,8 +177,11 @@ class _Cell:
             if line.name == "original":
                 yield replace(base, method=line.plugin, parents={"original": original_id})
                 continue
+            if base.before and plugins.plugin_class("methods", line.name).needs:
+                self._refuse_later(line.name)
+                continue
             chosen = self.lock.settings(
-                self.task.title, self.backbone.title, kind, line.name, line.superloss, line.lora
+                self.task.title, self.backbone.title, kind, line.name, line.superloss, line.lora, self.training.title
             )
             made = replace(
                 base,
@@ -172,7 +198,7 @@ class _Cell:
 
 
 def training_of(
-    sweep: Sweep, task: TaskEntry, backbone: BackboneEntry
+    training: TrainingEntry, task: TaskEntry, backbone: BackboneEntry
 ) -> tuple[dict[str, Any], dict[str, Any], StudyEntry | None]:
     """How originals are trained, what of each recording is heard, and the search if there is one.
 
@@ -180,8 +206,9 @@ def training_of(
     """
     values: dict[str, Any] = {**asdict(Training()), "crop": "none", "clip_seconds": None}
     study: StudyEntry | None = None
-    for entry in (sweep.training, task.training or TrainingEntry(), backbone.training or TrainingEntry()):
-        values.update({k: v for k, v in entry.model_dump(exclude={"study"}).items() if v is not None})
+    for entry in (training, task.training or TrainingEntry(), backbone.training or TrainingEntry()):
+        given = entry.model_dump(include=set(TrainingEntry.model_fields) - {"study"})
+        values.update({k: v for k, v in given.items() if v is not None})
         study = entry.study or study
     if values["crop"] != "none" and values["clip_seconds"] is None:
         raise ValueError(f"training.crop {values['crop']!r} needs training.clip_seconds; only crop: none does without")
@@ -189,6 +216,33 @@ def training_of(
     if not values["length_buckets"]:
         del values["length_buckets"]  # a recipe names it only where it is on
     return {k: v for k, v in values.items() if k not in CLIP_KEYS}, clip, study
+
+
+def kind_plugin(entry: KindOfTraining) -> PlugIn | None:
+    """The kind of training with every setting spelled out; None for standard training under its own name.
+
+    Raises:
+        ValueError: an unknown kind or setting, or one out of range.
+    """
+    kind = plugins.load("trainings", entry.kind, **entry.settings)
+    if entry.title == "standard":
+        if entry.kind != "standard":
+            raise ValueError(f"the title standard is for standard training: got as: standard for {entry.kind}")
+        return None
+    spelled = {f.name: getattr(kind, f.name) for f in fields(kind)}
+    return PlugIn(name=entry.kind, alias=entry.alias, settings=spelled, identity=spelled, version=kind.version)
+
+
+def _suits(line: MethodLine, training: KindOfTraining, grid: Grid) -> bool:
+    """Whether a line's method finds what it reads beside originals of this training; else it is refused, once."""
+    kind = plugins.load("trainings", training.kind, **training.settings)
+    method = plugins.load("methods", line.name, **line.plugin.settings)
+    reason = method.unmet(training.kind, {f.name: getattr(kind, f.name) for f in fields(kind)})
+    if reason:
+        refusal = Refusal(f"{line.name} after training {training.title}", reason)
+        if refusal not in grid.refused:
+            grid.refused.append(refusal)
+    return not reason
 
 
 def loop_of(sweep: Sweep) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Choice:
     objective: float | None = None  # of the chosen trial, smaller is better
     default_objective: float | None = None  # of the method's defaults, the search's first trial
     lora: bool = False
+    training: str = ""  # title of the training whose originals it is for; all of them when empty
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,22 @@ class Lock:
         method: str,
         superloss: Mapping[str, Any] | None,
         lora: Mapping[str, Any] | None = None,
+        training: str = "standard",
     ) -> Mapping[str, Any] | None:
         """The chosen settings of a line, or None where the search did not cover it.
 
-        A choice for the backbone itself wins over one for every backbone. A line's curriculum does not matter: its
+        A choice for the training itself wins over one for every training, then one for the backbone itself over one
+        for every backbone. A line's curriculum does not matter: its
         settings are those of the line without, so that the order alone tells them apart.
         """
         wanted = (task, unlearning, method, bool(superloss), bool(lora))
         found = {
-            c.backbone: c.settings
+            (c.training, c.backbone): c.settings
             for c in self.choices
             if (c.task, c.unlearning, c.method, c.superloss, c.lora) == wanted
         }
-        return found.get(backbone, found.get(EVERY))
+        places = [(of, on) for of in (training, "") for on in (backbone, EVERY)]
+        return next((found[place] for place in places if place in found), None)
 
 
 def read_lock(path: Path) -> Lock:
@@ -92,6 +96,7 @@ def write_lock(path: Path, lock: Lock) -> None:
                 "objective": c.objective,
                 "default_objective": c.default_objective,
                 **({"lora": True} if c.lora else {}),
+                **({"training": c.training} if c.training else {}),
             }
             for c in lock.choices
         ],

@@ -70,6 +70,7 @@ class TrialSpec:
     seed: int
     original_seed: int
     training: Mapping[str, Any]  # how the original is trained: literal values, or {"study": id}
+    training_kind: PlugIn | None = None  # None for standard training under its own name
     clip: Mapping[str, Any]  # {"crop": none|first|center|random, "seconds": s}: what of each recording the model hears
     loop: Mapping[str, Any]  # clip_norm, precision, threads
     forget: PlugIn | None = None  # a ForgetRequest under its kind's name; None while training the original
@@ -95,6 +96,8 @@ class TrialSpec:
     def _with(self, said: Callable[[PlugIn], Any]) -> dict[str, Any]:
         later = {"curriculum": self.curriculum, "lora": self.lora}
         found: dict[str, Any] = {name: dict(knob) for name, knob in later.items() if knob}
+        if self.training_kind:
+            found["training_kind"] = said(self.training_kind)
         if self.before:
             found["before"] = [said(request) for request in self.before]
         return found | {
@@ -127,6 +130,11 @@ class TrialSpec:
         return self.parents.get("step") or self.parents.get("original")
 
     @property
+    def training_title(self) -> str:
+        """The kind of training as rows name it."""
+        return self.training_kind.title if self.training_kind else "standard"
+
+    @property
     def line(self) -> str:
         """The method as a table's line: an original's training is `original`."""
         return "original" if self.stage in ("train", "study") else self.method.name
@@ -143,6 +151,7 @@ class TrialSpec:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialSpec:
         """The inverse of `to_dict`."""
-        plugs = {key: PlugIn(**values[key]) for key in ("task", "backbone", "method", "forget") if values[key]}
+        names = ("task", "backbone", "method", "forget", "training_kind")
+        plugs = {key: PlugIn(**values[key]) for key in names if values.get(key)}
         before = tuple(PlugIn(**request) for request in values["before"])
         return cls(**{**values, **plugs, "before": before})

@@ -56,6 +56,31 @@ class TrainingEntry(_Model):
     study: StudyEntry | None = None
 
 
+class KindOfTraining(TrainingEntry):
+    """One way to train originals: `TrainingEntry` with a kind, that kind's own settings, and a title."""
+
+    kind: str = "standard"
+    alias: str = Field(default="", alias="as")
+    settings: dict[str, Any] = {}  # of the kind; they are written beside the other keys
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settings_apart(cls, value: Any) -> Any:
+        """A bare string is a kind; keys that training itself has not are the kind's, unless it is the standard one."""
+        if isinstance(value, str):
+            return {"kind": value}
+        if not isinstance(value, Mapping) or value.get("kind", "standard") == "standard":
+            return value
+        known = {*TrainingEntry.model_fields, "kind", "as"}
+        own = {key: given for key, given in value.items() if key not in known}
+        return {**{key: given for key, given in value.items() if key in known}, "settings": own}
+
+    @property
+    def title(self) -> str:
+        """As rows and tables name it."""
+        return self.alias or self.kind
+
+
 class StudyEntry(_Model):
     """A search for how to train originals: `[low, high]` are log-uniform bounds, longer lists and lists of whole
     numbers are choices; one study a (task, backbone), judged by validation accuracy."""
@@ -147,7 +172,8 @@ class Sweep(_Model):
     methods: list[MethodEntry] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)
     original_seed: int | None = None  # one original for all seeds (the paper authors' way); each its own when None
-    training: TrainingEntry = TrainingEntry()
+    training: KindOfTraining = KindOfTraining()
+    trainings: list[KindOfTraining] = []  # what `training:` holds where it is a list
     time_budget: BudgetEntry = BudgetEntry()
     tuning: TuningEntry = TuningEntry()
     lock: str | None = None  # settings chosen by `unlearn tune`; relative to the sweep file
@@ -161,6 +187,28 @@ class Sweep(_Model):
     micro_batch: int | None = Field(default=None, ge=1)  # utterances through a model at once; found where memory ends
     keep_models: Literal["none", "final"] = "none"
     evidence: EvidenceEntry = EvidenceEntry()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _list_of_trainings(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not isinstance(values.get("training"), list):
+            return values
+        return {**{key: value for key, value in values.items() if key != "training"}, "trainings": values["training"]}
+
+    @field_validator("trainings")
+    @classmethod
+    def _no_title_twice(cls, trainings: list[KindOfTraining]) -> list[KindOfTraining]:
+        if not trainings:
+            raise ValueError("training must be one way or a list of one or more, got an empty list")
+        titles = [entry.title for entry in trainings]
+        if len(set(titles)) < len(titles):
+            raise ValueError(f"titles of trainings must differ; set `as:`, got {', '.join(titles)}")
+        return trainings
+
+    @property
+    def each_training(self) -> list[KindOfTraining]:
+        """The ways to train originals; the grid is multiplied by them."""
+        return self.trainings or [self.training]
 
     @field_validator("seeds")
     @classmethod
@@ -289,7 +337,8 @@ def _explain(error: ValidationError) -> list[str]:
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     models: dict[str, type[BaseModel]] = {
-        "training": TrainingEntry,
+        "training": KindOfTraining if location[0] == "training" else TrainingEntry,
+        "trainings": KindOfTraining,
         "time_budget": BudgetEntry,
         "tuning": TuningEntry,
         "study": StudyEntry,
@@ -299,5 +348,6 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     }
     for part in reversed(location[:-1]):
         if part in models:
-            return list(models[str(part)].model_fields)
+            found = models[str(part)].model_fields.items()
+            return [field.alias or name for name, field in found if name != "settings"]
     return list(Sweep.model_fields)

@@ -23,6 +23,7 @@ def caption(table: Table) -> str:
         _spread(table),
         "Seeds: finished/planned for each backbone." if _over_backbones(table) else "Seeds: finished/planned.",
         _gap(table),
+        *_trainings(table),
         _attack(table.rows),
         _time(table.rows),
         _selection(table.rows),
@@ -104,6 +105,11 @@ def _gap(table: Table) -> str:
     return (
         f"Gap: mean absolute difference from Retrain on the same forget set, in points, over {'; over '.join(parts)}."
     )
+
+
+def _trainings(table: Table) -> list[str]:
+    several = len({block.training for block in table.blocks}) > 1
+    return ["Each kind of training has its own Original and its own Retrain, and blocks of its own."] if several else []
 
 
 def _attack(rows: pd.DataFrame) -> str:

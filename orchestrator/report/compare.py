@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from orchestrator.report.against_standard import with_originals
 from orchestrator.report.lines import CELL
 
 GAPS = {
@@ -39,7 +40,7 @@ def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
     """
     target = rows.loc[_retrained(rows)].drop_duplicates("trial_id").set_index("trial_id")
     ids = reference_ids(rows)
-    found = rows.copy()
+    found = with_originals(rows)
     found["has_retrain"] = ids.notna() | (rows["method"] == "retrain")
     is_target = rows["method"].eq("retrain").to_numpy()
     for name, measure in {**GAPS, **DIFFERENCES}.items():

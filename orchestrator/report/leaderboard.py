@@ -71,9 +71,9 @@ def write_leaderboard(store: Store, page: Path) -> Path:
 
 
 def leaderboard_cells(found: FolderEvidence, seeds: Mapping[str, Collection[int]]) -> list[Cell]:
-    """A cell for each task, backbone and kind of request; `seeds` that are planned, by task."""
+    """A cell for each training, task, backbone and kind of request; `seeds` that are planned, by task."""
     columns = [GAP.column, DIFFERENCE_FORGET.column, SHARE, *found.figures]
-    keys = ["task", "backbone", "unlearning", "forget_rule"]
+    keys = ["training", "task", "backbone", "unlearning", "forget_rule"]
     cells = []
     rows = with_seconds_share(found.rows)
     for _, own in rows[~is_later_request(rows)].groupby(keys):

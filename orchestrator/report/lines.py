@@ -12,7 +12,7 @@ import pyarrow as pa
 from orchestrator.results import SCHEMA
 
 REQUEST = ["task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio"]
-CELL = [*REQUEST, "requests_before", "forget_classes", "seed"]
+CELL = ["training", *REQUEST, "requests_before", "forget_classes", "seed"]
 """One forget set of one original: every method meets the same."""
 
 PAPER_ORDER = ("original", "retrain", "grad_ascent", "random_label", "bad_teacher", "scrub", "salun")
@@ -36,6 +36,7 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
             )
     frame = pd.DataFrame(columns).reset_index(drop=True)
     frame["seed"] = frame["seed"].fillna(-1).astype(int)
+    frame["training"] = frame["training"].replace("", "standard")  # rows from before there were kinds of training
     return frame
 
 
@@ -80,7 +81,7 @@ def laid_over(row: Mapping[Hashable, Any]) -> str:
 
 def _only_for_searches(rows: pd.DataFrame) -> pd.Series[bool]:
     """Retrained models that only a search needed: tuning seeds are never reported."""
-    key = ["task", "backbone", "unlearning", "seed"]
+    key = ["training", "task", "backbone", "unlearning", "seed"]
     searched = set(rows.loc[rows["stage"] == "tune", key].itertuples(index=False, name=None))
     unlearned = set(rows.loc[rows["stage"] == "unlearn", key].itertuples(index=False, name=None))
     own = [k in searched and k not in unlearned for k in rows[key].itertuples(index=False, name=None)]
@@ -101,7 +102,8 @@ def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
     """
     settings = [_flat(row) for row in frame.to_dict("records")]
     found: list[list[tuple[str, Any]]] = [[] for _ in settings]
-    for _, line in frame.groupby(["task", "unlearning", "forget_rule", "method", "laid_over"], dropna=False):
+    same = ["training", "task", "unlearning", "forget_rule", "method", "laid_over"]
+    for _, line in frame.groupby(same, dropna=False):
         varied: set[str] = set()
         for members in line.groupby(CELL, dropna=False).indices.values():
             varied |= _differing([settings[line.index[i]] for i in members])

@@ -78,7 +78,7 @@ TIDY = (
     Measure("forget_loss", "D_f loss", r"$D_f$ loss", "nats", digits=3),
     Measure("test_loss", "D_t loss", r"$D_t$ loss", "nats", digits=3),
     Measure("evaluation_seconds", "Evaluation (s)", "Evaluation (s)", "s"),
-    Measure("preparation_seconds", "Preparation (s)", "Preparation (s)", "s"),
+    Measure("setup_seconds", "Setup (s)", "Setup (s)", "s"),
     Measure("forget_ratio", "Forget ratio", "Forget ratio", "fraction", digits=4),
 )  # fmt: skip
 """What the CSV of a table holds, at full precision."""

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from orchestrator.report.against_standard import STANDARD
 from orchestrator.report.averages import Summary
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import FORGET, FORGOTTEN_BEFORE, GAP, TEST, TEST_KEPT, Measure
@@ -59,13 +60,14 @@ def by_ratio(table: Table) -> Figure:
     """D_f accuracy against the forget ratio; a panel a rule of drawing D_f."""
     rules: dict[str, list[Block]] = {}
     for block in table.blocks:
-        rules.setdefault(str(block.rows["forget_rule"].iloc[0]), []).append(block)
+        rule = str(block.rows["forget_rule"].iloc[0])
+        rules.setdefault(rule if block.training == STANDARD else f"{rule}, training {block.training}", []).append(block)
     made, axes = figure((4.8, _height(table)), len(rules), beside=2.1)
     styles = marks([line for block in table.blocks for line in block.lines])
     for ax, (rule, blocks) in zip(axes, rules.items(), strict=True):
         _curves(ax, [(_ratio(block), block) for block in blocks], FORGET, styles)
         ax.set(xlabel="forget ratio (% of D)", ylabel="$D_f$ accuracy (%)")
-        ax.set_title(f"{table.task}, {rule} forget sets")
+        ax.set_title(wrapped(f"{table.task}, forget sets: {rule}"))
     legend(made, axes, f"bars: {_spread_name(table.blocks)}")
     return made
 
@@ -73,13 +75,19 @@ def by_ratio(table: Table) -> Figure:
 @styled
 def by_request(table: Table) -> Figure:
     """Accuracy on D_t, on each request's D_f, and on all that was forgotten before it, over a sequence's requests."""
-    shown = [m for m in (TEST, FORGET, FORGOTTEN_BEFORE) if any(ln.has(m) for b in table.blocks for ln in b.lines)]
+    shown = [
+        (training, measure)
+        for training in dict.fromkeys(block.training for block in table.blocks)
+        for measure in (TEST, FORGET, FORGOTTEN_BEFORE)
+        if any(line.has(measure) for block in table.blocks if block.training == training for line in block.lines)
+    ]
     made, axes = figure((3.6, _height(table)), len(shown) or 1, beside=2.1)
     styles = marks([line for block in table.blocks for line in block.lines])
-    for ax, measure in zip(axes, shown, strict=False):
-        _curves(ax, [(block.request, block) for block in table.blocks], measure, styles)
+    for ax, (training, measure) in zip(axes, shown, strict=False):
+        blocks = [(block.request, block) for block in table.blocks if block.training == training]
+        _curves(ax, blocks, measure, styles)
         ax.set(xlabel="request", ylabel="accuracy (%)")
-        ax.set_title(IN_WORDS[measure])
+        ax.set_title(IN_WORDS[measure] if training == STANDARD else f"{IN_WORDS[measure]}, training {training}")
     legend(made, axes, f"bars: {_spread_name(table.blocks)}")
     return made
 

@@ -13,7 +13,13 @@ from orchestrator.report.tables import Block, Line, contenders
 
 def remarks(block: Block) -> list[str]:
     """All sentences of a block, without markup."""
-    found = [_anything_to_forget(block), _best(block), _several_settings(block), *_without_retrain(block.rows)]
+    found = [
+        block.against_standard,
+        _anything_to_forget(block),
+        _best(block),
+        _several_settings(block),
+        *_without_retrain(block.rows),
+    ]
     return [sentence for sentence in found if sentence]
 
 

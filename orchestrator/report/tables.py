@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from orchestrator.report.against_standard import STANDARD, against_standard
 from orchestrator.report.averages import BlockMeans, Coverage, Summary, Unit, summarise
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import GAP, SECONDS, SHOWN, TIDY, Measure
@@ -55,6 +56,8 @@ class Block:
     key: str  # in file names and CSV: `sample-random`
     kind: str  # sample, class, ...
     title: str
+    training: str  # title of the kind of training of its originals
+    against_standard: str  # what that kind costs, in a sentence; empty for standard training
     over: Unit
     lines: tuple[Line, ...]
     means: BlockMeans
@@ -140,12 +143,17 @@ def _table(
     by_ratio: bool = False,
     sequence: RequestSequence | None = None,
 ) -> Table:
-    keys = ["unlearning", "forget_rule", *(["requested_forget_ratio"] if by_ratio else [])]
+    keys = ["training", "unlearning", "forget_rule", *(["requested_forget_ratio"] if by_ratio else [])]
     order = {kind: place for place, kind in enumerate(KIND_TITLES)}
-    found = [part for _, part in rows.groupby("request" if sequence else keys, dropna=False)]
-    if not sequence:
-        found.sort(key=lambda part: order.get(part["unlearning"].iloc[0], len(order)))
-    blocks = tuple(_block(part, planned_seeds, _rules(rows), sequence.steps if sequence else 0) for part in found)
+    found = [part for _, part in rows.groupby(["training", "request"] if sequence else keys, dropna=False)]
+    found.sort(
+        key=lambda part: (
+            part["training"].iloc[0] != STANDARD,
+            part["training"].iloc[0],
+            0 if sequence else order.get(part["unlearning"].iloc[0], len(order)),
+        )
+    )
+    blocks = tuple(_block(part, planned_seeds, rows, sequence.steps if sequence else 0) for part in found)
     present = {m.column for b in blocks for m in SHOWN if m.applies_to(b.kind) for ln in b.lines if ln.has(m)}
     columns = tuple(m for m in SHOWN if m.column in present or m is GAP)
     columns = tuple(_readable_time(blocks) if m is SECONDS else m for m in columns)
@@ -157,7 +165,8 @@ def _rules(rows: pd.DataFrame) -> set[str]:
     return set(rows.loc[rows["unlearning"] == "sample", "forget_rule"])
 
 
-def _block(rows: pd.DataFrame, planned_seeds: Collection[int], sample_rules: set[str], steps: int) -> Block:
+def _block(rows: pd.DataFrame, planned_seeds: Collection[int], of_table: pd.DataFrame, steps: int) -> Block:
+    sample_rules, training = _rules(of_table), str(rows["training"].iloc[0])
     kind, rule = str(rows["unlearning"].iloc[0]), str(rows["forget_rule"].iloc[0])
     means = BlockMeans.of(rows, [m.column for m in TIDY], planned_seeds)
     over: Unit = "backbones" if rows["backbone"].nunique() > 1 else "seeds"
@@ -170,13 +179,14 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], sample_rules: set
     details.append(
         f"{_percentages(ratios if kind == 'sample' else rows['forget_ratio'], listed=kind == 'sample')} of D"
     )
-    key = "-".join(
-        [kind, *([rule] if kind == "sample" else []), *(f"{ratio:g}" for ratio in ratios[:1] if len(ratios) == 1)]
-    )
+    lead = [] if training == STANDARD else [training]
     request = int(rows["request"].iloc[0]) if steps else 0
-    turn, key = (f", request {request} of {steps}", f"request-{request}-{key}") if steps else ("", key)
-    title = f"{KIND_TITLES.get(kind, kind)}{turn} ({'; '.join(details)})"
-    return Block(slug(key), kind, title, over, tuple(lines), means, rows, request)
+    parts = [*lead, *([f"request-{request}"] if steps else []), kind, *([rule] if kind == "sample" else [])]
+    key = "-".join([*parts, *(f"{ratio:g}" for ratio in ratios[:1] if len(ratios) == 1)])
+    turn = f", request {request} of {steps}" if steps else ""
+    title = f"{KIND_TITLES.get(kind, kind)}{turn} ({'; '.join([*(f'training {t}' for t in lead), *details])})"
+    note = against_standard(of_table, training, over)
+    return Block(slug(key), kind, title, training, note, over, tuple(lines), means, rows, request)
 
 
 def _percentages(ratios: Iterable[float], *, listed: bool) -> str:

@@ -30,7 +30,7 @@ def tidy(table: Table) -> pd.DataFrame:
 def _lead(table: Table, block: Block, line: Line) -> dict[str, Any]:
     ratios = sorted(block.rows["requested_forget_ratio"].dropna().unique())
     return {
-        "unlearning": block.kind, "forget_rule": block.rows["forget_rule"].iloc[0],
+        "training": block.training, "unlearning": block.kind, "forget_rule": block.rows["forget_rule"].iloc[0],
         "sequence": table.sequence, "request": block.request or None,
         "requested_forget_ratios": " ".join(f"{ratio:g}" for ratio in ratios), "method": line.method,
         "superloss": line.superloss, "label": line.label,

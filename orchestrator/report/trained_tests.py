@@ -73,7 +73,8 @@ def trained_figures(columns: Sequence[str]) -> dict[str, tuple[Figure, ...]]:
 
 def relearning_curves(rows: pd.DataFrame, read: ReadTable) -> pd.DataFrame:
     """Accuracy on the unseen 80 % of D_f after each epoch of relearning, one row a trial, k and epoch."""
-    lead = ["trial_id", "task", "backbone", "unlearning", "requested_forget_ratio", "method", "label", "seed"]
+    lead = ["trial_id", "training", "task", "backbone", "unlearning", "requested_forget_ratio"]
+    lead += ["method", "label", "seed"]
     parts = []
     for trial in rows["trial_id"]:
         tests = read(str(trial))

@@ -26,8 +26,8 @@ from orchestrator.report.lines import REFERENCES
 RATES = {"tpr_at_1_percent": 0.01, "tpr_at_0.1_percent": 0.001}
 MOST_REFERENCES = 4  # of RMIA
 MOST_SHADOWS = 64  # of U-LiRA, of either kind: the budget of models
-CORPUS = ["task", "backbone", "corpus_fingerprint"]
-"""Trials that agree in these have seen the same utterances through the same front end."""
+CORPUS = ["task", "backbone", "corpus_fingerprint", "training"]
+"""Trials that agree in these have seen the same utterances through the same front end, in the same kind of training."""
 
 ReadOutputs = Callable[[str], Outputs | None]
 Row = Mapping[str, Any]

@@ -16,8 +16,8 @@ from orchestrator.results import Store
 
 LEAD = [
     "trial_id", "sweep", "task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio", "forget_classes",
-    "seed", "method", "superloss", "label", "mia_reference", "num_forget", "num_holdout", "difference_forget",
-    "gap_mean", "mia_nonmember", "mia_auc", "mia_accuracy",
+    "seed", "training", "method", "superloss", "label", "mia_reference", "num_forget", "num_holdout",
+    "difference_forget", "gap_mean", "mia_nonmember", "mia_auc", "mia_accuracy",
 ]  # fmt: skip
 ABOUT = (
     "Definitions and limits: docs/evidence.md. Means and ± as in the report. Of one seed brackets are the 95 % "

@@ -14,6 +14,8 @@ from torch import Tensor
 from orchestrator.outcomes import ParentLost
 from orchestrator.results import Store
 
+GROUPS = ("weights", "best_weights", "draws", "stored")  # of tensors, in the state of a training
+
 
 def save_weights(store: Store, trial_id: str, weights: dict[str, Tensor]) -> None:
     """Keep a model's weights as `models/<trial_id>.safetensors`."""
@@ -43,6 +45,20 @@ def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
     """
     tensors = _load(store, "logits", trial_id)
     return tensors["logits"], float(tensors["seconds_per_utterance"])
+
+
+def save_prepared(store: Store, trial_id: str, tensors: dict[str, Tensor]) -> None:
+    """Keep what an original's training prepared for later requests, as `prepared/<trial_id>.safetensors`."""
+    store.files.write_bytes(f"prepared/{trial_id}.safetensors", save(_plain(tensors)))
+
+
+def load_prepared(store: Store, trial_id: str) -> dict[str, Tensor]:
+    """What an original's training prepared.
+
+    Raises:
+        ParentLost: when there is nothing that can be read.
+    """
+    return _load(store, "prepared", trial_id)
 
 
 def _load(store: Store, folder: str, trial_id: str) -> dict[str, Tensor]:
@@ -89,7 +105,7 @@ class StoredEpochs:
     def _unpacked(tensors: dict[str, Tensor]) -> dict[str, Any]:
         plain = json.loads(bytes(tensors.pop("plain").numpy().tobytes()).decode())
         moments: dict[int, dict[str, Tensor]] = {}
-        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best_weights": {}, "draws": {}}
+        groups: dict[str, dict[str, Tensor]] = {kind: {} for kind in GROUPS}
         generator = tensors.pop("generator")
         for name, value in tensors.items():
             kind, _, rest = name.partition("/")
@@ -107,7 +123,7 @@ class StoredEpochs:
         """Replace the state, whole or not at all."""
         optimizer = state["optimizer"]
         tensors = {"generator": state["generator"]}
-        for kind in ("weights", "best_weights", "draws"):
+        for kind in GROUPS:
             tensors.update({f"{kind}/{name}": value for name, value in state[kind].items()})
         for index, moments in optimizer["state"].items():
             tensors.update({f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()})

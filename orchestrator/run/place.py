@@ -12,8 +12,9 @@ import numpy as np
 import platformdirs
 import torch
 
-from backbones.base import Backbone, SpeechClassifier
+from backbones.base import Backbone
 from backbones.checkpoints import COMMIT
+from methods.base import Classifier, TrainingKind
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
 from orchestrator.results import Store
@@ -118,12 +119,19 @@ class Place:
         backbone: Backbone = plugins.load("backbones", plugin.name, **{**plugin.settings, **pinned})
         return backbone
 
-    def model(self, spec: TrialSpec, num_classes: int, *, pretrained: bool = True) -> SpeechClassifier:
+    def training_kind(self, spec: TrialSpec) -> TrainingKind:
+        """How the trial's original is trained; standard training where the recipe names no kind."""
+        of = spec.training_kind
+        kind: TrainingKind = plugins.load("trainings", of.name if of else "standard", **(of.settings if of else {}))
+        return kind
+
+    def model(self, spec: TrialSpec, num_classes: int, *, pretrained: bool = True) -> Classifier:
         """A new classifier on the device; its head depends on task, backbone and original seed only, so Retrain
         starts where the original did. A random one depends on the trial's seed."""
         kind, seed = ("head", spec.original_seed) if pretrained else ("random model", spec.seed)
         seed_everything(stage_seed(kind, spec.task.title, spec.backbone.title, seed))
-        return self.backbone(spec.backbone).build(num_classes, pretrained=pretrained).to(self.device)
+        built = self.backbone(spec.backbone).build(num_classes, pretrained=pretrained).to(self.device)
+        return self.training_kind(spec).classifier(built, num_classes)
 
     def forget_sets(self, spec: TrialSpec) -> list[ForgetSet]:
         """D_f of this trial's request, last, after those of the requests before it; none while training the original.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,8 +14,9 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem, UtteranceSet
 from methods.losses import label_loss
 from methods.meter import FORWARD_SHARE, Meter
+from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec, stage_seed
-from orchestrator.run.checkpoints import load_logits, load_weights
+from orchestrator.run.checkpoints import load_logits, load_prepared, load_weights
 from orchestrator.run.features import FeatureBank
 from orchestrator.run.out_of_memory import in_halves
 from orchestrator.run.place import Place, device_name, seed_everything
@@ -73,7 +75,7 @@ def budget_meter(spec: TrialSpec, parts: Parts, training: Training, place: Place
         return Meter(synchronize=synchronize), "none"
     fraction, unit = float(spec.budget["fraction"]), spec.budget["unit"]
     if unit == "samples":
-        limit = fraction * training.epochs * len(parts.retain)
+        limit = fraction * place.training_kind(spec).schedule_samples(training, len(parts.retain))
         return Meter(limit=limit, unit="samples", synchronize=synchronize), "retrain schedule"
     role = "retrain" if "retrain" in spec.parents else "original"
     row = place.store.row(spec.parents[role])
@@ -116,7 +118,7 @@ def make_problem(
         return place.model(spec, num_classes, pretrained=weights == "pretrained")
 
     model = place.model(spec, num_classes)
-    if training.length_buckets and not model.masks_padding:
+    if training.length_buckets and not getattr(model, "masks_padding", False):
         raise ValueError(
             f"training.length_buckets cuts padding off, which must not matter: got {spec.backbone.title}, whose logits "
             "depend on it; allowed: backbones that mask it (logmel, and wav2vec 2.0 and HuBERT from large on)"
@@ -140,7 +142,16 @@ def make_problem(
         teacher_logits=_Teacher(spec, place, meter),
         score=score,
         micro_batch=micro_batch,
+        stored={} if spec.stage == "train" else None,
+        prepared=_prepared(spec, place),
     )
+
+
+def _prepared(spec: TrialSpec, place: Place) -> Mapping[str, Tensor] | None:
+    """What the original's training kept, for a method that reads it."""
+    if "original" not in spec.parents or not plugins.plugin_class("methods", spec.method.name).needs:
+        return None
+    return load_prepared(place.store, spec.parents["original"])
 
 
 class _Teacher:

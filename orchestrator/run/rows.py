@@ -50,6 +50,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "settings": canonical(dict(assignment.training if is_original else assignment.method)),
         "recipe": canonical(spec.recipe()),
         "original_settings": canonical(dict(assignment.training)),
+        "training": spec.training_title,
         "unlearning": request.get("kind", "none"),
         "forget_rule": request.get("rule") or "",
         "requested_forget_ratio": request.get("forget_ratio"),

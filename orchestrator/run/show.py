@@ -71,6 +71,7 @@ def _what(spec: TrialSpec) -> str:
     ratio = f" {request['forget_ratio']:g}" if request.get("forget_ratio") else ""
     step = f" (request {len(spec.before) + 1} of {spec.sequence['steps']})" if spec.sequence else ""
     line = " + ".join([spec.line, *(name for name, on in knobs.items() if on)])
+    line += f" after {spec.training_title}" if spec.training_kind else ""
     asked = f"{request.get('kind', 'train')}{ratio}{step}"
     return f"{spec.task.title} {spec.backbone.title} {asked} {line} seed {spec.seed}"
 
@@ -84,6 +85,7 @@ def lock_table(lock: Lock) -> Table:
         settings = ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in c.settings.items())
         default = "diverged" if c.default_objective is None else f"{c.default_objective:.4f}"
         method = c.method + (" + SuperLoss" if c.superloss else "") + (" + LoRA" if c.lora else "")
+        method += f" after {c.training}" if c.training else ""
         table.add_row(c.task, c.backbone, c.unlearning, method, settings, f"{c.objective:.4f}", default)
     return table
 

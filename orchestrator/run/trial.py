@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
-from methods.base import Training
+from methods.base import Method, Training
 from methods.curriculum import ForgetCurriculum
 from methods.loops import Diverged, LoopSettings, Outcome, run_method
 from methods.lora import Lora
 from methods.superloss import SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.run.checkpoints import StoredEpochs, load_logits, save_logits, save_weights
+from orchestrator.run.checkpoints import StoredEpochs, load_logits, save_logits, save_prepared, save_weights
 from orchestrator.run.evaluation import keep_outputs, measures
 from orchestrator.run.objectives import objective_at
 from orchestrator.run.out_of_memory import MemorySpent, is_out_of_memory, smaller_each_time
@@ -113,7 +113,10 @@ def _run(
     meter, row["budget_source"] = budget_meter(spec, parts, training, place)
     bank, meter.beat, memory = bank.telling(watchdog.beat), watchdog.beat, PeakMemory(place.device)
     problem = make_problem(spec, place, corpus, bank, parts, training, meter, micro_batch)
-    method = plugins.load("methods", spec.method.name, **assignment.method)
+    trains = spec.stage in ("train", "study", "retrain")
+    method: Method = (
+        place.training_kind(spec) if trains else plugins.load("methods", spec.method.name, **assignment.method)
+    )
     chosen = {name: value for name, value in spec.loop.items() if name != "threads"}
     loop = LoopSettings(**chosen, micro_batch=micro_batch)
     laid_over: dict[str, Any] = {
@@ -121,10 +124,9 @@ def _run(
         "forget_curriculum": ForgetCurriculum(**spec.curriculum) if spec.curriculum else None,
         "lora": Lora(**spec.lora) if spec.lora else None,
     }
-    trains = spec.stage in ("train", "study", "retrain")
     epochs = StoredEpochs(place.store, spec.trial_id) if trains else None
     outcome = Outcome()
-    row["preparation_seconds"] = time.perf_counter() - began
+    row["setup_seconds"] = time.perf_counter() - began
     try:
         walk = run_method(method, problem, settings=loop, epochs=epochs, outcome=outcome, **laid_over)
         for progress in watchdog.each(walk):
@@ -165,6 +167,10 @@ def _run(
     if spec.stage == "train" or spec.is_start:
         save_weights(place.store, spec.trial_id, problem.model.state_dict())
         save_logits(place.store, spec.trial_id, logits, spent / len(corpus))
+        if problem.stored:
+            with meter.preparing():
+                save_prepared(place.store, spec.trial_id, problem.stored)
+        row["preparation_seconds"] = meter.preparation_seconds
     if spec.stage in ("train", "retrain", "unlearn"):
         keep_outputs(place.store, spec.trial_id, corpus, parts, logits)
     if spec.evidence and spec.stage in ("retrain", "unlearn"):

@@ -171,6 +171,7 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
                 "superloss": dict(spec.superloss or {}),
                 "budget": dict(spec.budget or {}),
                 **({"lora": dict(spec.lora)} if spec.lora else {}),
+                **({"training_kind": spec.training_kind.recipe()} if spec.training_kind else {}),
             }
             lines.setdefault(short_hash(line), {})[spec.trial_id] = spec
         elif spec.stage != "unlearn":
@@ -220,6 +221,7 @@ def _choices(studies: Mapping[str, Study], serves: str | None) -> list[Choice]:
                 method=spec.method.name,
                 superloss=bool(spec.superloss),
                 lora=bool(spec.lora),
+                training=spec.training_title if spec.training_kind else "",
                 settings={k: settings[k] for k in study.space},
                 objective=_rounded(objective),
                 default_objective=_rounded(study.objective_of(0)),

@@ -267,7 +267,7 @@ def sweep_times(bench: Bench) -> SweepTimes:
     spent = {
         "steps": float(rows["optimisation_seconds"].sum()),
         "evaluation": float(rows["evaluation_seconds"].sum()),
-        "preparation": float(rows["preparation_seconds"].sum()),
+        "preparation": float(rows["setup_seconds"].sum()),
     }
     spent["the rest of the trials"] = float(rows["total_seconds"].sum()) - sum(spent.values())
     spent["start, end and waiting"] = ours * CORES - float(rows["total_seconds"].sum())

@@ -20,13 +20,26 @@ def test_the_papers_methods_are_found():
     assert {"original", "retrain", "grad_ascent", "random_label", "salun", "scrub", "bad_teacher"} <= set(NAMES)
 
 
+def problem_for(kit, method, **limits):
+    """A problem; for a method that reads what training kept, one whose original was trained so, on D_f and D_r."""
+    problem = kit.make_problem(**limits)
+    if method.needs:
+        trained = kit.make_problem()
+        trained.retain, trained.stored = trained.forget + trained.retain, {}
+        kit.run(plugins.load("trainings", method.needs), trained)
+        problem.model.load_state_dict(trained.model.state_dict())
+        problem.prepared = trained.stored
+    return problem
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_runs_and_repeats_bit_for_bit(kit, name):
     ends = []
     for _ in range(2):
         torch.manual_seed(0)
-        problem = kit.make_problem()
-        outcome, _ = kit.run(plugins.load("methods", name), problem)
+        method = plugins.load("methods", name)
+        problem = problem_for(kit, method)
+        outcome, _ = kit.run(method, problem)
         assert outcome.stop_reason == "finished"
         ends.append(kit.weights(problem.model))
     assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
@@ -34,8 +47,9 @@ def test_runs_and_repeats_bit_for_bit(kit, name):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("original", "retrain")])
 def test_stops_on_a_budget(kit, name):
-    problem = kit.make_problem(limit=2.0)
-    outcome, _ = kit.run(plugins.load("methods", name), problem)
+    method = plugins.load("methods", name)
+    problem = problem_for(kit, method, limit=2.0)
+    outcome, _ = kit.run(method, problem)
     assert outcome.stop_reason == "budget"
     assert problem.meter.samples <= 2.0 + 32
 
@@ -66,6 +80,7 @@ def test_an_unknown_setting_is_refused_with_the_allowed_ones(name):
 def test_superloss_can_be_laid_over(kit, name):
     from methods.superloss import SuperLoss
 
-    problem = kit.make_problem()
-    outcome, _ = kit.run(plugins.load("methods", name), problem, superloss=SuperLoss())
+    method = plugins.load("methods", name)
+    problem = problem_for(kit, method)
+    outcome, _ = kit.run(method, problem, superloss=SuperLoss())
     assert outcome.stop_reason == "finished"

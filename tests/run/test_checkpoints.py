@@ -32,7 +32,7 @@ def state(epoch: int = 1) -> dict:
     return {
         "epoch": epoch, "best": 0.5, "steps": 4, "meter": {"seconds": 1.0}, "weights": weights, "best_weights": weights,
         "optimizer": optimizer.state_dict(), "generator": torch.Generator().get_state(),
-        "draws": {"cpu": torch.get_rng_state()},
+        "draws": {"cpu": torch.get_rng_state()}, "stored": {"at/0.5/weight": torch.ones(2)},
     }  # fmt: skip
 
 

@@ -1,0 +1,34 @@
+"""Downdate: subtract what D_f added to the sums of a closed-form head, and solve again; exact.
+
+Source: Cao and Yang, IEEE S&P 2015 (summation form); methods/ridge.py. Needs an original of training kind
+`closed_form_head`. Equals that kind's Retrain up to rounding, at the cost of a forward over D_f and one solution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from methods.base import Method, Pass, UnlearningProblem
+from methods.ridge import RidgeSums, set_head
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downdate(Method):
+    """A budget that ends before leaves f as it was."""
+
+    label: ClassVar[str] = "Downdate"
+    version: ClassVar[int] = 1
+    needs: ClassVar[str] = "closed_form_head"
+    takes_adapters: ClassVar[bool] = False
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """No pass: a walk over D_f, and the solution."""
+        if problem.prepared is None:
+            raise ValueError(
+                f"downdate reads the sums that training kept: got none, allowed: training kind {self.needs}"
+            )
+        sums = RidgeSums.of(problem.prepared)
+        set_head(problem, sums.plus(RidgeSums.over(problem, problem.forget), sign=-1.0))
+        return iter(())

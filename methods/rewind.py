@@ -1,0 +1,66 @@
+"""Rewind: go back to the weights that training had after a share of its schedule, and finish on D_r alone.
+
+Source: Mu and Klabjan, Rewind-to-Delete, NeurIPS 2025 (arXiv 2409.09778). Needs an original of training kind
+`early_checkpoints`. Not exact: the checkpoint has met D_f, the less the earlier it is.
+Differs: AdamW with new moments, the rest of the schedule in place of a constant rate, the best epoch on D_v as in
+Retrain, and no noise, so that nothing is certified.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from methods.base import Method, Pass, UnlearningProblem
+from methods.losses import cross_entropy
+from methods.trainings.early_checkpoints import checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewind(Method):
+    """The rest of the schedule is compressed where the budget has no room for it."""
+
+    label: ClassVar[str] = "Rewind"
+    version: ClassVar[int] = 1
+    needs: ClassVar[str] = "early_checkpoints"
+    takes_adapters: ClassVar[bool] = False
+
+    share: float = 0.4  # of the original's schedule that is kept: one of the training's `keep_at`
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.share < 1:
+            raise ValueError(f"share must lie strictly between 0 and 1, got {self.share}")
+
+    def unmet(self, kind: str, settings: Mapping[str, Any]) -> str:
+        """Needs the kind, and the share among those that it keeps."""
+        if reason := super().unmet(kind, settings):
+            return reason
+        kept = settings["keep_at"]
+        if self.share in kept:
+            return ""
+        return f"share must be one of the training's keep_at: got {self.share:g}, allowed: {', '.join(map(str, kept))}"
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """One pass over D_r, from the rate that the schedule had come to."""
+        if problem.prepared is None:
+            raise ValueError(f"rewind reads weights that training kept: got none, allowed: training kind {self.needs}")
+        training, meter = problem.training, problem.meter
+        problem.model.load_state_dict(checkpoint(problem.prepared, self.share))
+        epochs = max(1, math.ceil(round((1 - self.share) * training.epochs, 6)))
+        if meter.limit is not None and meter.unit == "samples":
+            epochs = max(1, min(epochs, int(meter.limit / max(1, len(problem.retain)))))
+        left = (1 - self.share) / (1 - training.warmup_share) if training.schedule == "linear" else 1.0
+        yield Pass(
+            name="rewind",
+            over=problem.retain,
+            loss=cross_entropy,
+            learning_rate=training.learning_rate * min(1.0, left),
+            batch_size=training.batch_size,
+            epochs=epochs,
+            weight_decay=training.weight_decay,
+            schedule=training.schedule,
+            keep_best=True,
+        )

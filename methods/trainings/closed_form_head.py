@@ -1,0 +1,56 @@
+"""Closed-form head: the pretrained encoder is frozen, and a ridge regression on random features of it classifies.
+
+Source: Cao and Yang, IEEE S&P 2015 (summation form: what D_f added to the sums can be subtracted); Zhuang et al., ACIL,
+NeurIPS 2022 (ridge heads on frozen encoders and random features, kept as sums). The maths is in methods/ridge.py.
+Differs: features are standardised by mean and variance that are functions of the sums, and the regularisation and a
+temperature are chosen on D_v, so that a head without D_f is Retrain's up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from methods.base import Classifier, Pass, Training, TrainingKind, UnlearningProblem
+from methods.meter import FORWARD_SHARE
+from methods.random_features import RandomFeatures
+from methods.ridge import RidgeSums, set_head
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClosedFormHead(TrainingKind):
+    """One forward over D and one solution; the sums are kept. Rates, epochs and batch sizes do not matter."""
+
+    label: ClassVar[str] = "closed-form head"
+    version: ClassVar[int] = 1
+
+    features: int = 1024  # random ReLU features that the head reads; 0: the embedding itself
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features < 0:
+            raise ValueError(f"features must be 0 or more, got {self.features}")
+
+    @property
+    def changes_classifier(self) -> bool:
+        """Random features come between encoder and head."""
+        return self.features > 0
+
+    def classifier(self, model: Classifier, num_classes: int) -> Classifier:
+        """The encoder under random features, or as it is."""
+        return RandomFeatures(model, self.features, num_classes) if self.features else model
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """No pass: a walk over D_r, and the solution."""
+        problem.model.load_state_dict(problem.fresh_model().state_dict())
+        sums = RidgeSums.over(problem, problem.retain)
+        set_head(problem, sums)
+        if problem.stored is not None:
+            with problem.meter.preparing():
+                problem.stored.update(sums.tensors())
+        return iter(())
+
+    def schedule_samples(self, training: Training, utterances: float) -> float:
+        """A forward over each utterance."""
+        return FORWARD_SHARE * utterances

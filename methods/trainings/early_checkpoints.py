@@ -1,0 +1,87 @@
+"""Early checkpoints: standard training that keeps its weights on the way, and what each utterance's loss was.
+
+Source: Mu and Klabjan, Rewind-to-Delete, NeurIPS 2025 (arXiv 2409.09778): unlearning that starts from an earlier step;
+Toneva et al., ICLR 2019 (arXiv 1812.05159): trajectories of utterances during training.
+Differs: losses are those of the training steps (with dropout, before the step), which cost no forward of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from methods.base import Batch, Classifier, Pass, TrainingKind, UnlearningProblem
+from methods.retrain import Retrain
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyCheckpoints(TrainingKind):
+    """The original is, bit for bit, that of standard training.
+
+    Kept: `at/<share>/<weight>` for each share; `losses` (epochs, n) in nats and `utterances` (n,), the rows of the
+    corpus that its columns belong to.
+    """
+
+    label: ClassVar[str] = "early checkpoints"
+    version: ClassVar[int] = 1
+
+    keep_at: tuple[float, ...] = (0.2, 0.4, 0.6)  # shares of the schedule's steps
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.keep_at or not all(0 < share < 1 for share in self.keep_at):
+            raise ValueError(f"keep_at must be shares strictly between 0 and 1, got {list(self.keep_at)}")
+
+    @property
+    def kept_models(self) -> int:
+        """One a share."""
+        return len(self.keep_at)
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """Retrain's one pass, watched."""
+        for current in Retrain().passes(problem):
+            yield current if problem.stored is None else self._watched(current, problem, problem.stored)
+
+    def _watched(self, current: Pass, problem: UnlearningProblem, stored: dict[str, Tensor]) -> Pass:
+        rows = problem.retain.utterances.sort().values
+        per_epoch = -(-len(rows) // current.batch_size)
+        due = {share: max(1, round(share * per_epoch * current.epochs)) for share in self.keep_at}
+        stored.update(
+            utterances=rows,
+            losses=torch.full((current.epochs, len(rows)), torch.nan),
+            steps=torch.zeros((), dtype=torch.int64),
+        )
+
+        def loss(model: Classifier, batch: Batch) -> Tensor:
+            values = current.loss(model, batch)
+            with problem.meter.preparing():
+                columns = torch.searchsorted(stored["utterances"], batch.utterances)
+                stored["losses"][int(stored["steps"]) // per_epoch, columns] = values.detach().float().cpu()
+            return values
+
+        def after_step(model: Classifier, optimizer: torch.optim.Optimizer) -> None:
+            with problem.meter.preparing():
+                stored["steps"] += 1
+                for share in (share for share, step in due.items() if step == int(stored["steps"])):
+                    weights = model.state_dict().items()
+                    stored.update({f"at/{share:g}/{name}": value.detach().cpu().clone() for name, value in weights})
+
+        return replace(current, loss=loss, after_step=after_step)
+
+
+def checkpoint(prepared: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The weights that were kept at a share of the schedule.
+
+    Raises:
+        ValueError: none were.
+    """
+    lead = f"at/{share:g}/"
+    found = {name.removeprefix(lead): value for name, value in prepared.items() if name.startswith(lead)}
+    if not found:
+        kept = sorted({name.split("/")[1] for name in prepared if name.startswith("at/")})
+        raise ValueError(f"share must be one that training kept: got {share:g}, allowed: {', '.join(kept) or 'none'}")
+    return found

@@ -1,0 +1,25 @@
+"""Standard training: cross-entropy on every weight; nothing is kept beside the model.
+
+Source: arXiv 2506.00848 §4.1; the passes are Retrain's (docs/decisions/0003).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from methods.base import Pass, TrainingKind, UnlearningProblem
+from methods.retrain import Retrain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standard(TrainingKind):
+    """What a sweep's `training:` means without a kind."""
+
+    label: ClassVar[str] = "standard"
+    version: ClassVar[int] = 1
+
+    def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
+        """Retrain's one pass."""
+        return Retrain().passes(problem)
