@@ -118,7 +118,7 @@ def tally(comparable):
         if whole:
             ours, theirs = (frame.set_index("trial_id").astype(object) for frame in (rows, undisturbed))
             both = ours.index.intersection(theirs.index)
-            ours, theirs = ours.loc[both], theirs.loc[both]
+            ours, theirs = ours.loc[both], theirs.loc[both].reindex(columns=ours.columns)
             differ = ~((ours == theirs) | (ours.isna() & theirs.isna())).all(axis=1)
             counted["differ"] = int(differ.sum()) + len(set(times) - set(expected))
         return counted

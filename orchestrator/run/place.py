@@ -12,7 +12,7 @@ import numpy as np
 import platformdirs
 import torch
 
-from backbones.base import Backbone
+from backbones.base import SAMPLE_RATE_HZ, Backbone
 from backbones.checkpoints import COMMIT
 from methods.base import Classifier, TrainingKind
 from orchestrator import plugins
@@ -26,6 +26,7 @@ from orchestrator.tasks.forget_requests import ForgetRequest
 from orchestrator.tasks.forget_sets import ForgetSet, corpus_arrays, draw
 
 FEATURES_SHARE = 0.3  # of the device memory that is free when they are opened
+MICRO_BATCH_GFLOP = 20.0  # of one step on a processor: larger ones are no faster there, and hold more memory
 
 
 def default_cache_dir() -> Path:
@@ -92,6 +93,17 @@ class Place:
             return make()
         bank: FeatureBank = self._keep(("features", spec.task.content, repr(spec.backbone.recipe()), repr(clip)), make)
         return bank
+
+    def at_once(self, spec: TrialSpec) -> int | None:
+        """Utterances that go through a model at once, at most; None for whole batches.
+
+        As the sweep says; else, on a processor, as many as are worth it. SuperLoss needs the losses of a whole batch
+        first, for which parts of it would go forward twice: it takes whole ones.
+        """
+        if self.limits.micro_batch is not None or self.device.type != "cpu" or spec.superloss:
+            return self.limits.micro_batch
+        seconds = clip_samples(self.corpus(spec.task), spec.clip["seconds"]) / SAMPLE_RATE_HZ
+        return max(1, int(MICRO_BATCH_GFLOP / self.backbone(spec.backbone).train_gflop(seconds)))
 
     def found_size(self, spec: TrialSpec) -> FoundSize:
         """The micro-batch that trials like this one were found to fit with, on this kind of device."""

@@ -77,7 +77,7 @@ def run_trial(
         return _run(assignment, place, row, points, watchdog, micro_batch)
 
     try:
-        yield from smaller_each_time(attempt, place.limits.micro_batch, place.found_size(spec), epochs.drop)
+        yield from smaller_each_time(attempt, place.at_once(spec), place.found_size(spec), epochs.drop)
         row["status"] = "done"
     except Hung as error:
         row.update(status="failed", stop_reason="hang", error=str(error))

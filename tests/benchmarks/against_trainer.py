@@ -96,7 +96,8 @@ def our_steps(bench: Bench, spec: TrialSpec) -> Iterator[list[float]]:
     place, corpus = bench.place, bench.corpus
     bank, training, parts = place.features(spec), Training(**spec.training), split_parts(place, spec, corpus)
     untrained_original(place, spec)
-    problem = make_problem(spec, place, corpus, bank, parts, training, Meter())
+    problem = make_problem(spec, place, corpus, bank, parts, training, Meter(), place.at_once(spec))
+    loop = LoopSettings(**_loop(spec), micro_batch=place.at_once(spec))
     stamps: list[float] = []
 
     def stamped(utterances: UtteranceSet) -> UtteranceSet:
@@ -115,7 +116,7 @@ def our_steps(bench: Bench, spec: TrialSpec) -> Iterator[list[float]]:
     method = plugins.load("methods", spec.method.name, **settings)
     if spec.method.name == "bad_teacher":  # one pass, whose epochs are the rounds
         method = replace(method, epochs=ROUNDS + 1)
-    for _ in run_method(method, problem, settings=LoopSettings(**_loop(spec)), outcome=Outcome()):
+    for _ in run_method(method, problem, settings=loop, outcome=Outcome()):
         stamps.append(time.perf_counter())
         yield [later - earlier for earlier, later in pairwise(stamps[-STEPS - 1 :])]
 

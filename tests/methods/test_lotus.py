@@ -55,7 +55,8 @@ def test_ends_when_the_forget_set_is_no_easier_than_its_target(kit, forgotten, s
             for name, s in (("f", rows), ("v", problem.validation))
             for b in s.batches(64)
         }
-    problem.forget = kit.replace(rows, labels=(predicted["f"] + 1) % 3)
+    wrong = (predicted["f"] + 1) % 3
+    problem.forget = kit.replace(rows, labels=torch.full_like(wrong, forgotten[0]) if forgotten else wrong)
     problem.validation = kit.replace(problem.validation, labels=predicted["v"])
     problem.forgotten_classes = forgotten
     assert len(list(Lotus(epochs=3).passes(problem))) == steps

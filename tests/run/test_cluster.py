@@ -183,7 +183,7 @@ def killed_and_resumed(seed, local_rows, small_sweep, tmp_path, cache_dir, injec
     command = [sys.executable, "-m", "orchestrator.cli", "run", str(small_sweep), "--results", str(tmp_path / "r")]
     environment = {**os.environ, "UNLEARN_CACHE": str(cache_dir)}
     process = subprocess.Popen([*command, "--max-concurrent", "2"], env=environment, start_new_session=True)
-    rows, deadline = tmp_path / "r" / "rows", time.monotonic() + 120
+    rows, deadline = tmp_path / "r" / "rows", time.monotonic() + 400
     while time.monotonic() < deadline and process.poll() is None:
         if (rows.parent / "driver.json").is_file() and len(list(rows.glob("*.parquet"))) >= wanted:
             break
@@ -194,7 +194,7 @@ def killed_and_resumed(seed, local_rows, small_sweep, tmp_path, cache_dir, injec
     process.wait()
     kept = {p.name: p.stat().st_mtime_ns for p in rows.glob("*.parquet")}
     assert len(kept) >= wanted
-    subprocess.run([*command, "--executor", "local"], env=environment, check=True, timeout=200)
+    subprocess.run([*command, "--executor", "local"], env=environment, check=True, timeout=600)
     counted = injected(
         "SIGKILL of the driver and its Ray", "the same command runs what has no row", tmp_path / "r", local_rows,
         finished=kept, rows_at_the_kill=len(kept),

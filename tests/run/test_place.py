@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from orchestrator.plan.grid import build_grid
+from orchestrator.plan.sweep import Sweep
 from orchestrator.results import open_store
 from orchestrator.run.place import FEATURES_SHARE, Limits, Place
 
@@ -43,3 +47,25 @@ def test_features_get_a_part_of_what_is_free_and_ours(paper_gpu, tmp_path):
     shared = place(tmp_path, 0.5)
     assert shared._room_bytes() == pytest.approx(FEATURES_SHARE * (47.5 - 10) * GIB, rel=1e-6)
     assert place(tmp_path, 1.0, device="cpu")._room_bytes() == 0
+
+
+@pytest.mark.parametrize(
+    ("backbone", "superloss", "asked", "expected"),
+    [
+        ("logmel_cnn", None, None, 266),  # 20 GFLOP of clips that need 0.075 each: more than any batch
+        ("logmel_cnn", None, 4, 4),
+        ("logmel_cnn", {"strength": 1.0}, None, None),
+    ],
+)
+def test_a_processor_takes_as_many_at_once_as_are_worth_it(tmp_path, cache_dir, backbone, superloss, asked, expected):
+    values = {
+        "name": "t", "tasks": [{"name": "espeak_keywords", "clips": 240, "speakers": 12}], "backbones": [backbone],
+        "unlearning": [{"kind": "class"}], "methods": ["original"], "seeds": [0],
+    }  # fmt: skip
+    spec = replace(build_grid(Sweep.model_validate(values)).trials[0], superloss=superloss)
+    made = Place(open_store(tmp_path), cache_dir, torch.device("cpu"), limits=Limits(micro_batch=asked))
+    assert made.at_once(spec) == expected
+
+
+def test_a_gpu_takes_whole_batches(paper_gpu, tmp_path):
+    assert place(tmp_path, 1.0).at_once(None) is None

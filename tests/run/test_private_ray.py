@@ -45,12 +45,12 @@ def test_a_ray_of_our_own_is_private_and_stops_on_sigterm(home, small_sweep, cac
             env=environment(home, cache_dir), stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
         try:
-            deadline = time.monotonic() + 150
+            deadline = time.monotonic() + 400
             while time.monotonic() < deadline and process.poll() is None and not list(results.glob("rows/*.parquet")):
                 time.sleep(0.1)
             family = psutil.Process(process.pid).children(recursive=True)
             listening = [c.laddr.ip for p in family for c in connections(p) if c.status == psutil.CONN_LISTEN]
-            raylet = next(p for p in family if p.name() == "raylet")
+            raylet = next(p for p in family if p.name() == "raylet" and p.status() != psutil.STATUS_ZOMBIE)
             settings, token = raylet.environ(), raylet.environ().get("RAY_AUTH_TOKEN", "")
             process.send_signal(signal.SIGTERM)
             code = process.wait(timeout=100)
@@ -87,7 +87,7 @@ def test_sigterm_ends_a_local_run_and_the_same_command_goes_on(small_sweep, tmp_
     command += ["--executor", "local"]
     settings = {**os.environ, "UNLEARN_CACHE": str(cache_dir)}
     process = subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None and not list(results.glob("rows/*.parquet")):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
