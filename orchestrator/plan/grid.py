@@ -57,7 +57,8 @@ def build_grid(sweep: Sweep) -> Grid:
     titles = [[entry.alias or entry.name for entry in entries] for entries in (sweep.tasks, sweep.backbones)]
     requests = read_requests(sweep.unlearning, *titles)
     lines = [line for entry in sweep.methods for line in method_lines(entry)]
-    grid = Grid()
+    missing = dict.fromkeys(asked.missing for asked in requests if asked.missing)
+    grid = Grid(refused=[Refusal(f"file of {sweep.name}", reason) for reason in missing])
     tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, grid))]
     backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
     backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # stragglers first; stable among equals

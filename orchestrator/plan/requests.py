@@ -8,9 +8,10 @@ from typing import Any
 
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn
-from orchestrator.tasks.forget_requests import ForgetRequest
+from orchestrator.tasks.forget_requests import ForgetRequest, MissingFile
 
 INTERNAL = ("file_sha256",)  # filled in from the file
+ABSENT = "absent"  # in its place, where there is no file: a plan can still be counted
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Asked:
     request: ForgetRequest
     tasks: tuple[str, ...] = ()
     backbones: tuple[str, ...] = ()
+    missing: str = ""  # why its file cannot be read here
 
     def is_for(self, task: str, backbone: str) -> bool:
         """Whether the request is made of this cell."""
@@ -57,7 +59,12 @@ def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
             raise ValueError(f"unknown key of unlearning: got {key!r}{hint}, allowed: {', '.join(allowed)}")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     for ratio in ratios if isinstance(ratios, list) else [ratios]:
-        yield Asked(ForgetRequest(**values, **({} if ratio is None else {"forget_ratio": ratio})), **only)
+        given = {**values, **({} if ratio is None else {"forget_ratio": ratio})}
+        try:
+            asked = Asked(ForgetRequest(**given), **only)
+        except MissingFile as error:
+            asked = Asked(ForgetRequest(**given, file_sha256=ABSENT), **only, missing=str(error))
+        yield asked
 
 
 def unsuitable(request: ForgetRequest, task: PlugIn) -> str:

@@ -44,6 +44,8 @@ RETAIN = _percent("retain_accuracy", "D_r", r"$D_r$")
 MIA = _percent("mia_nonmember", "MIA", "MIA")
 SECONDS = Measure("optimisation_seconds", "Time (s)", "Time (s)", "s")
 GAP = _points("gap_mean", "Gap", "Gap")
+ONE_CLASS = _percent("test_largest_prediction_share", "D_t in one class", r"$D_t$ in one class")
+CONSTANT = _percent("constant_predictor_accuracy", "Constant predictor", "Constant predictor")
 
 SHOWN = (TEST, TEST_KEPT, TEST_FORGOTTEN, FORGET, FORGET_TRUE, RETAIN, MIA, SECONDS, GAP)
 """In the order of the paper's tables; a table leaves out those that none of its rows has."""
@@ -67,6 +69,7 @@ TIDY = (
     *SHOWN, *GAP_PARTS, DIFFERENCE_FORGET, DIFFERENCE_FORGET_TRUE, DIFFERENCE_TEST_FORGOTTEN, DIFFERENCE_MIA,
     _percent("test_macro_f1", "D_t macro-F1", r"$D_t$ macro-F1"),
     _percent("forget_macro_f1", "D_f macro-F1", r"$D_f$ macro-F1"),
+    ONE_CLASS, CONSTANT,
     _percent("validation_accuracy", "D_v", r"$D_v$"), _percent("holdout_accuracy", "Holdout", "Holdout"),
     Measure("mia_auc", "MIA AUC", "MIA AUC", "fraction", digits=3),
     Measure("mia_accuracy", "MIA accuracy", "MIA accuracy", "fraction", digits=3),
