@@ -1,4 +1,4 @@
-"""Plot of curricula against their controls: how much nearer to Retrain each line is than the same run in random order."""
+"""Plot of curricula against their controls: each line's gap to Retrain minus that of its control."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from tabulate import tabulate
 from orchestrator.report.collapse_plot import collapse, has_collapsed
 from orchestrator.report.compare import with_gaps
 from orchestrator.report.curricula import against_controls, curricula_csv, curricula_markdown
+from orchestrator.report.curricula_plot import differences
 from orchestrator.report.latex import table_latex
 from orchestrator.report.lines import prepare, reported
 from orchestrator.report.markdown import escape, table_markdown
@@ -116,21 +117,14 @@ def _curricula(lines: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
     if found.empty:
         return []
     files["tables/curricula.csv"] = curricula_csv(found).encode()
+    files["plots/curricula.png"] = png(differences(found))
     text = (
         "Each line minus its control, run by run on the same forget set, in points: below 0 the line's gap, or "
         "accuracy, is the smaller. Mean over seeds; ± is the half-width of a 95 % t-interval over seeds (n ≥ 3). No "
         "correction for the number of lines."
     )
-    return [
-        "## Curricula against their controls",
-        "",
-        text,
-        "",
-        curricula_markdown(found),
-        "",
-        "[CSV](tables/curricula.csv)",
-        "",
-    ]
+    shown = ["![curricula against their controls](plots/curricula.png)", "", "[CSV](tables/curricula.csv)", ""]
+    return ["## Curricula against their controls", "", text, "", curricula_markdown(found), "", *shown]
 
 
 def _searches(rows: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
