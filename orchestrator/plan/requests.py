@@ -60,11 +60,12 @@ def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     for ratio in ratios if isinstance(ratios, list) else [ratios]:
         given = {**values, **({} if ratio is None else {"forget_ratio": ratio})}
+        missing = ""
         try:
-            asked = Asked(ForgetRequest(**given), **only)
+            request = ForgetRequest(**given)
         except MissingFile as error:
-            asked = Asked(ForgetRequest(**given, file_sha256=ABSENT), **only, missing=str(error))
-        yield asked
+            request, missing = ForgetRequest(**given, file_sha256=ABSENT), str(error)
+        yield Asked(request, only["tasks"], only["backbones"], missing)
 
 
 def unsuitable(request: ForgetRequest, task: PlugIn) -> str:

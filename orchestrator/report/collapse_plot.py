@@ -52,12 +52,12 @@ def _row(ax: Axes, place: int, line: Line, colour: str) -> None:
     )  # fmt: skip
 
 
-def _shown(line: Line, measure: Measure) -> tuple[float, list[list[float]]]:
-    """Mean and reach of the whiskers below and above it, %, within 0 to 100."""
+def _shown(line: Line, measure: Measure) -> tuple[float, list[list[float]] | None]:
+    """Mean and reach of the whiskers below and above it, %, within 0 to 100; None for a single run."""
     summary = line.summaries[measure.column]
     mean = measure.shown(summary.mean)
     if np.isnan(summary.low):
-        return mean, [[0.0], [0.0]]
+        return mean, None
     low, high = max(0.0, measure.shown(summary.low)), min(100.0, measure.shown(summary.high))
     return mean, [[max(0.0, mean - low)], [max(0.0, high - mean)]]
 
