@@ -32,6 +32,7 @@ class SuperLoss:
     tau: Literal["moving_average", "global", "fixed", "mubench"] = "moving_average"  # fixed: log C
     momentum: float = 0.9  # of the moving average, per batch
     over: Literal["forget", "all"] = "forget"  # whose losses are re-weighted
+    shuffled: bool = False  # the control: a batch's weights, dealt to its utterances at random
 
     def __post_init__(self) -> None:
         if self.strength <= 0:
@@ -73,6 +74,7 @@ class Curriculum:
 
     knob: SuperLoss
     num_classes: int
+    generator: torch.Generator | None = None  # of the shuffled control
     _tau: dict[bool, float] = field(default_factory=dict)
     _seen: dict[bool, int] = field(default_factory=dict)
     _losses: float = 0.0  # Σ l and Σ σ of the batches before, for `tau: mubench`
@@ -84,14 +86,21 @@ class Curriculum:
         if self.knob.tau == "mubench":
             chosen = is_forget | (self.knob.over == "all")
             if bool(chosen.any()):
-                weights[chosen] = self._mubench_weights(loss.detach()[chosen])
+                weights[chosen] = self._dealt(self._mubench_weights(loss.detach()[chosen]))
             return weights
         for forget in (True, False) if self.knob.over == "all" else (True,):
             chosen = is_forget == forget
             if bool(chosen.any()):
                 picked = loss.detach()[chosen]
-                weights[chosen] = superloss_weight(picked, self._next_tau(picked, forget), self.knob.strength)
+                tau = self._next_tau(picked, forget)
+                weights[chosen] = self._dealt(superloss_weight(picked, tau, self.knob.strength))
         return weights
+
+    def _dealt(self, weights: Tensor) -> Tensor:
+        """As they are; in the control each goes to a random utterance, so that all but their order is the same."""
+        if not self.knob.shuffled:
+            return weights
+        return weights[torch.randperm(len(weights), generator=self.generator).to(weights.device)]
 
     def _mubench_weights(self, loss: Tensor) -> Tensor:
         tau = self._losses / self._weights if self._weights else float(loss.mean())

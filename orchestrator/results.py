@@ -96,6 +96,7 @@ _REAL = [
     "test_accuracy_forgotten_classes",
     "validation_accuracy_kept_classes",
     "validation_accuracy_forgotten_classes",
+    "test_largest_prediction_share",
     "mia_nonmember",
     "mia_auc",
     "mia_accuracy",

@@ -57,7 +57,8 @@ def build_grid(sweep: Sweep) -> Grid:
     titles = [[entry.alias or entry.name for entry in entries] for entries in (sweep.tasks, sweep.backbones)]
     requests = read_requests(sweep.unlearning, *titles)
     lines = [line for entry in sweep.methods for line in method_lines(entry)]
-    grid = Grid()
+    missing = dict.fromkeys(asked.missing for asked in requests if asked.missing)
+    grid = Grid(refused=[Refusal(f"file of {sweep.name}", reason) for reason in missing])
     trainings = [
         (entry, kind_plugin(entry), [line for line in lines if _suits(line, entry, grid)])
         for entry in sweep.each_training

@@ -110,8 +110,11 @@ def _knob(knob: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         if key not in allowed:
             raise ValueError(f"unknown setting of {knob}: got {key!r}, allowed: {', '.join(allowed)}")
     try:
-        return asdict(made(**values))
+        spelled = asdict(made(**values))
     except TypeError:
         raise ValueError(
             f"{knob}: a setting of the wrong kind, got {dict(settings)}, allowed: numbers as numbers"
         ) from None
+    if not spelled.get("shuffled", True):
+        del spelled["shuffled"]  # a setting that came later stands in a recipe only where it is on
+    return spelled

@@ -9,9 +9,10 @@ from typing import Any
 
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn
-from orchestrator.tasks.forget_requests import SETTINGS, ForgetRequest
+from orchestrator.tasks.forget_requests import SETTINGS, ForgetRequest, MissingFile
 
 INTERNAL = ("file_sha256",)  # filled in from the file
+ABSENT = "absent"  # in its place, where there is no file: a plan can still be counted
 WHERE = ("tasks", "backbones")
 NAMED = ("classes", "speakers", "ids")  # what a request may name one by one
 
@@ -24,6 +25,7 @@ class Asked:
     tasks: tuple[str, ...] = ()
     backbones: tuple[str, ...] = ()
     name: str = ""  # of a sequence
+    missing: str = ""  # why its file cannot be read here
 
     def is_for(self, task: str, backbone: str) -> bool:
         """Whether this is asked of a cell."""
@@ -74,8 +76,7 @@ def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
     values = dict(entry)
     tasks, backbones = (tuple(values.pop(key, ())) for key in WHERE)
     if values.get("kind") == "sequence":
-        requests, name = _sequence(values)
-        yield Asked(requests, tasks, backbones, name)
+        yield _sequence(values, tasks, backbones)
         return
     ratios = values.pop("forget_ratio", None)
     if ratios == []:
@@ -83,8 +84,13 @@ def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
     _require_keys("unlearning", values, [*WHERE, *(f.name for f in fields(ForgetRequest) if f.name not in INTERNAL)])
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     for ratio in ratios if isinstance(ratios, list) else [ratios]:
-        request = ForgetRequest(**values, **({} if ratio is None else {"forget_ratio": ratio}))
-        yield Asked((request,), tasks, backbones)
+        given = {**values, **({} if ratio is None else {"forget_ratio": ratio})}
+        missing = ""
+        try:
+            request = ForgetRequest(**given)
+        except MissingFile as error:
+            request, missing = ForgetRequest(**given, file_sha256=ABSENT), str(error)
+        yield Asked((request,), tasks, backbones, missing=missing)
 
 
 def _require_keys(where: str, values: Mapping[str, Any], allowed: Sequence[str]) -> None:
@@ -94,17 +100,19 @@ def _require_keys(where: str, values: Mapping[str, Any], allowed: Sequence[str])
             raise ValueError(f"unknown key of {where}: got {key!r}{hint}, allowed: {', '.join(allowed)}")
 
 
-def _sequence(values: Mapping[str, Any]) -> tuple[tuple[ForgetRequest, ...], str]:
+def _sequence(values: Mapping[str, Any], tasks: tuple[str, ...], backbones: tuple[str, ...]) -> Asked:
     _require_keys("a sequence", values, ["kind", "name", "requests", *WHERE])
     entries = values.get("requests")
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"a sequence needs requests: got {entries!r}, allowed: a list of at least one request")
-    requests = tuple(_step(number, entry) for number, entry in enumerate(entries, start=1))
+    steps = [_step(number, entry) for number, entry in enumerate(entries, start=1)]
+    requests = tuple(step.requests[0] for step in steps)
     _require_something_new(requests)
-    return requests, str(values.get("name") or " > ".join(map(_in_short, requests)))
+    name = str(values.get("name") or " > ".join(map(_in_short, requests)))
+    return Asked(requests, tasks, backbones, name, next((step.missing for step in steps if step.missing), ""))
 
 
-def _step(number: int, entry: Any) -> ForgetRequest:
+def _step(number: int, entry: Any) -> Asked:
     if not isinstance(entry, Mapping):
         raise ValueError(f"request {number} of a sequence is none: got {entry!r}, allowed: keys and values")
     if entry.get("kind") == "sequence":
@@ -120,7 +128,7 @@ def _step(number: int, entry: Any) -> ForgetRequest:
             "number a request, and a sequence for each combination"
         )
     (asked,) = _spread(entry)
-    return asked.requests[0]
+    return asked
 
 
 def _require_something_new(requests: Sequence[ForgetRequest]) -> None:

@@ -74,6 +74,8 @@ def laid_over(row: Mapping[Hashable, Any]) -> str:
     text = " + SuperLoss" if superloss else ""
     if superloss.get("tau") == "mubench":
         text += " (MU-Bench code)"
+    if superloss.get("shuffled"):
+        text += " (shuffled)"
     if curriculum:
         text += " + " + {"random": "random order"}.get(curriculum["order"], curriculum["order"].replace("_", " "))
     return text + (" + LoRA" if row["lora"] else "")

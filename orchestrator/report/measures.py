@@ -46,6 +46,8 @@ FORGOTTEN_BEFORE_GAP = _points("gap_forgotten_before", "its gap", "its gap")
 MIA = _percent("mia_nonmember", "MIA", "MIA")
 SECONDS = Measure("optimisation_seconds", "Time (s)", "Time (s)", "s")
 GAP = _points("gap_mean", "Gap", "Gap")
+ONE_CLASS = _percent("test_largest_prediction_share", "D_t in one class", r"$D_t$ in one class")
+CONSTANT = _percent("constant_predictor_accuracy", "Constant predictor", "Constant predictor")
 
 SHOWN = (
     TEST, TEST_KEPT, TEST_FORGOTTEN, FORGET, FORGET_TRUE, FORGOTTEN_BEFORE, FORGOTTEN_BEFORE_GAP, RETAIN, MIA, SECONDS,
@@ -72,6 +74,7 @@ TIDY = (
     *SHOWN, *GAP_PARTS, DIFFERENCE_FORGET, DIFFERENCE_FORGET_TRUE, DIFFERENCE_TEST_FORGOTTEN, DIFFERENCE_MIA,
     _percent("test_macro_f1", "D_t macro-F1", r"$D_t$ macro-F1"),
     _percent("forget_macro_f1", "D_f macro-F1", r"$D_f$ macro-F1"),
+    ONE_CLASS, CONSTANT,
     _percent("validation_accuracy", "D_v", r"$D_v$"), _percent("holdout_accuracy", "Holdout", "Holdout"),
     Measure("mia_auc", "MIA AUC", "MIA AUC", "fraction", digits=3),
     Measure("mia_accuracy", "MIA accuracy", "MIA accuracy", "fraction", digits=3),

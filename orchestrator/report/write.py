@@ -11,7 +11,10 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from orchestrator.report.collapse_plot import collapse, has_collapsed
 from orchestrator.report.compare import with_gaps
+from orchestrator.report.curricula import against_controls, curricula_csv, curricula_markdown
+from orchestrator.report.curricula_plot import differences
 from orchestrator.report.latex import table_latex
 from orchestrator.report.lines import prepare, reported
 from orchestrator.report.markdown import escape, table_markdown
@@ -52,6 +55,7 @@ def write_report(rows: pd.DataFrame, out: Path, planned: Sequence[Mapping[str, A
     for task in dict.fromkeys(table.task for table in tables):
         own = [table for table in tables if table.task == task]
         parts += [f"## {escape(task)}", "", *_task(own, files)]
+    parts += _curricula(lines, files)
     parts += _searches(rows, files)
     parts += _problems(found, files)
     parts += _superseded(superseded)
@@ -98,6 +102,7 @@ def _task(tables: list[Table], files: dict[str, bytes]) -> list[str]:
         figures = {}
         if place == 0:
             figures = {"forget-against-test": trade_off(table), "gap-to-retrain": gap_bars(table)}
+            figures |= {"collapse": collapse(table)} if has_collapsed(table) else {}
         if table.name.endswith("sample-by-ratio"):
             figures = {"forget-by-ratio": by_ratio(table)}
         if table.sequence:
@@ -108,6 +113,21 @@ def _task(tables: list[Table], files: dict[str, bytes]) -> list[str]:
             files[path] = png(made)
             parts += [f"![{escape(table.task)}: {name.replace('-', ' ')}]({path})", ""]
     return parts
+
+
+def _curricula(lines: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
+    found = against_controls(lines)
+    if found.empty:
+        return []
+    files["tables/curricula.csv"] = curricula_csv(found).encode()
+    files["plots/curricula.png"] = png(differences(found))
+    text = (
+        "Each line minus its control, run by run on the same forget set, in points: below 0 the line's gap, or "
+        "accuracy, is the smaller. Mean over seeds; ± is the half-width of a 95 % t-interval over seeds (n ≥ 3). No "
+        "correction for the number of lines."
+    )
+    shown = ["![curricula against their controls](plots/curricula.png)", "", "[CSV](tables/curricula.csv)", ""]
+    return ["## Curricula against their controls", "", text, "", curricula_markdown(found), "", *shown]
 
 
 def _searches(rows: pd.DataFrame, files: dict[str, bytes]) -> list[str]:

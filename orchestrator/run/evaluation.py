@@ -51,6 +51,7 @@ def measures(assignment: Assignment, corpus: Corpus, parts: Parts, logits: Tenso
         rows = getattr(parts, name)
         kept, forgotten = acc.accuracy_by_class_group(predicted[rows], y[rows], parts.forgotten_classes)
         row[f"{name}_accuracy_kept_classes"], row[f"{name}_accuracy_forgotten_classes"] = kept, forgotten
+    row["test_largest_prediction_share"] = acc.largest_prediction_share(predicted[parts.test], y[parts.test])
     judged = parts.validation if len(parts.validation) else parts.test
     row["collapsed"] = acc.is_collapsed(predicted[judged], y[judged])
     return {**row, **_membership(assignment, corpus, parts, z)}

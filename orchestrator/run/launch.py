@@ -115,7 +115,7 @@ def run_sweep(
     from orchestrator.run.lease import sole_driver
 
     grid = build_grid(loaded.sweep)
-    missing = [r for r in grid.refused if r.what.split()[0] in ("task", "backbone")]
+    missing = [r for r in grid.refused if r.what.split()[0] in ("task", "backbone", "file")]
     if missing:
         raise SweepError("\n".join(f"{r.what}: {r.reason}" for r in missing))
     studies = _studies(grid) if grid.studies else {}

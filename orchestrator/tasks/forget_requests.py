@@ -18,6 +18,10 @@ SETTINGS = {  # which settings a kind takes
 INDEX_FILE_RATIO = 0.1  # MU-Bench's files hold ten steps of 1 %
 
 
+class MissingFile(ValueError):
+    """The file that a request names is not there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ForgetRequest:
     """What is to be forgotten, as a sweep says it; what it leaves open is drawn by seed.
@@ -112,5 +116,5 @@ class ForgetRequest:
 def _bytes(path: str) -> bytes:
     file = Path(path).expanduser().absolute()
     if not file.is_file():
-        raise ValueError(f"file of a forget set not found: got {file}, allowed: a text file")
+        raise MissingFile(f"file of a forget set not found: got {file}, allowed: a text file")
     return file.read_bytes()

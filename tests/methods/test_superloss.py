@@ -90,3 +90,14 @@ def test_mubench_weights_are_almost_flat():
     excess = torch.tensor([-2.0, -0.5, 0.5, 1.0, 2.0, 5.0, 10.0], dtype=torch.float64)
     found = superloss_weight(3.0 + excess, 3.0, MUBENCH.strength)
     assert found.tolist() == pytest.approx([1.118, 1.026, 0.976, 0.953, 0.913, 0.816, 0.703], abs=5e-4)
+
+
+def test_shuffled_weights_are_the_same_ones_at_other_places_of_their_own_set():
+    loss = torch.tensor([0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 0.2, 4.0])
+    is_forget = torch.tensor([True, False] * 4)
+    plain = Curriculum(SuperLoss(over="all"), 10).weights(loss, is_forget)
+    generator = torch.Generator().manual_seed(0)
+    shuffled = Curriculum(SuperLoss(over="all", shuffled=True), 10, generator).weights(loss, is_forget)
+    assert not torch.equal(shuffled, plain)
+    for part in (is_forget, ~is_forget):
+        assert torch.equal(shuffled[part].sort().values, plain[part].sort().values)

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.sweep import Sweep
+from orchestrator.plan.sweep import Sweep, read_sweep, shipped_sweeps
 
 
 def sweep(**changes) -> Sweep:
@@ -249,6 +249,8 @@ def test_lists_inside_a_knob_are_swept():
 def test_superloss_has_the_mubench_preset():
     (spec,) = unlearning_specs({"name": "scrub", "superloss": {"preset": "mubench"}})
     assert spec.superloss == {"strength": 10.0, "tau": "mubench", "momentum": 0.9, "over": "all"}
+    (control,) = unlearning_specs({"name": "scrub", "superloss": {"preset": "mubench", "shuffled": True}})
+    assert control.superloss == {**spec.superloss, "shuffled": True}
     (faithful,) = unlearning_specs({"name": "scrub", "superloss": {"preset": "faithful"}})
     assert [faithful.trial_id] == [spec.trial_id for spec in unlearning_specs({"name": "scrub", "superloss": True})]
 
@@ -371,3 +373,36 @@ def test_a_sequence_with_a_request_that_does_not_fit_the_task_is_refused_as_a_wh
     assert grid.trials == []
     assert grid.refused[0].what == "espeak_keywords: sequence sample 0.02 > mislabelled"
     assert "label_noise" in grid.refused[0].reason
+
+
+def test_a_sweep_whose_index_file_is_not_here_is_counted_and_says_so(tmp_path):
+    file = tmp_path / "indices.txt"
+    unlearning = [{"kind": "sample", "forget_ratio": [0.01, 0.1], "rule": "index_file", "index_file": str(file)}]
+    without = build_grid(sweep(unlearning=unlearning))
+    assert [refusal.reason for refusal in without.refused] == [
+        f"file of a forget set not found: got {file}, allowed: a text file"
+    ]
+    file.write_text("1\n2\n")
+    there = build_grid(sweep(unlearning=unlearning))
+    assert not there.refused
+    assert len(without.trials) == len(there.trials)
+    own = {spec.trial_id for spec in there.trials if spec.stage != "train"}
+    assert own.isdisjoint(spec.trial_id for spec in without.trials)
+
+
+def test_the_sweeps_of_the_authors_code_have_its_recipe_and_one_original_a_backbone(monkeypatch, tmp_path):
+    monkeypatch.setenv("UNLEARN_DATA", str(tmp_path))
+    for task, corruption in (("kws", "mirror"), ("sid", "shift")):
+        made, _ = read_sweep(shipped_sweeps()[f"paper_{task}_mubench"])
+        trials = build_grid(made).trials
+        unlearning = [spec for spec in trials if spec.budget is not None]
+        assert len([spec for spec in trials if spec.stage == "train"]) == 7
+        assert len(unlearning) == 7 * 10 * 5 * 10  # backbones, ratios, seeds, lines
+        assert all(spec.training["learning_rate"] == 5e-5 and spec.training["epochs"] == 10 for spec in trials)
+        assert all(spec.clip == {"crop": "random", "seconds": 1.0} for spec in trials)
+        for spec in unlearning:
+            settings = spec.method.settings
+            assert spec.method.name.endswith("_mubench")
+            assert (settings["learning_rate"], settings["epochs"], settings["batch_size"]) == (5e-5, 5, 32)
+            assert settings.get("corruption", corruption) == corruption
+            assert (spec.superloss or {"tau": "mubench"})["tau"] == "mubench"

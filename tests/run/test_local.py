@@ -40,7 +40,7 @@ def test_rows_are_filled(finished):
     rows = read_rows(finished[1])
     unlearned = rows[rows["unlearning"] != "none"]
     assert unlearned[unlearned["unlearning"] == "sample"]["mia_auc"].notna().all()
-    for column in ("forget_accuracy", "retain_macro_f1", "test_loss", "holdout_accuracy", "mia_nonmember"):
+    for column in ("forget_accuracy", "retain_macro_f1", "test_loss", "test_largest_prediction_share", "mia_nonmember"):
         assert unlearned[column].notna().all(), column
     assert (rows["optimisation_seconds"] > 0).sum() == len(rows) - 2  # the two lines of Original do nothing
     assert set(rows["mia_reference"].dropna()) == {"holdout"}

@@ -1,0 +1,117 @@
+"""Curricula over D_f against their controls: each run minus the same run in random order, paired by forget set.
+
+A curriculum's control is the same method under `order: random`; SuperLoss's is the same SuperLoss with its weights
+`shuffled`, and where that was not run the method without it. A line with both is compared for its order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from orchestrator.report.averages import NOTHING, Summary, summarise, with_spread
+from orchestrator.report.lines import CELL, REFERENCES
+from orchestrator.report.markdown import escape
+
+SCALE = {"gap_mean": 1.0, "forget_accuracy": 100.0, "test_accuracy": 100.0}
+"""What is compared, and its factor to points."""
+COLUMNS = ("task", "unlearning", "line", "control")
+
+
+def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for each (task, kind of unlearning, line with a curriculum or SuperLoss) that has runs of its control.
+
+    Columns `COLUMNS`, `n` seeds, and for each measure of `SCALE` its mean difference from the control in points, `low`
+    and `high` of the 95 % t-interval over seeds. A seed's forget sets and backbones are averaged first, and only pairs
+    that are both done count. The rows of task `all` average a seed's tasks and kinds as well, each counting equally.
+
+    Args:
+        rows: as `lines.reported` picks them, with gaps.
+    """
+    done = rows[(rows["status"] == "done") & ~rows["method"].isin(REFERENCES)]
+    if not (done["curriculum"].ne("").any() or done["superloss"].ne("").any()):
+        return pd.DataFrame()
+    known: dict[tuple[Any, ...], Mapping[Hashable, Any]] = {}
+    records = done.to_dict("records")
+    for row in records:
+        known[_key(row, row["superloss"], row["curriculum"])] = row
+    pairs = [
+        {"task": row["task"], "unlearning": row["unlearning"], "seed": row["seed"], "line": row["label"]}
+        | {"control": control["label"], "order": row["order"]}
+        | {m: factor * (row[m] - control[m]) for m, factor in SCALE.items()}
+        for row in records
+        if (control := _control(row, known)) is not None
+    ]
+    if not pairs:
+        return pd.DataFrame()
+    frame = pd.DataFrame(pairs)
+    keys = ["order", "line", "control", "task", "unlearning", "seed"]
+    of_seed = frame.groupby(keys, as_index=False)[list(SCALE)].mean()
+    parts = [of_seed]
+    if len(of_seed[["task", "unlearning"]].drop_duplicates()) > 1:
+        parts.insert(0, _over_all(of_seed))
+    return pd.concat([_summaries(part) for part in parts], ignore_index=True)
+
+
+def curricula_markdown(found: pd.DataFrame) -> str:
+    """The differences as a table."""
+    shown = [
+        [escape(str(row[name])) for name in COLUMNS]
+        + [with_spread(row[m], 2) if row[m].n else NOTHING for m in SCALE]
+        + [str(row["n"])]
+        for row in found.to_dict("records")
+    ]
+    titles = ["Task", "Unlearning", "Line", "Control", "Gap", "D_f", "D_t", "Seeds"]
+    return tabulate(shown, titles, tablefmt="pipe", disable_numparse=True)
+
+
+def curricula_csv(found: pd.DataFrame) -> str:
+    """The same at full precision, one row for each line and measure."""
+    tidy = [
+        {name: row[name] for name in COLUMNS}
+        | {"measure": m, "difference": row[m].mean, "low": row[m].low, "high": row[m].high, "n": row[m].n}
+        for row in found.to_dict("records")
+        for m in SCALE
+    ]
+    return str(pd.DataFrame(tidy).to_csv(index=False))
+
+
+def _control(row: Mapping[Hashable, Any], known: Mapping[tuple[Any, ...], Mapping[Hashable, Any]]) -> Any:
+    superloss, curriculum = (json.loads(row[knob] or "{}") for knob in ("superloss", "curriculum"))
+    if curriculum:
+        if curriculum["order"] == "random":
+            return None
+        return known.get(_key(row, row["superloss"], json.dumps({**curriculum, "order": "random"})))
+    if not superloss or superloss.get("shuffled"):
+        return None
+    shuffled = known.get(_key(row, json.dumps({**superloss, "shuffled": True}), ""))
+    return shuffled or known.get(_key(row, "", ""))
+
+
+def _key(row: Mapping[Hashable, Any], superloss: str, curriculum: str) -> tuple[Any, ...]:
+    """A run of one forget set, by what it ran under; knobs by value, not by the order of their settings."""
+    cell = tuple(None if isinstance(row[name], float) and row[name] != row[name] else row[name] for name in CELL)
+    knobs = tuple(json.dumps(json.loads(text or "{}"), sort_keys=True) for text in (superloss, curriculum))
+    return (*cell, row["method"], row["settings"], row["lora"], row["original_settings"], *knobs)
+
+
+def _over_all(of_seed: pd.DataFrame) -> pd.DataFrame:
+    """Seeds averaged over tasks and kinds; a seed that lacks one which its line has elsewhere does not count."""
+    lines = of_seed.groupby(["line", "control", "seed"])
+    size = lines["order"].transform("size")
+    whole = of_seed[size == size.groupby([of_seed["line"], of_seed["control"]]).transform("max")]
+    mean = whole.groupby(["line", "control", "seed"], as_index=False)[["order", *SCALE]].mean()
+    return mean.assign(task="all", unlearning="all", order=mean.groupby(["line", "control"])["order"].transform("mean"))
+
+
+def _summaries(of_seed: pd.DataFrame) -> pd.DataFrame:
+    found = []
+    for (task, kind, _, line, control), part in of_seed.groupby(["task", "unlearning", "order", "line", "control"]):
+        measured: dict[str, Summary] = {m: summarise(part[m].to_numpy()) for m in SCALE}
+        lead = {"task": task, "unlearning": kind, "line": line, "control": control}
+        found.append(lead | {"n": measured["gap_mean"].n} | measured)
+    return pd.DataFrame(found)
