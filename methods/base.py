@@ -299,6 +299,7 @@ class Method(ABC):
 
     label: ClassVar[str]  # as the paper's tables print it
     version: ClassVar[int]  # bumped when its results change
+    edits: ClassVar[bool] = False  # true where it makes no pass: a curriculum, SuperLoss or adapters would do nothing
     takes_adapters: ClassVar[bool] = True  # false where it puts weights back or draws them anew by their names
     needs: ClassVar[str] = ""  # the kind of training that keeps what this method reads; any will do when empty
 

@@ -20,8 +20,8 @@ class Downdate(Method):
 
     label: ClassVar[str] = "Downdate"
     version: ClassVar[int] = 1
+    edits: ClassVar[bool] = True
     needs: ClassVar[str] = "closed_form_head"
-    takes_adapters: ClassVar[bool] = False
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """No pass: a walk over D_f, and the solution."""

@@ -34,6 +34,7 @@ class FisherForgetting(Method):
 
     label: ClassVar[str] = "Fisher"
     version: ClassVar[int] = 1
+    edits: ClassVar[bool] = True
 
     strength: float = 1e-8  # α: variance of the noise on a weight of Fisher information 1; the field takes 1e-9 to 1e-6
     max_inverse: float = 1e3  # of 1/F, so that a weight which D_r does not need stays finite

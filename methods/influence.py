@@ -74,6 +74,7 @@ class Influence(Method):
 
     label: ClassVar[str] = "IU"
     version: ClassVar[int] = 1
+    edits: ClassVar[bool] = True
 
     step_size: float = 1.0  # α: 1 is the Newton step; the field searches 0.2 to 20
     damping: float = 1.0  # λ of F + λI; smaller steps further where D_r's gradients are small

@@ -35,6 +35,7 @@ class SelectiveSynapticDampening(Method):
 
     label: ClassVar[str] = "SSD"
     version: ClassVar[int] = 1
+    edits: ClassVar[bool] = True
 
     selection: float = 10.0  # α: how many times more important to D_f than to D a weight is to be dampened
     dampening: float = 1.0  # λ: smaller shrinks more

@@ -51,6 +51,9 @@ def method_lines(entry: MethodEntry) -> list[MethodLine]:
     knobs = [_laid_over(knob, getattr(entry, knob)) for knob in KNOBS]
     if name in ("original", "retrain") and (entry.curriculum or entry.lora):
         raise ValueError(f"{name} takes no curriculum and no lora: got one, allowed: on methods that unlearn")
+    laid = [knob for knob in KNOBS if getattr(entry, knob) not in (None, False)]
+    if laid and plugins.plugin_class("methods", name).edits:
+        raise ValueError(f"{name} edits weights in one step: got {laid[0]}, allowed: on methods that train")
     lines = []
     for chosen in _combinations(entry.settings):
         plugin = method_plugin(name, chosen)
@@ -66,7 +69,8 @@ def _must_take_adapters(method: PlugIn) -> None:
     handed = [value for value in method.settings.values() if isinstance(value, str) and value in known]
     for name in (method.name, *handed):
         if not plugins.plugin_class("methods", name).takes_adapters:
-            fit = ", ".join(n for n in known if plugins.plugin_class("methods", n).takes_adapters and n != "original")
+            made = {n: plugins.plugin_class("methods", n) for n in known if n != "original"}
+            fit = ", ".join(n for n, method in made.items() if method.takes_adapters and not method.edits)
             raise ValueError(f"{name} puts weights back or draws them anew: got lora, allowed: on {fit}")
 
 

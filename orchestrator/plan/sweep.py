@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
 
 
+Seed = Annotated[int, Field(ge=0)]
+
+
 class SweepError(ValueError):
     """What is wrong with a sweep file, key by key."""
 
@@ -89,7 +92,7 @@ class StudyEntry(_Model):
     learning_rate: tuple[float, float] | None = (1e-5, 1e-3)
     batch_size: list[int] | None = None
     epochs: list[int] | None = None
-    seed: int = 10_000  # of the trained models; never a reported seed
+    seed: Seed = 10_000  # of the trained models; never a reported seed
 
 
 class TaskEntry(NamedPlugIn):
@@ -123,7 +126,7 @@ class BudgetEntry(_Model):
 class TuningEntry(_Model):
     """`unlearn tune`: on which seeds, how many trials for each method, judged by which rule."""
 
-    seeds: list[int] = Field(default=[1000], min_length=1)
+    seeds: list[Seed] = Field(default=[1000], min_length=1)
     trials: int = Field(default=8, ge=1)
     objective: Literal["rewind", "gap_to_retrain", "authors"] = "gap_to_retrain"
     backbone: str | None = None  # search on this one only, and let its choices serve every backbone
@@ -170,8 +173,8 @@ class Sweep(_Model):
     backbones: list[BackboneEntry] = Field(min_length=1)
     unlearning: list[dict[str, Any]] = Field(min_length=1)
     methods: list[MethodEntry] = Field(min_length=1)
-    seeds: list[int] = Field(min_length=1)
-    original_seed: int | None = None  # one original for all seeds (the paper authors' way); each its own when None
+    seeds: list[Seed] = Field(min_length=1)
+    original_seed: Seed | None = None  # one original for all seeds (the paper authors' way); each its own when None
     training: KindOfTraining = KindOfTraining()
     trainings: list[KindOfTraining] = []  # what `training:` holds where it is a list
     time_budget: BudgetEntry = BudgetEntry()

@@ -77,6 +77,13 @@ def test_an_unknown_setting_is_refused_with_the_allowed_ones(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_method_that_edits_makes_no_pass_and_others_do(kit, name):
+    method = plugins.load("methods", name)
+    made = list(method.passes(problem_for(kit, method)))
+    assert name in ("original", "lotus") or bool(made) != method.edits  # LoTUS finds nothing left to forget here
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not plugins.plugin_class("methods", name).edits])
 def test_superloss_can_be_laid_over(kit, name):
     from methods.superloss import SuperLoss
 

@@ -273,6 +273,8 @@ def test_the_papers_methods_have_the_mubench_preset(name):
         ({"name": "scrub", "curriculum": {"sort": 1}}, "unknown setting of curriculum: got 'sort', allowed: order"),
         ({"name": "scrub", "lora": {"rank": 0}}, "lora.rank must be 1 or more, got 0"),
         ({"name": "scrub", "lora": {"rank": "big"}}, "lora: a setting of the wrong kind, got .*big"),
+        ({"name": "ssd", "superloss": True}, "ssd edits weights in one step: got superloss, allowed"),
+        ({"name": "downdate", "lora": {}}, "downdate edits weights in one step: got lora, allowed"),
         ({"name": "retrain", "lora": True}, "retrain takes no curriculum and no lora"),
         ({"name": "eu_k", "lora": True}, "eu_k puts weights back .*: got lora, allowed: on .*scrub"),
         ({"name": "msg", "lora": {}}, "msg puts weights back or draws them anew: got lora, allowed: on .*scrub"),

@@ -39,6 +39,12 @@ def test_all_mistakes_are_named_at_once(tmp_path):
     assert all(part in str(error.value) for part in ("foo", "seeds must differ", "time_budget.fraction"))
 
 
+@pytest.mark.parametrize("key", ["seeds=[-1]", "tuning={seeds: [-1]}", "original_seed=-1"])
+def test_a_seed_below_zero_is_refused(tmp_path, key):
+    with pytest.raises(SweepError, match="greater than or equal to 0"):
+        read_sweep(write(tmp_path, MINIMAL), [key])
+
+
 def test_extends_merges_and_the_child_wins(tmp_path):
     write(tmp_path, MINIMAL + "training: {epochs: 3, batch_size: 8}\n", "base.yaml")
     sweep, _ = read_sweep(write(tmp_path, "extends: base.yaml\nname: child\ntraining: {epochs: 5}\n"))
