@@ -221,7 +221,7 @@ def steps_report(scratch: Path) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepTimes:
-    """One cell's sweep on both sides."""
+    """One sweep on both sides."""
 
     cell: str
     script: float  # seconds of wall-clock, all processes
@@ -242,7 +242,7 @@ class SweepTimes:
 
 
 def sweep_times(bench: Bench) -> SweepTimes:
-    """Wall-clock of one cell's sweep on both sides; the corpus is there before both."""
+    """Wall-clock of one sweep on both sides; the corpus is there before both."""
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     environment["UNLEARN_CACHE"] = str(bench.place.cache_dir)
     for spec in bench.trials:
@@ -302,10 +302,9 @@ def _seconds(command: list[str], environment: dict[str, str]) -> float:
 
 def sweeps_report(scratch: Path) -> list[str]:
     """Wall-clock of whole sweeps, and what of it the steps are."""
-    cells = [replace(nano(family), unlearning=[SAMPLE], seeds=SEEDS) for family in NANO_FAMILIES]
-    cells.append(replace(whisper_tiny(scratch, takes=10), unlearning=[SAMPLE], seeds=SEEDS))
     found = []
-    for cell in cells:
+    for made in (nano(*NANO_FAMILIES), whisper_tiny(scratch, takes=10)):
+        cell = replace(made, unlearning=[SAMPLE], seeds=SEEDS)
         found.append(sweep_times(Bench(cell, scratch / "sweeps" / cell.folder, scratch / "sweeps" / "cache")))
         print(found[-1], file=sys.stderr, flush=True)
     script, ours = sum(times.script for times in found), sum(times.ours for times in found)
@@ -324,8 +323,8 @@ def sweeps_report(scratch: Path) -> list[str]:
     return [
         "## A whole sweep, against the script run by run",
         "",
-        (f"An original and {', '.join(METHODS)} for each of {len(SEEDS)} seeds, 5 % of the utterances to forget; of "
-        f"FSDD ten takes. Both sides have the whole machine, {CORES} cores: `unlearn run` as the README gives it, with "
+        (f"An original and {', '.join(METHODS)} for each backbone and {len(SEEDS)} seeds, 5 % of the utterances to "
+        "forget; of FSDD ten takes. Both sides have the whole machine, {CORES} cores: `unlearn run` as the README gives it, with "
         "Ray's start and the making of features inside its time and one thread a trial, against the script's "
         "processes one after the other. The first of them runs with one thread and with torch's default, and the "
         "faster of the two is what the script gets. Corpora are there before. Measured once."),
