@@ -28,6 +28,7 @@ from methods.never_heard import WALK_BATCH, never_heard
 
 TEMPERATURES = torch.logspace(-2.0, 1.0, 61, dtype=torch.float64)  # of scores of about 0 to 1
 LARGEST_MARGIN = 20.0  # in nats either way
+NO_ANSWERS = "unheard reads f's answers on D_v: got none within the classes of D_r, allowed: one or more"
 ROUNDS = 100  # of expectation and maximisation: one number is estimated
 
 
@@ -111,7 +112,7 @@ class Unheard(Method):
     """Cross-entropy to borrowed answers on D_f, and to the labels on a part of D_r."""
 
     label: ClassVar[str] = "Unheard"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     learning_rate: float = 5e-4  # of the first epoch; it falls linearly, epoch by epoch
     epochs: int = 4  # walks over D_f and the part of D_r
@@ -148,20 +149,35 @@ class Unheard(Method):
             )
 
     def targets(self, problem: UnlearningProblem) -> Float[Tensor, "forget classes"]:
-        """What D_f is taught, in its order; charged as a forward of the pretrained encoder over D and D_v, and f's
-        logits on D_v.
+        """What D_f is taught, in its order; charged as a forward of the pretrained encoder over D and D_v, the ridge
+        solutions, and f's logits on D_v.
+
+        Classes without an utterance in D_r are out of it: Retrain never answers them, nor could the teacher.
 
         Raises:
             BudgetSpent: when the budget is used up meanwhile.
+            ValueError: no utterance of D_v is of a class of D_r and answered with one.
         """
+        if not len(problem.validation):
+            raise ValueError(NO_ANSWERS)
         scores, unheard = never_heard(problem)
         walk = problem.validation.batches(WALK_BATCH)
         said = torch.cat([problem.original_logits(batch) for batch in walk]).to(unheard)
         problem.meter.check()
         answers, validation = said.argmax(dim=1), problem.validation.labels.to(said.device)
         labels = problem.forget.labels.to(said.device)
+        there = torch.zeros(problem.num_classes, dtype=torch.bool, device=said.device)
+        there[problem.retain.labels.to(said.device)] = True
+        usable = there[validation] & there[answers]
+        if not bool(usable.any()):
+            raise ValueError(NO_ANSWERS)
+        unheard, said, answers, validation = (t[usable] for t in (unheard, said, answers, validation))
         scale = temperature(unheard, answers)
         mine, donors = (scores / scale).log_softmax(dim=1), (unheard / scale).log_softmax(dim=1)
-        keep = keeps_label(chance_of_label(log_odds(mine, labels), donors, validation, answers))
+        known, place = there[labels], there.cumsum(0) - 1  # a class's place among those that D_r has
+        chances = torch.zeros_like(mine[:, 0])
+        if bool(known.any()):
+            margins = log_odds(mine[known], labels[known])
+            chances[known] = chance_of_label(margins, donors[:, there], place[validation], place[answers])
         other = mine.scatter(1, labels[:, None], -torch.inf).argmax(dim=1)
-        return borrowed_targets(mine, torch.where(keep, labels, other), donors, said)
+        return borrowed_targets(mine, torch.where(keeps_label(chances), labels, other), donors, said)

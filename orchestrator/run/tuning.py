@@ -50,11 +50,16 @@ SPACES: dict[str, dict[str, Any]] = {
     "eu_k": {"learning_rate": (1e-5, 2e-3), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3, 5]},
     "l1_sparse": {"learning_rate": (1e-5, 2e-3), "l1_penalty": (1e-6, 1e-3), "epochs": [1, 2, 3]},
     "ssd": {"selection": (1.0, 100.0), "dampening": (0.1, 1.0)},
-    "influence": {"step_size": (0.1, 100.0), "damping": (1e-3, 1.0)},
+    "influence": {
+        "step_size": (0.1, 100.0),
+        "damping": (1e-3, 1.0),
+        "fisher_samples": [8, 16, 64],
+        "iterations": [1, 2, 8],
+    },
     "fisher_forgetting": {"strength": (1e-9, 1e-5)},
     "npo": {"learning_rate": (1e-6, 1e-3), "beta": (0.03, 3.0), "retain_weight": (0.1, 10.0), "epochs": [5, 10, 20]},
     "delete": {"learning_rate": (1e-6, 1e-3), "epochs": [5, 10, 20]},
-    "unheard": {"learning_rate": (2e-4, 2e-3), "retain_share": [0.2, 0.3, 0.5], "epochs": [2, 4, 6, 8]},
+    "unheard": {"learning_rate": (1e-5, 2e-3), "retain_share": [0.2, 0.3, 0.5], "epochs": [2, 4, 6, 8]},
 }
 """What is searched where a sweep says nothing: bounds of log-uniform draws, or lists of choices (docs/tuning.md)."""
 

@@ -325,9 +325,9 @@ def sweeps_report(scratch: Path) -> list[str]:
         "",
         (f"An original and {', '.join(METHODS)} for each backbone and {len(SEEDS)} seeds, 5 % of the utterances to "
         f"forget; of FSDD ten takes. Both sides have the whole machine, {CORES} cores: `unlearn run` as the README "
-        "gives it, with Ray's start and the making of features inside its time and one thread a trial, against the script's "
-        "processes one after the other. The first of them runs with one thread and with torch's default, and the "
-        "faster of the two is what the script gets. Corpora are there before. Measured once."),
+        "gives it, with Ray's start and the making of features inside its time and one thread a trial, against the "
+        "script's processes one after the other. The first of them runs with one thread and with torch's default, and "
+        "the faster of the two is what the script gets. Corpora are there before. Measured once."),
         "",
         *table(
             (

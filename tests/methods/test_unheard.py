@@ -104,6 +104,40 @@ def test_the_first_step_is_cross_entropy_to_the_targets_and_to_the_labels(kit):
         torch.testing.assert_close(value, expected[name], rtol=1e-7, atol=1e-10)
 
 
+def without_class_2(kit):
+    """A problem whose D_r has no utterance of class 2, though D_f and D_v have."""
+    problem = kit.make_problem()
+    problem.retain = kit.replace(problem.retain, labels=problem.retain.labels.clamp(max=1))
+    problem.forget = kit.replace(problem.forget, labels=torch.arange(len(problem.forget)) % 3)
+    problem.validation = kit.replace(problem.validation, labels=torch.arange(len(problem.validation)) % 3)
+    return problem
+
+
+def test_a_class_that_is_gone_from_what_is_kept_neither_teaches_nor_stays(kit):
+    problem, clean = without_class_2(kit), without_class_2(kit)
+    batch = next(clean.validation.batches(64))
+    answers = clean.original_logits(batch).argmax(dim=1)
+    usable = (batch.labels < 2) & (answers < 2)
+    whole = clean.validation
+    clean.validation = kit.replace(
+        whole, utterances=whole.utterances[usable], labels=whole.labels[usable], is_forget=whole.is_forget[usable]
+    )
+    found = Unheard().targets(problem)
+    assert 0 < int(usable.sum()) < len(usable)
+    assert int(found.argmax(dim=1).max()) < 2
+    torch.testing.assert_close(found, Unheard().targets(clean), rtol=1e-9, atol=1e-12)
+
+
+def test_without_answers_on_unheard_speech_it_says_what_it_needs(kit):
+    problem = kit.make_problem()
+    whole = problem.validation
+    problem.validation = kit.replace(
+        whole, utterances=whole.utterances[:0], labels=whole.labels[:0], is_forget=whole.is_forget[:0]
+    )
+    with pytest.raises(ValueError, match="unheard reads f's answers on D_v: got none"):
+        Unheard().targets(problem)
+
+
 def test_a_share_beyond_all_is_refused():
     with pytest.raises(ValueError, match=r"retain_share must lie in \[0, 1\], got 1.5"):
         Unheard(retain_share=1.5)
