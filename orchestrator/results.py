@@ -204,7 +204,7 @@ class Store:
             if rows is None or (len(table) == rows and table.schema == SCHEMA):
                 return table
             if len(table) == rows:
-                return pa.table([_column(table, field) for field in SCHEMA], schema=SCHEMA)
+                return pa.table([as_column(table, field) for field in SCHEMA], schema=SCHEMA)
             problem: object = f"{len(table)} rows where there should be {rows}"
         except (pa.ArrowException, OSError) as error:
             problem = error
@@ -217,7 +217,7 @@ class Store:
         self.files.write_bytes(name, sink.getvalue().to_pybytes())
 
 
-def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+def as_column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
     """A column as SCHEMA has it; nulls where an older row lacks it."""
     name = field.name
     if "setup_seconds" not in table.schema.names:

@@ -52,7 +52,7 @@ def estimate(trials: Sequence[TrialSpec], rows: pd.DataFrame | None) -> Estimate
         pending += 1
         work = _gflop(spec)
         gflop += work
-        seconds = medians.get((spec.stage, spec.task.title, spec.backbone.title))
+        seconds = medians.get((spec.stage, spec.task.title, spec.backbone.title, spec.training_title))
         measured += seconds is not None
         cpu += trial_seconds(spec) if seconds is None else seconds
         storage += _storage_gb(spec)
@@ -65,12 +65,13 @@ def estimate(trials: Sequence[TrialSpec], rows: pd.DataFrame | None) -> Estimate
     )
 
 
-def _medians(rows: pd.DataFrame | None) -> dict[tuple[str, str, str], float]:
+def _medians(rows: pd.DataFrame | None) -> dict[tuple[str, ...], float]:
     if rows is None or rows.empty:
         return {}
     done = rows[rows["status"] == "done"]
-    found = done.groupby(["stage", "task", "backbone"])["total_seconds"].median()
-    return {(str(k[0]), str(k[1]), str(k[2])): float(v) for k, v in found.items()}  # type: ignore[index]
+    cells = [done["stage"], done["task"], done["backbone"], done["training"].fillna("standard")]
+    found = done.groupby(cells)["total_seconds"].median()
+    return {tuple(map(str, key)): float(value) for key, value in found.items()}  # type: ignore[call-overload]
 
 
 _SIZES: dict[str, CorpusSize] = {}

@@ -74,8 +74,16 @@ def each_alone(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
     values = dict(entry)
+    for key in WHERE:
+        if not isinstance(values.get(key, []), list | tuple):
+            raise ValueError(f"{key} of a request must be a list of names, got {values[key]!r}")
     tasks, backbones = (tuple(values.pop(key, ())) for key in WHERE)
-    if values.get("kind") == "sequence":
+    if (kind := values.get("kind", "sample")) not in (*SETTINGS, "sequence"):
+        hint = plugins.suggestion(str(kind), [*SETTINGS, "sequence"])
+        raise ValueError(
+            f"unknown kind of unlearning: got {kind!r}{hint}, allowed: {', '.join([*SETTINGS, 'sequence'])}"
+        )
+    if kind == "sequence":
         yield _sequence(values, tasks, backbones)
         return
     ratios = values.pop("forget_ratio", None)

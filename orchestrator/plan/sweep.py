@@ -194,6 +194,10 @@ class Sweep(_Model):
     @model_validator(mode="before")
     @classmethod
     def _list_of_trainings(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "trainings" in values:
+            raise ValueError(
+                "unknown key trainings, allowed: training, which takes one way to train or a list, got both"
+            )
         if not isinstance(values, Mapping) or not isinstance(values.get("training"), list):
             return values
         return {**{key: value for key, value in values.items() if key != "training"}, "trainings": values["training"]}
@@ -324,7 +328,8 @@ def _expanded(value: Any) -> Any:
 def _explain(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"])
+        named = "training" if item["loc"][:1] == ("trainings",) else None  # a list under that key
+        where = ".".join(str(named or part) if not at else str(part) for at, part in enumerate(item["loc"]))
         if item["type"] == "extra_forbidden":
             allowed = _keys_beside(item["loc"])
             near = difflib.get_close_matches(str(item["loc"][-1]), allowed, n=1)
@@ -353,4 +358,4 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         if part in models:
             found = models[str(part)].model_fields.items()
             return [field.alias or name for name, field in found if name != "settings"]
-    return list(Sweep.model_fields)
+    return [name for name in Sweep.model_fields if name != "trainings"]

@@ -16,11 +16,16 @@ import pyarrow.parquet as pq
 from orchestrator.files import Folder
 from orchestrator.report.folder_evidence import FIGURES, folder_evidence
 from orchestrator.report.lines import REFERENCES
-from orchestrator.results import READERS, SCHEMA, Store
+from orchestrator.results import READERS, SCHEMA, Store, as_column
 
+RUN = ("trial_id", "finished_at")
 NESTED = {"tests": "evidence", "outputs": "outputs"}
 """Columns that hold a small table for each trial, and the folder that it stands in."""
-_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\":]+/)+")
+_FOLDERS = (
+    re.compile(r"\w+://(?:[^\s'\"]*/)?"),  # of a URI
+    re.compile(r"(?<=['\"])/(?:[^/'\"]+/)+"),  # between quotes, where a name may have spaces
+    re.compile(r"(?<![\w.:/])/(?:[^\s/'\":]+/)+"),
+)
 
 
 def compact_results(store: Store, to: Path) -> int:
@@ -36,7 +41,7 @@ def compact_results(store: Store, to: Path) -> int:
     rows = store.compact().select(SCHEMA.names).sort_by("trial_id")
     if not len(rows):
         raise ValueError(f"nothing to compact: got no row in {store.files.location}, allowed: a folder with trials")
-    errors = [None if text is None else _message(text) for text in rows["error"].to_pylist()]
+    errors = [None if text is None else message_of(text) for text in rows["error"].to_pylist()]
     rows = rows.set_column(rows.schema.get_field_index("error"), SCHEMA.field("error"), [errors])
     ids = rows["trial_id"].to_pylist()
     done = _evidence(store)
@@ -53,7 +58,12 @@ def compact_results(store: Store, to: Path) -> int:
     sink = pa.BufferOutputStream()
     # Arrow's own copy of the schema differs from writing to writing in bytes that mean nothing.
     pq.write_table(rows, sink, compression="zstd", compression_level=15, store_schema=False)
-    Folder(to.parent.absolute().as_uri()).write_bytes(to.name, sink.getvalue().to_pybytes())
+    if to.is_dir():
+        raise ValueError(f"a file is needed to compact to: got the folder {to}, allowed: the name of a Parquet file")
+    try:
+        Folder(to.parent.absolute().as_uri()).write_bytes(to.name, sink.getvalue().to_pybytes())
+    except OSError as error:
+        raise ValueError(f"cannot write {to}: {error}; allowed: a file in a folder that can be written") from None
     return len(rows)
 
 
@@ -78,16 +88,19 @@ def restore_results(file: Path, store: Store) -> int:
     for name, folder in NESTED.items():
         for trial_id, table in _each(new, name):
             _write(store, f"{folder}/{trial_id}.parquet", _without_empty(table) if name == "outputs" else table)
-    rows = new.select([name for name in SCHEMA.names if name in new.column_names]).to_pylist()
+    rows = pa.table([as_column(new, field) for field in SCHEMA], schema=SCHEMA).to_pylist()
     with ThreadPoolExecutor(READERS) as pool:
         list(pool.map(store.commit, rows))  # last: a row says that all else is there
     return len(rows)
 
 
-def _message(error: str) -> str:
+def message_of(error: str) -> str:
     """The last line of an error, file names without their folders."""
     lines = error.strip().splitlines() or [""]
-    return _FOLDERS.sub("", lines[-1].strip())
+    message = lines[-1].strip()
+    for folders in _FOLDERS:
+        message = folders.sub("", message)
+    return message
 
 
 def _evidence(store: Store) -> pd.DataFrame:
@@ -101,8 +114,14 @@ def _evidence(store: Store) -> pd.DataFrame:
 
 def _keep_figures(whole: pa.Table, store: Store) -> None:
     names = [name for name in whole.column_names if name not in (*SCHEMA.names, *NESTED)]
-    if names:
-        _write(store, FIGURES, whole.select(["trial_id", "finished_at", *names]))
+    if not names:
+        return
+    figures = whole.select([*RUN, *names])
+    if store.files.exists(FIGURES):  # of files that were restored before
+        older = pq.read_table(pa.BufferReader(store.files.read_bytes(FIGURES)))
+        older = older.join(figures.select([*RUN]), keys=[*RUN], join_type="left anti")
+        figures = pa.concat_tables([older, figures], promote_options="default")
+    _write(store, FIGURES, figures)
 
 
 def _tests(store: Store, trial_id: str) -> pa.Table | None:

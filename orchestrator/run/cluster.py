@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -26,7 +25,6 @@ from orchestrator.run.desk import Desk
 from orchestrator.run.device_classes import SHARE, device_classes, family
 from orchestrator.run.place import Limits, Place
 from orchestrator.run.ray_start import start
-from orchestrator.run.rows import utc
 from orchestrator.run.searcher import DESKS, DeskSearcher, FirstInFirstOut, StudyAsha
 from orchestrator.run.trial import TRANSIENT, Point, run_trial
 
@@ -58,7 +56,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         watched = self._config["prune"] and assignment.spec.stage == "tune"
         if self._points is None:
             row = place.store.row(assignment.spec.trial_id)
-            if row is not None and (row["status"] == "done" or str(row["finished_at"]) >= self._config["launched_at"]):
+            if row is not None and str(row["finished_at"]) != self._config["handed"].older:
                 return ENDED  # committed by an attempt whose process ended afterwards
             self._points = run_trial(assignment, place, points=watched, expendable=True)
         try:
@@ -173,7 +171,6 @@ def _tuner(
         "limits": asdict(place.limits),
         "gpus": gpus,
         "timed": timed,
-        "launched_at": utc(time.time()),
         "prune": prune,
     }
     return tune.Tuner(

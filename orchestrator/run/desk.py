@@ -93,9 +93,9 @@ class Desk:
         """A trial ended: its row decides, not the executor. Where it left none, one is written, or it waits again."""
         spec = self.specs[trial_id]
         try:
-            row = self.store.row(trial_id)
+            row, older = self.store.row(trial_id), None
             if row is not None and self._before.get(trial_id) == str(row["finished_at"]):
-                row = None  # a failed trial that ran again left nothing new
+                row, older = None, row  # a trial that ran again left nothing new
             if row is None and self._blameless(spec, error):
                 self.board.put_back(trial_id)
                 return
@@ -103,7 +103,8 @@ class Desk:
                 from orchestrator.run.rows import lost_row
 
                 row = lost_row(self.assign(spec), error or "the process died without a message")
-                self.store.commit(row)
+                if older is None or older["status"] != "done":  # what was measured stands; its model was wanted
+                    self.store.commit(row)
         except FolderFull as full:
             self._stop_for_room(str(full))
             self.board.put_back(trial_id)

@@ -115,9 +115,7 @@ def run_sweep(
     from orchestrator.run.lease import sole_driver
 
     grid = build_grid(loaded.sweep)
-    missing = [r for r in grid.refused if r.what.split()[0] in ("task", "backbone", "file")]
-    if missing:
-        raise SweepError("\n".join(f"{r.what}: {r.reason}" for r in missing))
+    require_all_at_hand(grid)
     studies = _studies(grid) if grid.studies else {}
     store = open_store(results)
     with sole_driver(store.files) as held:
@@ -138,6 +136,17 @@ def run_sweep(
             on_settled=on_settled,
             refused=grid.refused,
         )
+
+
+def require_all_at_hand(grid: Grid) -> None:
+    """Refuse to run a grid of which data, models or files are not here.
+
+    Raises:
+        SweepError: with all of them.
+    """
+    missing = [r for r in grid.refused if r.what.split()[0] in ("task", "backbone", "file")]
+    if missing:
+        raise SweepError("\n".join(f"{r.what}: {r.reason}" for r in missing))
 
 
 def _studies(grid: Grid) -> dict[str, Study]:

@@ -29,8 +29,9 @@ class Handed:
     all when a launch ends: to it this is one opaque value, empty once its trial ended, so that ten thousand trials
     cost the driver little."""
 
-    def __init__(self, assignment: Assignment) -> None:
-        self.assignment, self.trial_id = assignment, assignment.spec.trial_id
+    def __init__(self, assignment: Assignment, older: str = "") -> None:
+        """`older` is when the row was written that the trial has from before, if it runs again."""
+        self.assignment, self.trial_id, self.older = assignment, assignment.spec.trial_id, older
 
     def let_go(self) -> None:
         """The trial ended: forget what it was."""
@@ -49,7 +50,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
     def __init__(self, key: str) -> None:
         super().__init__()
         self.key = key
-        self.taken: dict[str, tuple[Handed, str]] = {}  # by Tune's trial id, with the time of an older row
+        self.taken: dict[str, Handed] = {}  # by Tune's trial id
         self.again: list[Assignment] = []
         self.losses: Counter[tuple[str, str]] = Counter()  # by our trial id and kind of loss
 
@@ -63,18 +64,18 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         assignment = self.again.pop(0) if self.again and not desk.stopped else desk.take()
         if assignment is None:
             return Searcher.FINISHED if desk.over or desk.stopped else None
-        handed = Handed(assignment)
-        self.taken[trial_id] = handed, self._finished_at(handed.trial_id)
+        handed = Handed(assignment, self._finished_at(assignment.spec.trial_id))
+        self.taken[trial_id] = handed
         return {"handed": handed}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The row decides what became of it. A trial that was lost is handed out again: Tune's own retries cannot tell
         a lost machine, which is nobody's fault, from an error of the trial."""
-        desk, (handed, older) = DESKS[self.key], self.taken.pop(trial_id)
+        desk, handed = DESKS[self.key], self.taken.pop(trial_id)
         ours, (kind, text) = handed.trial_id, LOSSES.pop(trial_id, ("", ""))
         assignment = handed.assignment
         handed.let_go()
-        left_a_row = self._finished_at(ours) != older  # a failed trial that runs again has a row from before
+        left_a_row = self._finished_at(ours) != handed.older  # a trial that runs again has a row from before
         if error and not left_a_row:
             self.losses[ours, kind] += 1
             if self.losses[ours, kind] <= {"error": RETRIES, "death": DEATHS}.get(kind, float("inf")):

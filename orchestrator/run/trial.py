@@ -68,7 +68,8 @@ def run_trial(
     def give_up(report: str) -> None:
         hung = {"status": "failed", "stop_reason": "hang", "error": report}
         try:
-            place.store.commit({**row, **last_columns(started), **hung})
+            if not _is_done(place, spec):
+                place.store.commit({**row, **last_columns(started), **hung})
         finally:
             os._exit(1)
 
@@ -90,9 +91,17 @@ def run_trial(
         raise
     except Exception:
         row.update(status="failed", stop_reason="error", error=traceback.format_exc())
+    if row["status"] != "done" and _is_done(place, spec):
+        raise OSError(f"ran again to keep its model, and came to nothing: {row['error']}")
     place.store.commit({**row, **last_columns(started)})
     with suppress(OSError):  # the row stands: nothing is to be tried again
         epochs.drop()
+
+
+def _is_done(place: Place, spec: TrialSpec) -> bool:
+    """Whether there is a finished row already, of a trial that runs again for its model: what was measured stands."""
+    row = place.store.row(spec.trial_id)
+    return row is not None and row["status"] == "done"
 
 
 def _run(

@@ -17,7 +17,7 @@ from orchestrator.plan.sweep import EvidenceEntry, Sweep, SweepError
 from orchestrator.results import open_store, record_sweep
 from orchestrator.run.breaker import ERROR_LIMIT
 from orchestrator.run.desk import Desk
-from orchestrator.run.launch import Heard, LoadedSweep, execute
+from orchestrator.run.launch import Heard, LoadedSweep, execute, require_all_at_hand
 from orchestrator.run.lease import sole_driver
 from orchestrator.run.objectives import RULES
 from orchestrator.run.studies import Study
@@ -106,6 +106,7 @@ def tune_sweep(
     asked = each_alone(sweep.unlearning)  # a step takes what is chosen for its kind
     searched = {"seeds": sweep.tuning.seeds, "backbones": backbones, "unlearning": asked}
     grid = build_grid(sweep.model_copy(update=searched))
+    require_all_at_hand(grid)
     studies, specs = _searches(grid, sweep, count, rule)
     if not studies:
         raise SweepError("nothing to tune: no method of the sweep has a space; give it one with tuning.spaces")
@@ -129,6 +130,7 @@ def tune_sweep(
             on_planned=on_planned,
             on_settled=on_settled,
             prune=sweep.tuning.prune,
+            refused=grid.refused,
         )
     if desk.stopped:
         raise StoppedEarly(desk.stopped)
@@ -164,21 +166,27 @@ def _are_bounds(values: Sequence[Any]) -> bool:
 def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str, Study], list[TrialSpec]]:
     """One search for each line of each table, over the grid's unlearning trials; the other trials stay as they are."""
     lines: dict[str, dict[str, TrialSpec]] = {}
+    searches: dict[str, dict[str, Any]] = {}
     others: list[TrialSpec] = []
     for spec in grid.trials:
         if spec.stage == "unlearn" and space_of(spec.method.name, sweep):
             spec = replace(spec, curriculum=None)  # a curriculum gets the settings of the line without
-            line: dict[str, Any] = {  # one search serves all ratios of a rule
+            forget = {k: v for k, v in spec.forget.identity.items() if k != "forget_ratio"} if spec.forget else {}
+            line: dict[str, Any] = {
                 "task": spec.task.recipe(),
                 "backbone": spec.backbone.recipe(),
-                "forget": {k: v for k, v in spec.forget.identity.items() if k != "forget_ratio"} if spec.forget else {},
                 "method": spec.method.name,
                 "superloss": dict(spec.superloss or {}),
                 "budget": dict(spec.budget or {}),
                 **({"lora": dict(spec.lora)} if spec.lora else {}),
                 **({"training_kind": spec.training_kind.recipe()} if spec.training_kind else {}),
             }
-            lines.setdefault(short_hash(line), {})[spec.trial_id] = spec
+            # One search serves all requests of a kind: more, a lock cannot tell apart.
+            key = short_hash({**line, "kind": spec.request["kind"]})
+            lines.setdefault(key, {})[spec.trial_id] = spec
+            asked = searches.setdefault(key, {**line, "forget": forget})
+            if asked["forget"] != forget:
+                asked["forget"] = {"kind": spec.request["kind"]}
         elif spec.stage != "unlearn":
             others.append(spec)
     studies: dict[str, Study] = {}
@@ -188,7 +196,7 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
         space, defaults = space_of(members[0].method.name, sweep), dict(members[0].method.settings)
         study_id = short_hash(
             {
-                "of": key,
+                "of": short_hash(searches[key]),
                 "space": space,
                 "trials": count,
                 "rule": rule,

@@ -51,6 +51,8 @@ def test_a_sequence_is_named_by_its_requests_unless_it_has_a_name():
             r"must leave some of D: got .*\[0.5, 0.5\], allowed",
         ),
         ([in_turn(SAMPLE, name="a"), in_turn(CLASS, name="a")], "different sequences with one name: got 'a', allowed"),
+        ([{"kind": "sequnce", "requests": [SAMPLE]}], r"got 'sequnce' \(did you mean 'sequence'\?\), allowed: sample"),
+        ([in_turn(SAMPLE, tasks="words")], "tasks of a request must be a list of names, got 'words'"),
         ([in_turn(SAMPLE, tasks=["nope"])], "names a task that the sweep has not: got 'nope'"),
     ],
 )

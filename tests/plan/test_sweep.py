@@ -45,6 +45,13 @@ def test_a_seed_below_zero_is_refused(tmp_path, key):
         read_sweep(write(tmp_path, MINIMAL), [key])
 
 
+def test_a_list_of_trainings_stands_under_the_key_training_only(tmp_path):
+    with pytest.raises(SweepError, match="unknown key trainings, allowed: training"):
+        read_sweep(write(tmp_path, MINIMAL + "trainings: [{epochs: 2}]\n"))
+    with pytest.raises(SweepError, match=r"training\.0\.epochs"):
+        read_sweep(write(tmp_path, MINIMAL + "training: [{epochs: 0}]\n"))
+
+
 def test_extends_merges_and_the_child_wins(tmp_path):
     write(tmp_path, MINIMAL + "training: {epochs: 3, batch_size: 8}\n", "base.yaml")
     sweep, _ = read_sweep(write(tmp_path, "extends: base.yaml\nname: child\ntraining: {epochs: 5}\n"))

@@ -154,6 +154,18 @@ def test_a_torn_model_is_made_again_under_ray_and_no_child_fails(
     pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
 
 
+def test_a_sequence_goes_on_from_a_request_whose_model_was_not_kept(ray_session, small_sweep, tmp_path, cache_dir):
+    alone = ["methods=[grad_ascent]", "training.epochs=1", "seeds=[0]"]
+    run_sweep(load_sweep(small_sweep, alone), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    steps = "[{kind: sample, forget_ratio: 0.1}, {kind: class}]"
+    longer = load_sweep(small_sweep, [*alone, f"unlearning=[{{kind: sequence, requests: {steps}}}]"])
+    desk = run_sweep(longer, tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    assert desk.found == 1  # the original; the request ran again
+    assert desk.board.counts() == {"done": 3}
+    rows = read_rows(tmp_path / "r").set_index("stage")
+    assert rows.loc["unlearn", "status"].tolist() == ["done", "done"]
+
+
 def test_a_search_writes_a_lock_no_worse_than_the_defaults(ray_session, small_sweep, tmp_path, cache_dir):
     loaded = load_sweep(small_sweep, ["tuning={seeds: [7], trials: 4, objective: gap_to_retrain}", "seeds=[0]"])
     lock = tmp_path / "small.lock.yaml"

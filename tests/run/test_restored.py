@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.outcomes import DamagedFile
-from orchestrator.report.compaction import compact_results, restore_results
+from orchestrator.report.compaction import compact_results, message_of, restore_results
 from orchestrator.report.leaderboard import write_leaderboard
 from orchestrator.report.write_evidence import write_evidence
 from orchestrator.results import SCHEMA, open_store
@@ -130,6 +130,30 @@ def test_a_figure_of_a_trial_that_ran_again_is_not_taken_from_the_file(restored)
     assert figures.notna()["grad_ascent"]
 
 
+def test_a_second_file_leaves_the_figures_of_the_first(compacted, restored, tmp_path) -> None:
+    whole = pq.read_table(compacted[2])
+    names = whole.column_names
+    other = whole.slice(0, 1).set_column(names.index("trial_id"), "trial_id", [["another"]])
+    pq.write_table(other, tmp_path / "other.parquet")
+    store = open_store(restored[1])
+    before = pd.read_parquet(restored[1] / "figures.parquet")
+    assert restore_results(tmp_path / "other.parquet", store) == 1
+    after = pd.read_parquet(restored[1] / "figures.parquet").set_index("trial_id")
+    pd.testing.assert_frame_equal(after.loc[before["trial_id"]].reset_index()[list(before)], before)
+    assert "another" in after.index
+
+
+def test_the_last_line_of_an_error_keeps_no_folder_however_it_is_written() -> None:
+    told = {
+        "No such file: '/home/Jane Doe/secret/a.wav'": "No such file: 'a.wav'",
+        "at file:///home/jane/rows/x.parquet now": "at x.parquet now",
+        "s3://bucket/results/x.parquet: 403": "x.parquet: 403",
+        "/data/a.bin is torn": "a.bin is torn",
+        "1/2 of a and/or b": "1/2 of a and/or b",
+    }
+    assert {text: message_of(text) for text in told} == told
+
+
 def test_tests_without_a_number_and_outputs_of_many_classes_come_back(tmp_path) -> None:
     store, fresh = open_store(tmp_path / "r"), open_store(tmp_path / "fresh")
     tests = pd.DataFrame({"test": ["probe"], "forgotten": [None], "value": [0.7]})
@@ -168,3 +192,8 @@ def test_other_files_are_refused(tmp_path) -> None:
             restore_results(tmp_path / f"{name}.parquet", open_store(tmp_path / "r"))
     with pytest.raises(ValueError, match="nothing to compact"):
         compact_results(open_store(tmp_path / "r"), tmp_path / "x.parquet")
+
+
+def test_a_folder_is_no_file_to_compact_to(compacted, tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"got the folder .*, allowed: the name of a Parquet file"):
+        compact_results(open_store(compacted[1]), tmp_path)

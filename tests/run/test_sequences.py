@@ -157,6 +157,24 @@ def test_a_sequence_goes_on_from_requests_that_were_met_alone(small_sweep, cache
     assert run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir).found == 5  # nothing needs them
 
 
+def test_a_finished_row_outlives_a_second_run_that_fails(small_sweep, cache_dir, tmp_path, monkeypatch):
+    from methods.grad_ascent import GradAscent
+
+    alone = [*OVERRIDES, "methods=[grad_ascent]", "unlearning=[{kind: sample, forget_ratio: 0.05}]"]
+    run_sweep(load_sweep(small_sweep, alone), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    before = of(tmp_path / "r", "grad_ascent")
+    steps = "[{kind: sample, forget_ratio: 0.05}, {kind: class}]"
+    longer = load_sweep(small_sweep, [*alone, f"unlearning=[{{kind: sequence, requests: {steps}}}]"])
+    with monkeypatch.context() as patch:
+        patch.setattr(GradAscent, "passes", lambda self, problem: 1 / 0)
+        desk = run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    counts = desk.board.counts()
+    assert (counts["failed"], counts["blocked"]) == (1, 1)
+    pd.testing.assert_frame_equal(of(tmp_path / "r", "grad_ascent"), before)
+    desk = run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    assert set(desk.board.counts()) == {"done"}
+
+
 def test_a_step_that_fails_blocks_the_later_ones_of_its_line_only(small_sweep, cache_dir, tmp_path, monkeypatch):
     from methods.grad_ascent import GradAscent
 

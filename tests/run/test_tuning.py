@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from orchestrator import load_sweep, tune_sweep
+from orchestrator.plan.grid import build_grid
 from orchestrator.plan.sweep import SweepError
-from orchestrator.run.tuning import SPACES, space_of
+from orchestrator.run.tuning import SPACES, _searches, space_of
 
 
 def sweep_of(path, *overrides):
@@ -42,6 +43,25 @@ def test_a_search_that_cannot_work_is_refused_before_anything_runs(small_sweep, 
     with pytest.raises(SweepError, match=message):
         tune_sweep(load_sweep(small_sweep, [override]), tmp_path / "r", executor="local")
     assert not (tmp_path / "r").exists()
+
+
+def test_a_request_whose_file_is_missing_is_refused_by_a_search_too(small_sweep, tmp_path):
+    missing = f"unlearning=[{{kind: ids, ids_file: {tmp_path / 'none.txt'}}}]"
+    with pytest.raises(SweepError, match=r"file of a forget set not found: got .*none.txt"):
+        tune_sweep(load_sweep(small_sweep, [missing]), tmp_path / "r", executor="local")
+
+
+def test_requests_of_one_kind_share_a_search_since_a_lock_knows_the_kind_only(small_sweep):
+    classes = (
+        "unlearning=[{kind: class, classes: [go]}, {kind: class, classes: [stop]}, {kind: sample, forget_ratio: 0.1}]"
+    )
+    sweep = sweep_of(small_sweep, classes)
+    studies, _ = _searches(build_grid(sweep), sweep, 4, "gap_to_retrain")
+    searched = [(study.trials[0].method.name, study.trials[0].request["kind"]) for study in studies.values()]
+    assert len(searched) == len(set(searched))
+    for study in studies.values():
+        if study.trials[0].request["kind"] == "class":
+            assert [spec.request["classes"] for spec in study.trials] == [("go",), ("stop",)] * 2
 
 
 def test_every_space_holds_settings_of_its_method_and_the_defaults_lie_inside(small_sweep):
