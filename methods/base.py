@@ -194,6 +194,7 @@ class Training:
     length_buckets: bool = False  # batches of similar length, in unlearning too
 
 
+APART = 0x5EED  # between the seed of a problem's draws and that of a control's
 LEAST = {"epochs": 0, "max_epochs": 0, "batch_size": 1, "forget_batch_size": 1, "retain_weight": 0}
 ABOVE_ZERO = ("learning_rate", "temperature")
 
@@ -248,6 +249,10 @@ class UnlearningProblem:
     micro_batch: int | None = None  # utterances that go through the model at once, where memory is short
     stored: dict[str, Tensor] | None = None  # a training puts here what is kept beside f; None where nothing is kept
     prepared: Mapping[str, Tensor] | None = None  # what f's training kept, for a method that `needs` it
+
+    def draws_apart(self) -> torch.Generator:
+        """A generator of its own for a control, whose draws must leave all other draws as they are."""
+        return torch.Generator().manual_seed(self.generator.initial_seed() ^ APART)
 
     def fresh_model(self) -> Classifier:
         """The pretrained encoder with the head that f started from."""

@@ -83,7 +83,7 @@ def run_method(
         Diverged: when a loss or a gradient norm is not finite.
     """
     optimizer: torch.optim.Optimizer | None = None
-    curriculum = Curriculum(superloss, problem.num_classes, problem.generator) if superloss else None
+    curriculum = Curriculum(superloss, problem.num_classes, problem.draws_apart()) if superloss else None
     moved = add_adapters(problem.model, lora) if lora else None
     outcome.parameters = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     compiled = CompiledModel(problem.model) if settings.compile else None

@@ -32,7 +32,7 @@ class SuperLoss:
     tau: Literal["moving_average", "global", "fixed", "mubench"] = "moving_average"  # fixed: log C
     momentum: float = 0.9  # of the moving average, per batch
     over: Literal["forget", "all"] = "forget"  # whose losses are re-weighted
-    shuffled: bool = False  # the control: a batch's weights, dealt to its utterances at random
+    shuffled: bool = False  # the control: weights drawn from those that were given of late
 
     def __post_init__(self) -> None:
         if self.strength <= 0:
@@ -45,6 +45,7 @@ class SuperLoss:
             raise ValueError(f"superloss.over is not known: got {self.over!r}, allowed: forget, all")
 
 
+POOL = 64  # weights of one set that the shuffled control draws from
 MUBENCH = SuperLoss(strength=10.0, tau="mubench", over="all")
 
 
@@ -77,6 +78,7 @@ class Curriculum:
     generator: torch.Generator | None = None  # of the shuffled control
     _tau: dict[bool, float] = field(default_factory=dict)
     _seen: dict[bool, int] = field(default_factory=dict)
+    _pool: dict[bool, Tensor] = field(default_factory=dict)  # the last weights of each set, of the shuffled control
     _losses: float = 0.0  # Σ l and Σ σ of the batches before, for `tau: mubench`
     _weights: float = 0.0
 
@@ -86,21 +88,24 @@ class Curriculum:
         if self.knob.tau == "mubench":
             chosen = is_forget | (self.knob.over == "all")
             if bool(chosen.any()):
-                weights[chosen] = self._dealt(self._mubench_weights(loss.detach()[chosen]))
+                weights[chosen] = self._dealt(self._mubench_weights(loss.detach()[chosen]), True)
             return weights
         for forget in (True, False) if self.knob.over == "all" else (True,):
             chosen = is_forget == forget
             if bool(chosen.any()):
                 picked = loss.detach()[chosen]
                 tau = self._next_tau(picked, forget)
-                weights[chosen] = self._dealt(superloss_weight(picked, tau, self.knob.strength))
+                weights[chosen] = self._dealt(superloss_weight(picked, tau, self.knob.strength), forget)
         return weights
 
-    def _dealt(self, weights: Tensor) -> Tensor:
-        """As they are; in the control each goes to a random utterance, so that all but their order is the same."""
+    def _dealt(self, weights: Tensor, forget: bool) -> Tensor:
+        """As they are; in the control, drawn from the last `POOL` weights of that set: D_f has few in a batch, and
+        among those alone many would keep their own."""
         if not self.knob.shuffled:
             return weights
-        return weights[torch.randperm(len(weights), generator=self.generator).to(weights.device)]
+        pool = torch.cat([self._pool.get(forget, weights[:0]), weights])[-max(POOL, len(weights)) :]
+        self._pool[forget] = pool
+        return pool[torch.randperm(len(pool), generator=self.generator)[: len(weights)].to(pool.device)]
 
     def _mubench_weights(self, loss: Tensor) -> Tensor:
         tau = self._losses / self._weights if self._weights else float(loss.mean())

@@ -37,14 +37,15 @@ from orchestrator.results import Store, recorded_sweeps
 ATTACKS = {"loss_auc": "loss AUC", "modified_entropy_auc": "entropy AUC", "rmia_auc": "RMIA AUC"}
 COUNTED = ("diverged", "failed", "collapsed")
 ABOUT_ALL = (
-    "Gap: for each seed the mean over all cells, then over seeds; ± is over seeds, so that it holds for these "
-    "cells only; a seed with a run that did not finish in some cell is left out. Rank: by mean gap within each "
-    "cell, 1 is nearest to Retrain; the mean over cells with ± over cells. A line with a run that diverged, "
-    "failed or is missing shares the last ranks of its cell. The second rank is over the cells with something to "
-    "forget, in which Original and Retrain differ on D_f by more than noise; elsewhere a small gap says that a "
-    "method did no harm, not that it forgot. Nearer than Original: cells in which the mean gap is below that of "
-    "doing nothing. Diverged, failed and collapsed count runs. ± is the half-width of a 95 % t-interval (n ≥ 3); "
-    "of two the range stands in brackets."
+    "Gap: for each seed the mean over all cells, then over seeds; ± is over seeds, so that it holds for these cells "
+    "only; a seed with a run that did not finish in some cell is left out, which then stands beside it. Rank: by mean"
+    " gap within each cell, 1 is nearest to Retrain; the mean over cells with ± over cells. A line with a run that "
+    "diverged, failed or is missing shares the last ranks of its cell. The second rank is over the cells with "
+    "something to forget, in which Original answers D_f better than Retrain by more than noise; elsewhere a small gap"
+    " says that a method did no harm, not that it forgot. Nearer than Original: cells in which the mean gap is below "
+    "that of doing nothing. Diverged, failed and collapsed count runs; so does out of budget, runs that the budget "
+    "ended: an edit of weights has then changed nothing. ± is the half-width of a 95 % t-interval (n ≥ 3); of two the"
+    " range stands in brackets."
 )
 ABOUT_GLANCE = (
     "In points; Second − nearest is paired by seed, and where its 95 % interval holds 0 the two are not told "
@@ -103,20 +104,21 @@ def _overall(cells: Sequence[Cell]) -> list[str]:
     """All methods over all cells; Original − Retrain on D_f stands first."""
     found, worth = standings(cells), sum(cell.forgettable for cell in cells)
     titles = ["Method", "Gap", "Rank", f"Rank, {worth} to forget", "Nearest", "Nearer than Original", "Compared",
-              *(flag.capitalize() for flag in COUNTED), "Time / Retrain's"]  # fmt: skip
-    grid = []
+              *(flag.capitalize() for flag in COUNTED), "Out of budget", "Time / Retrain's"]  # fmt: skip
+    grid, most = [], max((one.gap.n for one in found), default=0)
     for one in found:
         is_method = one.line.method not in REFERENCES
         grid.append(
             [
                 escape(one.line.label),
-                "target" if one.line.method == "retrain" else with_spread(one.gap),
+                "target" if one.line.method == "retrain" else with_spread(one.gap) + _of_seeds(one.gap.n, most),
                 *(with_spread(rank) if is_method else NOTHING for rank in (one.rank, one.rank_forgettable)),
                 *(
                     f"{n}/{len(cells)}" if is_method else NOTHING
                     for n in (one.nearest, one.nearer_than_original, one.compared)
                 ),
                 *(str(one.flags[flag]) for flag in COUNTED),
+                str(one.out_of_budget),
                 f"{one.share.mean:.2f}" if one.share.n and one.line.method != "original" else NOTHING,
             ]
         )
@@ -126,6 +128,11 @@ def _overall(cells: Sequence[Cell]) -> list[str]:
         f"(n = {difference.n} seeds); beyond noise in {worth} of them."
     )
     return ["## All cells", "", said, "", grid_markdown(titles, grid), "", escape(ABOUT_ALL), ""]
+
+
+def _of_seeds(n: int, most: int) -> str:
+    """Beside a mean over fewer seeds than others have: it is not to be compared with theirs."""
+    return f" ({n} of {most} seeds)" if 0 < n < most else ""
 
 
 def _at_a_glance(cells: Sequence[Cell]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from orchestrator.report.averages import BlockMeans, Summary, summarise
 from orchestrator.report.compare import reference_ids
-from orchestrator.report.forgettable import original_minus_retrain, within_noise
+from orchestrator.report.forgettable import original_minus_retrain
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
 from orchestrator.report.tables import FLAGS, Block, Line, Table, contenders
@@ -39,9 +39,9 @@ class Cell:
 
     @property
     def forgettable(self) -> bool:
-        """Whether Original and Retrain differ on D_f by more than noise."""
+        """Whether Original answers D_f better than Retrain by more than noise: in all of two seeds, or the interval."""
         found = original_minus_retrain(self.block)
-        return bool(found.n) and not within_noise(found)
+        return found.n > 1 and found.low > 0
 
     def gap(self, line: str) -> float:
         """Mean gap of a line; NaN where it is not compared (a run is missing, diverged or failed)."""
@@ -66,6 +66,7 @@ class Standing:
     nearer_than_original: int
     compared: int
     flags: dict[str, int]  # runs
+    out_of_budget: int  # runs that the budget ended
     share: Summary  # over seeds, of means over cells
 
 
@@ -81,7 +82,8 @@ def standings(cells: Sequence[Cell]) -> list[Standing]:
     """Original and Retrain, then the methods by their mean rank."""
     lines = {line.line: line for cell in reversed(cells) for line in cell.block.lines}
     methods = [key for key, line in lines.items() if line.method not in REFERENCES]
-    ranks = pd.DataFrame({place: _ranks(cell, methods) for place, cell in enumerate(cells)}, index=methods)
+    kinds = {key: {c.block.training for c in cells if any(n.line == key for n in c.block.lines)} for key in methods}
+    ranks = pd.DataFrame({place: _ranks(cell, kinds) for place, cell in enumerate(cells)}, index=methods)
     worth = [place for place, cell in enumerate(cells) if cell.forgettable]
     found = [_standing(cells, line, ranks, worth) for line in lines.values()]
     found.sort(
@@ -116,11 +118,16 @@ def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Seq
         nearer_than_original=int((gaps < np.array([cell.original_gap() for cell in cells])).sum()),
         compared=int((~np.isnan(gaps)).sum()),
         flags={flag: sum(there.flags[flag] for there in theirs) for flag in FLAGS},
+        out_of_budget=sum(
+            int(((cell.block.rows["line"] == key) & (cell.block.rows["stop_reason"] == "budget")).sum())
+            for cell in cells
+        ),
         share=over_cells(cells, key, SHARE),
     )
 
 
-def _ranks(cell: Cell, lines: Sequence[str]) -> list[float]:
-    """1 for the smallest gap, equals share theirs; lines that are not compared here share the last places."""
-    gaps = np.array([cell.gap(line) for line in lines])
-    return [float(rank) for rank in rankdata(np.where(np.isnan(gaps), np.inf, gaps))]
+def _ranks(cell: Cell, kinds: Mapping[str, Set[str]]) -> pd.Series[float]:
+    """1 for the smallest gap, equals share theirs; lines that are not compared here share the last places. A line has
+    no rank among originals of a kind of training that it has no cell of."""
+    gaps = pd.Series({line: cell.gap(line) for line, own in kinds.items() if cell.block.training in own}, dtype=float)
+    return pd.Series(rankdata(gaps.fillna(np.inf)), index=gaps.index)

@@ -40,6 +40,13 @@ def test_in_a_union_the_retain_set_keeps_its_places(kit):
     assert [u if u not in forget else None for u in found] == [u if u not in forget else None for u in plain]
 
 
+def test_the_random_control_leaves_all_other_draws_as_they_are(kit):
+    state = kit.make_problem().generator.get_state()
+    problem = kit.make_problem()
+    arranged = with_curriculum(problem, ForgetCurriculum(order="random"))
+    assert torch.equal(arranged.generator.get_state(), state)
+
+
 def test_random_order_is_the_same_in_every_walk_and_the_control_pays_for_the_scores_too(kit):
     charged = []
     for order in ("random", "easy_first"):

@@ -92,6 +92,23 @@ def test_mubench_weights_are_almost_flat():
     assert found.tolist() == pytest.approx([1.118, 1.026, 0.976, 0.953, 0.913, 0.816, 0.703], abs=5e-4)
 
 
+def test_shuffled_weights_come_from_earlier_batches_too_and_are_as_large_on_the_whole():
+    """In small batches alone most of D_f would keep its own weight."""
+    generator = torch.Generator().manual_seed(0)
+    control = Curriculum(SuperLoss(shuffled=True), 10, torch.Generator().manual_seed(1))
+    treatment, is_forget = Curriculum(SuperLoss(), 10), torch.tensor([True, True])
+    own, dealt = [], []
+    for _ in range(500):
+        loss = 3 * torch.rand(2, generator=generator)
+        own.append(treatment.weights(loss, is_forget))
+        dealt.append(control.weights(loss, is_forget))
+    own, dealt = torch.cat(own), torch.cat(dealt)
+    assert float((own == dealt).double().mean()) < 0.1
+    assert abs(float(torch.corrcoef(torch.stack([own, dealt]))[0, 1])) < 0.15
+    assert float(dealt.mean()) == pytest.approx(float(own.mean()), rel=0.05)
+    assert set(dealt.tolist()) <= set(own.tolist())
+
+
 def test_shuffled_weights_are_the_same_ones_at_other_places_of_their_own_set():
     loss = torch.tensor([0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 0.2, 4.0])
     is_forget = torch.tensor([True, False] * 4)

@@ -57,6 +57,21 @@ def test_superloss_is_compared_with_its_shuffled_weights_and_else_with_the_plain
     assert [row.mean for row in both["forget_accuracy"]] == pytest.approx([4.0] * len(both))
 
 
+def test_a_seed_with_an_unfinished_pair_is_left_out_and_counted(make_rows) -> None:
+    rows = make_rows(methods=METHODS, seeds=[0, 1, 2], kinds=["sample", "class"])
+    easy, control = (laid_over(rows, "curriculum", {"order": o}, ORDERS[o]) for o in ("easy_first", "random"))
+    easy.loc[(easy["seed"] == 1) & (easy["unlearning"] == "class"), "status"] = "diverged"
+    found = compared(rows, easy, control).set_index(["task", "unlearning"])
+    assert found.loc[("espeak_keywords", "sample"), ["n", "unfinished"]].tolist() == [3, 0]
+    for cell in (("espeak_keywords", "class"), ("all", "all")):
+        assert found.loc[cell, ["n", "unfinished"]].tolist() == [2, 1]
+
+
+def test_a_run_under_another_budget_is_no_control(rows) -> None:
+    easy, control = (laid_over(rows, "curriculum", {"order": o}, ORDERS[o]) for o in ("easy_first", "random"))
+    assert compared(rows, easy, control.assign(budget_fraction=0.123)).empty
+
+
 def test_only_pairs_that_are_both_done_count_and_nothing_comes_of_none(rows) -> None:
     easy, control = (laid_over(rows, "curriculum", {"order": o}, ORDERS[o]) for o in ("easy_first", "random"))
     easy.loc[easy["seed"] == 1, "status"] = "failed"
