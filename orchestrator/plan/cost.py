@@ -107,10 +107,15 @@ def _gflop(spec: TrialSpec) -> float:
     return size.utterances * a_clip * (steps + 1 / 3)  # the third: evaluating every utterance once
 
 
+_KINDS: dict[str, TrainingKind] = {}
+
+
 def _kind(spec: TrialSpec) -> TrainingKind:
     of = spec.training_kind
-    kind: TrainingKind = plugins.load("trainings", of.name if of else "standard", **(of.settings if of else {}))
-    return kind
+    key = of.key if of else ""
+    if key not in _KINDS:
+        _KINDS[key] = plugins.load("trainings", of.name if of else "standard", **(of.settings if of else {}))
+    return _KINDS[key]
 
 
 def trial_seconds(spec: TrialSpec) -> float:

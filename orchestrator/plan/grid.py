@@ -142,7 +142,7 @@ class _Cell:
             last: dict[int, str] = {}
             for done, step in enumerate(request.steps):
                 before, sequence = request.steps[:done], request.sequence
-                base = replace(shared, seed=self.seed, forget=step, before=before, sequence=sequence)
+                base = shared.but(seed=self.seed, forget=step, before=before, sequence=sequence)
                 yield from self.unlearning(base, shared.trial_id, lines, last)
 
     def _can_be_kept(self) -> bool:
@@ -166,17 +166,17 @@ class _Cell:
         """The trials of one request; `last` has each line's trial of the request before, and is brought up to date."""
         kind = base.request["kind"]
         parents, budget = {"original": original_id}, self.sweep.time_budget.model_dump()
-        retrain = replace(base, stage="retrain")
+        retrain = base.but(stage="retrain")
         if any(line.name == "retrain" for line in lines):
             yield retrain
             if budget["unit"] == "seconds":  # the budget is what Retrain was charged
                 parents["retrain"] = retrain.trial_id
-        base = replace(base, stage="unlearn", retrain_id=retrain.trial_id)
+        base = base.but(stage="unlearn", retrain_id=retrain.trial_id)
         for place, line in enumerate(lines):
             if line.name == "retrain":
                 continue
             if line.name == "original":
-                yield replace(base, method=line.plugin, parents={"original": original_id})
+                yield base.but(method=line.plugin, parents={"original": original_id})
                 continue
             if base.before and plugins.plugin_class("methods", line.name).needs:
                 self._refuse_later(line.name)
@@ -184,8 +184,7 @@ class _Cell:
             chosen = self.lock.settings(
                 self.task.title, self.backbone.title, kind, line.name, line.superloss, line.lora, self.training.title
             )
-            made = replace(
-                base,
+            made = base.but(
                 method=method_plugin(line.name, {**chosen, **line.settings}) if chosen else line.plugin,
                 superloss=line.superloss,
                 curriculum=line.curriculum,

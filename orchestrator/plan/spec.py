@@ -89,6 +89,13 @@ class TrialSpec:
     sequence: Mapping[str, Any] | None = None  # not in the recipe: {"name": ..., "steps": K} as it was planned
     is_start: bool = False  # not in the recipe: the next request starts from its model, which is kept for that
 
+    def but(self, **changes: Any) -> TrialSpec:
+        """The same cell with other fields: `dataclasses.replace` at a tenth of its cost, for plans of many trials."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, **changes)
+        made.__dict__.pop("trial_id", None)
+        return made
+
     def recipe(self) -> dict[str, Any]:
         """What the id hashes. A knob that came later stands in it only where it is set, so that older ids stay."""
         return self._with(PlugIn.recipe)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec, canonical, stage_seed
@@ -12,6 +13,14 @@ def test_a_spec_survives_json(small_sweep):
     for spec in build_grid(sweep).trials:
         again = TrialSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
         assert again.trial_id == spec.trial_id
+
+
+def test_a_spec_with_other_fields_is_what_replace_makes_and_has_an_id_of_its_own(small_sweep):
+    for spec in build_grid(read_sweep(small_sweep)[0]).trials:
+        assert spec.trial_id
+        changed = spec.but(seed=77, keep_model=True)
+        assert changed == replace(spec, seed=77, keep_model=True)
+        assert changed.trial_id == replace(spec, seed=77).trial_id != spec.trial_id
 
 
 def test_canonical_json_ignores_the_order_of_keys():
