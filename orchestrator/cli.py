@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -61,7 +62,11 @@ def plan(
     if explain and folder:
         tables = explanation_tables(explain_trial(loaded, folder, explain))
     else:
-        tables = plan_tables(plan_sweep(loaded, folder))
+        gc.disable()  # many trials are made and none dropped: looking through them again and again finds nothing
+        try:
+            tables = plan_tables(plan_sweep(loaded, folder))
+        finally:
+            gc.enable()
     for table in tables:
         console.print(table, soft_wrap=isinstance(table, str))
 
