@@ -31,7 +31,7 @@ def differences(found: pd.DataFrame) -> Figure:
         ax.set_yticks(range(len(names)), [wrapped(name, 44) for name in names], fontsize=7)
         ax.set(ylim=(len(names) - 0.4, -0.6), xlabel="gap minus the control's gap (points)")
         ax.grid(axis="y", visible=False)
-        ax.set_title(wrapped("all, each seed's mean" if task == "all" else f"{task}, {kind}"))
+        ax.set_title(wrapped("all, each seed's mean" if task == "all" else f"{task}, {kind}", 30))
     made.supxlabel("bars: 95 % t-interval over seeds, range of two", fontsize=7.5, color=GREY)
     return made
 
