@@ -98,7 +98,7 @@ def train_gflop(backbone: PlugIn, seconds: float) -> float:
 def _gflop(spec: TrialSpec) -> float:
     size = _size(spec)
     a_clip = train_gflop(spec.backbone, min(size.seconds, spec.clip["seconds"] or size.seconds))
-    schedule = _kind(spec).schedule_samples(Training(epochs=int(spec.training.get("epochs", 10))), 1.0)
+    schedule = training_kind_of(spec).schedule_samples(Training(epochs=int(spec.training.get("epochs", 10))), 1.0)
     steps = 0.0
     if spec.stage in ("train", "study", "retrain"):
         steps = schedule
@@ -110,7 +110,8 @@ def _gflop(spec: TrialSpec) -> float:
 _KINDS: dict[str, TrainingKind] = {}
 
 
-def _kind(spec: TrialSpec) -> TrainingKind:
+def training_kind_of(spec: TrialSpec) -> TrainingKind:
+    """How the trial's original is trained; standard training where the recipe names no kind."""
     of = spec.training_kind
     key = of.key if of else ""
     if key not in _KINDS:
@@ -128,4 +129,4 @@ def _storage_gb(spec: TrialSpec) -> float:
     if spec.stage != "train" and not spec.is_start:
         return size.utterances * 0.5 * min(size.classes, 12) * 4 / 1e9  # outputs of D_f, D_v, D_t, holdout, some of D_r
     weights = train_gflop(spec.backbone, 1.0) * 1e9 / 6 / POSITIONS_A_SECOND
-    return (weights * (1 + _kind(spec).kept_models) * 4 + size.utterances * size.classes * 4) / 1e9
+    return (weights * (1 + training_kind_of(spec).kept_models) * 4 + size.utterances * size.classes * 4) / 1e9

@@ -36,6 +36,12 @@ class Grid:
     refused: list[Refusal] = field(default_factory=list)
     studies: dict[str, StudyPlan] = field(default_factory=dict)
 
+    def refuse(self, what: str, reason: str) -> None:
+        """Say of a part that it cannot run, once."""
+        refusal = Refusal(what, reason)
+        if refusal not in self.refused:
+            self.refused.append(refusal)
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -149,16 +155,12 @@ class _Cell:
         kind = plugins.load("trainings", self.training.kind, **self.training.settings)
         if kind.changes_classifier:
             reason = "its classifier is not the backbone's own, which is what such a folder holds"
-            refusal = Refusal(f"keep_models after training {self.training.title}", reason)
-            if refusal not in self.grid.refused:
-                self.grid.refused.append(refusal)
+            self.grid.refuse(f"keep_models after training {self.training.title}", reason)
         return not kind.changes_classifier
 
     def _refuse_later(self, method: str) -> None:
         reason = "what training kept counts all that was forgotten before"
-        refusal = Refusal(f"{method} after the first request of a sequence", reason)
-        if refusal not in self.grid.refused:
-            self.grid.refused.append(refusal)
+        self.grid.refuse(f"{method} after the first request of a sequence", reason)
 
     def unlearning(
         self, base: TrialSpec, original_id: str, lines: list[MethodLine], last: dict[int, str]
@@ -239,9 +241,7 @@ def _suits(line: MethodLine, training: KindOfTraining, grid: Grid) -> bool:
     method = plugins.load("methods", line.name, **line.plugin.settings)
     reason = method.unmet(training.kind, {f.name: getattr(kind, f.name) for f in fields(kind)})
     if reason:
-        refusal = Refusal(f"{line.name} after training {training.title}", reason)
-        if refusal not in grid.refused:
-            grid.refused.append(refusal)
+        grid.refuse(f"{line.name} after training {training.title}", reason)
     return not reason
 
 
@@ -266,9 +266,7 @@ def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> l
     suited = []
     for one in (a for a in asked if a.is_for(task.title, backbone.title)):
         if reason := unsuitable(one, task):
-            refusal = Refusal(f"{task.title}: {one.what}", reason)
-            if refusal not in grid.refused:
-                grid.refused.append(refusal)
+            grid.refuse(f"{task.title}: {one.what}", reason)
             continue
         steps = [PlugIn(name=r.kind, settings=asdict(r), identity=r.identity()) for r in one.requests]
         suited.append(_Suited(one, tuple(steps)))
@@ -280,7 +278,7 @@ def _task(entry: TaskEntry, grid: Grid) -> PlugIn | None:
     try:
         content = task.fingerprint()
     except FileNotFoundError as error:
-        grid.refused.append(Refusal(f"task {entry.alias or entry.name}", str(error)))
+        grid.refuse(f"task {entry.alias or entry.name}", str(error))
         content = "absent"
     return PlugIn(
         name=entry.name,
@@ -297,7 +295,7 @@ def _backbone(entry: BackboneEntry, grid: Grid) -> PlugIn | None:
     try:
         content = backbone.weights_id()
     except FileNotFoundError as error:
-        grid.refused.append(Refusal(f"backbone {entry.alias or entry.name}", str(error)))
+        grid.refuse(f"backbone {entry.alias or entry.name}", str(error))
         content = "absent"
     paths = ("checkpoint", "revision")  # the weights' id stands for them
     identity = {f.name: getattr(backbone, f.name) for f in fields(backbone) if f.name not in paths}

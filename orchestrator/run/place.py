@@ -14,8 +14,9 @@ import torch
 
 from backbones.base import SAMPLE_RATE_HZ, Backbone
 from backbones.checkpoints import COMMIT
-from methods.base import Classifier, TrainingKind
+from methods.base import Classifier
 from orchestrator import plugins
+from orchestrator.plan.cost import training_kind_of
 from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
 from orchestrator.results import Store
 from orchestrator.run.features import FeatureBank, clip_samples, open_features
@@ -131,19 +132,13 @@ class Place:
         backbone: Backbone = plugins.load("backbones", plugin.name, **{**plugin.settings, **pinned})
         return backbone
 
-    def training_kind(self, spec: TrialSpec) -> TrainingKind:
-        """How the trial's original is trained; standard training where the recipe names no kind."""
-        of = spec.training_kind
-        kind: TrainingKind = plugins.load("trainings", of.name if of else "standard", **(of.settings if of else {}))
-        return kind
-
     def model(self, spec: TrialSpec, num_classes: int, *, pretrained: bool = True) -> Classifier:
         """A new classifier on the device; its head depends on task, backbone and original seed only, so Retrain
         starts where the original did. A random one depends on the trial's seed."""
         kind, seed = ("head", spec.original_seed) if pretrained else ("random model", spec.seed)
         seed_everything(stage_seed(kind, spec.task.title, spec.backbone.title, seed))
         built = self.backbone(spec.backbone).build(num_classes, pretrained=pretrained).to(self.device)
-        return self.training_kind(spec).classifier(built, num_classes)
+        return training_kind_of(spec).classifier(built, num_classes)
 
     def forget_sets(self, spec: TrialSpec) -> list[ForgetSet]:
         """D_f of this trial's request, last, after those of the requests before it; none while training the original.

@@ -15,6 +15,7 @@ from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem,
 from methods.losses import label_loss
 from methods.meter import FORWARD_SHARE, Meter
 from orchestrator import plugins
+from orchestrator.plan.cost import training_kind_of
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.checkpoints import load_logits, load_prepared, load_weights
 from orchestrator.run.features import FeatureBank
@@ -75,7 +76,7 @@ def budget_meter(spec: TrialSpec, parts: Parts, training: Training, place: Place
         return Meter(synchronize=synchronize), "none"
     fraction, unit = float(spec.budget["fraction"]), spec.budget["unit"]
     if unit == "samples":
-        limit = fraction * place.training_kind(spec).schedule_samples(training, len(parts.retain))
+        limit = fraction * training_kind_of(spec).schedule_samples(training, len(parts.retain))
         return Meter(limit=limit, unit="samples", synchronize=synchronize), "retrain schedule"
     role = "retrain" if "retrain" in spec.parents else "original"
     row = place.store.row(spec.parents[role])

@@ -18,6 +18,7 @@ from methods.loops import Diverged, LoopSettings, Outcome, run_method
 from methods.lora import Lora
 from methods.superloss import SuperLoss
 from orchestrator import plugins
+from orchestrator.plan.cost import training_kind_of
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.checkpoints import StoredEpochs, load_logits, save_logits, save_prepared, save_weights
 from orchestrator.run.evaluation import keep_outputs, measures
@@ -124,7 +125,7 @@ def _run(
     problem = make_problem(spec, place, corpus, bank, parts, training, meter, micro_batch)
     trains = spec.stage in ("train", "study", "retrain")
     method: Method = (
-        place.training_kind(spec) if trains else plugins.load("methods", spec.method.name, **assignment.method)
+        training_kind_of(spec) if trains else plugins.load("methods", spec.method.name, **assignment.method)
     )
     chosen = {name: value for name, value in spec.loop.items() if name != "threads"}
     loop = LoopSettings(**chosen, micro_batch=micro_batch)
