@@ -24,10 +24,12 @@ from orchestrator.report.remarks import baselines, gap_difference, remarks, unit
 from orchestrator.report.sequences import is_later_request
 from orchestrator.report.standings import (
     SHARE,
+    TASK_LOSS,
     Cell,
     original_minus_retrain_over_cells,
     standings,
     with_seconds_share,
+    with_task_loss,
 )
 from orchestrator.report.tables import build_tables, contenders
 from orchestrator.report.trained_tests import trained_figures
@@ -43,9 +45,11 @@ ABOUT_ALL = (
     "diverged, failed or is missing shares the last ranks of its cell. The second rank is over the cells with "
     "something to forget, in which Original answers D_f better than Retrain by more than noise; elsewhere a small gap"
     " says that a method did no harm, not that it forgot. Nearer than Original: cells in which the mean gap is below "
-    "that of doing nothing. Diverged, failed and collapsed count runs; so does out of budget, runs that the budget "
-    "ended: an edit of weights has then changed nothing. ± is the half-width of a 95 % t-interval (n ≥ 3); of two the"
-    " range stands in brackets."
+    "that of doing nothing. D_t lost: points of Original's D_t that it costs (of kept classes, where one is forgotten)."
+    " Recovery: the share of what D_f lost that relearning brings back, minus Retrain's; mean over the cells with "
+    "something to forget in which D_f was lowered (how many), ± over cells. Diverged, failed and collapsed count runs;"
+    " so does out of budget, runs that the budget ended: an edit of weights has then changed nothing. ± is the "
+    "half-width of a 95 % t-interval (n ≥ 3); of two the range stands in brackets."
 )
 ABOUT_GLANCE = (
     "In points; Second − nearest is paired by seed, and where its 95 % interval holds 0 the two are not told "
@@ -63,7 +67,7 @@ def write_leaderboard(store: Store, page: Path) -> Path:
     found, rows = folder_evidence(store), prepare(store.rows())
     cells = leaderboard_cells(found, planned_seeds(rows, recorded_sweeps(store)))
     parts = [
-        "# Leaderboard", "", *_about(rows, cells), *_overall(cells), *_at_a_glance(cells),
+        "# Leaderboard", "", *_about(rows, cells), *_overall(cells, found.figures), *_at_a_glance(cells),
         *(text for cell in cells for text in _cell(cell, found.figures)),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip
@@ -73,10 +77,10 @@ def write_leaderboard(store: Store, page: Path) -> Path:
 
 def leaderboard_cells(found: FolderEvidence, seeds: Mapping[str, Collection[int]]) -> list[Cell]:
     """A cell for each training, task, backbone and kind of request; `seeds` that are planned, by task."""
-    columns = [GAP.column, DIFFERENCE_FORGET.column, SHARE, *found.figures]
+    columns = [GAP.column, DIFFERENCE_FORGET.column, SHARE, TASK_LOSS, *found.figures]
     keys = ["training", "task", "backbone", "unlearning", "forget_rule"]
     cells = []
-    rows = with_seconds_share(found.rows)
+    rows = with_task_loss(with_seconds_share(found.rows))
     for _, own in rows[~is_later_request(rows)].groupby(keys):
         table = build_tables(own, seeds)[0]
         cells.append(Cell(table, BlockMeans.of(table.blocks[0].rows, columns, seeds.get(table.task, ()))))
@@ -100,11 +104,13 @@ def _about(rows: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
     ]  # fmt: skip
 
 
-def _overall(cells: Sequence[Cell]) -> list[str]:
+def _overall(cells: Sequence[Cell], figures: Collection[str]) -> list[str]:
     """All methods over all cells; Original − Retrain on D_f stands first."""
-    found, worth = standings(cells), sum(cell.forgettable for cell in cells)
+    excess = f"excess_{_most_relearned(figures)}"
+    found, worth = standings(cells, excess if excess in figures else None), sum(cell.forgettable for cell in cells)
     titles = ["Method", "Gap", "Rank", f"Rank, {worth} to forget", "Nearest", "Nearer than Original", "Compared",
-              *(flag.capitalize() for flag in COUNTED), "Out of budget", "Time / Retrain's"]  # fmt: skip
+              "D_t lost", "Recovery − Retrain's", *(flag.capitalize() for flag in COUNTED), "Out of budget",
+              "Time / Retrain's"]  # fmt: skip
     grid, most = [], max((one.gap.n for one in found), default=0)
     for one in found:
         is_method = one.line.method not in REFERENCES
@@ -117,6 +123,8 @@ def _overall(cells: Sequence[Cell]) -> list[str]:
                     f"{n}/{len(cells)}" if is_method else NOTHING
                     for n in (one.nearest, one.nearer_than_original, one.compared)
                 ),
+                with_spread(one.task_loss) if one.line.method != "original" else NOTHING,
+                with_spread(one.excess, 2) + (f" ({one.excess.n})" if one.excess.n else "") if is_method else NOTHING,
                 *(str(one.flags[flag]) for flag in COUNTED),
                 str(one.out_of_budget),
                 f"{one.share.mean:.2f}" if one.share.n and one.line.method != "original" else NOTHING,
@@ -181,13 +189,17 @@ def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
 
 def _relearning(figures: Collection[str]) -> list[Figure]:
     """Accuracy after relearning, and memorisation recovery, for the largest k that was tried."""
-    numbers = [int(found[1]) for name in figures if (found := re.fullmatch(r"relearned_(\d+)", name))]
-    if not numbers:
+    k = _most_relearned(figures)
+    if k is None:
         return []
-    k = max(numbers)
     known = [figure for group in trained_figures(list(figures)).values() for figure in group]
     titles = {f"relearned_{k}": f"relearned, k = {k} (%)", f"excess_{k}": "recovery − Retrain's"}
     return [replace(figure, title=titles[figure.column]) for figure in known if figure.column in titles]
+
+
+def _most_relearned(figures: Collection[str]) -> int | None:
+    """The largest number of forgotten utterances that relearning was shown, where it was tried."""
+    return max((int(found[1]) for name in figures if (found := re.fullmatch(r"relearned_(\d+)", name))), default=None)
 
 
 def _second(cell: Cell) -> str:

@@ -10,14 +10,16 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from orchestrator.report.averages import BlockMeans, Summary, summarise
-from orchestrator.report.compare import reference_ids
+from orchestrator.report.compare import original_ids, reference_ids
 from orchestrator.report.forgettable import original_minus_retrain
 from orchestrator.report.lines import REFERENCES
-from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
+from orchestrator.report.measures import DIFFERENCE_FORGET, GAP, TEST, TEST_KEPT
 from orchestrator.report.tables import FLAGS, Block, Line, Table, contenders
 
 SHARE = "seconds_share"
 """Charged seconds of a run over those of its Retrain."""
+TASK_LOSS = "task_loss"
+"""Points of Original's D_t that a run gave up; over the kept classes where classes are forgotten."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Standing:
     flags: dict[str, int]  # runs
     out_of_budget: int  # runs that the budget ended
     share: Summary  # over seeds, of means over cells
+    task_loss: Summary  # over seeds, of means over cells; in points
+    excess: Summary  # memorisation recovery, over those cells with something to forget in which it is defined
 
 
 def with_seconds_share(rows: pd.DataFrame) -> pd.DataFrame:
@@ -78,14 +82,21 @@ def with_seconds_share(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def standings(cells: Sequence[Cell]) -> list[Standing]:
-    """Original and Retrain, then the methods by their mean rank."""
+def with_task_loss(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with `TASK_LOSS`."""
+    kept = rows[TEST_KEPT.column].where(rows["unlearning"] == "class", rows[TEST.column])
+    original = kept.groupby(rows["trial_id"]).first().reindex(original_ids(rows))
+    return rows.copy().assign(**{TASK_LOSS: 100 * (original.to_numpy() - kept.to_numpy())})
+
+
+def standings(cells: Sequence[Cell], excess: str | None = None) -> list[Standing]:
+    """Original and Retrain, then the methods by their mean rank; `excess` is the column of memorisation recovery."""
     lines = {line.line: line for cell in reversed(cells) for line in cell.block.lines}
     methods = [key for key, line in lines.items() if line.method not in REFERENCES]
     kinds = {key: {c.block.training for c in cells if any(n.line == key for n in c.block.lines)} for key in methods}
     ranks = pd.DataFrame({place: _ranks(cell, kinds) for place, cell in enumerate(cells)}, index=methods)
     worth = [place for place, cell in enumerate(cells) if cell.forgettable]
-    found = [_standing(cells, line, ranks, worth) for line in lines.values()]
+    found = [_standing(cells, line, ranks, worth, excess) for line in lines.values()]
     found.sort(
         key=lambda s: (REFERENCES.index(s.line.method) if s.line.method in REFERENCES else 2, s.rank.mean, s.line.label)
     )
@@ -104,7 +115,9 @@ def original_minus_retrain_over_cells(cells: Sequence[Cell]) -> Summary:
     return over_cells(cells, original, DIFFERENCE_FORGET.column)
 
 
-def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Sequence[int]) -> Standing:
+def _standing(
+    cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Sequence[int], excess: str | None
+) -> Standing:
     key = line.line
     own = ranks.loc[key] if key in ranks.index else pd.Series(dtype=float)
     gaps = np.array([cell.gap(key) for cell in cells])
@@ -123,6 +136,8 @@ def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Seq
             for cell in cells
         ),
         share=over_cells(cells, key, SHARE),
+        task_loss=over_cells(cells, key, TASK_LOSS),
+        excess=summarise(cells[place].means.units(key, "seeds")[excess].mean() for place in worth if excess),
     )
 
 

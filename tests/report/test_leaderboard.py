@@ -107,6 +107,27 @@ def test_time_is_a_share_of_the_retrain_of_the_same_forget_set(cells) -> None:
     assert found["scrub"].share.mean == pytest.approx((9 / 60 + 9 / 58) / 2)
 
 
+def test_the_task_loss_is_of_kept_classes_against_the_original_of_the_same_forget_set(two_tasks, cells) -> None:
+    lost = []
+    for kind, column in (("sample", "test_accuracy"), ("class", "test_accuracy_kept_classes")):
+        own = two_tasks[two_tasks["unlearning"] == kind].groupby("method")[column].mean()
+        lost.append(100 * (own["original"] - own["scrub"]))
+    found = by_method(cells)
+    assert found["scrub"].task_loss.mean == pytest.approx(np.mean(lost))
+    assert found["original"].task_loss.mean == 0
+
+
+def test_recovery_is_a_mean_over_cells_with_something_to_forget_in_which_it_is_defined(two_tasks) -> None:
+    rows = reported(with_gaps(prepare(two_tasks)))[0]
+    cell = rows["task"] + rows["unlearning"]
+    known = {"keywordssample": 0.1, "speakersclass": 0.3}  # elsewhere D_f was not lowered
+    found = FolderEvidence(rows.assign(excess_10=cell.map(known)), ("excess_10",), lambda _: None, lambda _: None)
+    cells = leaderboard_cells(found, {})
+    (scrub,) = (one for one in standings(cells, "excess_10") if one.line.method == "scrub")
+    assert (scrub.excess.mean, scrub.excess.n) == (pytest.approx(0.2), 2)
+    assert not by_method(cells)["scrub"].excess.n
+
+
 def test_planned_seeds_without_a_row_leave_no_line_complete(two_tasks) -> None:
     cells = cells_of(two_tasks, {"keywords": {0, 1, 2, 3}})
     assert by_method(cells)["scrub"].compared == 2
