@@ -192,6 +192,7 @@ class Training:
     warmup_share: float = 0.1  # of all steps, linear from 0
     schedule: Literal["constant", "linear"] = "linear"
     length_buckets: bool = False  # batches of similar length, in unlearning too
+    keep_epoch: Literal["best", "last"] = "best"  # on D_v; the last, to keep what only long training memorises
 
 
 APART = 0x5EED  # between the seed of a problem's draws and that of a control's

@@ -16,7 +16,7 @@ from methods.losses import cross_entropy
 
 @dataclass(frozen=True, kw_only=True)
 class Retrain(Method):
-    """Cross-entropy on D_r from the pretrained encoder; the epoch that is best on D_v is kept."""
+    """Cross-entropy on D_r from the pretrained encoder; the epoch that is best on D_v is kept, or the last."""
 
     label: ClassVar[str] = "Retrain"
     version: ClassVar[int] = 1
@@ -36,5 +36,5 @@ class Retrain(Method):
             weight_decay=training.weight_decay,
             schedule=training.schedule,
             warmup_share=training.warmup_share,
-            keep_best=True,
+            keep_best=training.keep_epoch == "best",
         )

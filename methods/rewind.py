@@ -62,5 +62,5 @@ class Rewind(Method):
             epochs=epochs,
             weight_decay=training.weight_decay,
             schedule=training.schedule,
-            keep_best=True,
+            keep_best=training.keep_epoch == "best",
         )

@@ -215,9 +215,8 @@ def training_of(
     if values["crop"] != "none" and values["clip_seconds"] is None:
         raise ValueError(f"training.crop {values['crop']!r} needs training.clip_seconds; only crop: none does without")
     clip = {"crop": values["crop"], "seconds": values["clip_seconds"]}
-    if not values["length_buckets"]:
-        del values["length_buckets"]  # a recipe names it only where it is on
-    return {k: v for k, v in values.items() if k not in CLIP_KEYS}, clip, study
+    usual = {"length_buckets": False, "keep_epoch": "best"}  # a recipe names these only where they differ
+    return {k: v for k, v in values.items() if k not in CLIP_KEYS and usual.get(k) != v}, clip, study
 
 
 def kind_plugin(entry: KindOfTraining) -> PlugIn | None:

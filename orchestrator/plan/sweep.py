@@ -54,6 +54,7 @@ class TrainingEntry(_Model):
     warmup_share: float | None = Field(default=None, ge=0, lt=1)
     schedule: Literal["constant", "linear"] | None = None
     length_buckets: bool | None = None
+    keep_epoch: Literal["best", "last"] | None = None
     crop: Literal["none", "first", "center", "random"] | None = None
     clip_seconds: float | None = Field(default=None, gt=0)
     study: StudyEntry | None = None

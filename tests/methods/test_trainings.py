@@ -78,6 +78,25 @@ def test_a_checkpoint_holds_the_weights_of_its_step(kit):
     assert all(torch.equal(kept[name], value) for name, value in seen[2].items())
 
 
+@pytest.mark.parametrize("keep_epoch", ["best", "last"])
+def test_training_ends_with_the_epoch_that_is_asked_for(kit, monkeypatch, keep_epoch):
+    """D_v says that the first of two epochs is best."""
+    problem, seen, scores = keeping(kit), [], iter([1.0, 0.5])
+    problem.training = replace(problem.training, keep_epoch=keep_epoch)
+    monkeypatch.setattr("methods.loops._Walk._score", lambda walk: next(scores))
+
+    class Watched(Retrain):
+        def passes(self, problem):
+            for current in super().passes(problem):
+                yield replace(current, after_step=lambda model, _: seen.append(kit.weights(model)))
+
+    kit.run(Watched(), problem)
+    first, last = seen[2], seen[5]
+    assert any(not torch.equal(first[name], last[name]) for name in first)
+    wanted, ends = {"best": first, "last": last}[keep_epoch], kit.weights(problem.model)
+    assert all(torch.equal(ends[name], wanted[name]) for name in wanted)
+
+
 def test_every_utterance_has_a_loss_in_every_epoch_and_training_lowers_it(kit):
     problem = keeping(kit)
     problem.training = replace(problem.training, epochs=12, learning_rate=3e-2)

@@ -60,6 +60,16 @@ def test_a_kind_stands_in_the_recipe_with_its_settings_and_its_title():
     assert TrialSpec.from_dict(json.loads(json.dumps(spec.to_dict()))).trial_id == spec.trial_id
 
 
+def test_the_epoch_that_is_kept_renames_trials_only_where_it_is_the_last():
+    plain, best, last = (
+        by_title(sweep(training={"epochs": 4, **kept}))["standard"]
+        for kept in ({}, {"keep_epoch": "best"}, {"keep_epoch": "last"})
+    )
+    assert [s.trial_id for s in plain] == [s.trial_id for s in best]
+    assert last[0].training["keep_epoch"] == "last"
+    assert not {s.trial_id for s in plain} & {s.trial_id for s in last}
+
+
 def test_overrides_of_tasks_and_backbones_apply_to_each_training():
     entries = [{"kind": "standard", "epochs": 4}, {"kind": "early_checkpoints", "epochs": 6, "batch_size": 8}]
     found = by_title(
