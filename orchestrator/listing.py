@@ -47,7 +47,7 @@ def _plugins(kind: str) -> Table:
 def _sweeps() -> Table:
     import yaml
 
-    from orchestrator.plan.sweep import shipped_sweeps
+    from orchestrator.plan.sweep_file import shipped_sweeps
 
     table = Table(title="sweeps")
     table.add_column("name")

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from methods.base import Training
 from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
 from orchestrator.plan.locks import Lock, read_lock
 from orchestrator.plan.method_lines import MethodLine, method_lines, method_plugin
 from orchestrator.plan.requests import Asked, read_requests, unsuitable
-from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
-from orchestrator.plan.sweep import BackboneEntry, KindOfTraining, StudyEntry, Sweep, TaskEntry, TrainingEntry
-
-CLIP_KEYS = ("crop", "clip_seconds")
+from orchestrator.plan.spec import PlugIn, TrialSpec
+from orchestrator.plan.sweep import BackboneEntry, KindOfTraining, Sweep, TaskEntry
+from orchestrator.plan.trainings import StudyPlan, kind_plugin, study_plan, training_of
 
 
 @dataclass(frozen=True)
@@ -41,16 +39,6 @@ class Grid:
         refusal = Refusal(what, reason)
         if refusal not in self.refused:
             self.refused.append(refusal)
-
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """A search for how to train the originals of one (task, backbone): its trials differ in `study.trial` only."""
-
-    study_id: str
-    space: Mapping[str, Any]  # setting -> (low, high) or a list of choices
-    base: Mapping[str, Any]  # settings that are not searched
-    trials: tuple[TrialSpec, ...]
 
 
 def build_grid(sweep: Sweep) -> Grid:
@@ -199,41 +187,6 @@ class _Cell:
             yield made
 
 
-def training_of(
-    training: TrainingEntry, task: TaskEntry, backbone: BackboneEntry
-) -> tuple[dict[str, Any], dict[str, Any], StudyEntry | None]:
-    """How originals are trained, what of each recording is heard, and the search if there is one.
-
-    The backbone's entry wins over the task's, the task's over the sweep's.
-    """
-    values: dict[str, Any] = {**asdict(Training()), "crop": "none", "clip_seconds": None}
-    study: StudyEntry | None = None
-    for entry in (training, task.training or TrainingEntry(), backbone.training or TrainingEntry()):
-        given = entry.model_dump(include=set(TrainingEntry.model_fields) - {"study"})
-        values.update({k: v for k, v in given.items() if v is not None})
-        study = entry.study or study
-    if values["crop"] != "none" and values["clip_seconds"] is None:
-        raise ValueError(f"training.crop {values['crop']!r} needs training.clip_seconds; only crop: none does without")
-    clip = {"crop": values["crop"], "seconds": values["clip_seconds"]}
-    usual = {"length_buckets": False, "keep_epoch": "best"}  # a recipe names these only where they differ
-    return {k: v for k, v in values.items() if k not in CLIP_KEYS and usual.get(k) != v}, clip, study
-
-
-def kind_plugin(entry: KindOfTraining) -> PlugIn | None:
-    """The kind of training with every setting spelled out; None for standard training under its own name.
-
-    Raises:
-        ValueError: an unknown kind or setting, or one out of range.
-    """
-    kind = plugins.load("trainings", entry.kind, **entry.settings)
-    if entry.title == "standard":
-        if entry.kind != "standard":
-            raise ValueError(f"the title standard is for standard training: got as: standard for {entry.kind}")
-        return None
-    spelled = {f.name: getattr(kind, f.name) for f in fields(kind)}
-    return PlugIn(name=entry.kind, alias=entry.alias, settings=spelled, identity=spelled, version=kind.version)
-
-
 def _suits(line: MethodLine, training: KindOfTraining, grid: Grid) -> bool:
     """Whether a line's method finds what it reads beside originals of this training; else it is refused, once."""
     kind = plugins.load("trainings", training.kind, **training.settings)
@@ -248,16 +201,6 @@ def loop_of(sweep: Sweep) -> dict[str, Any]:
     """What is the same for every method."""
     loop = {"clip_norm": sweep.clip_norm, "precision": sweep.precision, "threads": sweep.threads_per_trial}
     return {**loop, "compile": True} if sweep.compile else loop
-
-
-def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:
-    """The trials of one search for how to train originals."""
-    space = {k: v for k, v in study.model_dump(exclude={"trials", "seed"}).items() if v}
-    base = {k: v for k, v in original.training.items() if k not in space}
-    parent = replace(original, stage="study", training=base, seed=study.seed, original_seed=study.seed)
-    study_id = short_hash({"of": parent.recipe(), "space": space, "trials": study.trials})
-    trials = tuple(replace(parent, study={"id": study_id, "trial": n}) for n in range(study.trials))
-    return StudyPlan(study_id, space, base, trials)
 
 
 def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[_Suited]:

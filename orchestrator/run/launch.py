@@ -12,7 +12,8 @@ from orchestrator.plan.explain import Explanation, explain, planned_trial
 from orchestrator.plan.grid import Grid, Refusal, build_grid
 from orchestrator.plan.shared import Shared, shared_work
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.sweep import Sweep, SweepError, read_sweep
+from orchestrator.plan.sweep import Sweep, SweepError
+from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.results import Store, open_store, record_sweep
 from orchestrator.run.breaker import ERROR_LIMIT
 
@@ -48,7 +49,7 @@ class SweepPlan:
 
 
 def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSweep:
-    """Read and check a sweep file; see `orchestrator.plan.sweep.read_sweep`."""
+    """Read and check a sweep file; see `orchestrator.plan.sweep_file.read_sweep`."""
     sweep, values = read_sweep(Path(path), overrides)
     return LoadedSweep(sweep, values)
 

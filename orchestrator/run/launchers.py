@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from orchestrator.plan.sweep import find_sweep, read_sweep
+from orchestrator.plan.sweep_file import find_sweep, read_sweep
 
 WARNING_SECONDS = 300  # from SLURM's signal to the end of the job: enough to end steps and write an epoch
 RAY_VERSION = "2.60.0"

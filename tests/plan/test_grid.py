@@ -6,7 +6,8 @@ import pytest
 
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.sweep import Sweep, read_sweep, shipped_sweeps
+from orchestrator.plan.sweep import Sweep
+from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
 
 
 def sweep(**changes) -> Sweep:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec, canonical, stage_seed
-from orchestrator.plan.sweep import read_sweep
+from orchestrator.plan.sweep_file import read_sweep
 
 
 def test_a_spec_survives_json(small_sweep):

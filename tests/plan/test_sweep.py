@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.plan.sweep import SweepError, read_sweep, shipped_sweeps
+from orchestrator.plan.sweep import SweepError
+from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
 
 
 def write(folder, text: str, name: str = "sweep.yaml"):

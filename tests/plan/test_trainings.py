@@ -10,7 +10,8 @@ from orchestrator.plan.cost import estimate
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.locks import Choice, Lock, write_lock
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.sweep import Sweep, SweepError, read_sweep
+from orchestrator.plan.sweep import Sweep, SweepError
+from orchestrator.plan.sweep_file import read_sweep
 
 THREE = ["standard", "closed_form_head", {"kind": "early_checkpoints", "keep_at": [0.5], "as": "half way"}]
 

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.plan.grid import build_grid
-from orchestrator.plan.sweep import read_sweep
+from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.results import open_store
 from orchestrator.run.device_classes import device_classes, family
 

@@ -17,7 +17,7 @@ import yaml
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.plan.sweep import read_sweep
+from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.run.launchers import LAUNCHERS, Job, manifest
 
 jsonschema = pytest.importorskip("jsonschema")

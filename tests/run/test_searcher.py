@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.plan.grid import build_grid
-from orchestrator.plan.sweep import Sweep, read_sweep
+from orchestrator.plan.sweep import Sweep
+from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.run import searcher
 from orchestrator.run.searcher import DESKS, LOSSES, DeskSearcher, FirstInFirstOut, Handed, loss_of
 from orchestrator.run.trial import Assignment
