@@ -117,7 +117,7 @@ def run_sweep(
 
     grid = build_grid(loaded.sweep)
     require_all_at_hand(grid)
-    studies = _studies(grid) if grid.studies else {}
+    studies = studies_of(grid) if grid.studies else {}
     store = open_store(results)
     with sole_driver(store.files) as held:
         record_sweep(store, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.trials])
@@ -150,7 +150,8 @@ def require_all_at_hand(grid: Grid) -> None:
         raise SweepError("\n".join(f"{r.what}: {r.reason}" for r in missing))
 
 
-def _studies(grid: Grid) -> dict[str, Study]:
+def studies_of(grid: Grid) -> dict[str, Study]:
+    """The grid's searches for how to train originals, by their id."""
     from orchestrator.run.studies import Study
 
     return {

@@ -17,7 +17,7 @@ from orchestrator.plan.sweep import EvidenceEntry, Sweep, SweepError
 from orchestrator.results import open_store, record_sweep
 from orchestrator.run.breaker import ERROR_LIMIT
 from orchestrator.run.desk import Desk
-from orchestrator.run.launch import Heard, LoadedSweep, execute, require_all_at_hand
+from orchestrator.run.launch import Heard, LoadedSweep, execute, require_all_at_hand, studies_of
 from orchestrator.run.lease import sole_driver
 from orchestrator.run.objectives import RULES
 from orchestrator.run.studies import Study
@@ -110,8 +110,7 @@ def tune_sweep(
     studies, specs = _searches(grid, sweep, count, rule)
     if not studies:
         raise SweepError("nothing to tune: no method of the sweep has a space; give it one with tuning.spaces")
-    for plan in grid.studies.values():
-        studies[plan.study_id] = Study(plan.study_id, plan.space, plan.base, plan.trials, target="training")
+    studies |= studies_of(grid)
     store = open_store(results)
     with sole_driver(store.files) as held:
         record_sweep(store, f"{sweep.name}.tune", loaded.values, [spec.trial_id for spec in specs])
