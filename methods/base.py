@@ -281,14 +281,14 @@ class UnlearningProblem:
         that what it makes of the batches is `summed` over utterances.
 
         Raises:
-            BudgetSpent: when the budget is used up between two batches.
+            BudgetSpent: when the budget is used up before a batch.
         """
         if self.micro_batch is not None and (summed or not backward):
             batch_size = min(batch_size, self.micro_batch)
         for batch in utterances.batches(batch_size):
+            self.meter.check()  # before each: an edit whose last batch uses the budget up is made
             with self.meter.charging(len(batch), backward=backward):
                 yield batch
-            self.meter.check()
 
     def restricted_to(self, forget: UtteranceSet, retain: UtteranceSet) -> UnlearningProblem:
         """The same problem with other D_f and D_r: RUM hands parts of D_f to other methods."""

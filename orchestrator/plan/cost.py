@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from methods.base import Training, TrainingKind
+from methods.base import Training
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec
+from orchestrator.plan.trainings import training_kind_of
 from orchestrator.tasks.base import CorpusSize
 
 if TYPE_CHECKING:
@@ -105,18 +106,6 @@ def _gflop(spec: TrialSpec) -> float:
     elif spec.budget:
         steps = min(spec.budget["fraction"] * schedule, float(spec.method.settings.get("epochs", schedule)) + 1)
     return size.utterances * a_clip * (steps + 1 / 3)  # the third: evaluating every utterance once
-
-
-_KINDS: dict[str, TrainingKind] = {}
-
-
-def training_kind_of(spec: TrialSpec) -> TrainingKind:
-    """How the trial's original is trained; standard training where the recipe names no kind."""
-    of = spec.training_kind
-    key = of.key if of else ""
-    if key not in _KINDS:
-        _KINDS[key] = plugins.load("trainings", of.name if of else "standard", **(of.settings if of else {}))
-    return _KINDS[key]
 
 
 def trial_seconds(spec: TrialSpec) -> float:

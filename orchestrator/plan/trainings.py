@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from methods.base import Training
+from methods.base import Training, TrainingKind
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
 from orchestrator.plan.sweep import BackboneEntry, KindOfTraining, StudyEntry, TaskEntry, TrainingEntry
@@ -67,3 +67,15 @@ def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:
     study_id = short_hash({"of": parent.recipe(), "space": space, "trials": study.trials})
     trials = tuple(replace(parent, study={"id": study_id, "trial": n}) for n in range(study.trials))
     return StudyPlan(study_id, space, base, trials)
+
+
+_KINDS: dict[str, TrainingKind] = {}
+
+
+def training_kind_of(spec: TrialSpec) -> TrainingKind:
+    """How the trial's original is trained; standard training where the recipe names no kind."""
+    of = spec.training_kind
+    key = of.key if of else ""
+    if key not in _KINDS:
+        _KINDS[key] = plugins.load("trainings", of.name if of else "standard", **(of.settings if of else {}))
+    return _KINDS[key]

@@ -23,12 +23,15 @@ DIFFERENCES = {
     "difference_test_forgotten": "test_accuracy_forgotten_classes",
     "difference_mia": "mia_nonmember",
 }
+TASK_LOSS = "task_loss"
+"""Points of Original's D_t that a run gave up; on the kept classes where classes are forgotten."""
 MEAN_OF = ("gap_test", "gap_forget", "gap_retain")
 MEAN_OF_CLASS = ("gap_test_kept", "gap_test_forgotten", "gap_forget", "gap_retain")
 
 
 def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with their distance to Retrain, in points of 100: columns of `GAPS`, `DIFFERENCES` and `gap_mean`.
+    """The rows with their distance to Retrain, in points of 100: columns of `GAPS`, `DIFFERENCES` and `gap_mean`; and
+    with `TASK_LOSS`.
 
     `gap_mean` is the mean over D_t, D_f and D_r; for class unlearning D_t counts twice, as its kept and its forgotten
     classes. It is null as soon as one of its parts is: a mean over what happens to be there compares nothing.
@@ -41,6 +44,7 @@ def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
     target = rows.loc[_retrained(rows)].drop_duplicates("trial_id").set_index("trial_id")
     ids = reference_ids(rows)
     found = with_originals(rows)
+    found[TASK_LOSS] = _task_loss(rows)
     found["has_retrain"] = ids.notna() | (rows["method"] == "retrain")
     is_target = rows["method"].eq("retrain").to_numpy()
     for name, measure in {**GAPS, **DIFFERENCES}.items():
@@ -53,6 +57,17 @@ def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
         found[list(MEAN_OF)].mean(axis=1, skipna=False),
     )
     return found
+
+
+def lost_against_original(rows: pd.DataFrame, measure: pd.Series[float]) -> pd.Series[float]:
+    """Original's value on each row's forget set minus the row's own."""
+    by_trial = measure.groupby(rows["trial_id"]).first()
+    return pd.Series(by_trial.reindex(original_ids(rows)).to_numpy(), index=rows.index) - measure
+
+
+def _task_loss(rows: pd.DataFrame) -> pd.Series[float]:
+    kept = rows["test_accuracy_kept_classes"].where(rows["unlearning"] == "class", rows["test_accuracy"])
+    return 100 * lost_against_original(rows, kept)
 
 
 def _retrained(rows: pd.DataFrame) -> pd.Series[bool]:

@@ -13,6 +13,7 @@ from orchestrator.files import Folder
 from orchestrator.report.attack_sanity import attack_sanity, sanity_markdown
 from orchestrator.report.averages import NOTHING, BlockMeans, with_spread
 from orchestrator.report.captions import caption, searches_done, trial_hours
+from orchestrator.report.compare import TASK_LOSS
 from orchestrator.report.evidence_table import GROUPS, Figure, figure_cells
 from orchestrator.report.folder_evidence import FolderEvidence, folder_evidence
 from orchestrator.report.forgettable import original_minus_retrain, within_noise
@@ -23,13 +24,14 @@ from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
 from orchestrator.report.remarks import baselines, gap_difference, remarks, unit_name
 from orchestrator.report.sequences import is_later_request
 from orchestrator.report.standings import (
+    EXCESS,
+    LEAST_LOST,
     SHARE,
-    TASK_LOSS,
     Cell,
     original_minus_retrain_over_cells,
     standings,
+    with_excess,
     with_seconds_share,
-    with_task_loss,
 )
 from orchestrator.report.tables import build_tables, contenders
 from orchestrator.report.trained_tests import trained_figures
@@ -45,9 +47,10 @@ ABOUT_ALL = (
     "diverged, failed or is missing shares the last ranks of its cell. The second rank is over the cells with "
     "something to forget, in which Original answers D_f better than Retrain by more than noise; elsewhere a small gap"
     " says that a method did no harm, not that it forgot. Nearer than Original: cells in which the mean gap is below "
-    "that of doing nothing. D_t lost: points of Original's D_t that it costs (of kept classes, where one is forgotten)."
-    " Recovery: the share of what D_f lost that relearning brings back, minus Retrain's; mean over the cells with "
-    "something to forget in which D_f was lowered (how many), ± over cells. Diverged, failed and collapsed count runs;"
+    "that of doing nothing. D_t lost: points of Original's D_t that it costs (of kept classes, where one is forgotten),"
+    f" a mean as the gap's. Recovery: the share of what D_f lost that relearning brings back, minus Retrain's; mean "
+    f"over the cells with something to forget in which every run lowered D_f by {100 * LEAST_LOST:.0f} points or more "
+    "and was relearned (how many), ± over cells; cells differ between lines. Diverged, failed and collapsed count runs;"
     " so does out of budget, runs that the budget ended: an edit of weights has then changed nothing. ± is the "
     "half-width of a 95 % t-interval (n ≥ 3); of two the range stands in brackets."
 )
@@ -67,7 +70,7 @@ def write_leaderboard(store: Store, page: Path) -> Path:
     found, rows = folder_evidence(store), prepare(store.rows())
     cells = leaderboard_cells(found, planned_seeds(rows, recorded_sweeps(store)))
     parts = [
-        "# Leaderboard", "", *_about(rows, cells), *_overall(cells, found.figures), *_at_a_glance(cells),
+        "# Leaderboard", "", *_about(rows, cells), *_overall(cells), *_at_a_glance(cells),
         *(text for cell in cells for text in _cell(cell, found.figures)),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip
@@ -77,10 +80,10 @@ def write_leaderboard(store: Store, page: Path) -> Path:
 
 def leaderboard_cells(found: FolderEvidence, seeds: Mapping[str, Collection[int]]) -> list[Cell]:
     """A cell for each training, task, backbone and kind of request; `seeds` that are planned, by task."""
-    columns = [GAP.column, DIFFERENCE_FORGET.column, SHARE, TASK_LOSS, *found.figures]
+    columns = [GAP.column, DIFFERENCE_FORGET.column, SHARE, TASK_LOSS, EXCESS, *found.figures]
     keys = ["training", "task", "backbone", "unlearning", "forget_rule"]
     cells = []
-    rows = with_task_loss(with_seconds_share(found.rows))
+    rows = with_excess(with_seconds_share(found.rows), f"excess_{_most_relearned(found.figures)}")
     for _, own in rows[~is_later_request(rows)].groupby(keys):
         table = build_tables(own, seeds)[0]
         cells.append(Cell(table, BlockMeans.of(table.blocks[0].rows, columns, seeds.get(table.task, ()))))
@@ -104,30 +107,29 @@ def _about(rows: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
     ]  # fmt: skip
 
 
-def _overall(cells: Sequence[Cell], figures: Collection[str]) -> list[str]:
+def _overall(cells: Sequence[Cell]) -> list[str]:
     """All methods over all cells; Original − Retrain on D_f stands first."""
-    excess = f"excess_{_most_relearned(figures)}"
-    found, worth = standings(cells, excess if excess in figures else None), sum(cell.forgettable for cell in cells)
+    found, worth = standings(cells), sum(cell.forgettable for cell in cells)
     titles = ["Method", "Gap", "Rank", f"Rank, {worth} to forget", "Nearest", "Nearer than Original", "Compared",
               "D_t lost", "Recovery − Retrain's", *(flag.capitalize() for flag in COUNTED), "Out of budget",
               "Time / Retrain's"]  # fmt: skip
     grid, most = [], max((one.gap.n for one in found), default=0)
     for one in found:
-        is_method = one.line.method not in REFERENCES
+        is_method, not_original = one.line.method not in REFERENCES, one.line.method != "original"
         grid.append(
             [
                 escape(one.line.label),
                 "target" if one.line.method == "retrain" else with_spread(one.gap) + _of_seeds(one.gap.n, most),
                 *(with_spread(rank) if is_method else NOTHING for rank in (one.rank, one.rank_forgettable)),
                 *(
-                    f"{n}/{len(cells)}" if is_method else NOTHING
+                    f"{n}/{one.cells}" if is_method else NOTHING
                     for n in (one.nearest, one.nearer_than_original, one.compared)
                 ),
-                with_spread(one.task_loss) if one.line.method != "original" else NOTHING,
+                with_spread(one.task_loss) + _of_seeds(one.task_loss.n, most) if not_original else NOTHING,
                 with_spread(one.excess, 2) + (f" ({one.excess.n})" if one.excess.n else "") if is_method else NOTHING,
                 *(str(one.flags[flag]) for flag in COUNTED),
                 str(one.out_of_budget),
-                f"{one.share.mean:.2f}" if one.share.n and one.line.method != "original" else NOTHING,
+                f"{one.share.mean:.2f}" if one.share.n and not_original else NOTHING,
             ]
         )
     difference = original_minus_retrain_over_cells(cells)

@@ -10,16 +10,17 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from orchestrator.report.averages import BlockMeans, Summary, summarise
-from orchestrator.report.compare import original_ids, reference_ids
+from orchestrator.report.compare import TASK_LOSS, lost_against_original, reference_ids
 from orchestrator.report.forgettable import original_minus_retrain
 from orchestrator.report.lines import REFERENCES
-from orchestrator.report.measures import DIFFERENCE_FORGET, GAP, TEST, TEST_KEPT
+from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
 from orchestrator.report.tables import FLAGS, Block, Line, Table, contenders
 
 SHARE = "seconds_share"
 """Charged seconds of a run over those of its Retrain."""
-TASK_LOSS = "task_loss"
-"""Points of Original's D_t that a run gave up; over the kept classes where classes are forgotten."""
+EXCESS = "judged_excess"
+"""Memorisation recovery of runs that lowered D_f by `LEAST_LOST` or more: of less it is a quotient of noise."""
+LEAST_LOST = 0.1
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Standing:
     out_of_budget: int  # runs that the budget ended
     share: Summary  # over seeds, of means over cells
     task_loss: Summary  # over seeds, of means over cells; in points
-    excess: Summary  # memorisation recovery, over those cells with something to forget in which it is defined
+    excess: Summary  # over those cells with something to forget in which every run lowered D_f enough
+    cells: int  # of its kinds of training
 
 
 def with_seconds_share(rows: pd.DataFrame) -> pd.DataFrame:
@@ -82,21 +84,21 @@ def with_seconds_share(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def with_task_loss(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with `TASK_LOSS`."""
-    kept = rows[TEST_KEPT.column].where(rows["unlearning"] == "class", rows[TEST.column])
-    original = kept.groupby(rows["trial_id"]).first().reindex(original_ids(rows))
-    return rows.copy().assign(**{TASK_LOSS: 100 * (original.to_numpy() - kept.to_numpy())})
+def with_excess(rows: pd.DataFrame, excess: str) -> pd.DataFrame:
+    """The rows with `EXCESS`, from a column of `trained_tests`; all NaN where there is none of that name."""
+    lost = lost_against_original(rows, rows["forget_accuracy"])
+    found = rows[excess] if excess in rows else pd.Series(np.nan, index=rows.index)
+    return rows.copy().assign(**{EXCESS: found.where(lost >= LEAST_LOST)})
 
 
-def standings(cells: Sequence[Cell], excess: str | None = None) -> list[Standing]:
-    """Original and Retrain, then the methods by their mean rank; `excess` is the column of memorisation recovery."""
+def standings(cells: Sequence[Cell]) -> list[Standing]:
+    """Original and Retrain, then the methods by their mean rank."""
     lines = {line.line: line for cell in reversed(cells) for line in cell.block.lines}
     methods = [key for key, line in lines.items() if line.method not in REFERENCES]
-    kinds = {key: {c.block.training for c in cells if any(n.line == key for n in c.block.lines)} for key in methods}
+    kinds = {key: {cell.block.training for cell in _of_its_trainings(cells, key)} for key in methods}
     ranks = pd.DataFrame({place: _ranks(cell, kinds) for place, cell in enumerate(cells)}, index=methods)
     worth = [place for place, cell in enumerate(cells) if cell.forgettable]
-    found = [_standing(cells, line, ranks, worth, excess) for line in lines.values()]
+    found = [_standing(cells, line, ranks, worth) for line in lines.values()]
     found.sort(
         key=lambda s: (REFERENCES.index(s.line.method) if s.line.method in REFERENCES else 2, s.rank.mean, s.line.label)
     )
@@ -115,16 +117,15 @@ def original_minus_retrain_over_cells(cells: Sequence[Cell]) -> Summary:
     return over_cells(cells, original, DIFFERENCE_FORGET.column)
 
 
-def _standing(
-    cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Sequence[int], excess: str | None
-) -> Standing:
+def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Sequence[int]) -> Standing:
     key = line.line
+    own_cells = _of_its_trainings(cells, key)
     own = ranks.loc[key] if key in ranks.index else pd.Series(dtype=float)
     gaps = np.array([cell.gap(key) for cell in cells])
     theirs = [there for cell in cells for there in cell.block.lines if there.line == key]
     return Standing(
         line=line,
-        gap=over_cells(cells, key, GAP.column),
+        gap=over_cells(own_cells, key, GAP.column),
         rank=summarise(own.to_numpy()),
         rank_forgettable=summarise(own.reindex(list(worth)).to_numpy()),
         nearest=sum(there.best for there in theirs),
@@ -135,10 +136,23 @@ def _standing(
             int(((cell.block.rows["line"] == key) & (cell.block.rows["stop_reason"] == "budget")).sum())
             for cell in cells
         ),
-        share=over_cells(cells, key, SHARE),
-        task_loss=over_cells(cells, key, TASK_LOSS),
-        excess=summarise(cells[place].means.units(key, "seeds")[excess].mean() for place in worth if excess),
+        share=over_cells(own_cells, key, SHARE),
+        task_loss=over_cells(own_cells, key, TASK_LOSS),
+        excess=summarise(_excess(cells[place], key) for place in worth),
+        cells=len(own_cells),
     )
+
+
+def _of_its_trainings(cells: Sequence[Cell], line: str) -> list[Cell]:
+    """The cells of those kinds of training after which the line is run."""
+    kinds = {cell.block.training for cell in cells if any(there.line == line for there in cell.block.lines)}
+    return [cell for cell in cells if cell.block.training in kinds]
+
+
+def _excess(cell: Cell, line: str) -> float:
+    """Mean over seeds; NaN where the line is not compared, or a run has none."""
+    values = cell.means.units(line, "seeds")[EXCESS]
+    return float(values.mean(skipna=False)) if not np.isnan(cell.gap(line)) else float("nan")
 
 
 def _ranks(cell: Cell, kinds: Mapping[str, Set[str]]) -> pd.Series[float]:

@@ -16,8 +16,8 @@ from backbones.base import SAMPLE_RATE_HZ, Backbone
 from backbones.checkpoints import COMMIT
 from methods.base import Classifier
 from orchestrator import plugins
-from orchestrator.plan.cost import training_kind_of
 from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
+from orchestrator.plan.trainings import training_kind_of
 from orchestrator.results import Store
 from orchestrator.run.features import FeatureBank, clip_samples, open_features
 from orchestrator.run.out_of_memory import FoundSize

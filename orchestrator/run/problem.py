@@ -15,8 +15,8 @@ from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem,
 from methods.losses import label_loss
 from methods.meter import FORWARD_SHARE, Meter
 from orchestrator import plugins
-from orchestrator.plan.cost import training_kind_of
 from orchestrator.plan.spec import TrialSpec, stage_seed
+from orchestrator.plan.trainings import training_kind_of
 from orchestrator.run.checkpoints import load_logits, load_prepared, load_weights
 from orchestrator.run.features import FeatureBank
 from orchestrator.run.out_of_memory import in_halves

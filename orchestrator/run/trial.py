@@ -18,8 +18,8 @@ from methods.loops import Diverged, LoopSettings, Outcome, run_method
 from methods.lora import Lora
 from methods.superloss import SuperLoss
 from orchestrator import plugins
-from orchestrator.plan.cost import training_kind_of
 from orchestrator.plan.spec import TrialSpec
+from orchestrator.plan.trainings import training_kind_of
 from orchestrator.run.checkpoints import StoredEpochs, load_logits, save_logits, save_prepared, save_weights
 from orchestrator.run.evaluation import keep_outputs, measures
 from orchestrator.run.objectives import objective_at

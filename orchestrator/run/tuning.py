@@ -148,14 +148,24 @@ def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
     """What is searched for a method: `tuning.spaces` or the default, less what the sweep itself spells out.
 
     Raises:
-        SweepError: a space for a setting that the method has not.
+        SweepError: a space for a setting that the method has not, or without the method's default, from which searches
+            start.
     """
     space = sweep.tuning.spaces.get(method, SPACES.get(method, {}))
-    known = [f.name for f in fields(plugins.plugin_class("methods", method))]
+    defaults = plugins.load("methods", method)
+    known = [f.name for f in fields(defaults)]
     if unknown := [name for name in space if name not in known]:
         raise SweepError(f"tuning.spaces.{method}: got {', '.join(unknown)}, allowed: {', '.join(known)}")
     fixed = {name for e in sweep.methods if e.name == method and not e.preset for name in e.settings}
-    return {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}
+    space = {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}
+    for name, values in space.items():
+        default = getattr(defaults, name)
+        if not (values[0] <= default <= values[1] if isinstance(values, tuple) else default in values):
+            raise SweepError(
+                f"tuning.spaces.{method}.{name} must hold the method's default, with which a search starts: got "
+                f"{list(values)}, without {default}"
+            )
+    return space
 
 
 def _are_bounds(values: Sequence[Any]) -> bool:

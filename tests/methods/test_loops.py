@@ -12,6 +12,7 @@ from torch import nn
 from methods.base import Method, Pass, Scores
 from methods.loops import Diverged, LoopSettings, Outcome, learning_rate_factor, run_method
 from methods.losses import cross_entropy, label_loss
+from methods.meter import BudgetSpent
 from methods.retrain import Retrain
 from methods.superloss import SuperLoss, superloss_weight
 
@@ -104,6 +105,17 @@ def test_the_meter_charges_a_forward_as_a_third_and_never_charges_evaluation(kit
         problem.evaluate(problem.validation)
     assert problem.meter.samples == pytest.approx(2)
     assert problem.meter.evaluation_seconds > 0
+
+
+def test_a_walk_is_whole_when_its_last_batch_uses_the_budget_up(kit):
+    """Six utterances in batches of 4 and 2: 4/3 and 2/3 samples."""
+    problem = kit.make_problem(limit=2.0)
+    assert [len(batch) for batch in problem.walk(problem.forget, 4, backward=False)] == [4, 2]
+    assert problem.meter.spent
+    problem = kit.make_problem(limit=1.0)
+    with pytest.raises(BudgetSpent):
+        list(problem.walk(problem.forget, 4, backward=False))
+    assert problem.meter.samples == pytest.approx(4 / 3)
 
 
 def test_a_loss_that_is_not_finite_is_divergence(kit):

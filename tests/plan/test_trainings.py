@@ -67,6 +67,7 @@ def test_the_epoch_that_is_kept_renames_trials_only_where_it_is_the_last():
         for kept in ({}, {"keep_epoch": "best"}, {"keep_epoch": "last"})
     )
     assert [s.trial_id for s in plain] == [s.trial_id for s in best]
+    assert all("keep_epoch" not in json.dumps(s.recipe()) for s in plain)
     assert last[0].training["keep_epoch"] == "last"
     assert not {s.trial_id for s in plain} & {s.trial_id for s in last}
 

@@ -117,15 +117,31 @@ def test_the_task_loss_is_of_kept_classes_against_the_original_of_the_same_forge
     assert found["original"].task_loss.mean == 0
 
 
-def test_recovery_is_a_mean_over_cells_with_something_to_forget_in_which_it_is_defined(two_tasks) -> None:
-    rows = reported(with_gaps(prepare(two_tasks)))[0]
-    cell = rows["task"] + rows["unlearning"]
-    known = {"keywordssample": 0.1, "speakersclass": 0.3}  # elsewhere D_f was not lowered
-    found = FolderEvidence(rows.assign(excess_10=cell.map(known)), ("excess_10",), lambda _: None, lambda _: None)
-    cells = leaderboard_cells(found, {})
-    (scrub,) = (one for one in standings(cells, "excess_10") if one.line.method == "scrub")
-    assert (scrub.excess.mean, scrub.excess.n) == (pytest.approx(0.2), 2)
-    assert not by_method(cells)["scrub"].excess.n
+def test_recovery_is_a_mean_over_cells_with_something_to_forget_in_which_every_run_forgot(make_rows, change) -> None:
+    """Four tasks: one with nothing to forget, and one in which a seed's D_f fell by 5 points only."""
+    tasks = ["all", "nothing", "little", "less"]
+    rows = pd.concat([make_rows(task=t, methods=METHODS, kinds=["sample"], seeds=[0, 1, 2]) for t in tasks])
+    rows = rows.assign(num_classes=12, forget_accuracy=np.where(rows["method"] == "original", 0.9, 0.5))
+    rows = change(rows.reset_index(drop=True), {"task": "nothing", "method": "retrain"}, forget_accuracy=0.9)
+    rows = change(rows, {"task": "little", "method": "scrub", "seed": 2}, forget_accuracy=0.85)
+    found = reported(with_gaps(prepare(rows)))[0]
+    of_task = found["task"].map({"all": 0.1, "nothing": 7.0, "little": 9.0, "less": 0.4})
+    figures = ("relearned_10", "excess_10")
+    found = found.assign(relearned_10=0.0, excess_10=of_task + 0.1 * found["seed"])
+    cells = leaderboard_cells(FolderEvidence(found, figures, lambda _: None, lambda _: None), {})
+    scrub = by_method(cells)["scrub"].excess
+    assert (scrub.mean, scrub.n) == (pytest.approx((0.2 + 0.5) / 2), 2)
+    assert by_method(cells)["bad_teacher"].excess.n == 3
+
+
+def test_a_line_of_one_kind_of_training_is_averaged_over_the_cells_of_that_kind(two_tasks) -> None:
+    aware = two_tasks.assign(training="aware", trial_id=two_tasks["trial_id"] + "-a")
+    aware["method"] = aware["method"].replace("scrub", "rewind")
+    aware["method_label"] = aware["method_label"].replace("SCRUB", "Rewind")
+    found = by_method(cells_of(pd.concat([two_tasks, aware], ignore_index=True)))
+    for method, cells in (("rewind", 4), ("scrub", 4), ("bad_teacher", 8)):
+        one = found[method]
+        assert (one.cells, one.compared, one.gap.n, one.task_loss.n) == (cells, cells, 3, 3)
 
 
 def test_planned_seeds_without_a_row_leave_no_line_complete(two_tasks) -> None:

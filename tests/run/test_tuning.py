@@ -5,6 +5,7 @@ import pytest
 from orchestrator import load_sweep, tune_sweep
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.sweep import SweepError
+from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
 from orchestrator.run.tuning import SPACES, _searches, space_of
 
 
@@ -26,7 +27,21 @@ def test_two_decimals_are_bounds_and_all_else_are_choices(small_sweep):
     }
 
 
+@pytest.mark.parametrize("name", shipped_sweeps())
+def test_what_a_shipped_sweep_searches_holds_the_defaults_and_is_in_its_lock(name):
+    sweep, _ = read_sweep(shipped_sweeps()[name])
+    trials = [spec for spec in build_grid(sweep).trials if spec.stage == "unlearn"]
+    searched = [spec for spec in trials if space_of(spec.method.name, sweep)]
+    assert {bool(spec.lock) for spec in searched} <= {bool(sweep.lock)}
+
+
 def test_a_space_for_a_setting_that_the_method_has_not_is_refused(small_sweep):
+    for wrong, said in (
+        ("learning_rate: [1.0e-6, 1.0e-5]", r"learning_rate must hold the method's default.* without 2e-05"),
+        ("epochs: [7, 9]", r"epochs must hold the method's default.* got \[7, 9\]"),
+    ):
+        with pytest.raises(SweepError, match=rf"tuning.spaces.salun.{said}"):
+            space_of("salun", sweep_of(small_sweep, f"tuning.spaces={{salun: {{{wrong}}}}}"))
     with pytest.raises(SweepError, match=r"tuning.spaces.scrub: got learning_rat, allowed: learning_rate"):
         space_of("scrub", sweep_of(small_sweep, "tuning.spaces={scrub: {learning_rat: [0.1, 0.2]}}"))
 
