@@ -2,8 +2,8 @@
 
 Source: Mu and Klabjan, Rewind-to-Delete, NeurIPS 2025 (arXiv 2409.09778). Needs an original of training kind
 `early_checkpoints`. Not exact: the checkpoint has met D_f, the less the earlier it is.
-Differs: AdamW with new moments, the rest of the schedule in place of a constant rate, the best epoch on D_v as in
-Retrain, and no noise, so that nothing is certified.
+Differs: AdamW with new moments, the rest of the schedule in place of a constant rate, the epoch that Retrain keeps,
+and no noise, so that nothing is certified.
 """
 
 from __future__ import annotations
