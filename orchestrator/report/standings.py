@@ -88,7 +88,7 @@ def with_excess(rows: pd.DataFrame, excess: str) -> pd.DataFrame:
     """The rows with `EXCESS`, from a column of `trained_tests`; all NaN where there is none of that name."""
     lost = lost_against_original(rows, rows["forget_accuracy"])
     found = rows[excess] if excess in rows else pd.Series(np.nan, index=rows.index)
-    return rows.copy().assign(**{EXCESS: found.where(lost >= LEAST_LOST)})
+    return rows.assign(**{EXCESS: found.where(lost >= LEAST_LOST)})
 
 
 def standings(cells: Sequence[Cell]) -> list[Standing]:

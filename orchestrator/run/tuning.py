@@ -177,8 +177,9 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
     lines: dict[str, dict[str, TrialSpec]] = {}
     searches: dict[str, dict[str, Any]] = {}
     others: list[TrialSpec] = []
+    spaces = {name: space_of(name, sweep) for name in {s.method.name for s in grid.trials if s.stage == "unlearn"}}
     for spec in grid.trials:
-        if spec.stage == "unlearn" and space_of(spec.method.name, sweep):
+        if spec.stage == "unlearn" and spaces[spec.method.name]:
             spec = replace(spec, curriculum=None)  # a curriculum gets the settings of the line without
             forget = {k: v for k, v in spec.forget.identity.items() if k != "forget_ratio"} if spec.forget else {}
             line: dict[str, Any] = {
@@ -202,7 +203,7 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
     searched: list[TrialSpec] = []
     for key, found in lines.items():
         members = list(found.values())
-        space, defaults = space_of(members[0].method.name, sweep), dict(members[0].method.settings)
+        space, defaults = spaces[members[0].method.name], dict(members[0].method.settings)
         study_id = short_hash(
             {
                 "of": short_hash(searches[key]),
