@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-SPEC_VERSION = 1  # bumped when the meaning of a recipe changes
-EVIDENCE_VERSION = 1  # bumped when a measure in the rows changes
+SPEC_VERSION = 2  # bumped when the meaning of a recipe changes
+EVIDENCE_VERSION = 2  # bumped when a measure in the rows changes
 
 Stage = Literal["train", "study", "retrain", "unlearn", "tune"]
 
