@@ -103,6 +103,19 @@ def test_identical_distributions_give_an_auc_of_one_half(seed: int) -> None:
     assert abs(attack.accuracy - 0.5) < 4 * 0.5 / math.sqrt(2 * attack.pairs)
 
 
+@pytest.mark.parametrize(("pairs", "draws"), [(12, 60), (24, 60), (96, 40), (960, 6)])
+def test_losses_that_differ_by_class_alone_give_half_on_average(pairs: int, draws: int) -> None:
+    rng, labels = np.random.default_rng(pairs), np.arange(pairs) % 12  # every class with its own level of loss
+    levels = np.linspace(0.0, 6.0, 12)[labels]
+    attacks = [
+        loss_attack(levels + rng.normal(size=pairs), labels, levels + rng.normal(size=pairs), labels, seed=seed)
+        for seed in range(draws)
+    ]
+    for values in ([attack.auc for attack in attacks], [attack.accuracy for attack in attacks]):
+        error = float(np.std(values, ddof=1)) / math.sqrt(draws)
+        assert abs(float(np.mean(values)) - 0.5) < 4 * error
+
+
 def test_separated_losses_are_told_apart_without_error() -> None:
     labels = np.repeat(np.arange(4), 25)
     low, high = np.linspace(0.0, 0.1, 100), np.linspace(3.0, 4.0, 100)
