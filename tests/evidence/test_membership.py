@@ -105,12 +105,13 @@ def test_identical_distributions_give_an_auc_of_one_half(seed: int) -> None:
 
 @pytest.mark.parametrize(("pairs", "draws"), [(12, 60), (24, 60), (96, 40), (960, 6)])
 def test_losses_that_differ_by_class_alone_give_half_on_average(pairs: int, draws: int) -> None:
-    rng, labels = np.random.default_rng(pairs), np.arange(pairs) % 12  # every class with its own level of loss
-    levels = np.linspace(0.0, 6.0, 12)[labels]
-    attacks = [
-        loss_attack(levels + rng.normal(size=pairs), labels, levels + rng.normal(size=pairs), labels, seed=seed)
-        for seed in range(draws)
-    ]
+    labels = np.arange(pairs) % 12
+    levels = np.linspace(0.0, 6.0, 12)[labels]  # every class has its own loss
+    attacks = []
+    for draw_number in range(draws):
+        rng = np.random.default_rng([pairs, draw_number])
+        forget, others = levels + rng.normal(size=pairs), levels + rng.normal(size=pairs)
+        attacks.append(loss_attack(forget, labels, others, labels, seed=draw_number))
     for values in ([attack.auc for attack in attacks], [attack.accuracy for attack in attacks]):
         error = float(np.std(values, ddof=1)) / math.sqrt(draws)
         assert abs(float(np.mean(values)) - 0.5) < 4 * error
