@@ -23,6 +23,8 @@ DIFFERENCES = {
     "difference_test_forgotten": "test_accuracy_forgotten_classes",
     "difference_mia": "mia_nonmember",
 }
+DECIMALS = 9
+"""Gaps are rounded to 1e-9 points before they are ranked, counted or marked: what differs by less is a tie."""
 TASK_LOSS = "task_loss"
 """Points of Original's D_t that a run gave up; on the kept classes where classes are forgotten."""
 MEAN_OF = ("gap_test", "gap_forget", "gap_retain")
@@ -48,7 +50,7 @@ def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
     found["has_retrain"] = ids.notna() | (rows["method"] == "retrain")
     is_target = rows["method"].eq("retrain").to_numpy()
     for name, measure in {**GAPS, **DIFFERENCES}.items():
-        difference = 100 * (rows[measure].to_numpy() - target[measure].reindex(ids).to_numpy())
+        difference = np.round(100 * (rows[measure].to_numpy() - target[measure].reindex(ids).to_numpy()), DECIMALS)
         found[name] = np.where(is_target, np.nan, np.abs(difference) if name in GAPS else difference)
     of_class = (rows["unlearning"] == "class").to_numpy()
     found["gap_mean"] = np.where(
@@ -67,7 +69,7 @@ def lost_against_original(rows: pd.DataFrame, measure: pd.Series[float]) -> pd.S
 
 def _task_loss(rows: pd.DataFrame) -> pd.Series[float]:
     kept = rows["test_accuracy_kept_classes"].where(rows["unlearning"] == "class", rows["test_accuracy"])
-    return 100 * lost_against_original(rows, kept)
+    return (100 * lost_against_original(rows, kept)).round(DECIMALS)
 
 
 def _retrained(rows: pd.DataFrame) -> pd.Series[bool]:

@@ -14,6 +14,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from orchestrator.report.averages import NOTHING, Summary, summarise, with_spread
+from orchestrator.report.compare import DECIMALS
 from orchestrator.report.lines import CELL, REFERENCES
 from orchestrator.report.markdown import escape
 
@@ -46,7 +47,7 @@ def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
         {"task": row["task"], "unlearning": _kind(row), "seed": row["seed"], "line": row["label"]}
         | {"control": control["label"], "order": row["order"]}
         | {"done": row["status"] == "done" and control["status"] == "done"}
-        | {m: factor * (row[m] - control[m]) for m, factor in SCALE.items()}
+        | {m: round(factor * (row[m] - control[m]), DECIMALS) for m, factor in SCALE.items()}
         for row in records
         if (control := _control(row, known)) is not None
     ]

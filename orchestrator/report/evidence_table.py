@@ -9,6 +9,7 @@ import numpy as np
 
 from orchestrator.evidence.roc import Z975
 from orchestrator.report.averages import NOTHING, BlockMeans, Summary, summarise, with_spread
+from orchestrator.report.compare import DECIMALS
 from orchestrator.report.forgettable import headline, within_noise
 from orchestrator.report.markdown import escape, grid_markdown
 from orchestrator.report.tables import Block, Line, Table
@@ -128,7 +129,7 @@ def difference(block: Block, means: BlockMeans, figure: Figure) -> Summary:
     if len(lines) < 2 or figure.against_retrain or figure.counts:
         return summarise([])
     values = [means.units(lines[method], block.over)[figure.column] for method in ("original", "retrain")]
-    return summarise((values[0] - values[1]).to_numpy())
+    return summarise((values[0] - values[1]).round(DECIMALS + 2).to_numpy())  # fractions, not points
 
 
 def few_utterances(block: Block, figure: Figure) -> bool:

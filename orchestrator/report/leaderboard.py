@@ -33,7 +33,7 @@ from orchestrator.report.standings import (
     with_excess,
     with_seconds_share,
 )
-from orchestrator.report.tables import build_tables, contenders
+from orchestrator.report.tables import Line, build_tables, contenders, equal_to_original
 from orchestrator.report.trained_tests import trained_figures
 from orchestrator.report.write import planned_seeds, provenance
 from orchestrator.results import Store, recorded_sweeps
@@ -151,12 +151,13 @@ def _at_a_glance(cells: Sequence[Cell]) -> list[str]:
               "Gap of Original"]  # fmt: skip
     grid = []
     for cell in cells:
-        difference, lines = original_minus_retrain(cell.block), contenders(cell.block.lines)
-        ranked = sorted(lines, key=lambda line: line.summaries[GAP.column].mean)
+        difference, (best, second) = original_minus_retrain(cell.block), _first_and_second(cell)
         row = [cell.name, with_spread(difference), f"{cell.block.rows['num_forget'].mean():.0f}"]
-        row += [ranked[0].label, with_spread(ranked[0].summaries[GAP.column])] if ranked else [NOTHING, NOTHING]
-        if len(ranked) > 1:
-            row += [ranked[1].label, with_spread(gap_difference(cell.block, ranked[1], ranked[0]))]
+        if best:
+            row += [", ".join(line.label for line in best), with_spread(best[0].summaries[GAP.column])]
+            row += [second.label, with_spread(gap_difference(cell.block, second, best[0]))] if second else []
+        elif equal := equal_to_original(cell.block.lines, contenders(cell.block.lines)):
+            row += [f"none: {len(equal)} with the gap of Original"]
         row += [NOTHING] * (len(titles) - 1 - len(row))
         original = [line.summaries[GAP.column] for line in cell.block.lines if line.method == "original"]
         row.append(with_spread(original[0]) if original else NOTHING)
@@ -204,12 +205,19 @@ def _most_relearned(figures: Collection[str]) -> int | None:
     return max((int(found[1]) for name in figures if (found := re.fullmatch(r"relearned_(\d+)", name))), default=None)
 
 
+def _first_and_second(cell: Cell) -> tuple[list[Line], Line | None]:
+    """The lines with the smallest gap, and the first of those that come after them."""
+    best = [line for line in cell.block.lines if line.best]
+    rest = sorted((line for line in contenders(cell.block.lines) if not line.best), key=lambda line: line.gap)
+    return best, rest[0] if rest else None
+
+
 def _second(cell: Cell) -> str:
     """The best against the second, paired."""
-    ranked = sorted(contenders(cell.block.lines), key=lambda line: line.summaries[GAP.column].mean)
-    if len(ranked) < 2:
+    best, second = _first_and_second(cell)
+    if not best or not second:
         return ""
-    apart = gap_difference(cell.block, ranked[1], ranked[0])
+    apart = gap_difference(cell.block, second, best[0])
     pairs = f"n = {apart.n} {unit_name(cell.block, apart.n)}"
     verdict = "too few for a test" if apart.n < 3 else "not told apart" if within_noise(apart) else "told apart"
-    return f"{ranked[1].label} − {ranked[0].label}: {with_spread(apart)} points, paired ({pairs}): {verdict}."
+    return f"{second.label} − {best[0].label}: {with_spread(apart)} points, paired ({pairs}): {verdict}."

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from orchestrator.report.averages import Summary, summarise, with_spread
+from orchestrator.report.compare import DECIMALS
 from orchestrator.report.forgettable import original_minus_retrain
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import GAP
-from orchestrator.report.tables import Block, Line, contenders
+from orchestrator.report.tables import Block, Line, contenders, equal_to_original
 
 
 def remarks(block: Block) -> list[str]:
@@ -26,17 +27,21 @@ def remarks(block: Block) -> list[str]:
 def _best(block: Block) -> str:
     methods = [line for line in block.lines if line.method not in REFERENCES]
     running = contenders(block.lines)
-    best = next((line for line in block.lines if line.best), None)
+    best = [line for line in block.lines if line.best]
     left_out = "; ".join(f"{line.label} ({_why_not(line)})" for line in methods if line not in running)
-    if best is None:
-        return f"No method is called best. Not compared: {left_out}." if left_out else ""
-    gap = best.summaries[GAP.column]
-    text = f"Nearest to Retrain: {best.label}, mean gap {with_spread(gap)} points"
+    if not best:
+        tied = ", ".join(line.label for line in equal_to_original(block.lines, running))
+        text = f"No method is closest to Retrain: {tied} and Original have the same gap. " if tied else ""
+        text += "" if tied or not left_out else "No method is called best. "
+        return (text + (f"Not compared: {left_out}." if left_out else "")).strip()
+    gap = best[0].summaries[GAP.column]
+    labels = ", ".join(line.label for line in best)
+    text = f"Nearest to Retrain: {labels}, mean gap {with_spread(gap)} points{' each' if len(best) > 1 else ''}"
     text += f" (n = {gap.n} {unit_name(block, gap.n)})."
-    equal, tested = _indistinguishable(block, best, running)
+    equal, tested = _indistinguishable(block, best[0], [line for line in running if not line.best])
     if equal:
         text += f" Not told apart from it at 95 % (paired by {unit_name(block, 1)}): {', '.join(equal)}."
-    elif not tested and len(running) > 1:
+    elif not tested and len(running) > len(best):
         text += f" With fewer than 3 {block.over} no difference between methods is tested."
     return text + (f" Not compared: {left_out}." if left_out else "")
 
@@ -56,8 +61,6 @@ def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[l
     """Contenders whose gap minus the best's, unit by unit, has an interval around 0; and whether n allowed a test."""
     equal, tested = [], False
     for line in running:
-        if line.line == best.line:
-            continue
         difference = gap_difference(block, line, best)
         if difference.spread == "95% t-interval":
             tested = True
@@ -69,7 +72,7 @@ def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[l
 def gap_difference(block: Block, line: Line, other: Line) -> Summary:
     """A line's gap minus another's, paired by seed or backbone, in points."""
     mine, theirs = (block.means.units(one.line, block.over)[GAP.column] for one in (line, other))
-    return summarise(mine - theirs)
+    return summarise((mine - theirs).round(DECIMALS))
 
 
 def baselines(rows: pd.DataFrame) -> str:

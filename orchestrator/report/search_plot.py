@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from orchestrator.file_names import file_name
 from orchestrator.report.lines import laid_over
 from orchestrator.report.style import GREY, figure, legend, styled
 
@@ -15,8 +16,9 @@ STAGES = ("study", "tune")
 PANEL_COLUMNS = ["task", "backbone", "unlearning", "forget_rule"]
 
 
-def searches(rows: pd.DataFrame) -> dict[str, Figure]:
-    """A figure for each task, backbone and kind of unlearning that settings were searched for, by its name.
+def searches(rows: pd.DataFrame) -> dict[tuple[str, str], Figure]:
+    """A figure for each task, backbone and kind of unlearning that settings were searched for, by its
+    title and the stem of its file.
 
     Args:
         rows: as `lines.prepare` returns them.
@@ -25,7 +27,8 @@ def searches(rows: pd.DataFrame) -> dict[str, Figure]:
     found = {}
     for key, part in tuned.groupby(PANEL_COLUMNS):
         if part["objective"].notna().any():
-            found["-".join(str(name) for name in key if name)] = search_figure(part)
+            names = [str(name) for name in key if name]
+            found[", ".join(names), file_name(*names)] = search_figure(part)
     return found
 
 

@@ -48,13 +48,11 @@ class Cell:
 
     def gap(self, line: str) -> float:
         """Mean gap of a line; NaN where it is not compared (a run is missing, diverged or failed)."""
-        running = {found.line: found for found in contenders(self.block.lines)}
-        return running[line].summaries[GAP.column].mean if line in running else float("nan")
+        return next((found.gap for found in contenders(self.block.lines) if found.line == line), float("nan"))
 
     def original_gap(self) -> float:
         """Mean gap of doing nothing; NaN where Original has none."""
-        found = [line.summaries[GAP.column].mean for line in self.block.lines if line.method == "original"]
-        return found[0] if found else float("nan")
+        return next((line.gap for line in self.block.lines if line.method == "original"), float("nan"))
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from orchestrator.file_names import file_name
 from orchestrator.report.against_standard import STANDARD, against_standard
 from orchestrator.report.averages import BlockMeans, Coverage, Summary, Unit, summarise
+from orchestrator.report.compare import DECIMALS
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import GAP, SECONDS, SHOWN, TIDY, Measure
 from orchestrator.report.sequences import RequestSequence, is_later_request, sequences
@@ -37,7 +38,12 @@ class Line:
     units: int  # how many seeds or backbones its means are over
     coverage: Coverage
     flags: dict[str, int]  # runs by what went wrong with them
-    best: bool = False
+    best: bool = False  # its gap is the smallest, alone or with others
+
+    @property
+    def gap(self) -> float:
+        """Mean gap to Retrain in points, rounded so that ties are ties; NaN where there is none."""
+        return round(self.summaries[GAP.column].mean, DECIMALS)
 
     def has(self, measure: Measure) -> bool:
         """Whether any of its runs was measured so."""
@@ -53,7 +59,6 @@ class Line:
 class Block:
     """Lines that share their forget sets, and so may be compared with each other."""
 
-    key: str  # in file names and CSV: `sample-random`
     kind: str  # sample, class, ...
     title: str
     training: str  # title of the kind of training of its originals
@@ -69,7 +74,7 @@ class Block:
 class Table:
     """One table of the report."""
 
-    name: str  # of its files
+    name: str  # of its files, without their ending
     title: str
     task: str
     backbones: tuple[str, ...]
@@ -77,6 +82,7 @@ class Table:
     blocks: tuple[Block, ...]
     rows: pd.DataFrame
     sequence: str = ""  # whose requests the blocks are, in their order
+    by_ratio: bool = False  # a block a forget ratio
 
 
 def build_tables(rows: pd.DataFrame, planned_seeds: Mapping[str, Collection[int]] | None = None) -> list[Table]:
@@ -97,31 +103,34 @@ def build_tables(rows: pd.DataFrame, planned_seeds: Mapping[str, Collection[int]
         if not set(alone["trial_id"]) <= {trial_id for one in in_turn for trial_id in one.rows["trial_id"]}:
             tables += _tables(str(task), alone, seeds)
         for one in in_turn:
-            tables += _over_and_of_backbones(
-                f"{task}-sequence-{one.name}", f"{task}, sequence {one.name}", one.rows, seeds, one
-            )
+            name = (str(task), "sequence", one.name)
+            tables += _over_and_of_backbones(name, f"{task}, sequence {one.name}", one.rows, seeds, one)
     return tables
 
 
 def _tables(task: str, rows: pd.DataFrame, seeds: Collection[int]) -> list[Table]:
     """Of requests that are met alone."""
-    tables = _over_and_of_backbones(task, task, rows, seeds)
+    tables = _over_and_of_backbones((task,), task, rows, seeds)
     sample = rows[rows["unlearning"] == "sample"]
     if sample["requested_forget_ratio"].nunique() > 1:
         title = f"{task}, sample unlearning by ratio, {_over(rows)}"
-        tables.append(_table(slug(f"{task}-sample-by-ratio"), title, sample, seeds, by_ratio=True))
+        tables.append(_table((task, "sample", "by-ratio"), title, sample, seeds, by_ratio=True))
     return tables
 
 
 def _over_and_of_backbones(
-    name: str, title: str, rows: pd.DataFrame, seeds: Collection[int], sequence: RequestSequence | None = None
+    name: tuple[str, ...],
+    title: str,
+    rows: pd.DataFrame,
+    seeds: Collection[int],
+    sequence: RequestSequence | None = None,
 ) -> list[Table]:
     """A table averaged over backbones, and one for each where there are several."""
-    tables = [_table(slug(name), f"{title}, {_over(rows)}", rows, seeds, sequence=sequence)]
+    tables = [_table(name, f"{title}, {_over(rows)}", rows, seeds, sequence=sequence)]
     backbones = sorted(rows["backbone"].unique())
     for backbone in backbones if len(backbones) > 1 else ():
         own = rows[rows["backbone"] == backbone]
-        tables.append(_table(slug(f"{name}-{backbone}"), f"{title}, {backbone}", own, seeds, sequence=sequence))
+        tables.append(_table((*name, backbone), f"{title}, {backbone}", own, seeds, sequence=sequence))
     return tables
 
 
@@ -129,13 +138,8 @@ def _over(rows: pd.DataFrame) -> str:
     return "averaged over backbones" if rows["backbone"].nunique() > 1 else str(rows["backbone"].iloc[0])
 
 
-def slug(text: str) -> str:
-    """Text as a file name."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-").lower()
-
-
 def _table(
-    name: str,
+    name: tuple[str, ...],
     title: str,
     rows: pd.DataFrame,
     planned_seeds: Collection[int],
@@ -158,7 +162,7 @@ def _table(
     columns = tuple(m for m in SHOWN if m.column in present or m is GAP)
     columns = tuple(_readable_time(blocks) if m is SECONDS else m for m in columns)
     backbones, of = tuple(sorted(rows["backbone"].unique())), sequence.name if sequence else ""
-    return Table(name, title, rows["task"].iloc[0], backbones, columns, blocks, rows, of)
+    return Table(file_name(*name), title, rows["task"].iloc[0], backbones, columns, blocks, rows, of, by_ratio)
 
 
 def _rules(rows: pd.DataFrame) -> set[str]:
@@ -172,8 +176,8 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], of_table: pd.Data
     over: Unit = "backbones" if rows["backbone"].nunique() > 1 else "seeds"
     lines = [_line(part, means, over) for _, part in rows.groupby("line", sort=False)]
     lines.sort(key=lambda ln: int(rows.loc[rows["line"] == ln.line, "order"].iloc[0]))
-    best = best_line(lines)
-    lines = [replace(ln, best=best is not None and ln.line == best.line) for ln in lines]
+    best = {line.line for line in best_lines(lines)}
+    lines = [replace(ln, best=ln.line in best) for ln in lines]
     details = [rule] if kind == "sample" and (rule != "random" or len(sample_rules) > 1) else []
     ratios = sorted(rows["requested_forget_ratio"].dropna().unique())
     details.append(
@@ -181,12 +185,10 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], of_table: pd.Data
     )
     lead = [] if training == STANDARD else [training]
     request = int(rows["request"].iloc[0]) if steps else 0
-    parts = [*lead, *([f"request-{request}"] if steps else []), kind, *([rule] if kind == "sample" else [])]
-    key = "-".join([*parts, *(f"{ratio:g}" for ratio in ratios[:1] if len(ratios) == 1)])
     turn = f", request {request} of {steps}" if steps else ""
     title = f"{KIND_TITLES.get(kind, kind)}{turn} ({'; '.join([*(f'training {t}' for t in lead), *details])})"
     note = against_standard(of_table, training, over)
-    return Block(slug(key), kind, title, training, note, over, tuple(lines), means, rows, request)
+    return Block(kind, title, training, note, over, tuple(lines), means, rows, request)
 
 
 def _percentages(ratios: Iterable[float], *, listed: bool) -> str:
@@ -221,9 +223,18 @@ def contenders(lines: Sequence[Line]) -> list[Line]:
     return [line for line in methods if most and line.coverage.complete and line.summaries[GAP.column].n == most]
 
 
-def best_line(lines: Sequence[Line]) -> Line | None:
-    """The contender with the smallest mean gap to Retrain."""
-    return min(contenders(lines), key=lambda line: line.summaries[GAP.column].mean, default=None)
+def best_lines(lines: Sequence[Line]) -> list[Line]:
+    """Contenders with the smallest mean gap to Retrain: several where they tie, none where that is Original's gap."""
+    running = contenders(lines)
+    smallest = min((line.gap for line in running), default=float("nan"))
+    best = [line for line in running if line.gap == smallest]
+    return [] if equal_to_original(lines, best) else best
+
+
+def equal_to_original(lines: Sequence[Line], some: Sequence[Line]) -> list[Line]:
+    """Those of some lines whose mean gap is that of Original, which forgot nothing, over as many runs."""
+    doing_nothing = {(line.gap, line.summaries[GAP.column].n) for line in lines if line.method == "original"}
+    return [line for line in some if (line.gap, line.summaries[GAP.column].n) in doing_nothing]
 
 
 def _readable_time(blocks: Sequence[Block]) -> Measure:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from orchestrator.file_names import file_name
 from orchestrator.report.collapse_plot import collapse, has_collapsed
 from orchestrator.report.compare import with_gaps
 from orchestrator.report.curricula import against_controls, curricula_csv, curricula_markdown
@@ -22,7 +23,7 @@ from orchestrator.report.plots import by_ratio, by_request, gap_bars, trade_off
 from orchestrator.report.problems import problems
 from orchestrator.report.search_plot import searches
 from orchestrator.report.style import png
-from orchestrator.report.tables import Table, build_tables, slug
+from orchestrator.report.tables import Table, build_tables
 from orchestrator.report.terminal import terminal_tables
 from orchestrator.report.tidy import tidy
 from orchestrator.results import STATUSES
@@ -103,13 +104,13 @@ def _task(tables: list[Table], files: dict[str, bytes]) -> list[str]:
         if place == 0:
             figures = {"forget-against-test": trade_off(table), "gap-to-retrain": gap_bars(table)}
             figures |= {"collapse": collapse(table)} if has_collapsed(table) else {}
-        if table.name.endswith("sample-by-ratio"):
+        if table.by_ratio:
             figures = {"forget-by-ratio": by_ratio(table)}
         if table.sequence:
             figures |= {"by-request": by_request(table)}
-        of = table.name if table.sequence else slug(table.task)
+        of = table.name if table.sequence else file_name(table.task)
         for name, made in figures.items():
-            path = f"plots/{of}-{name}.png"
+            path = f"plots/{of}--{name}.png"
             files[path] = png(made)
             parts += [f"![{escape(table.task)}: {name.replace('-', ' ')}]({path})", ""]
     return parts
@@ -132,10 +133,10 @@ def _curricula(lines: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
 
 def _searches(rows: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
     parts = []
-    for name, made in searches(rows).items():
-        path = f"plots/search-{slug(name)}.png"
+    for (title, name), made in searches(rows).items():
+        path = f"plots/{name}--search.png"
         files[path] = png(made)
-        parts += [f"![search: {escape(name)}]({path})", ""]
+        parts += [f"![search: {escape(title)}]({path})", ""]
     return ["## Searches", "", *parts] if parts else []
 
 

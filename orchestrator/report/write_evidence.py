@@ -42,7 +42,7 @@ def write_evidence(store: Store, out: Path) -> list[Path]:
     for one in build_tables(found.rows):
         parts.append(evidence_markdown(one, more))
         if len(curves) and (made := relearning_plot(one, curves)):
-            name = f"plots/{one.name}-relearning.png"
+            name = f"plots/{one.name}--relearning.png"
             files[name] = png(made)
             parts += [f"![{escape(one.title)}: relearning]({name})", ""]
     files["evidence.md"] = "\n".join(parts).encode()  # last: what it points to is there

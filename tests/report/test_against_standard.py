@@ -45,7 +45,7 @@ def test_each_training_has_blocks_of_its_own_after_the_standard_ones(make_rows) 
     table, found = blocks(both(make_rows))
     assert list(found) == [("standard", "sample"), ("standard", "class"), ("frozen", "sample"), ("frozen", "class")]
     assert found["frozen", "sample"].title == "Sample Unlearning (training frozen; 5 % of D)"
-    assert len({block.key for block in table.blocks}) == 4
+    assert len({block.title for block in table.blocks}) == 4
     assert set(tidy(table)["training"]) == {"standard", "frozen"}
 
 

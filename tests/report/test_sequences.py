@@ -122,7 +122,7 @@ def test_several_backbones_have_a_table_each_beside_their_mean(make_rows):
     rows = [of_request(make_rows, SMALL, planned=2, **kwargs), of_request(make_rows, SMALL, CLASS, planned=2, **kwargs)]
     tables = build_tables(lines(pd.concat(rows, ignore_index=True)))
     assert [table.name for table in tables] == [
-        f"espeak_keywords-sequence-monthly{end}" for end in ("", "-hubert_nano", "-whisper_nano")
+        f"espeak_keywords--sequence--monthly{end}" for end in ("", "--hubert_nano", "--whisper_nano")
     ]
 
 
@@ -139,10 +139,10 @@ def test_the_plot_follows_every_line_over_the_requests(three):
 def test_report_csv_and_terminal_have_the_sequence(three, tmp_path):
     files = {path.name for path in write_report(three, tmp_path)}
     assert {
-        "espeak_keywords-sequence-monthly.tex",
-        "espeak_keywords-sequence-monthly.csv",
-        "espeak_keywords-sequence-monthly-by-request.png",
-        "espeak_keywords-sequence-monthly-gap-to-retrain.png",
+        "espeak_keywords--sequence--monthly.tex",
+        "espeak_keywords--sequence--monthly.csv",
+        "espeak_keywords--sequence--monthly--by-request.png",
+        "espeak_keywords--sequence--monthly--gap-to-retrain.png",
     } <= files
     (table,) = build_tables(lines(three))
     frame = tidy(table)

@@ -11,7 +11,7 @@ from orchestrator.report.compare import with_gaps
 from orchestrator.report.layout import body, header
 from orchestrator.report.lines import prepare, reported
 from orchestrator.report.remarks import baselines, remarks
-from orchestrator.report.tables import best_line, build_tables
+from orchestrator.report.tables import best_lines, build_tables
 from orchestrator.report.tidy import tidy
 
 
@@ -54,10 +54,10 @@ def test_backbones_and_ratios_get_tables_of_their_own(make_rows) -> None:
     found = tables(make_rows(backbones=["a", "b", "c"], ratios=[0.01, 0.1], methods=["retrain", "scrub"]))
     assert [t.name for t in found] == [
         "espeak_keywords",
-        "espeak_keywords-a",
-        "espeak_keywords-b",
-        "espeak_keywords-c",
-        "espeak_keywords-sample-by-ratio",
+        "espeak_keywords--a",
+        "espeak_keywords--b",
+        "espeak_keywords--c",
+        "espeak_keywords--sample--by-ratio",
     ]
     assert [block.over for block in found[0].blocks] == ["backbones", "backbones"]
     assert [block.over for block in found[1].blocks] == ["seeds", "seeds"]
@@ -102,7 +102,7 @@ def test_the_smallest_mean_gap_is_bold_and_named(make_rows) -> None:
 @pytest.mark.parametrize("status", ["diverged", "failed", "blocked", "pruned"])
 def test_a_method_with_a_run_that_did_not_finish_is_never_best(make_rows, change, status: str) -> None:
     rows = make_rows(kinds=["sample"])
-    best = best_line(tables(rows)[0].blocks[0].lines)
+    (best,) = best_lines(tables(rows)[0].blocks[0].lines)
     (table,) = tables(change(rows, {"method": best.method, "seed": 4}, status=status))
     line = line_of(table.blocks[0], best.label)
     assert not line.best
@@ -117,7 +117,7 @@ def test_where_every_method_lost_a_run_none_is_best(make_rows, change) -> None:
     for method in ("scrub", "salun"):
         rows = change(rows, {"method": method, "seed": 0}, status="diverged")
     block = tables(rows)[0].blocks[0]
-    assert best_line(block.lines) is None
+    assert best_lines(block.lines) == []
     assert "No method is called best. Not compared: SCRUB (1 diverged); SalUn (1 diverged)." in said(block)
 
 
@@ -126,7 +126,7 @@ def test_a_run_that_is_not_there_lowers_n_and_bars_from_being_best(make_rows) ->
     rows = rows[~((rows["method"] == "scrub") & (rows["seed"] == 0))]
     block = tables(rows)[0].blocks[0]
     assert line_of(block, "SCRUB").coverage.seeds_text == "4/5"
-    assert best_line(block.lines).label == "SalUn"
+    assert [line.label for line in best_lines(block.lines)] == ["SalUn"]
     assert "SCRUB (4/5 seeds done)" in said(block)
 
 
@@ -187,7 +187,7 @@ def test_runs_without_retrain_are_counted(make_rows) -> None:
     rows = make_rows(kinds=["sample"], methods=["original", "scrub"])
     block = tables(rows)[0].blocks[0]
     assert "10 of 10 runs have no finished Retrain" in said(block)
-    assert best_line(block.lines) is None
+    assert best_lines(block.lines) == []
 
 
 def test_a_measure_with_fewer_values_than_its_line_shows_its_n(make_rows, change) -> None:
@@ -228,7 +228,7 @@ def test_long_times_are_shown_in_hours(make_rows) -> None:
 def test_seeds_that_were_planned_and_never_run_are_missing(make_rows) -> None:
     (table,) = tables(make_rows(kinds=["sample"], seeds=[0, 1, 2]), planned_seeds={"espeak_keywords": range(5)})
     assert line_of(table.blocks[0], "SCRUB").coverage.seeds_text == "3/5"
-    assert best_line(table.blocks[0].lines) is None
+    assert best_lines(table.blocks[0].lines) == []
 
 
 def test_tidy_tables_hold_every_measure_at_full_precision(make_rows) -> None:

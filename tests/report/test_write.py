@@ -53,7 +53,7 @@ def test_reasons_of_runs_that_did_not_go_well_are_listed(report) -> None:
 
 def test_plots_are_pictures_with_ink(report) -> None:
     plots = [path for path in report if path.suffix == ".png"]
-    assert {path.stem.split("-", 1)[-1] for path in plots} >= {
+    assert {path.stem.rsplit("--", 1)[-1] for path in plots} >= {
         "forget-against-test",
         "gap-to-retrain",
         "forget-by-ratio",

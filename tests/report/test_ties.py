@@ -1,0 +1,83 @@
+"""Gaps that differ by rounding alone are equal, wherever they are ranked, counted or marked."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from orchestrator.report.compare import with_gaps
+from orchestrator.report.folder_evidence import FolderEvidence
+from orchestrator.report.layout import body
+from orchestrator.report.leaderboard import _at_a_glance, leaderboard_cells
+from orchestrator.report.lines import prepare, reported
+from orchestrator.report.remarks import gap_difference, remarks
+from orchestrator.report.standings import standings
+from orchestrator.report.tables import build_tables, contenders
+
+HAIR = 1e-15  # what the order of a sum changes
+SCORES = ["forget_accuracy", "retain_accuracy", "test_accuracy"]
+
+
+def cells_of(rows: pd.DataFrame) -> list:
+    found = reported(with_gaps(prepare(rows.assign(num_classes=12, num_forget=40))))[0]
+    return leaderboard_cells(FolderEvidence(found, (), lambda _: None, lambda _: None), {})
+
+
+def copied(rows: pd.DataFrame, method: str, source: str) -> pd.DataFrame:
+    """The rows with a method's scores equal to another's but for a hair."""
+    found = rows.copy()
+    values = rows[rows["method"] == source].set_index("seed")[SCORES]
+    mine = rows["method"] == method
+    for place, name in enumerate(SCORES):
+        found.loc[mine, name] = rows.loc[mine, "seed"].map(values[name]) - HAIR * (place - 1)
+    return found
+
+
+@pytest.fixture
+def rows(make_rows) -> pd.DataFrame:
+    return make_rows(
+        kinds=["sample"], methods=["original", "retrain", "bad_teacher", "scrub", "salun"], seeds=[0, 1, 2]
+    )
+
+
+def test_methods_with_the_smallest_gap_are_all_bold_named_and_counted(rows) -> None:
+    (cell,) = cells_of(copied(rows, "salun", "scrub"))
+    bold = [row.cells[0] for row in body(cell.table, cell.block) if row.bold]
+    assert bold == ["SCRUB", "SalUn"]
+    assert any(said.startswith("Nearest to Retrain: SCRUB, SalUn, mean gap") for said in remarks(cell.block))
+    found = {one.line.method: one for one in standings([cell])}
+    assert [(found[m].rank.mean, found[m].nearest) for m in ("scrub", "salun")] == [(1.5, 1), (1.5, 1)]
+    scrub, salun = (line for line in contenders(cell.block.lines) if line.best)
+    apart = gap_difference(cell.block, scrub, salun)
+    assert (apart.mean, apart.low, apart.high) == (0, 0, 0)
+
+
+def test_where_the_smallest_gap_is_that_of_original_no_method_is_marked_or_counted(rows) -> None:
+    tied = copied(copied(rows, "salun", "original"), "bad_teacher", "original")
+    far = tied["method"] == "scrub"
+    tied.loc[far, SCORES] = 0.1
+    (cell,) = cells_of(tied)
+    assert not any(line.best for line in cell.block.lines)
+    found = {one.line.method: one for one in standings([cell])}
+    for method in ("salun", "bad_teacher"):
+        assert (found[method].nearest, found[method].nearer_than_original) == (0, 0)
+    assert "No method is closest to Retrain: Bad-T, SalUn and Original have the same gap." in " ".join(
+        remarks(cell.block)
+    )
+    assert "none: 2 with the gap of Original" in "\n".join(_at_a_glance([cell]))
+
+
+def test_a_gap_below_that_of_original_counts_from_a_billionth_of_a_point(rows) -> None:
+    closer = copied(rows, "salun", "original")
+    mine = closer["method"] == "salun"
+    closer.loc[mine, "forget_accuracy"] -= 1e-9  # 1e-7 points, a third of it in the mean gap
+    (cell,) = cells_of(closer)
+    found = {one.line.method: one for one in standings([cell])}
+    assert found["salun"].nearer_than_original == 1
+
+
+def test_the_sign_of_rounding_makes_no_difference_on_the_forget_set(rows) -> None:
+    same = copied(rows, "original", "retrain")
+    (table,) = build_tables(reported(with_gaps(prepare(same)))[0])
+    (original,) = (line for line in table.blocks[0].lines if line.method == "original")
+    assert (original.gap, original.summaries["difference_forget"].low) == (0, 0)
