@@ -6,10 +6,17 @@ import pandas as pd
 
 from orchestrator.report.averages import Summary, summarise, with_spread
 from orchestrator.report.compare import DECIMALS
-from orchestrator.report.forgettable import original_minus_retrain
+from orchestrator.report.forgettable import Verdict, original_minus_retrain, seeds_sentence, verdict, within_seeds
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import GAP
 from orchestrator.report.tables import Block, Line, contenders, equal_to_original
+
+CONCLUSIONS: dict[Verdict, str] = {
+    "above": ": there is something to forget",
+    "below": ": Retrain classifies D_f better than Original does; look at how both were trained",
+    "noise": ": this is within noise, so accuracy on D_f cannot tell forgetting from doing nothing",
+    "unknown": "; too few to say whether there is anything to forget",
+}
 
 
 def remarks(block: Block) -> list[str]:
@@ -95,13 +102,9 @@ def _anything_to_forget(block: Block) -> str:
     if not found.n:
         return ""
     text = f"Original − Retrain on D_f: {with_spread(found)} points (n = {found.n} {unit_name(block, found.n)})"
-    if found.spread != "95% t-interval":
-        return f"{text}; too few to say whether there is anything to forget."
-    if found.low > 0:
-        return f"{text}: there is something to forget."
-    if found.high < 0:
-        return f"{text}: Retrain classifies D_f better than Original does; look at how both were trained."
-    return f"{text}: the interval holds 0, so accuracy on D_f cannot tell forgetting from doing nothing."
+    if counted := seeds_sentence(within_seeds(block)):
+        text += f"; {counted}"
+    return f"{text}{CONCLUSIONS[verdict(block)]}."
 
 
 def _several_settings(block: Block) -> str:

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from orchestrator.report.averages import BlockMeans, Summary, summarise
 from orchestrator.report.compare import TASK_LOSS, lost_against_original, reference_ids
-from orchestrator.report.forgettable import original_minus_retrain
+from orchestrator.report.forgettable import verdict
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
 from orchestrator.report.tables import FLAGS, Block, Line, Table, contenders
@@ -42,9 +42,8 @@ class Cell:
 
     @property
     def forgettable(self) -> bool:
-        """Whether Original answers D_f better than Retrain by more than noise: in all of two seeds, or the interval."""
-        found = original_minus_retrain(self.block)
-        return found.n > 1 and found.low > 0
+        """Whether Original answers D_f better than Retrain by more than noise (the rule of `forgettable`)."""
+        return verdict(self.block) == "above"
 
     def gap(self, line: str) -> float:
         """Mean gap of a line; NaN where it is not compared (a run is missing, diverged or failed)."""

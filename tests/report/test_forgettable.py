@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 
+import pandas as pd
 import pytest
 
 from orchestrator.report.averages import summarise
 from orchestrator.report.captions import caption
 from orchestrator.report.compare import with_gaps
-from orchestrator.report.forgettable import headline, is_grey, original_minus_retrain, within_noise
+from orchestrator.report.forgettable import (
+    exact_interval,
+    headline,
+    is_grey,
+    original_minus_retrain,
+    verdict,
+    within_noise,
+    within_seeds,
+)
 from orchestrator.report.latex import table_latex
 from orchestrator.report.layout import body, header
 from orchestrator.report.lines import prepare, reported
@@ -93,3 +102,75 @@ def test_without_original_nothing_is_said_and_nothing_is_grey(make_rows) -> None
     table = table_of(make_rows(kinds=["sample"], methods=["retrain", "scrub"]))
     assert headline(table.blocks[0]) == table.blocks[0].title
     assert not is_grey(table.blocks[0], FORGET)
+
+
+def block_of(make_rows, of: int, original, retrain, **kwargs):
+    """A block in which Original and Retrain classify so many of `of` utterances, a value for each seed."""
+    rows = make_rows(kinds=["sample"], methods=["original", "retrain", "scrub"], seeds=range(len(original)), **kwargs)
+    rows["num_forget"] = of
+    for method, found in (("original", original), ("retrain", retrain)):
+        mine = rows["method"] == method
+        rows.loc[mine, "forget_accuracy"] = rows.loc[mine, "seed"].map(lambda seed, found=found: found[seed] / of)
+    return table_of(rows).blocks[0]
+
+
+def test_exact_intervals_are_those_of_clopper_and_pearson() -> None:
+    # Ten of ten: the lower end is 0.025 ** (1 / 10); one of four is a table's value.
+    assert exact_interval(10, 10) == (pytest.approx(0.025**0.1), 1.0)
+    assert exact_interval(1, 4) == (pytest.approx(0.0063, abs=1e-4), pytest.approx(0.8059, abs=1e-4))
+
+
+@pytest.mark.parametrize(
+    ("of", "original", "retrain", "wanted"),
+    [
+        (40, [40, 40], [0, 0], "above"),  # 100 against 0 % in two seeds
+        (40, [40], [0], "above"),  # and in one
+        (40, [0, 0], [40, 40], "below"),
+        (5, [5, 5], [3, 3], "noise"),  # both seeds agree, but of five utterances
+        (40, [40, 30], [0, 28], "noise"),  # one seed has nothing to forget
+        (40, [40, 0], [0, 40], "noise"),  # seeds contradict each other
+        (5, [5, 5, 5], [3, 3, 3], "above"),  # three seeds: the t-interval decides
+        (40, [40, 20, 20], [0, 20, 20], "noise"),
+    ],
+)  # fmt: skip
+def test_with_fewer_than_three_seeds_exact_intervals_decide(make_rows, of, original, retrain, wanted) -> None:
+    block = block_of(make_rows, of, original, retrain)
+    assert verdict(block) == wanted
+    assert is_grey(block, FORGET) is (wanted == "noise")
+
+
+def test_exact_intervals_are_printed_next_to_those_over_seeds(make_rows) -> None:
+    text = remarks(block_of(make_rows, 40, [40, 40], [0, 0]))[0]
+    assert "100.0 [100.0, 100.0] points (n = 2 seeds)" in text
+    assert text.endswith(
+        "exact 95 % intervals within a seed (40 utterances) do not overlap in 2 of 2: there is something to forget."
+    )
+    few = remarks(block_of(make_rows, 5, [5, 5, 5], [3, 3, 3]))[0]
+    assert "within a seed (5 utterances) do not overlap in 0 of 3: there is something to forget." in few
+
+
+def test_with_two_backbones_each_must_pass_by_its_own_seeds(make_rows) -> None:
+    both = block_of(make_rows, 40, [40, 40, 40], [20, 21, 22], backbones=["a", "b"])
+    assert verdict(both) == "above"
+    rows = both.rows.copy()
+    mine = (rows["backbone"] == "b") & (rows["method"] == "original")
+    rows.loc[mine, "forget_accuracy"] = [0.5, 0.55, 0.5]
+    assert verdict(table_of(rows).blocks[0]) == "noise"
+
+
+def test_of_nested_forget_sets_the_largest_counts_and_classes_are_added_up(make_rows) -> None:
+    rows = make_rows(kinds=["sample"], methods=["original", "retrain", "scrub"], ratios=[0.01, 0.1], seeds=[0, 1])
+    rows["num_forget"] = rows["requested_forget_ratio"] * 1000
+    assert [one.utterances for one in within_seeds(table_of(rows).blocks[0])] == [100, 100]
+    other = rows.assign(
+        forget_classes="other", trial_id=rows["trial_id"] + "-o", parent_retrain=rows["parent_retrain"] + "-o"
+    )
+    found = within_seeds(table_of(pd.concat([rows, other], ignore_index=True)).blocks[0])
+    assert [one.utterances for one in found] == [200, 200]
+
+
+def test_without_the_number_of_utterances_two_seeds_decide_nothing(make_rows) -> None:
+    block = table_of(make_rows(kinds=["sample"], seeds=[0, 1])).blocks[0]
+    assert verdict(block) == "unknown"
+    assert not is_grey(block, FORGET)
+    assert "too few to say" in remarks(block)[0]
