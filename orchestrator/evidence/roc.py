@@ -13,6 +13,8 @@ from scipy.optimize import brentq
 from scipy.stats import beta, norm, rankdata
 
 Z975 = float(norm.ppf(0.975))
+FEWEST_PAIRS = 10
+"""Of fewer pairs of a member and a non-member no AUC is reported: its interval is half of all that is possible."""
 Vector = Float[np.ndarray, " n"]
 
 

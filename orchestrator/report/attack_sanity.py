@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.evidence.pooled import Attacked, pooled_auc, pooled_difference
-from orchestrator.evidence.roc import Estimate
+from orchestrator.evidence.roc import FEWEST_PAIRS, Estimate
 from orchestrator.report.averages import NOTHING, with_spread
 from orchestrator.report.captions import REFERENCE_NAMES
+from orchestrator.report.evidence_table import TOO_FEW
 from orchestrator.report.forgettable import original_minus_retrain
 from orchestrator.report.markdown import escape, grid_markdown
 from orchestrator.report.standings import Cell
@@ -21,7 +22,8 @@ ABOUT_ATTACKS = (
     "mislabelled ones), class by class within a run, since scores of two models share no scale. Brackets are 95 % "
     "intervals over utterances, DeLong's, with an utterance that several seeds share counted as one. The last "
     "column is on the same utterances: what makes one easy for both models cancels. A cell in which Retrain is "
-    "not at chance differs in more than membership, and no AUC of it can be read."
+    "not at chance differs in more than membership, and no AUC of it can be read. Too few: fewer than "
+    f"{FEWEST_PAIRS} distinct utterances on a side."
 )
 
 
@@ -37,6 +39,11 @@ class Sanity:
     retrain: Estimate
     original: Estimate
     difference: Estimate  # Original minus Retrain on the same utterances
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few pairs of a member and a non-member for any AUC."""
+        return min(self.members, self.others) < FEWEST_PAIRS
 
     @property
     def at_chance(self) -> bool:
@@ -90,20 +97,21 @@ def sanity_markdown(found: Sequence[Sanity]) -> list[str]:
         row += [
             str(one.runs),
             f"{one.members} : {one.others}",
-            _interval(one.retrain),
-            "yes" if one.at_chance else "no",
+            TOO_FEW if one.few else _interval(one.retrain),
+            NOTHING if one.few else "yes" if one.at_chance else "no",
         ]
         row += [
-            _interval(one.original),
-            ("yes" if one.above else "no") if differ else NOTHING,
-            _interval(one.difference),
+            TOO_FEW if one.few else _interval(one.original),
+            ("yes" if one.above else "no") if differ and not one.few else NOTHING,
+            TOO_FEW if one.few else _interval(one.difference),
         ]
         grid.append([escape(text) for text in row])
-    wanted = [one for one in found if one.cell.forgettable]
+    measured = [one for one in found if not one.few]
+    wanted = [one for one in measured if one.cell.forgettable]
     said = (
-        f"Loss attack on Retrain: the pooled interval holds 0.5 in {sum(one.at_chance for one in found)} of "
-        f"{len(found)} cells (19 of 20 should). On Original it lies above 0.5 in {sum(one.above for one in wanted)} of "
-        f"{len(wanted)} cells in which Original and Retrain differ on D_f by more than noise."
+        f"Loss attack on Retrain: the pooled interval holds 0.5 in {sum(one.at_chance for one in measured)} of "
+        f"{len(measured)} cells (19 of 20 should). On Original it lies above 0.5 in {sum(one.above for one in wanted)} "
+        f"of {len(wanted)} cells in which Original and Retrain differ on D_f by more than noise."
     )
     return [
         "## Are the attacks sound?",

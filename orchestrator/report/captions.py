@@ -141,8 +141,10 @@ def _grey(table: Table) -> list[str]:
     if not any(is_grey(block, measure) for block in table.blocks for measure in table.columns):
         return []
     text = "Grey (or italic): in this column Original and Retrain are not statistically distinguishable (the 95 % "
-    text += "interval of their difference holds 0; with fewer than three values: their exact binomial intervals within a seed "
-    return [text + "overlap), so it cannot tell forgetting from doing nothing."]
+    text += (
+        "interval of their difference holds 0; with fewer than three values: their exact binomial intervals within a "
+    )
+    return [text + "seed overlap), so it cannot tell forgetting from doing nothing."]
 
 
 def _flags(table: Table) -> list[str]:

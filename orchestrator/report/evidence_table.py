@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.evidence.roc import Z975
+from orchestrator.evidence.roc import FEWEST_PAIRS, Z975
 from orchestrator.report.averages import NOTHING, BlockMeans, Summary, summarise, with_spread
 from orchestrator.report.compare import DECIMALS
 from orchestrator.report.forgettable import headline, within_noise
@@ -26,23 +26,28 @@ class Figure:
     interval: str = ""  # prefix of `…_low` and `…_high`: of one trial's own interval, shown where there is one value
     against_retrain: bool = False  # Retrain is what it measures from, so it has none of its own
     counts: bool = False  # it says how much was measured, and nothing of forgetting
+    pairs: str = ""  # the column that counts the pairs of a member and a non-member that it is measured on
+
+
+TOO_FEW = "too few"
 
 
 def _attack(name: str, title: str) -> Figure:
-    return Figure(f"{name}_auc", title, interval=name)
+    return Figure(f"{name}_auc", title, interval=name, pairs="attack_pairs")
 
 
 GROUPS = {
     "Membership attacks on D_f, AUC": (
         _attack("loss", "loss"), _attack("entropy", "entropy"), _attack("modified_entropy", "modified entropy"),
-        Figure("mia_auc", "regression on the loss"), _attack("rmia", "RMIA"), _attack("ulira", "U-LiRA"),
+        Figure("mia_auc", "regression on the loss", pairs="attack_pairs"), _attack("rmia", "RMIA"),
+        Figure("ulira_auc", "U-LiRA", interval="ulira", pairs="ulira_utterances"),
         Figure("attack_pairs", "pairs", 0, counts=True),
     ),
     "Share of D_f found, and called non-member, in %": (
-        Figure("loss_tpr_at_1_percent", "loss, FPR 1 %", 1, 100),
-        Figure("rmia_tpr_at_1_percent", "RMIA, FPR 1 %", 1, 100),
-        Figure("loss_tpr_at_0.1_percent", "loss, FPR 0.1 %", 1, 100),
-        Figure("rmia_tpr_at_0.1_percent", "RMIA, FPR 0.1 %", 1, 100),
+        Figure("loss_tpr_at_1_percent", "loss, FPR 1 %", 1, 100, pairs="attack_pairs"),
+        Figure("rmia_tpr_at_1_percent", "RMIA, FPR 1 %", 1, 100, pairs="attack_pairs"),
+        Figure("loss_tpr_at_0.1_percent", "loss, FPR 0.1 %", 1, 100, pairs="attack_pairs"),
+        Figure("rmia_tpr_at_0.1_percent", "RMIA, FPR 0.1 %", 1, 100, pairs="attack_pairs"),
         Figure("mia_nonmember", "SVC: non-member", 1, 100),
     ),
     "Distance to Retrain on D_f, and one number for all": (
@@ -100,13 +105,15 @@ def figure_cells(
         for line in block.lines
         for figure in figures
     }
-    shown = [f for f in figures if any(summaries[line.line, f.column].n for line in block.lines)]
+    shown = [
+        f for f in figures if any(summaries[line.line, f.column].n or _few(f, block, line) for line in block.lines)
+    ]
     grey = {f.column: within_noise(difference(block, means, f)) or few_utterances(block, f) for f in shown}
     cells = {}
     for line in block.lines:
         texts = [_cell(figure, summaries[line.line, figure.column], block, line) for figure in shown]
         cells[line.line] = [
-            f"*{t}*" if grey[f.column] and t != NOTHING else t for t, f in zip(texts, shown, strict=True)
+            f"*{t}*" if grey[f.column] and t not in (NOTHING, TOO_FEW) else t for t, f in zip(texts, shown, strict=True)
         ]
     return shown, cells
 
@@ -114,6 +121,8 @@ def figure_cells(
 def _cell(figure: Figure, summary: Summary, block: Block, line: Line) -> str:
     if figure.against_retrain and line.method == "retrain":
         return "target"
+    if not summary.n and _few(figure, block, line):
+        return TOO_FEW
     text = with_spread(summary, figure.digits, figure.scale)
     if summary.n == 1 and figure.interval:
         own = block.rows[(block.rows["line"] == line.line) & block.rows[figure.column].notna()]
@@ -121,6 +130,14 @@ def _cell(figure: Figure, summary: Summary, block: Block, line: Line) -> str:
             low, high = (float(own[f"{figure.interval}_{end}"].iloc[0]) for end in ("low", "high"))
             text += f" [{low:.{figure.digits}f}, {high:.{figure.digits}f}]"
     return text
+
+
+def _few(figure: Figure, block: Block, line: Line) -> bool:
+    """Whether a line has runs whose pairs are too few for the figure."""
+    if figure.pairs not in block.rows:
+        return False
+    pairs = block.rows.loc[block.rows["line"] == line.line, figure.pairs]
+    return bool(((pairs > 0) & (pairs < FEWEST_PAIRS)).any())
 
 
 def difference(block: Block, means: BlockMeans, figure: Figure) -> Summary:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.evidence.outputs import Outputs, parse_outputs
+from orchestrator.evidence.roc import FEWEST_PAIRS
 from orchestrator.report.compare import with_gaps
 from orchestrator.report.lines import prepare, reported
 from orchestrator.report.trained_tests import ReadTable, with_trained_tests
@@ -18,6 +19,12 @@ from orchestrator.results import Store
 
 FIGURES = "figures.parquet"
 """Of trials whose outputs are not in the folder: `trial_id`, `finished_at`, and a column for each figure."""
+FROM_PAIRS = {
+    "attack_pairs": ("loss_", "entropy_", "modified_entropy_", "rmia_", "mia_auc", "mia_accuracy", "cgum"),
+    "ulira_utterances": ("ulira_",),
+}
+"""Columns that count pairs of a member and a non-member, and how columns that are measured on these begin."""
+COUNTS = ("attack_pairs", "rmia_references", "ulira_shadows", "ulira_utterances")
 KEPT = 256  # parsed outputs at once
 
 
@@ -63,7 +70,18 @@ def folder_evidence(store: Store) -> FolderEvidence:
 
     found = with_kept(with_trained_tests(with_evidence(rows, outputs), tests, maps), table(FIGURES))
     figures = tuple(name for name in found.columns if name not in rows.columns)
-    return FolderEvidence(found.astype(dict.fromkeys(figures, "float64")), figures, outputs, tests)
+    found = without_few_pairs(found.astype(dict.fromkeys(figures, "float64")))
+    return FolderEvidence(found, figures, outputs, tests)
+
+
+def without_few_pairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without figures of attacks on fewer than `FEWEST_PAIRS` pairs; the numbers of pairs stay."""
+    found = rows.copy()
+    for counts, attacks in FROM_PAIRS.items():
+        if counts in rows:
+            names = [name for name in rows.columns if name.startswith(attacks) and name not in COUNTS]
+            found.loc[rows[counts] < FEWEST_PAIRS, names] = float("nan")
+    return found
 
 
 def with_kept(found: pd.DataFrame, kept: pd.DataFrame | None) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from orchestrator.evidence.roc import FEWEST_PAIRS
 from orchestrator.files import Folder
 from orchestrator.report.evidence_table import evidence_markdown
 from orchestrator.report.folder_evidence import folder_evidence
@@ -22,7 +23,8 @@ LEAD = [
 ABOUT = (
     "Definitions and limits: docs/evidence.md. Means and ± as in the report. Of one seed brackets are the 95 % "
     "interval over utterances. Italic: in this column Original and Retrain cannot be told apart, so it says nothing of "
-    "forgetting. Retrain is the target of every column, not 0.5 and not 0."
+    "forgetting. Retrain is the target of every column, not 0.5 and not 0. Too few: an attack had fewer than "
+    f"{FEWEST_PAIRS} pairs of a member and a non-member."
 )
 
 
