@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from orchestrator import results
 from orchestrator.files import Folder
 from orchestrator.outcomes import DamagedFile, FolderFull
 from orchestrator.results import SCHEMA, open_store, read_rows, record_sweep, recorded_sweeps
@@ -54,6 +55,17 @@ def test_the_index_follows_new_and_deleted_rows(tmp_path):
     store.commit(row(3))
     store.files.delete(f"rows/{1:016x}.parquet")
     assert store.rows()["seed"].tolist() == [2, 3]
+
+
+def test_the_index_is_the_same_however_many_rows_are_joined_at_once(tmp_path, monkeypatch):
+    store = open_store(tmp_path)
+    for number in range(7):
+        store.commit(row(number))
+    at_once = store.rows()
+    (tmp_path / "index.parquet").unlink()
+    monkeypatch.setattr(results, "AT_ONCE", 3)
+    pd.testing.assert_frame_equal(store.rows(), at_once)
+    assert len(store.compact().column("status").chunks) == 1
 
 
 def test_a_torn_index_is_named_and_rebuilt(tmp_path, injected):

@@ -14,8 +14,9 @@ from orchestrator.report.captions import REFERENCE_NAMES
 from orchestrator.report.evidence_table import TOO_FEW
 from orchestrator.report.forgettable import original_minus_retrain
 from orchestrator.report.markdown import escape, grid_markdown
+from orchestrator.report.model_index import ReadOutputs
 from orchestrator.report.standings import Cell
-from orchestrator.report.trial_evidence import Models, ReadOutputs
+from orchestrator.report.trial_evidence import Models
 
 ABOUT_ATTACKS = (
     "Threshold on log p_y; all of D_f against all non-members of the same class (mislabelled D_f against "
@@ -135,7 +136,7 @@ def _scores(cell: Cell, method: str, read: ReadOutputs) -> dict[tuple[int, float
     rows = cell.block.rows
     own = rows[(rows["method"] == method) & (rows["status"] == "done")]
     keys = zip(own["seed"], own["requested_forget_ratio"].fillna(0.0), own["forget_classes"], strict=True)
-    runs = (Models(row, {}, read).loss_attack() for row in own.to_dict("records"))  # type: ignore[arg-type]
+    runs = (Models(row, read).loss_attack() for row in own.to_dict("records"))  # type: ignore[arg-type]
     return {key: run for key, run in zip(keys, runs, strict=True) if run is not None and run.measured}
 
 

@@ -100,8 +100,9 @@ def figure_cells(
         block: of a table of rows with evidence.
         means: of these figures.
     """
+    units = {line.line: means.units(line.line, block.over) for line in block.lines}
     summaries = {
-        (line.line, figure.column): summarise(means.units(line.line, block.over)[figure.column].to_numpy())
+        (line.line, figure.column): summarise(units[line.line][figure.column].to_numpy())
         for line in block.lines
         for figure in figures
     }

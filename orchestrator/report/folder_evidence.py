@@ -13,8 +13,9 @@ from orchestrator.evidence.outputs import Outputs, parse_outputs
 from orchestrator.evidence.roc import FEWEST_PAIRS
 from orchestrator.report.compare import with_gaps
 from orchestrator.report.lines import prepare, reported
+from orchestrator.report.model_index import ReadOutputs
 from orchestrator.report.trained_tests import ReadTable, with_trained_tests
-from orchestrator.report.trial_evidence import ReadOutputs, with_evidence
+from orchestrator.report.trial_evidence import with_evidence
 from orchestrator.results import Store
 
 FIGURES = "figures.parquet"

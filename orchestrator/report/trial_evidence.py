@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,26 +12,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from orchestrator.evidence.distances import ks_distance, output_divergence, streisand
-from orchestrator.evidence.lira import FEWEST, u_lira
+from orchestrator.evidence.lira import u_lira
 from orchestrator.evidence.membership import matched_by_class
 from orchestrator.evidence.outputs import Outputs
 from orchestrator.evidence.pooled import Attacked
 from orchestrator.evidence.rmia import rmia
 from orchestrator.evidence.roc import auc, tpr_at_fpr
-from orchestrator.evidence.signals import scaled_confidence, signals
+from orchestrator.evidence.signals import signals
 from orchestrator.evidence.utility import conjunctive_gum, tug_of_war
 from orchestrator.plan.spec import stage_seed
 from orchestrator.report.compare import original_ids, reference_ids
 from orchestrator.report.lines import REFERENCES
+from orchestrator.report.model_index import CORPUS, REQUEST, ReadOutputs, RetrainedModels, Row, Shadows, key_of
 
 RATES = {"tpr_at_1_percent": 0.01, "tpr_at_0.1_percent": 0.001}
-MOST_REFERENCES = 4  # of RMIA
-MOST_SHADOWS = 64  # of U-LiRA, of either kind: the budget of models
-CORPUS = ["task", "backbone", "corpus_fingerprint", "training"]
-"""Trials that agree in these have seen the same utterances through the same front end, in the same kind of training."""
-
-ReadOutputs = Callable[[str], Outputs | None]
-Row = Mapping[str, Any]
 
 
 def with_evidence(rows: pd.DataFrame, read: ReadOutputs) -> pd.DataFrame:
@@ -43,23 +38,49 @@ def with_evidence(rows: pd.DataFrame, read: ReadOutputs) -> pd.DataFrame:
     done = rows.assign(retrained=reference_ids(rows), untouched=original_ids(rows))[rows["status"] == "done"]
     records: list[Any] = done.to_dict("records")
     by_id: dict[str, Row] = {str(row["trial_id"]): row for row in records}
-    found = []
-    for trial_id, row in by_id.items():
-        models = Models(row, by_id, read)
-        figures = {"trial_id": trial_id, **models.attacks(), **models.distances(), **models.ulira()}
-        found.append(figures | _in_one_number(row, by_id.get(row["retrained"]), by_id.get(row["untouched"])))
-    return rows.merge(pd.DataFrame(found), on="trial_id", how="left")
+    retrained = RetrainedModels(records, read)
+    found: dict[str, dict[str, Any]] = {}
+    for row in sorted(records, key=lambda row: str(row["retrained"])):  # whose Retrain is the same stay together
+        models = Models(row, read, by_id.get(row["retrained"]))
+        numbers = _in_one_number(row, models.target, by_id.get(row["untouched"]))
+        found[row["trial_id"]] = {**models.attacks(retrained), **models.distances(), **numbers}
+    for trial_id, figures in _ulira(records, by_id, read).items():
+        found[trial_id] |= figures
+    return rows.merge(pd.DataFrame([{"trial_id": t, **f} for t, f in found.items()]), on="trial_id", how="left")
+
+
+def _ulira(records: Sequence[Row], by_id: Mapping[str, Row], read: ReadOutputs) -> dict[str, dict[str, Any]]:
+    """AUC of telling each model from its Retrain on D_f by runs of other seeds that forgot the same utterances."""
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in records:
+        if row["method"] not in REFERENCES and row["retrained"] in by_id:
+            groups[key_of(row, (*CORPUS, *REQUEST))].append(row)
+    found = {}
+    for group in groups.values():
+        shadows = Shadows.of(group, read)
+        for row in group:
+            sides = shadows.against(row)
+            if sides is None:
+                continue
+            mine, target, unlearned, retrained = sides
+            scores = [u_lira(phi, unlearned, retrained) for phi in (mine, target)]
+            there = ~np.isnan(scores).any(axis=0)
+            estimate = auc(*(side[there] for side in scores))
+            figures = {"ulira_auc": estimate.value, "ulira_low": estimate.low, "ulira_high": estimate.high}
+            counts = {"ulira_shadows": len(unlearned), "ulira_utterances": int(there.sum())}
+            found[row["trial_id"]] = {**figures, **counts}
+    return found
 
 
 @dataclass(frozen=True)
 class Models:
-    """One trial among those of its results folder."""
+    """One trial, and the Retrain of its forget set."""
 
     row: Row
-    others: Mapping[str, Row]  # by trial id
     read: ReadOutputs
+    target: Row | None = None  # the row of its Retrain
 
-    def attacks(self) -> dict[str, Any]:
+    def attacks(self, retrained: RetrainedModels) -> dict[str, Any]:
         """AUC with interval, and true positive rates, of every attack on D_f against as many non-members a class."""
         outputs = self.read(self.row["trial_id"])
         if outputs is None or not (outputs.parts == "forget").any():
@@ -67,7 +88,8 @@ class Models:
         members, others, population = self._sides(outputs)
         figures: dict[str, Any] = {"attack_pairs": len(members)}
         scores = {name: (score, signals(others)[name]) for name, score in signals(members).items()}
-        references = self._references(outputs.part("forget"))
+        ids = retrained.references(self.row, outputs.part("forget").utterance_ids)
+        references = [other for trial_id in ids if (other := self.read(trial_id)) is not None]
         figures["rmia_references"] = len(references)
         if references and len(population):
             scores["rmia"] = tuple(_rmia(part, population, references) for part in (members, others))  # type: ignore[assignment]
@@ -106,27 +128,11 @@ class Models:
         population = outputs.part(*({"validation", "test"} - {self.row["mia_reference"] or "holdout"}))
         return inside.where(mine), outside.where(theirs), population
 
-    def _references(self, inside: Outputs) -> list[Outputs]:
-        """Retrained models that never saw any of D_f: its own first, then by seed; never the attacked one."""
-        own = [other for other in self.others.values() if other["method"] == "retrain" and self._same_corpus(other)]
-        own.sort(key=lambda other: (other["trial_id"] != self.row["retrained"], other["seed"], other["trial_id"]))
-        found: list[Outputs] = []
-        for other in own:
-            if other["trial_id"] == self.row["trial_id"] or len(found) == MOST_REFERENCES:
-                continue
-            outputs = self.read(other["trial_id"])
-            if outputs is not None and np.isin(inside.utterance_ids, outputs.part("forget").utterance_ids).all():
-                found.append(outputs)
-        return found
-
-    def _same_corpus(self, other: Row) -> bool:
-        return all(other[name] == self.row[name] for name in CORPUS)
-
     def distances(self) -> dict[str, float]:
         """Jensen–Shannon, Kolmogorov–Smirnov and Streisand figures against Retrain on D_f; none for Retrain itself."""
-        if self.row["method"] == "retrain" or self.row["retrained"] not in self.others:
+        if self.row["method"] == "retrain" or self.target is None:
             return {}
-        outputs, target = self.read(self.row["trial_id"]), self.read(self.row["retrained"])
+        outputs, target = self.read(self.row["trial_id"]), self.read(self.target["trial_id"])
         if outputs is None or target is None:
             return {}
         mine, theirs = outputs.part("forget"), target.part("forget")
@@ -140,40 +146,6 @@ class Models:
             **{f"streisand_{name}": value for name, value in asdict(apart).items()},
         }
 
-    def ulira(self) -> dict[str, Any]:
-        """AUC of telling this model from its Retrain on D_f by runs of other seeds that forgot the same utterances."""
-        if self.row["method"] in REFERENCES or self.row["retrained"] not in self.others:
-            return {}
-        shadows = [other for other in self.others.values() if self._shadows(other)]
-        pairs = [other for other in shadows if self.read(other["trial_id"]) is not None][:MOST_SHADOWS]
-        outputs, target = self.read(self.row["trial_id"]), self.read(self.row["retrained"])
-        if len(pairs) < FEWEST or outputs is None or target is None:
-            return {}
-        mine = outputs.part("forget")
-        unlearned, retrained = (
-            np.stack([_scaled_on(self.read(other[name]), mine.utterance_ids) for other in pairs])
-            for name in ("trial_id", "retrained")
-        )
-        scores = [
-            u_lira(phi, unlearned, retrained)
-            for phi in (scaled_confidence(mine), _scaled_on(target, mine.utterance_ids))
-        ]
-        there = ~np.isnan(scores).any(axis=0)
-        estimate = auc(*(side[there] for side in scores))
-        figures = {"ulira_auc": estimate.value, "ulira_low": estimate.low, "ulira_high": estimate.high}
-        return {**figures, "ulira_shadows": len(pairs), "ulira_utterances": int(there.sum())}
-
-    def _shadows(self, other: Row) -> bool:
-        same = ["line", "unlearning", "forget_rule", "requests_before"]
-        ratios = [row["requested_forget_ratio"] for row in (self.row, other)]
-        return (
-            other["seed"] != self.row["seed"]
-            and self._same_corpus(other)
-            and all(other[name] == self.row[name] for name in same)
-            and (ratios[0] == ratios[1] or bool(np.isnan(ratios).all()))
-            and other["retrained"] in self.others
-        )
-
 
 def _rmia(part: Outputs, population: Outputs, references: Sequence[Outputs]) -> npt.NDArray[np.float64]:
     def confidence(outputs: Outputs, ids: Any) -> Any:
@@ -185,15 +157,6 @@ def _rmia(part: Outputs, population: Outputs, references: Sequence[Outputs]) -> 
         np.exp(population.label_log_probability),
         np.stack([confidence(outputs, population.utterance_ids) for outputs in references]),
     )
-
-
-def _scaled_on(outputs: Outputs | None, utterance_ids: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """φ on these utterances; NaN where they are not in that model's own D_f."""
-    values: dict[Any, float] = {}
-    if outputs is not None:
-        forgotten = outputs.part("forget")
-        values = dict(zip(forgotten.utterance_ids, scaled_confidence(forgotten), strict=True))
-    return np.array([values.get(name, np.nan) for name in utterance_ids])
 
 
 def _in_one_number(row: Row, target: Row | None, original: Row | None) -> dict[str, float]:
