@@ -1,4 +1,4 @@
-"""References and shadow models are found by index: the right ones, and each output is read a bounded number of times."""
+"""References and shadow models come from indexes: the right ones, each output read a bounded number of times."""
 
 from __future__ import annotations
 
