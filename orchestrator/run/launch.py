@@ -66,8 +66,8 @@ def plan_sweep(loaded: LoadedSweep, results: str | Path | None = None, cache_dir
         logits = frozenset(name.partition(".")[0] for name in store.files.names("logits"))
 
     def is_cached(spec: TrialSpec) -> bool:
+        from orchestrator.digests import default_cache_dir
         from orchestrator.run.features import are_cached
-        from orchestrator.run.place import default_cache_dir
 
         return are_cached(spec, cache_dir or default_cache_dir())
 
@@ -179,9 +179,10 @@ def execute(
     refused: Sequence[Refusal] = (),
 ) -> Desk:
     """Run trials and searches on the chosen executor. Failed rows are retried on request, or by a newer package."""
+    from orchestrator.digests import default_cache_dir
     from orchestrator.run.breaker import Breaker
     from orchestrator.run.desk import Desk
-    from orchestrator.run.place import Limits, Place, default_cache_dir
+    from orchestrator.run.place import Limits, Place
     from orchestrator.run.rows import package_version
 
     def again(row: Mapping[str, Any]) -> bool:

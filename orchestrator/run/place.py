@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 import torch
 
 from backbones.base import SAMPLE_RATE_HZ, Backbone
@@ -28,11 +26,6 @@ from orchestrator.tasks.forget_sets import ForgetSet, corpus_arrays, draw
 
 FEATURES_SHARE = 0.3  # of the device memory that is free when they are opened
 MICRO_BATCH_GFLOP = 20.0  # of one step on a processor: larger ones are no faster there, and hold more memory
-
-
-def default_cache_dir() -> Path:
-    """Where corpora and features are kept: `UNLEARN_CACHE`, or the user's cache folder."""
-    return Path(os.environ.get("UNLEARN_CACHE") or platformdirs.user_cache_path("speech-unlearning")).absolute()
 
 
 @dataclass(frozen=True, kw_only=True)

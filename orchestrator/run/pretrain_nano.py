@@ -31,7 +31,8 @@ from backbones.mel_spectrogram import log_mel, mel_filters
 from backbones.wav2vec2 import Wav2Vec2
 from backbones.waveform_encoder import WaveformClassifier, normalise
 from backbones.whisper import ARCHITECTURE, NAMES, WhisperClassifier
-from orchestrator.run.place import default_cache_dir, seed_everything
+from orchestrator.digests import default_cache_dir
+from orchestrator.run.place import seed_everything
 from orchestrator.tasks.acoustics import NOISES, noise
 from orchestrator.tasks.base import SAMPLE_RATE_HZ, Corpus
 from orchestrator.tasks.espeak import EspeakPretraining
