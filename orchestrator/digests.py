@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -48,7 +48,7 @@ def digests_of(paths: Iterable[str | Path]) -> list[Digest]:
     files = [os.fsencode(os.path.abspath(path)) for path in paths]
     now = time.time_ns()
     found = [_stat(file) for file in files]
-    states = ["" if s is None else f"{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino}" for s in found]
+    states = ["" if s is None else _state(s) for s in found]
     known = _recalled(files, states)
     unknown = [at for at, state in enumerate(states) if state and not known[at]]
     if unknown:
@@ -61,6 +61,18 @@ def digests_of(paths: Iterable[str | Path]) -> list[Digest]:
             if known[at] and (stat := found[at]) is not None and now - stat.st_ctime_ns > SETTLED_NS
         ])  # fmt: skip
     return [Digest(0 if stat is None else stat.st_size, sha256) for stat, sha256 in zip(found, known, strict=True)]
+
+
+def check_once(path: Path, check: Callable[[Path], None]) -> None:
+    """Check a file, unless it passed in its present state before; what `check` raises is raised."""
+    file = os.fsencode(os.path.abspath(path))
+    stat, key = os.stat(file), file + b"\0checked"
+    state = _state(stat)
+    if _recalled([key], [state])[0]:
+        return
+    check(path)
+    if time.time_ns() - stat.st_ctime_ns > SETTLED_NS:
+        _remember([(key, state, "passed")])
 
 
 def seal(folder: Path) -> None:
@@ -89,6 +101,10 @@ def set_folder_aside(folder: Path, damaged: Sequence[str]) -> None:
     shutil.move(folder, target)
     said = f"{folder} is damaged ({', '.join(damaged)} differ from their digests); moved to {target}, and made again"
     warnings.warn(said, DamagedFile, stacklevel=2)
+
+
+def _state(s: os.stat_result) -> str:
+    return f"{s.st_size} {s.st_mtime_ns} {s.st_ctime_ns} {s.st_ino}"
 
 
 def _stat(file: bytes) -> os.stat_result | None:

@@ -158,7 +158,8 @@ class Folder:
         if reason is None:
             return
         first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
-        warnings.warn(f"cannot read {name} ({first}); moved to {moved} of {root}", DamagedFile, stacklevel=2)
+        said = f"cannot read {name} ({first}); moved to {moved} of {root}; `unlearn run` makes it again"
+        warnings.warn(said, DamagedFile, stacklevel=2)
 
     def modified(self, folder: str) -> dict[str, int]:
         """File names in a folder, as `names`, with the time of their last change in ns since the epoch."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.files import Folder
+from orchestrator.sealed import DigestMismatch, read_sealed_json, read_sealed_parquet, sealed_json, sealed_parquet
 
 STATUSES = {
     "done": "finished; a diverged line does not appear here",
@@ -148,7 +148,8 @@ class Store:
         if unknown:
             raise ValueError(f"no such column: {', '.join(sorted(unknown))}; results.SCHEMA is the list")
         table = pa.Table.from_pylist([{name: row.get(name) for name in SCHEMA.names}], schema=SCHEMA)
-        self._write(f"rows/{row['trial_id']}.parquet", table)
+        # A row's file is mostly what describes its columns.
+        self.write_table(f"rows/{row['trial_id']}.parquet", table, use_dictionary=False, write_statistics=False)
 
     def row(self, trial_id: str) -> dict[str, Any] | None:
         """A trial's row, or None; one that cannot be read is set aside, so that the trial runs again."""
@@ -159,6 +160,15 @@ class Store:
         """Take back a row whose promise does not hold, such as that there is a model; the trial runs again."""
         if self.files.exists(f"rows/{trial_id}.parquet"):
             self.files.set_aside(f"rows/{trial_id}.parquet")
+
+    def incomplete(self) -> set[str]:
+        """Trials of which outputs or tests were damaged and set aside: they run again, their rows stay meanwhile."""
+        found: set[str] = set()
+        for folder in ("outputs", "evidence"):
+            damaged = self.files.names(f"damaged/{folder}")
+            there = set(self.files.names(folder)) if damaged else set()
+            found |= {name.partition(".")[0] for name in damaged if name not in there}
+        return found
 
     def rows(self) -> pd.DataFrame:
         """All rows, a column for each of `SCHEMA`; through the compacted index, brought up to date on the way.
@@ -184,7 +194,7 @@ class Store:
             ]
         table = pa.concat_tables([known, *tables]).combine_chunks()
         with contextlib.suppress(OSError):  # the index only saves time: a folder may be full, or not ours to write
-            self._write("index.parquet", table)
+            self.write_table("index.parquet", table)
         return table
 
     def _joined(self, pool: ThreadPoolExecutor, trial_ids: Sequence[str], written: Mapping[str, int]) -> pa.Table:
@@ -198,31 +208,48 @@ class Store:
         return pa.concat_tables([_INDEX.empty_table(), *tables]).combine_chunks()
 
     def _index(self) -> pa.Table:
-        table = self._read("index.parquet", rows=None)
+        table = self.read_table("index.parquet")
         return table if table is not None and table.schema == _INDEX else _INDEX.empty_table()
 
-    def _read(self, name: str, rows: int | None = 1) -> pa.Table | None:
-        """A Parquet file; None where there is none, or none that can be read with so many rows."""
+    def read_table(self, name: str) -> pa.Table | None:
+        """A Parquet file of `write_table`; None where there is none. A damaged one is set aside, with a warning.
+
+        Raises:
+            ValueError: rows of version 0.1, whose trials have other ids.
+        """
         content = self.files.read_bytes(name)
         if content is None:
             return None
         try:
-            file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-            table = file.read(use_threads=rows != 1)
-            if rows is None or (len(table) == rows and table.schema == SCHEMA):
-                return table
-            if len(table) == rows:
-                return pa.table([as_column(table, field) for field in SCHEMA], schema=SCHEMA)
-            problem: object = f"{len(table)} rows where there should be {rows}"
-        except (pa.ArrowException, OSError) as error:
-            problem = error
-        self.files.set_aside(name, problem)
+            return read_sealed_parquet(content)
+        except (DigestMismatch, pa.ArrowException, OSError) as error:
+            self._refuse_first_version(name, content)
+            self.files.set_aside(name, error)
+            return None
+
+    def write_table(self, name: str, table: pa.Table, **options: Any) -> None:
+        """Write a Parquet file that holds its digest; `options` as of `pyarrow.parquet.ParquetWriter`."""
+        self.files.write_bytes(name, sealed_parquet(table, **options))
+
+    def _read(self, name: str) -> pa.Table | None:
+        """A trial's row; None where there is none that can be read."""
+        table = self.read_table(name)
+        if table is None or (len(table) == 1 and table.schema == SCHEMA):
+            return table
+        if len(table) == 1:
+            return pa.table([as_column(table, field) for field in SCHEMA], schema=SCHEMA)
+        self.files.set_aside(name, f"{len(table)} rows where there should be one")
         return None
 
-    def _write(self, name: str, table: pa.Table) -> None:
-        sink, small = pa.BufferOutputStream(), len(table) == 1  # a row's file is mostly what describes its columns
-        pq.write_table(table, sink, write_page_checksum=True, use_dictionary=not small, write_statistics=not small)
-        self.files.write_bytes(name, sink.getvalue().to_pybytes())
+    def _refuse_first_version(self, name: str, content: bytes) -> None:
+        """Files of version 0.1 hold no digest, which makes none of them damaged."""
+        with contextlib.suppress(pa.ArrowException, OSError, KeyError):
+            versions = pq.read_table(pa.BufferReader(content), columns=["package_version"])["package_version"]
+            if len(versions) and str(versions[0]).startswith("0.1."):
+                raise ValueError(
+                    f"{name} in {self.files.location} was written by version {versions[0]}, whose trials have other "
+                    "ids. Choose another results folder, or read this one with that version."
+                )
 
 
 def as_column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
@@ -254,7 +281,7 @@ def read_rows(location: str | Path) -> pd.DataFrame:
 def record_sweep(store: Store, name: str, values: Mapping[str, Any], trial_ids: list[str]) -> None:
     """Keep what a launch planned, so that `status` and `report` know what is missing."""
     content = {"name": name, "sweep": values, "trials": trial_ids}
-    store.files.write_bytes(f"sweeps/{name}.json", json.dumps(content, indent=1, default=str).encode())
+    store.files.write_bytes(f"sweeps/{name}.json", sealed_json(content))
 
 
 def recorded_sweeps(store: Store) -> list[dict[str, Any]]:
@@ -262,7 +289,7 @@ def recorded_sweeps(store: Store) -> list[dict[str, Any]]:
     sweeps = []
     for name in store.files.names("sweeps"):
         try:
-            sweeps.append(json.loads(store.files.read_bytes(f"sweeps/{name}") or b""))
+            sweeps.append(read_sealed_json(store.files.read_bytes(f"sweeps/{name}") or b""))
         except ValueError as error:
             store.files.set_aside(f"sweeps/{name}", error)
     return sweeps

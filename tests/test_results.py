@@ -12,6 +12,7 @@ from orchestrator import results
 from orchestrator.files import Folder
 from orchestrator.outcomes import DamagedFile, FolderFull
 from orchestrator.results import SCHEMA, open_store, read_rows, record_sweep, recorded_sweeps
+from orchestrator.sealed import sealed_parquet
 
 
 def row(number: int, **columns):
@@ -93,22 +94,49 @@ def test_a_truncated_row_is_named_set_aside_and_counts_as_never_run(tmp_path, sh
     assert store.row(f"{1:016x}") is None
 
 
-def test_a_flipped_bit_in_the_values_of_a_row_is_noticed(tmp_path):
+@pytest.mark.parametrize("name", ["forget_accuracy", "test_loss", "done", "ARROW:schema", "PAR1", "unlearn-sha256:"])
+def test_a_flipped_bit_anywhere_in_a_row_is_noticed(tmp_path, name):
+    """In a column's name it would read as a column that an older row lacks: as nothing measured."""
     store = open_store(tmp_path)
-    store.commit(row(1, error="a" * 400 + "".join(map(chr, range(48, 120)))))
+    store.commit(row(1, test_loss=0.25))
     part = tmp_path / "rows" / f"{1:016x}.parquet"
     content = bytearray(part.read_bytes())
-    content[content.index(b"QRSTUVWXYZ")] ^= 1
+    content[content.rindex(name.encode())] ^= 1
     part.write_bytes(content)
-    with pytest.warns(DamagedFile, match="cannot read rows/"):
+    with pytest.warns(DamagedFile, match=f"cannot read rows/{part.name}"):
         assert store.row(f"{1:016x}") is None
+
+
+def test_a_flipped_bit_in_the_index_changes_no_row(tmp_path):
+    store = open_store(tmp_path)
+    for number in range(20):
+        store.commit(row(number))
+    undisturbed, path = store.rows(), tmp_path / "index.parquet"
+    whole = path.read_bytes()
+    for at in np.random.default_rng(0).integers(len(whole), size=20):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        with pytest.warns(DamagedFile, match=r"cannot read index\.parquet"):
+            pd.testing.assert_frame_equal(store.rows(), undisturbed)
+
+
+def test_a_folder_of_the_first_version_is_refused_and_left_as_it_is(tmp_path):
+    store = open_store(tmp_path)
+    store.commit(row(1, package_version="0.1.0"))
+    part = tmp_path / "rows" / f"{1:016x}.parquet"
+    pq.write_table(pq.read_table(part), part)
+    before = part.read_bytes()
+    with pytest.raises(
+        ValueError, match=r"was written by version 0\.1\.0, whose trials have other ids\. Choose another"
+    ):
+        store.rows()
+    assert part.read_bytes() == before
 
 
 def test_rows_from_before_a_column_was_added_have_nulls_there(tmp_path):
     store = open_store(tmp_path)
     store.commit(row(1, recipe="{}"))
     part = tmp_path / "rows" / f"{1:016x}.parquet"
-    pq.write_table(pq.read_table(part).drop_columns(["recipe"]), part)
+    part.write_bytes(sealed_parquet(pq.read_table(part).drop_columns(["recipe"])))
     assert store.rows()["recipe"].isna().all()
     assert store.row(f"{1:016x}")["seed"] == 1
 
@@ -116,23 +144,25 @@ def test_rows_from_before_a_column_was_added_have_nulls_there(tmp_path):
 def test_a_row_replaced_while_the_index_is_written_is_read_again(tmp_path, monkeypatch):
     store = open_store(tmp_path)
     store.commit(row(1, status="failed"))
-    write = type(store)._write
+    write = type(store).write_table
 
     def slow(self, name, table):
         monkeypatch.undo()
         store.commit(row(1))  # a worker's, between reading the old row and writing the index
         write(self, name, table)
 
-    monkeypatch.setattr(type(store), "_write", slow)
+    monkeypatch.setattr(type(store), "write_table", slow)
     assert store.rows()["status"].tolist() == ["failed"]
     assert store.rows()["status"].tolist() == ["done"]
 
 
-def test_a_torn_record_of_a_sweep_is_named_and_left_out(tmp_path):
+@pytest.mark.parametrize("damage", [lambda text: "", lambda text: text[:12], lambda text: text.replace("old", "odd")])
+def test_a_damaged_record_of_a_sweep_is_named_and_left_out(tmp_path, damage):
     store = open_store(tmp_path)
     record_sweep(store, "whole", {}, ["a"])
-    record_sweep(store, "torn", {}, ["b"])
-    (tmp_path / "sweeps" / "torn.json").write_text('{"name": "to')
+    record_sweep(store, "torn", {}, ["old"])
+    record = tmp_path / "sweeps" / "torn.json"
+    record.write_text(damage(record.read_text()))
     with pytest.warns(DamagedFile, match=r"cannot read sweeps/torn\.json"):
         assert [sweep["name"] for sweep in recorded_sweeps(store)] == ["whole"]
 
@@ -186,6 +216,7 @@ def test_rows_from_before_trainings_keep_their_setup_time_and_have_no_preparatio
     store.commit(row(1, setup_seconds=1.5, preparation_seconds=0.5))
     path = tmp_path / "rows" / f"{1:016x}.parquet"
     older = pq.read_table(path).drop_columns(["preparation_seconds", "training"])
-    pq.write_table(older.rename_columns([n.replace("setup", "preparation") for n in older.schema.names]), path)
+    older = older.rename_columns([n.replace("setup", "preparation") for n in older.schema.names])
+    path.write_bytes(sealed_parquet(older))
     found = store.row(f"{1:016x}")
     assert (found["setup_seconds"], found["preparation_seconds"], found["training"]) == (1.5, None, None)

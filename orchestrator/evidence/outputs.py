@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Bool, Float, Int
 from scipy.special import logsumexp
 
@@ -50,13 +49,12 @@ class Outputs:
         return self.where(np.array([place[name] for name in utterance_ids], dtype=np.int64))
 
 
-def parse_outputs(content: bytes) -> Outputs:
-    """Outputs from the bytes of `outputs/<trial_id>.parquet`.
+def parse_outputs(table: pa.Table) -> Outputs:
+    """Outputs from the table in `outputs/<trial_id>.parquet`.
 
     Above 64 classes only the label's logit, logsumexp, entropy and the five largest logits are stored: log(1 − p_y) is
     then taken from p_y, and is exact to about 1e-15 of probability.
     """
-    table = pq.read_table(pa.BufferReader(content))
     plain = {name: table[name].to_numpy(zero_copy_only=False) for name in ("utterance_id", "part")}
     labels, true_labels = (table[name].to_numpy().astype(np.int64) for name in ("label", "true_label"))
     found = _known(_logits(table), labels) if "logits" in table.column_names else _of_summary(table, labels)

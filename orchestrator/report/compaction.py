@@ -17,6 +17,7 @@ from orchestrator.files import Folder
 from orchestrator.report.folder_evidence import FIGURES, folder_evidence
 from orchestrator.report.lines import REFERENCES
 from orchestrator.results import READERS, SCHEMA, Store, as_column
+from orchestrator.sealed import MARK, DigestMismatch, check_sealed, sealed_parquet
 
 RUN = ("trial_id", "finished_at")
 NESTED = {"tests": "evidence", "outputs": "outputs"}
@@ -50,18 +51,17 @@ def compact_results(store: Store, to: Path) -> int:
             rows = rows.append_column(name, pa.array(values.to_numpy(dtype=np.float64), pa.float64(), from_pandas=True))
     references = set(done.index[done["method"].isin(REFERENCES)])
     with ThreadPoolExecutor(READERS) as pool:
-        tests = list(pool.map(lambda trial_id: _tests(store, trial_id), ids))
+        tests = list(pool.map(lambda trial_id: store.read_table(f"evidence/{trial_id}.parquet"), ids))
         outputs = list(pool.map(lambda trial_id: _outputs(store, trial_id) if trial_id in references else None, ids))
     for name, found in (("tests", tests), ("outputs", outputs)):
         if any(table is not None for table in found):
             rows = rows.append_column(name, _nested(found))
-    sink = pa.BufferOutputStream()
     # Arrow's own copy of the schema differs from writing to writing in bytes that mean nothing.
-    pq.write_table(rows, sink, compression="zstd", compression_level=15, store_schema=False)
+    content = sealed_parquet(rows, compression="zstd", compression_level=15, store_schema=False)
     if to.is_dir():
         raise ValueError(f"a file is needed to compact to: got the folder {to}, allowed: the name of a Parquet file")
     try:
-        Folder(to.parent.absolute().as_uri()).write_bytes(to.name, sink.getvalue().to_pybytes())
+        Folder(to.parent.absolute().as_uri()).write_bytes(to.name, content)
     except OSError as error:
         raise ValueError(f"cannot write {to}: {error}; allowed: a file in a folder that can be written") from None
     return len(rows)
@@ -77,8 +77,11 @@ def restore_results(file: Path, store: Store) -> int:
     """
     said = f"a file that `unlearn compact` wrote is needed: got {file}"
     try:
-        whole = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
+        content = file.read_bytes()
+        if MARK.encode() in content:  # files of version 0.1 have none
+            check_sealed(content)
+        whole = pq.read_table(pa.BufferReader(content))
+    except (DigestMismatch, pa.ArrowException, OSError) as error:
         raise ValueError(f"{said}, which cannot be read ({error}), allowed: Parquet") from None
     if missing := {"trial_id", "status", "finished_at"} - set(whole.column_names):
         raise ValueError(f"{said} without {', '.join(sorted(missing))}, allowed: one row a trial")
@@ -87,7 +90,8 @@ def restore_results(file: Path, store: Store) -> int:
     _keep_figures(whole, store)
     for name, folder in NESTED.items():
         for trial_id, table in _each(new, name):
-            _write(store, f"{folder}/{trial_id}.parquet", _without_empty(table) if name == "outputs" else table)
+            own = _without_empty(table) if name == "outputs" else table
+            store.write_table(f"{folder}/{trial_id}.parquet", own, compression="zstd")
     rows = pa.table([as_column(new, field) for field in SCHEMA], schema=SCHEMA).to_pylist()
     with ThreadPoolExecutor(READERS) as pool:
         list(pool.map(store.commit, rows))  # last: a row says that all else is there
@@ -117,23 +121,16 @@ def _keep_figures(whole: pa.Table, store: Store) -> None:
     if not names:
         return
     figures = whole.select([*RUN, *names])
-    if store.files.exists(FIGURES):  # of files that were restored before
-        older = pq.read_table(pa.BufferReader(store.files.read_bytes(FIGURES)))
+    if (older := store.read_table(FIGURES)) is not None:  # of files that were restored before
         older = older.join(figures.select([*RUN]), keys=[*RUN], join_type="left anti")
         figures = pa.concat_tables([older, figures], promote_options="default")
-    _write(store, FIGURES, figures)
-
-
-def _tests(store: Store, trial_id: str) -> pa.Table | None:
-    content = store.files.read_bytes(f"evidence/{trial_id}.parquet")
-    return None if content is None else pq.read_table(pa.BufferReader(content))
+    store.write_table(FIGURES, figures, compression="zstd")
 
 
 def _outputs(store: Store, trial_id: str) -> pa.Table | None:
-    content = store.files.read_bytes(f"outputs/{trial_id}.parquet")
-    if content is None:
+    table = store.read_table(f"outputs/{trial_id}.parquet")
+    if table is None:
         return None
-    table = pq.read_table(pa.BufferReader(content))
     if "logits" in table.column_names:  # as many as classes, in which tasks differ
         place, logits = table.schema.get_field_index("logits"), table["logits"]
         table = table.set_column(place, "logits", logits.cast(pa.list_(logits.type.value_type)))
@@ -163,9 +160,3 @@ def _each(whole: pa.Table, name: str) -> Iterator[tuple[str, pa.Table]]:
 def _without_empty(table: pa.Table) -> pa.Table:
     """A trial's own columns: outputs of few classes have other ones than those of many."""
     return table.select([name for name in table.column_names if table[name].null_count < len(table)])
-
-
-def _write(store: Store, name: str, table: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    store.files.write_bytes(name, sink.getvalue().to_pybytes())

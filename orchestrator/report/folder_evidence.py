@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestrator.evidence.outputs import Outputs, parse_outputs
 from orchestrator.evidence.roc import FEWEST_PAIRS
@@ -56,12 +54,12 @@ def folder_evidence(store: Store) -> FolderEvidence:
 
     @lru_cache(maxsize=KEPT)
     def outputs(trial_id: str) -> Outputs | None:
-        content = store.files.read_bytes(f"outputs/{trial_id}.parquet")
-        return None if content is None else parse_outputs(content)
+        found = store.read_table(f"outputs/{trial_id}.parquet")
+        return None if found is None else parse_outputs(found)
 
     def table(name: str) -> pd.DataFrame | None:
-        content = store.files.read_bytes(name)
-        return None if content is None else pq.read_table(pa.BufferReader(content)).to_pandas()
+        found = store.read_table(name)
+        return None if found is None else found.to_pandas()
 
     def tests(trial_id: str) -> pd.DataFrame | None:
         return table(f"evidence/{trial_id}.parquet")

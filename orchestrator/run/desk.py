@@ -50,7 +50,7 @@ class Desk:
         self.specs = {spec.trial_id: spec for spec in trials}
         rows = store.rows()
         rows = rows.loc[rows["trial_id"].isin(list(self.specs)), list(READ)]
-        not_kept = _starts_without_a_model(trials, set(rows["trial_id"]), store)
+        not_kept = _starts_without_a_model(trials, set(rows["trial_id"]), store) | store.incomplete()
         finished: dict[str, str] = {}
         self._before: dict[str, str] = {}  # when the row of a trial that runs again was written
         for record in rows.to_dict("records"):

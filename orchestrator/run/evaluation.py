@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy.special import logsumexp
 from torch import Tensor
 
@@ -116,9 +115,7 @@ def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: Parts, logi
         columns["logits"] = pa.FixedSizeListArray.from_arrays(pa.array(z.reshape(-1)), z.shape[1])
     else:
         columns.update(_summary(z, corpus.labels[rows]))
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink, compression="zstd")
-    store.files.write_bytes(f"outputs/{trial_id}.parquet", sink.getvalue().to_pybytes())
+    store.write_table(f"outputs/{trial_id}.parquet", pa.table(columns), compression="zstd")
 
 
 def _summary(z: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> dict[str, Any]:

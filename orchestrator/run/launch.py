@@ -63,6 +63,10 @@ def plan_sweep(loaded: LoadedSweep, results: str | Path | None = None, cache_dir
         store = open_store(results)
         rows = store.rows()
         statuses = dict(zip(rows["trial_id"], rows["status"], strict=True))
+        again = store.incomplete()
+        statuses = {
+            trial_id: status for trial_id, status in statuses.items() if status != "done" or trial_id not in again
+        }
         logits = frozenset(name.partition(".")[0] for name in store.files.names("logits"))
 
     def is_cached(spec: TrialSpec) -> bool:

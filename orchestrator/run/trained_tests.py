@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -57,7 +56,8 @@ def run_tests(
             found = _caught(name, run)
             spent = time.perf_counter() - started
             rows += [{"forgotten": None, "epoch": None, **row, "seconds": spent} for row in found]
-    _write(place, f"evidence/{spec.trial_id}.parquet", rows, SCHEMA)
+    found_table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    place.store.write_table(f"evidence/{spec.trial_id}.parquet", found_table, compression="zstd")
     return time.perf_counter() - began
 
 
@@ -105,11 +105,6 @@ def _attribution(
             for name, values in zip(ids, maps, strict=True)
         ]
         counts.append({"test": "attribution", "measure": part, "value": None, "utterances": len(chosen)})
-    _write(place, f"evidence/{spec.trial_id}.attribution.parquet", rows, MAPS_SCHEMA)
+    maps_table = pa.Table.from_pylist(rows, schema=MAPS_SCHEMA)
+    place.store.write_table(f"evidence/{spec.trial_id}.attribution.parquet", maps_table, compression="zstd")
     return counts
-
-
-def _write(place: Place, name: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
-    place.store.files.write_bytes(name, sink.getvalue().to_pybytes())

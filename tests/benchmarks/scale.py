@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from orchestration import child, unlearn
 
 SIZES = (1_000, 10_000, 50_000)
@@ -39,7 +38,7 @@ def sweep_values(seeds: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def outputs_of(rng: np.random.Generator, forgotten: np.ndarray[Any, Any], shift: float) -> bytes:
+def outputs_of(rng: np.random.Generator, forgotten: np.ndarray[Any, Any], shift: float) -> pa.Table:
     """A trial's outputs as a trial stores them: random logits, D_f's label `shift` nats ahead."""
     parts = np.repeat(list(PARTS), list(PARTS.values()))
     ids = np.concatenate([[f"{part}-{number}" for number in range(count)] for part, count in PARTS.items()])
@@ -47,11 +46,9 @@ def outputs_of(rng: np.random.Generator, forgotten: np.ndarray[Any, Any], shift:
     labels = rng.integers(CLASSES, size=len(parts))
     logits = rng.normal(size=(len(parts), CLASSES)).astype(np.float32)
     logits[np.arange(len(parts)), labels] += np.where(parts == "forget", shift, 1.0)
-    sink = pa.BufferOutputStream()
     columns = {"utterance_id": ids, "part": parts, "label": labels, "true_label": labels}
     stacked = pa.FixedSizeListArray.from_arrays(pa.array(logits.reshape(-1)), CLASSES)
-    pq.write_table(pa.table({**columns, "logits": stacked}), sink, compression="zstd")
-    return bytes(sink.getvalue().to_pybytes())
+    return pa.table({**columns, "logits": stacked})
 
 
 def write_folder(folder: Path, count: int) -> Path:
@@ -82,8 +79,8 @@ def write_folder(folder: Path, count: int) -> Path:
         if spec.forget:
             drawn = np.random.default_rng(stage_seed("forgotten", spec.task.title, ratio, spec.seed))
             ids = np.array([f"u{number}" for number in drawn.permutation(1_000)[: PARTS["forget"]]])
-            content = outputs_of(rng, ids, {"original": 2.0, "retrain": 1.0}.get(spec.line, 1.5))
-            store.files.write_bytes(f"outputs/{spec.trial_id}.parquet", content)
+            outputs = outputs_of(rng, ids, {"original": 2.0, "retrain": 1.0}.get(spec.line, 1.5))
+            store.write_table(f"outputs/{spec.trial_id}.parquet", outputs, compression="zstd")
         store.commit(row)
 
     with ThreadPoolExecutor(4) as pool:

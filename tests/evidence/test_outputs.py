@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from scipy.special import log_softmax, logsumexp
 
@@ -12,7 +11,7 @@ from orchestrator.evidence.outputs import Outputs, parse_outputs
 from orchestrator.evidence.signals import modified_entropy, scaled_confidence, signals
 
 
-def stored(logits: np.ndarray, labels: np.ndarray, *, summary: bool) -> bytes:
+def stored(logits: np.ndarray, labels: np.ndarray, *, summary: bool) -> pa.Table:
     """The columns that evaluation writes."""
     columns = {
         "utterance_id": [f"u{i}" for i in range(len(labels))],
@@ -32,9 +31,7 @@ def stored(logits: np.ndarray, labels: np.ndarray, *, summary: bool) -> bytes:
         }
     else:
         columns["logits"] = pa.FixedSizeListArray.from_arrays(pa.array(logits.reshape(-1)), logits.shape[1])
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink)
-    return sink.getvalue().to_pybytes()
+    return pa.table(columns)
 
 
 @pytest.fixture

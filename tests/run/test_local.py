@@ -14,6 +14,7 @@ import pytest
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
 from orchestrator.outcomes import DamagedFile
 from orchestrator.plan.sweep import SweepError
+from orchestrator.report.folder_evidence import folder_evidence
 from orchestrator.results import open_store
 
 
@@ -312,6 +313,27 @@ def test_a_torn_row_is_named_and_its_trial_alone_runs_again(damaged, finished, c
     assert changed_since(results, before) == {torn}
     came = "named, set aside; its trial alone runs again"
     injected("a row's file is cut off", came, results, comparable(finished[1]), finished=kept)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:300] + b"\0" + b[301:]])
+def test_damaged_outputs_are_named_by_a_report_and_made_again_by_a_run(damaged, cache_dir, comparable, damage):
+    loaded, results, before = damaged
+    undisturbed = comparable(results)
+    hurt = before[before["method"] == "scrub"]["trial_id"].iloc[0]
+    path = results / "outputs" / f"{hurt}.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    with pytest.warns(DamagedFile, match=f"cannot read outputs/{hurt}.parquet .*`unlearn run` makes it again"):
+        figures = folder_evidence(open_store(results)).done.set_index("trial_id")["loss_auc"]
+    assert figures.isna()[hurt]
+    assert figures.drop(hurt).notna().any()
+    pd.testing.assert_frame_equal(comparable(results), undisturbed)  # a report takes no row back
+    assert [spec.trial_id for spec in plan_sweep(loaded, results, cache_dir).pending] == [hurt]
+    run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+    assert changed_since(results, before) == {hurt}
+    pd.testing.assert_frame_equal(comparable(results), undisturbed)
+    assert path.read_bytes() == whole
+    assert plan_sweep(loaded, results, cache_dir).pending == []
 
 
 @pytest.mark.parametrize("folder", ["models", "logits"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,6 +16,7 @@ from orchestrator.report.compaction import compact_results, message_of, restore_
 from orchestrator.report.leaderboard import write_leaderboard
 from orchestrator.report.write_evidence import write_evidence
 from orchestrator.results import SCHEMA, open_store
+from orchestrator.sealed import sealed_parquet
 
 EVIDENCE = (
     "evidence={relearning: {forgotten: [1], epochs: 1, retain_limit: 40}, attribution: {utterances: 2, steps: 2}}"
@@ -134,7 +136,7 @@ def test_a_second_file_leaves_the_figures_of_the_first(compacted, restored, tmp_
     whole = pq.read_table(compacted[2])
     names = whole.column_names
     other = whole.slice(0, 1).set_column(names.index("trial_id"), "trial_id", [["another"]])
-    pq.write_table(other, tmp_path / "other.parquet")
+    (tmp_path / "other.parquet").write_bytes(sealed_parquet(other))
     store = open_store(restored[1])
     before = pd.read_parquet(restored[1] / "figures.parquet")
     assert restore_results(tmp_path / "other.parquet", store) == 1
@@ -166,8 +168,7 @@ def test_tests_without_a_number_and_outputs_of_many_classes_come_back(tmp_path) 
             {"trial_id": trial_id, "stage": "retrain", "method": "retrain", "status": "done", "seed": 0, "error": ""}
         )
         for folder, table in (("outputs", outputs), ("evidence", tests)):
-            (tmp_path / "r" / folder).mkdir(exist_ok=True)
-            table.to_parquet(tmp_path / "r" / folder / f"{trial_id}.parquet")
+            store.write_table(f"{folder}/{trial_id}.parquet", pa.Table.from_pandas(table))
     with pytest.MonkeyPatch.context() as patch:  # evidence cannot be measured on such outputs
         patch.setattr("orchestrator.report.compaction.folder_evidence", lambda store: SimpleNamespace(
             done=store.rows()[["trial_id", "method"]], figures=()))  # fmt: skip
@@ -197,3 +198,12 @@ def test_other_files_are_refused(tmp_path) -> None:
 def test_a_folder_is_no_file_to_compact_to(compacted, tmp_path) -> None:
     with pytest.raises(ValueError, match=r"got the folder .*, allowed: the name of a Parquet file"):
         compact_results(open_store(compacted[1]), tmp_path)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:200] + b"\0" + b[201:]])
+def test_a_damaged_file_is_refused_by_name(compacted, tmp_path, damage) -> None:
+    file = tmp_path / "rows.parquet"
+    file.write_bytes(damage(compacted[2].read_bytes()))
+    with pytest.raises(ValueError, match=r"rows\.parquet, which cannot be read"):
+        restore_results(file, open_store(tmp_path / "fresh"))
+    assert not (tmp_path / "fresh").exists()
