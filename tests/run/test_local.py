@@ -315,7 +315,9 @@ def test_a_torn_row_is_named_and_its_trial_alone_runs_again(damaged, finished, c
     injected("a row's file is cut off", came, results, comparable(finished[1]), finished=kept)
 
 
-@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:300] + b"\0" + b[301:]])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:300] + bytes([b[300] ^ 1]) + b[301:]]
+)
 def test_damaged_outputs_are_named_by_a_report_and_made_again_by_a_run(damaged, cache_dir, comparable, damage):
     loaded, results, before = damaged
     undisturbed = comparable(results)

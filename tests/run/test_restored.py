@@ -200,7 +200,9 @@ def test_a_folder_is_no_file_to_compact_to(compacted, tmp_path) -> None:
         compact_results(open_store(compacted[1]), tmp_path)
 
 
-@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:200] + b"\0" + b[201:]])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:200] + bytes([b[200] ^ 1]) + b[201:]]
+)
 def test_a_damaged_file_is_refused_by_name(compacted, tmp_path, damage) -> None:
     file = tmp_path / "rows.parquet"
     file.write_bytes(damage(compacted[2].read_bytes()))
