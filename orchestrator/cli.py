@@ -120,7 +120,7 @@ def tune(
     from orchestrator.run.tuning import tune_sweep
 
     display, loaded = Display(console), load_sweep(sweep, set_ or [])
-    target = (lock or Path(f"{loaded.sweep.name}.lock.yaml")).absolute()
+    target = _file(lock or Path(f"{loaded.sweep.name}.lock.yaml"))
     chosen = tune_sweep(
         loaded,
         str(_absolute(results)),
@@ -159,7 +159,7 @@ def report(
     from orchestrator.results import open_store, recorded_sweeps
 
     store = open_store(str(_absolute(results)))
-    folder = out.absolute() if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
+    folder = _file(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
     rows = store.rows()
     written = write_report(rows, folder, recorded_sweeps(store))
     for table in terminal_tables(rows):
@@ -177,7 +177,7 @@ def evidence(
     from orchestrator.results import open_store
 
     store = open_store(str(_absolute(results)))
-    folder = out.absolute() if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
+    folder = _file(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
     for path in write_evidence(store, folder):
         console.print(f"evidence: {path}", soft_wrap=True)
 
@@ -193,7 +193,7 @@ def leaderboard(
 
     store = open_store(str(_absolute(results)))
     folder = (store.files.local_path or Path.cwd() / "report-of-results") / "report"
-    page = write_leaderboard(store, out.absolute() if out else folder / "leaderboard.md")
+    page = write_leaderboard(store, _file(out) if out else folder / "leaderboard.md")
     console.print(f"leaderboard: {page}", soft_wrap=True)
 
 
@@ -206,8 +206,9 @@ def compact(
     from orchestrator.report.compaction import compact_results
     from orchestrator.results import open_store
 
-    rows = compact_results(open_store(str(_absolute(results))), to.absolute())
-    console.print(f"{rows} trials: {to.absolute()} ({to.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
+    to = _file(to)
+    rows = compact_results(open_store(str(_absolute(results))), to)
+    console.print(f"{rows} trials: {to} ({to.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
 
 
 @app.command()
@@ -219,7 +220,7 @@ def restore(
     from orchestrator.report.compaction import restore_results
     from orchestrator.results import open_store
 
-    rows = restore_results(file.absolute(), open_store(str(_absolute(results))))
+    rows = restore_results(_file(file), open_store(str(_absolute(results))))
     console.print(f"{rows} trials restored; those that were there are as they were")
 
 
@@ -244,7 +245,12 @@ def launcher(
 
 
 def _absolute(location: str | None) -> str | None:
-    return location if location is None or "://" in location else os.path.abspath(location)
+    return location if location is None or "://" in location else str(_file(Path(location)))
+
+
+def _file(path: Path) -> Path:
+    """An absolute path; what a quoted `~` means is not left to the shell."""
+    return Path(os.path.abspath(os.path.expanduser(path)))
 
 
 def _executor(name: str) -> Any:

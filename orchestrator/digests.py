@@ -36,7 +36,8 @@ class Digest(NamedTuple):
 
 def default_cache_dir() -> Path:
     """Where corpora, features and digests are kept: `UNLEARN_CACHE`, or the user's cache folder."""
-    return Path(os.environ.get("UNLEARN_CACHE") or platformdirs.user_cache_path("speech-unlearning")).absolute()
+    named = os.environ.get("UNLEARN_CACHE")
+    return Path(os.path.expanduser(named) if named else platformdirs.user_cache_path("speech-unlearning")).absolute()
 
 
 def digests_of(paths: Iterable[str | Path]) -> list[Digest]:

@@ -45,13 +45,12 @@ def _plugins(kind: str) -> Table:
 
 
 def _sweeps() -> Table:
-    import yaml
-
     from orchestrator.plan.sweep_file import shipped_sweeps
+    from orchestrator.plan.yaml_text import load_yaml
 
     table = Table(title="sweeps")
     table.add_column("name")
     table.add_column("what it is")
     for name, path in shipped_sweeps().items():
-        table.add_row(name, escape(str((yaml.safe_load(path.read_text()) or {}).get("description", ""))))
+        table.add_row(name, escape(str((load_yaml(path.read_text()) or {}).get("description", ""))))
     return table

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import math
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from functools import cache, partial
 from typing import Any
@@ -20,7 +21,7 @@ KINDS = {
     "tasks": "orchestrator.tasks",
 }
 TABLES = {"backbones": "VARIANTS", "tasks": "TASKS"}  # a module of these kinds may offer several plug-ins
-TYPED = ("methods", "trainings")  # one class a file, whose settings are turned into the types of its fields
+ALONE = ("methods", "trainings")  # one class a file, which is the plug-in
 
 
 @cache
@@ -32,7 +33,7 @@ def registry(kind: str) -> Mapping[str, Callable[..., Any]]:
         if info.ispkg:
             continue
         module = importlib.import_module(f"{KINDS[kind]}.{info.name}")
-        if kind in TYPED:
+        if kind in ALONE:
             from methods.base import Method
 
             own = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
@@ -84,7 +85,7 @@ def load(kind: str, name: str, **settings: Any) -> Any:
     for f in fields(plugin_class(kind, name)):
         if f.default is MISSING and f.default_factory is MISSING and f.name not in {**preset, **settings}:
             raise ValueError(f"{kind[:-1]} {name} needs the setting {f.name!r}, got {', '.join(settings) or 'none'}")
-    return _typed(kind, name, settings) if kind in TYPED else made(**settings)
+    return _typed(kind, name, {**preset, **settings})
 
 
 @cache
@@ -93,15 +94,40 @@ def _adapter(kind: str, name: str) -> TypeAdapter[Any]:
 
 
 def _typed(kind: str, name: str, settings: Mapping[str, Any]) -> Any:
-    """The plug-in, its settings turned into the types of its fields; YAML reads 1e-4 as text."""
+    """The plug-in, its settings turned into the types of its fields."""
     try:
-        return _adapter(kind, name).validate_python(dict(settings))
+        made = _adapter(kind, name).validate_python(dict(settings))
     except ValidationError as error:
         wrong = error.errors()[0]
         if not wrong["loc"]:
             raise ValueError(str(wrong["ctx"]["error"])) from None
-        where = wrong["loc"][0]
-        raise ValueError(f"setting {where!r} of {kind[:-1]} {name}: {wrong['msg']}, got {wrong['input']!r}") from None
+        where, quote = wrong["loc"][0], "; quote it" if wrong["type"] == "string_type" else ""
+        raise ValueError(
+            f"setting {where!r} of {kind[:-1]} {name}: {wrong['msg']}, got {wrong['input']!r}{quote}"
+        ) from None
+    require_finite(f"of {kind[:-1]} {name}", {f.name: getattr(made, f.name) for f in fields(made)})
+    return made
+
+
+def require_finite(whose: str, settings: Mapping[str, Any]) -> None:
+    """Refuse NaN and infinity, in lists and mappings too.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    for name, value in settings.items():
+        if any(not math.isfinite(number) for number in _floats(value)):
+            raise ValueError(f"setting {name!r} {whose} must be a finite number, got {value!r}")
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _floats(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _floats(item)
 
 
 def suggestion(word: str, known: Any) -> str:

@@ -127,6 +127,17 @@ def test_a_folder_goes_into_one_file_and_comes_back_as_a_leaderboard(unlearn, fi
     assert "| Retrain" in page.read_text()
 
 
+def test_home_is_found_in_every_path_that_is_given(unlearn, finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(finished))
+    assert "0 trials to run" in unlearn("plan", "~/small.yaml", "--results", "~/r").stdout
+    assert "5 trials: " in unlearn("compact", "~/r", "--to", "~/all.parquet").stdout
+    assert "5 trials restored" in unlearn("restore", "~/all.parquet", "--results", "~/again").stdout
+    assert unlearn("report", "~/again", "--out", "~/pages").returncode == 0
+    assert (finished / "pages" / "report.md").is_file()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from orchestrator.plan.yaml_text import YamlError, dump_yaml, load_yaml
 
 EVERY = "*"  # in place of a backbone: a choice that serves all of them
 
@@ -71,11 +71,13 @@ def read_lock(path: Path) -> Lock:
     """
     if not path.is_file():
         raise ValueError(f"no lock file {path}; make it with `unlearn tune SWEEP --lock {path.name}`, or drop `lock:`")
-    values = yaml.safe_load(path.read_text())
     try:
+        values = load_yaml(path.read_text(encoding="utf-8"))
         choices = tuple(Choice(**choice) for choice in values["choices"])
         return Lock(str(values["rule"]), int(values["trials"]), tuple(values["seeds"]), choices)
-    except (TypeError, KeyError) as error:
+    except YamlError as error:
+        raise ValueError(f"{path}: {error}") from None
+    except (TypeError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a lock file of `unlearn tune`: {error}") from None
 
 
@@ -103,6 +105,6 @@ def write_lock(path: Path, lock: Lock) -> None:
     }
     scratch = path.with_name(f".{path.name}.tmp")
     scratch.write_text(
-        "# Written by `unlearn tune`; a sweep reads it with `lock:`.\n" + yaml.safe_dump(values, sort_keys=False)
+        "# Written by `unlearn tune`; a sweep reads it with `lock:`.\n" + dump_yaml(values), encoding="utf-8"
     )
     scratch.replace(path)

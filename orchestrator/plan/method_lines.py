@@ -115,6 +115,7 @@ def _knob(knob: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
             raise ValueError(f"unknown setting of {knob}: got {key!r}, allowed: {', '.join(allowed)}")
     try:
         spelled = asdict(made(**values))
+        plugins.require_finite(f"of {knob}", spelled)
     except TypeError:
         raise ValueError(
             f"{knob}: a setting of the wrong kind, got {dict(settings)}, allowed: numbers as numbers"

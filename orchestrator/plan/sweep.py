@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ class SweepError(ValueError):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NamedPlugIn(BaseModel):
@@ -160,7 +161,7 @@ class EvidenceEntry(_Model):
 class Sweep(_Model):
     """A whole sweep. Field by field in docs/sweeps.md."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(max_length=100)
     description: str = ""
     tasks: list[TaskEntry] = Field(min_length=1)
     backbones: list[BackboneEntry] = Field(min_length=1)
@@ -183,6 +184,23 @@ class Sweep(_Model):
     micro_batch: int | None = Field(default=None, ge=1)  # utterances through a model at once; found where memory ends
     keep_models: Literal["none", "final"] = "none"
     evidence: EvidenceEntry = EvidenceEntry()
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_file(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError(
+                f"must begin with a letter, a digit or _, and go on with these, dots and dashes; got {name!r}"
+            )
+        return name
+
+    @field_validator("tasks", "backbones")
+    @classmethod
+    def _no_plug_in_title_twice(cls, entries: list[Any]) -> list[Any]:
+        titles = [entry.alias or entry.name for entry in entries]
+        if twice := sorted({title for title in titles if titles.count(title) > 1}):
+            raise ValueError(f"two entries have one title: set `as:` on one of them, got {', '.join(twice)} twice")
+        return entries
 
     @model_validator(mode="before")
     @classmethod

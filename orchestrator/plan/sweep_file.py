@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.plan.sweep import (
@@ -24,7 +24,11 @@ from orchestrator.plan.sweep import (
     TrainingEntry,
     TuningEntry,
 )
+from orchestrator.plan.yaml_text import CONDITIONS, NAMES, YamlError, load_yaml
+from orchestrator.plugins import suggestion
 
+SHOWN = 100  # characters of a wrong value
+_HOME = re.compile(r"~[\w.-]*(/|$)")
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
 
 
@@ -43,6 +47,8 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, dict[s
     for override in overrides:
         _set(values, override)
     values = _expanded(values)
+    if lines := [f"  {key} must be a finite number, got {value}" for key, value in _not_finite(values, ())]:
+        raise SweepError("\n".join([f"{path}:", *lines]))
     try:
         sweep = Sweep.model_validate(values)
     except ValidationError as error:
@@ -61,27 +67,33 @@ def shipped_sweeps() -> dict[str, Path]:
 
 def find_sweep(path: Path) -> Path:
     """The file itself, or the shipped sweep of that name."""
+    path = path.expanduser() if str(path).startswith("~/") else path
     if path.is_file():
         return path.resolve()
     shipped = shipped_sweeps()
     if path.name.removesuffix(".yaml") in shipped and len(path.parts) <= 2:
         return shipped[path.name.removesuffix(".yaml")]
-    raise SweepError(f"no sweep file {path}; sweeps that come with the package: {', '.join(shipped)}")
+    hint = suggestion(path.name.removesuffix(".yaml"), shipped)
+    raise SweepError(f"no sweep file {path}{hint}; sweeps that come with the package: {', '.join(shipped)}")
 
 
 def _extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         raise SweepError(f"{path}: extends itself through {' -> '.join(p.name for p in seen)}")
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise SweepError(f"{path} is not YAML: {error}") from None
+        values = load_yaml(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SweepError(f"{path} is not text in UTF-8: {error}; save it as UTF-8") from None
+    except YamlError as error:
+        raise SweepError(f"{path}: {error}") from None
     if not isinstance(values, dict):
         raise SweepError(f"{path} must hold keys and values, got {type(values).__name__}")
     parent = values.pop("extends", None)
     if parent is None:
         return values
-    beside = path.parent / parent
+    if not isinstance(parent, str):
+        raise SweepError(f"{path}: extends takes one sweep file or the name of one, got {_shown(parent)}")
+    beside = path.parent / os.path.expanduser(parent)
     return _merged(_extended(find_sweep(beside if beside.is_file() else Path(parent)), (*seen, path)), values)
 
 
@@ -98,27 +110,48 @@ def _set(values: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise SweepError(f"--set takes key=value, got {override!r}")
     at: Any = values
-    *folders, last = key.split(".")
+    keys = key.split(".")
+    *folders, last = keys
     for depth, part in enumerate(folders):
         try:
             at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
         except (IndexError, ValueError, AttributeError):
             raise SweepError(f"--set {key}: nothing at {'.'.join(folders[: depth + 1])}") from None
     try:
-        at[int(last) if isinstance(at, list) else last] = yaml.safe_load(text)
+        value = load_yaml(text, keys)
+    except YamlError as error:
+        raise SweepError(f"--set {key}: {error}, in {_shown(text)}") from None
+    try:
+        at[int(last) if isinstance(at, list) else last] = value
     except (IndexError, ValueError, TypeError):
         raise SweepError(f"--set {key}: nothing at {key}") from None
 
 
-def _expanded(value: Any) -> Any:
-    """`${NAME}` and `${NAME:-default}` from the environment; an unset one without default stays as it is."""
+def _expanded(value: Any, key: str = "") -> Any:
+    """`${NAME}` and `${NAME:-default}` from the environment, where an unset one without default stays as it is; then
+    `~` at the beginning of a path."""
     if isinstance(value, dict):
-        return {key: _expanded(item) for key, item in value.items()}
+        return {name: _expanded(item, key if key in CONDITIONS else str(name)) for name, item in value.items()}
     if isinstance(value, list):
-        return [_expanded(item) for item in value]
+        return [_expanded(item, key) for item in value]
     if not isinstance(value, str):
         return value
-    return _VARIABLE.sub(lambda m: os.environ.get(m["name"], m["default"] if m["default"] is not None else m[0]), value)
+    text = _VARIABLE.sub(lambda m: os.environ.get(m["name"], m["default"] if m["default"] is not None else m[0]), value)
+    return os.path.expanduser(text) if key not in (*NAMES, *CONDITIONS) and _HOME.match(text) else text
+
+
+def _not_finite(value: Any, at: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+    """Keys of NaN and infinity, dots for depth."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield ".".join(at), value
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield from _not_finite(item, (*at, str(key)))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _explain(error: ValidationError) -> list[str]:
@@ -131,10 +164,16 @@ def _explain(error: ValidationError) -> list[str]:
             near = difflib.get_close_matches(str(item["loc"][-1]), allowed, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             lines.append(f"  unknown key {where}{hint}, allowed: {', '.join(allowed)}")
+        elif item["type"] == "missing":
+            lines.append(f"  missing key {where}; docs/sweeps.md lists the keys that a sweep needs")
+        elif item["type"] == "string_type":
+            lines.append(f"  {where} must be text, got {_shown(item['input'])}; quote it")
         else:
             said = item["msg"].removeprefix("Value error, ")
             lines.append(
-                f"  {where}: {said}, got {item['input']!r}" if where and "got" not in said else f"  {where} {said}"
+                f"  {where}: {said}, got {_shown(item['input'])}"
+                if where and "got" not in said
+                else f"  {where} {said}"
             )
     return lines
 

@@ -71,7 +71,7 @@ def shared_cache(store: Store) -> SharedCache | None:
     """The cache of `UNLEARN_SHARED_CACHE` (a folder or URI), else `cache/` of results on an object store, else none."""
     named = os.environ.get("UNLEARN_SHARED_CACHE")
     if named:
-        return SharedCache(Folder(named if "://" in named else Path(named).absolute().as_uri()), "")
+        return SharedCache(Folder(named if "://" in named else Path(os.path.expanduser(named)).absolute().as_uri()), "")
     return None if store.files.local_path is not None else SharedCache(store.files, "cache/")
 
 

@@ -73,6 +73,14 @@ class AudioFolder(Task):
                 "unknown_label stands for labels outside `classes`: got no classes, allowed: a list of them"
             )
 
+    def settings(self) -> dict[str, Any]:
+        """The order in which `where` and `test_where` list values does not matter."""
+        found = super().settings()
+        for name in ("where", "test_where"):
+            wanted = {column: v if isinstance(v, list | tuple) else [v] for column, v in (found[name] or {}).items()}
+            found[name] = {column: sorted({str(value) for value in values}) for column, values in wanted.items()}
+        return found
+
     @property
     def kind(self) -> Literal["keywords", "speakers"]:
         """As `target` says."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class ForgetRequest:
             value = getattr(self, name)
             if isinstance(value, str):
                 raise ValueError(f"{name} must be a list of names, got {value!r}")
-            object.__setattr__(self, name, tuple(value))
+            object.__setattr__(self, name, _in_one_order(name, tuple(value)))
         self._require_settings_of_kind()
         self._require_ranges()
         path = self.ids_file or self.index_file
@@ -111,6 +112,16 @@ class ForgetRequest:
             name: list(v) if isinstance(v, tuple) else v for name, v in given.items() if not name.endswith("_file")
         }
         return {"kind": self.kind, **values}
+
+
+def _in_one_order(setting: str, names: tuple[Any, ...]) -> tuple[str, ...]:
+    """Names, sorted: what is forgotten does not depend on the order in which it is named."""
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{setting} must be a list of names: got {name!r}; quote it")
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise ValueError(f"a name of {setting} is given twice: got {twice[0]!r}; name each once")
+    return tuple(sorted(names))
 
 
 def _bytes(path: str) -> bytes:

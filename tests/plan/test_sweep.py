@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from orchestrator.plan.sweep import SweepError
@@ -102,3 +104,137 @@ def test_every_shipped_sweep_is_valid_and_described(name):
     sweep, _ = read_sweep(shipped_sweeps()[name])
     assert sweep.name == name
     assert sweep.description
+
+
+def errors_of(folder, text: str, *overrides: str) -> str:
+    with pytest.raises(SweepError) as error:
+        read_sweep(write(folder, text), overrides)
+    return str(error.value)
+
+
+def test_a_key_given_twice_is_refused_with_its_line(tmp_path):
+    said = errors_of(tmp_path, MINIMAL + "seeds: [5]\n")
+    assert said.endswith('sweep.yaml: line 8, column 1: key given twice: "seeds"')
+
+
+@pytest.mark.parametrize("written", ["1e-4", "1.0e-4", "1E-4", "0.0001"])
+def test_every_way_to_write_a_number_is_a_number(tmp_path, written):
+    sweep, values = read_sweep(write(tmp_path, MINIMAL + f"training: {{learning_rate: {written}}}\n"))
+    assert values["training"]["learning_rate"] == sweep.training.learning_rate == 1e-4
+
+
+def test_names_are_read_as_they_are_written(tmp_path):
+    names = "[yes, no, on, off, 7, 007, 1.0, 2024-01-01, 'true']"
+    read = ["yes", "no", "on", "off", "7", "007", "1.0", "2024-01-01", "true"]
+    text = MINIMAL.replace("{kind: sample, forget_ratio: 0.05}", f"{{kind: class, classes: {names}}}")
+    text = text.replace(
+        "[espeak_keywords]", f"[{{name: audio_folder, classes: {names}, where: {{digit: [0, 1], on: 0.5}}}}]"
+    )
+    sweep, _ = read_sweep(write(tmp_path, text), ["tasks.0.test_where.take=3"])
+    assert sweep.unlearning[0]["classes"] == sweep.tasks[0].settings["classes"] == read
+    assert sweep.tasks[0].settings["where"] == {"digit": ["0", "1"], "on": "0.5"}
+    assert sweep.tasks[0].settings["test_where"] == {"take": "3"}
+    for key in ("classes", "speakers", "ids"):
+        sweep, _ = read_sweep(write(tmp_path, MINIMAL), [f"unlearning.0.{key}=[yes, 12]", f"unlearning.0.{key}.1=007"])
+        assert sweep.unlearning[0][key] == ["yes", "007"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{kind: class, classes: [go, true]}", "line 5, column 42: YAML reads true as a boolean: quote it, as 'true'"),
+        ("{kind: speaker, speakers: [False]}", "YAML reads False as a boolean: quote it"),
+        ("{kind: ids, ids: [null]}", "YAML reads null as nothing: quote it"),
+        ("{where: {clean: true}}", "YAML reads true as a boolean"),
+        ("{where: {take: 1.0}}", "1.0 may be a number or this text: quote it"),
+        ("{test_where: {take: [007]}}", "007 may be a number or this text: quote it"),
+    ],
+)
+def test_a_name_that_yaml_reads_as_something_else_must_be_quoted(tmp_path, entry, said):
+    assert said in errors_of(tmp_path, MINIMAL.replace("{kind: sample, forget_ratio: 0.05}", entry))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.learning_rate=.nan",
+        "training.learning_rate=.inf",
+        "time_budget.fraction=.inf",
+        "methods=[{name: grad_ascent, learning_rate: .nan}]",
+        "methods=[{name: scrub, superloss: {strength: .inf}}]",
+        "methods=[{name: scrub, curriculum: {start_share: .nan}}]",
+        "methods=[{name: scrub, lora: {alpha: .inf}}]",
+        "tasks=[{name: espeak_keywords, holdout_share: .nan}]",
+        "tuning.spaces={scrub: {learning_rate: [1e-5, .inf]}}",
+        "unlearning.0.forget_ratio=[0.1, .nan]",
+        "clip_norm=1e999",
+        "hang_seconds=.inf",
+    ],
+)
+def test_what_is_no_finite_number_is_refused_wherever_it_stands(tmp_path, override):
+    assert "must be a finite number, got" in errors_of(tmp_path, MINIMAL, override)
+
+
+def test_text_that_becomes_no_finite_number_is_refused_too(tmp_path):
+    for override in ("training.learning_rate=nan", "clip_norm='inf'"):
+        assert "finite number" in errors_of(tmp_path, MINIMAL, override)
+
+
+def test_home_is_filled_in_at_the_beginning_of_a_path_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    text = MINIMAL.replace("[espeak_keywords]", "[{name: audio_folder, root: ~/clips, manifest: ~/list.csv}]")
+    text = text.replace("[whisper_nano]", "[{name: hubert_base, checkpoint: ~/ck}]") + "lock: ~/l.yaml\n"
+    text = text.replace("{kind: sample, forget_ratio: 0.05}", "{kind: ids, ids: [~/x.wav, a~/b]}")
+    sweep, _ = read_sweep(write(tmp_path, text))
+    assert sweep.tasks[0].settings == {"root": "/home/me/clips", "manifest": "/home/me/list.csv"}
+    assert (sweep.backbones[0].settings["checkpoint"], sweep.lock) == ("/home/me/ck", "/home/me/l.yaml")
+    assert sweep.unlearning[0]["ids"] == ["~/x.wav", "a~/b"]
+
+
+def test_two_tasks_or_backbones_with_one_title_are_refused(tmp_path):
+    two = "tasks=[{name: espeak_keywords, clips: 240}, {name: espeak_keywords, clips: 360%s}]"
+    assert "set `as:` on one of them, got espeak_keywords twice" in errors_of(tmp_path, MINIMAL, two % "")
+    assert len(read_sweep(write(tmp_path, MINIMAL), [two % ", as: more"])[0].tasks) == 2
+    said = errors_of(tmp_path, MINIMAL, "backbones=[whisper_nano, {name: whisper_tiny, as: whisper_nano}]")
+    assert "set `as:` on one of them, got whisper_nano twice" in said
+
+
+@pytest.mark.parametrize("override", ["seeds=[0", "training={epochs: 1, epochs: 2}", "name=a: b: c", "seeds=*x"])
+def test_a_broken_override_is_told_in_one_line(tmp_path, override):
+    said = errors_of(tmp_path, MINIMAL, override)
+    assert said.startswith(f"--set {override.split('=')[0]}: ")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_missing_key_is_named_without_the_rest_of_the_sweep(tmp_path):
+    said = errors_of(tmp_path, MINIMAL.replace("name: minimal\n", ""))
+    assert "missing key name" in said
+    assert "espeak_keywords" not in said
+
+
+def test_a_long_wrong_value_is_cut(tmp_path):
+    assert len(errors_of(tmp_path, MINIMAL, f"original_seed={list(range(500))}")) < 400
+
+
+@pytest.mark.parametrize("name", [".mine", "-x", "a/b", "a b", "x" * 101])
+def test_a_name_that_would_hide_or_break_its_record_is_refused(tmp_path, name):
+    assert "name" in errors_of(tmp_path, MINIMAL, f"name='{name}'")
+
+
+def test_a_number_as_a_name_must_be_quoted(tmp_path):
+    assert "name must be text, got 2024; quote it" in errors_of(tmp_path, MINIMAL, "name=2024")
+    assert read_sweep(write(tmp_path, MINIMAL), ["name='2024'"])[0].name == "2024"
+
+
+def test_a_mistyped_shipped_sweep_is_suggested():
+    with pytest.raises(SweepError, match=r"no sweep file leaderbord \(did you mean 'leaderboard'\?\)"):
+        read_sweep(Path("leaderbord"))
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path):
+    path = tmp_path / "latin.yaml"
+    path.write_bytes((MINIMAL + "description: caf\xe9\n").encode("latin-1"))
+    with pytest.raises(SweepError, match=r"latin\.yaml is not text in UTF-8"):
+        read_sweep(path)
+    path.write_bytes(b"\xef\xbb\xbf" + (MINIMAL + "description: caf\xe9\n").encode())
+    assert read_sweep(path)[0].description == "caf\xe9"

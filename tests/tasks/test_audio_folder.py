@@ -297,3 +297,9 @@ def test_where_takes_only_what_fits(tmp_path: Path) -> None:
     assert {(u.attributes["take"], u.speaker) for u in found} == {(take, "ann") for take in "012"}
     with pytest.raises(ValueError, match="no recording is left: got where"):
         walk(AudioFolder(**settings, where={"take": 99}))
+
+
+def test_the_order_and_type_of_wanted_values_do_not_name_another_corpus(tmp_path: Path) -> None:
+    made = [AudioFolder(root=str(tmp_path), where={"take": w}) for w in (["1", "0"], [0, 1], ("0", "1"))]
+    assert len({str(task.settings()) for task in made}) == 1
+    assert AudioFolder(root=str(tmp_path), test_where={"take": 1}).settings()["test_where"] == {"take": ["1"]}

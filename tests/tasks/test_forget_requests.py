@@ -66,3 +66,15 @@ def test_a_file_that_changed_after_planning_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("b\n")
     with pytest.raises(ValueError, match="changed since it was planned"):
         request.lines()
+
+
+@pytest.mark.parametrize(("kind", "setting"), [("class", "classes"), ("speaker", "speakers"), ("ids", "ids")])
+def test_the_order_of_names_does_not_matter_and_each_is_named_once(kind: str, setting: str) -> None:
+    one, other = (ForgetRequest(**{"kind": kind, setting: names}) for names in (["b", "a"], ("a", "b")))
+    assert one == other
+    assert one.identity()[setting] == ["a", "b"]
+    with pytest.raises(ValueError, match=f"a name of {setting} is given twice: got 'a'"):
+        ForgetRequest(**{"kind": kind, setting: ["a", "b", "a"]})
+    for name in (True, 7, None):
+        with pytest.raises(ValueError, match=f"{setting} must be a list of names: got {name}; quote it"):
+            ForgetRequest(**{"kind": kind, setting: ["a", name]})
