@@ -33,7 +33,7 @@ class FisherForgetting(Method):
     """One walk over D_r, then one edit; D_f is not used. Out of budget before its end, it changes nothing."""
 
     label: ClassVar[str] = "Fisher"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     edits: ClassVar[bool] = True
 
     strength: float = 1e-8  # α: variance of the noise on a weight of Fisher information 1; the field takes 1e-9 to 1e-6

@@ -6,28 +6,18 @@ the square of a batch's mean gradient shrinks with the batch (arXiv 2510.26714, 
 
 from __future__ import annotations
 
-from jaxtyping import Float
-from torch import Tensor, autograd, nn, zeros_like
+import torch
+from torch import Tensor, nn, zeros_like
 
 from methods.base import Batch, Classifier, UnlearningProblem, UtteranceSet
 from methods.losses import cross_entropy
 from methods.meter import FORWARD_SHARE
-
-Gradients = dict[str, Tensor]
-"""By parameter name, in the order of the model's parameters."""
+from methods.per_utterance import CHUNK, Gradients, PerUtterance, Values, gradients_of
 
 
 def trainable(model: Classifier) -> dict[str, nn.Parameter]:
     """The weights that require a gradient, by name."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
-
-
-def gradients_of(
-    value: Float[Tensor, ""], weights: dict[str, nn.Parameter], *, retain_graph: bool = False
-) -> Gradients:
-    """∂value/∂θ, zero for weights that `value` does not depend on."""
-    found = autograd.grad(value, list(weights.values()), allow_unused=True, retain_graph=retain_graph)
-    return {name: zeros_like(p) if g is None else g for (name, p), g in zip(weights.items(), found, strict=True)}
 
 
 def batch_gradient(problem: UnlearningProblem, batch: Batch, weights: dict[str, nn.Parameter]) -> Gradients:
@@ -60,24 +50,33 @@ def clear(weights: dict[str, nn.Parameter]) -> None:
 
 def empirical_fisher(problem: UnlearningProblem, utterances: UtteranceSet) -> Gradients:
     """Mean over the set of (∇CE)², under the given labels: one forward and backward pass for each utterance."""
-    weights = trainable(problem.model)
-    total = {name: zeros_like(p) for name, p in weights.items()}
-    problem.model.eval()
-    for batch in problem.walk(utterances, 1, backward=True):
-        for name, gradient in gradients_of(cross_entropy(problem.model, batch).sum(), weights).items():
-            total[name].addcmul_(gradient, gradient, value=1 / len(utterances))
-    return total
+
+    def losses(model: Classifier, batch: Batch) -> tuple[Tensor, Tensor]:
+        found = cross_entropy(model, batch)[:, None]
+        return found, torch.full_like(found, 1 / len(utterances))
+
+    return _summed_squares(problem, utterances, losses, backwards=1)
 
 
 def model_fisher(problem: UnlearningProblem, utterances: UtteranceSet) -> Gradients:
     """Mean over the set of Σ_c p_c (∇log p_c)²: labels as f itself would draw them, C backward passes an utterance."""
+
+    def log_probabilities(model: Classifier, batch: Batch) -> tuple[Tensor, Tensor]:
+        found = model(batch.features, batch.lengths).log_softmax(dim=-1)
+        return found, found.detach().exp() / len(utterances)
+
+    return _summed_squares(problem, utterances, log_probabilities, backwards=problem.num_classes)
+
+
+def _summed_squares(
+    problem: UnlearningProblem, utterances: UtteranceSet, values: Values, *, backwards: int
+) -> Gradients:
     weights = trainable(problem.model)
     total = {name: zeros_like(p) for name, p in weights.items()}
     problem.model.eval()
-    for batch in problem.walk(utterances, 1, backward=True):
-        log_probabilities = problem.model(batch.features, batch.lengths).log_softmax(dim=-1)[0]
-        for log_p in log_probabilities:
-            for name, gradient in gradients_of(log_p, weights, retain_graph=True).items():
-                total[name].addcmul_(gradient, gradient, value=log_p.exp().item() / len(utterances))
-        problem.meter.charge(seconds=0.0, samples=(len(log_probabilities) - 1) * (1 - FORWARD_SHARE))  # time runs
+    gradients = PerUtterance(problem.model, weights)
+    for batch in problem.walk(utterances, CHUNK, backward=True, summed=True):
+        gradients.add_squares(total, batch, values)
+        more = len(batch) * (backwards - 1)
+        problem.meter.charge(seconds=0.0, samples=more * (1 - FORWARD_SHARE))  # their time runs already
     return total

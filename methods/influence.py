@@ -19,9 +19,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.base import Method, Pass, UnlearningProblem, UtteranceSet
-from methods.gradients import Gradients, gradients_of, summed_gradient, trainable
+from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.gradients import summed_gradient, trainable
 from methods.losses import cross_entropy
+from methods.per_utterance import CHUNK, Gradients, PerUtterance
 
 TOLERANCE = 1e-4  # of the residual's norm, relative
 
@@ -56,12 +57,21 @@ def fisher_product(
     problem: UnlearningProblem, utterances: UtteranceSet, vector: Float[Tensor, " weights"]
 ) -> Float[Tensor, " weights"]:
     """F v = (1/N) Σ ∇l (∇lᵀ v): one forward and backward pass for each utterance."""
-    weights, total = trainable(problem.model), torch.zeros_like(vector)
+    weights = trainable(problem.model)
+    total = {name: torch.zeros_like(p) for name, p in weights.items()}
+    pieces = torch.split(vector, [p.numel() for p in weights.values()])
+    along = {name: piece.view_as(p) for (name, p), piece in zip(weights.items(), pieces, strict=True)}
     problem.model.eval()
-    for batch in problem.walk(utterances, 1, backward=True):
-        gradient = _flat(gradients_of(cross_entropy(problem.model, batch).sum(), weights))
-        total += (gradient @ vector) / len(utterances) * gradient
-    return total
+    gradients = PerUtterance(problem.model, weights)
+    for batch in problem.walk(utterances, CHUNK, backward=True, summed=True):
+        gradients.add_products(total, along, batch, losses)
+    return _flat(total) / len(utterances)
+
+
+def losses(model: Classifier, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The cross-entropy of each utterance, as the one value whose gradient counts."""
+    found = cross_entropy(model, batch)[:, None]
+    return found, torch.ones_like(found)
 
 
 def _flat(gradients: Gradients) -> Tensor:
@@ -73,7 +83,7 @@ class Influence(Method):
     """One walk over D, then some over the Fisher's sample, then one edit; out of budget before, it changes nothing."""
 
     label: ClassVar[str] = "IU"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     edits: ClassVar[bool] = True
 
     step_size: float = 1.0  # α: 1 is the Newton step; the field searches 0.2 to 20

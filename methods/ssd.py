@@ -34,7 +34,7 @@ class SelectiveSynapticDampening(Method):
     """One walk over D for the importances, then one edit; out of budget before its end, it changes nothing."""
 
     label: ClassVar[str] = "SSD"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     edits: ClassVar[bool] = True
 
     selection: float = 10.0  # α: how many times more important to D_f than to D a weight is to be dampened

@@ -27,12 +27,14 @@ OUT = Path(__file__).parents[2] / "docs" / "results" / "bench.md"
 def parts() -> dict[str, Callable[[Path], list[str]]]:
     """By name, in the order of the report."""
     import against_trainer
+    import gradients
     import limit
     import memory
     import steps
 
     found = {
         "steps": steps.report,
+        "gradients": gradients.report,
         "limit": limit.report,
         "against": against_trainer.steps_report,
         "sweeps": against_trainer.sweeps_report,

@@ -55,8 +55,9 @@ def test_walks_each_utterance_once_and_takes_no_step(kit):
     assert outcome.steps == 0
 
 
-def test_a_budget_that_ends_inside_the_walk_leaves_the_original(kit):
-    problem = kit.make_problem(limit=15.0)
+def test_a_budget_that_ends_inside_the_walk_leaves_the_original(kit, monkeypatch):
+    monkeypatch.setattr("methods.gradients.CHUNK", 4)  # a single batch would be the last
+    problem = kit.make_problem(limit=12.0)
     before = kit.weights(problem.model)
     outcome, _ = kit.run(SelectiveSynapticDampening(selection=0.1), problem)
     assert outcome.stop_reason == "budget"
