@@ -47,7 +47,8 @@ def test_runs_and_repeats_bit_for_bit(kit, name):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("original", "retrain")])
 def test_stops_on_a_budget(kit, name, monkeypatch):
-    monkeypatch.setattr("methods.ridge.BATCH", 4)  # a single batch would be the last
+    for size in ("methods.ridge.BATCH", "methods.gradients.CHUNK"):
+        monkeypatch.setattr(size, 4)  # a single batch would be the last
     method = plugins.load("methods", name)
     problem = problem_for(kit, method, limit=1.0)
     outcome, _ = kit.run(method, problem)
