@@ -8,13 +8,16 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, StoppedEarly, StorageError
+
+if TYPE_CHECKING:
+    from orchestrator.results import Store
 
 app = typer.Typer(
     name="unlearn",
@@ -32,6 +35,8 @@ Executor = Annotated[str, typer.Option(help="ray, or local: one process without 
 Address = Annotated[Optional[str], typer.Option(help="Ray cluster to use; this machine when unset.")]  # noqa: UP045
 MaxConcurrent = Annotated[Optional[int], typer.Option(min=1, help="Trials at once; all slots when unset.")]  # noqa: UP045
 
+OfSweep = Annotated[Optional[str], typer.Option(help="Only this sweep; NAME@PLAN for an earlier plan of it.")]  # noqa: UP045
+TunedOnly = Annotated[bool, typer.Option("--tuned-only", help="Leave out methods whose settings no search chose.")]
 ErrorLimit = Annotated[int, typer.Option(min=0, help="Stop when so many trials failed with one error; 0: never.")]
 
 
@@ -140,12 +145,12 @@ def tune(
 
 
 @app.command()
-def status(results: Annotated[str, typer.Argument(help="Results folder or URI.")]) -> None:
+def status(results: Annotated[str, typer.Argument(help="Results folder or URI.")], sweep: OfSweep = None) -> None:
     """What of each sweep in a results folder is done, failed or missing."""
     from orchestrator.report.progress import status_tables
     from orchestrator.results import open_store
 
-    for table in status_tables(open_store(str(_absolute(results)))):
+    for table in status_tables(open_store(str(_absolute(results))), sweep):
         console.print(table, soft_wrap=isinstance(table, str))
 
 
@@ -153,16 +158,21 @@ def status(results: Annotated[str, typer.Argument(help="Results folder or URI.")
 def report(
     results: Annotated[str, typer.Argument(help="Results folder or URI.")],
     out: Annotated[Optional[Path], typer.Option(help="Folder to write; RESULTS/report when unset.")] = None,  # noqa: UP045
+    sweep: OfSweep = None,
+    tuned_only: TunedOnly = False,
 ) -> None:
     """Write tables in the paper's layout (Markdown, LaTeX, CSV) and plots, and print the tables."""
-    from orchestrator.report.write import terminal_tables, write_report
-    from orchestrator.results import open_store, recorded_sweeps
+    from orchestrator.report.build import build_report
+    from orchestrator.report.selection import Selection
+    from orchestrator.report.terminal import terminal_tables
+    from orchestrator.report.write import write_files
+    from orchestrator.results import open_store
+    from orchestrator.sweep_records import recorded_sweeps
 
     store = open_store(str(_absolute(results)))
-    folder = _file(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
-    rows = store.rows()
-    written = write_report(rows, folder, recorded_sweeps(store))
-    for table in terminal_tables(rows):
+    built = build_report(store.rows(), recorded_sweeps(store.files), Selection(sweep, tuned_only))
+    written = write_files(built, _report_folder(store, out))
+    for table in terminal_tables(built):
         console.print(table, soft_wrap=isinstance(table, str))
     console.print(f"report: {written[0]} ({len(written)} files)", soft_wrap=True)
 
@@ -171,14 +181,16 @@ def report(
 def evidence(
     results: Annotated[str, typer.Argument(help="Results folder or URI.")],
     out: Annotated[Optional[Path], typer.Option(help="Folder to write; RESULTS/report when unset.")] = None,  # noqa: UP045
+    sweep: OfSweep = None,
+    tuned_only: TunedOnly = False,
 ) -> None:
     """Attack what trials left: membership attacks, distances to Retrain, relearning; evidence.md and evidence.csv."""
+    from orchestrator.report.selection import Selection
     from orchestrator.report.write_evidence import write_evidence
     from orchestrator.results import open_store
 
     store = open_store(str(_absolute(results)))
-    folder = _file(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
-    for path in write_evidence(store, folder):
+    for path in write_evidence(store, _report_folder(store, out), Selection(sweep, tuned_only)):
         console.print(f"evidence: {path}", soft_wrap=True)
 
 
@@ -186,14 +198,17 @@ def evidence(
 def leaderboard(
     results: Annotated[str, typer.Argument(help="Results folder or URI.")],
     out: Annotated[Optional[Path], typer.Option(help="Page; RESULTS/report/leaderboard.md when unset.")] = None,  # noqa: UP045
+    sweep: OfSweep = None,
+    tuned_only: TunedOnly = False,
 ) -> None:
     """Set all methods side by side over all tasks and forget sets, with intervals and attacks, on one page."""
     from orchestrator.report.leaderboard import write_leaderboard
+    from orchestrator.report.selection import Selection
     from orchestrator.results import open_store
 
     store = open_store(str(_absolute(results)))
-    folder = (store.files.local_path or Path.cwd() / "report-of-results") / "report"
-    page = write_leaderboard(store, _file(out) if out else folder / "leaderboard.md")
+    page = _file(out) if out else _report_folder(store, None) / "leaderboard.md"
+    write_leaderboard(store, page, Selection(sweep, tuned_only))
     console.print(f"leaderboard: {page}", soft_wrap=True)
 
 
@@ -251,6 +266,10 @@ def _absolute(location: str | None) -> str | None:
 def _file(path: Path) -> Path:
     """An absolute path; what a quoted `~` means is not left to the shell."""
     return Path(os.path.abspath(os.path.expanduser(path)))
+
+
+def _report_folder(store: Store, out: Path | None) -> Path:
+    return _file(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
 
 
 def _executor(name: str) -> Any:

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.files import Folder
-from orchestrator.sealed import DigestMismatch, read_sealed_json, read_sealed_parquet, sealed_json, sealed_parquet
+from orchestrator.sealed import DigestMismatch, read_sealed_parquet, sealed_parquet
+from orchestrator.sweep_records import recorded_sweeps, with_sweeps
 
 STATUSES = {
     "done": "finished; a diverged line does not appear here",
@@ -274,22 +275,6 @@ def open_store(location: str | Path) -> Store:
 
 
 def read_rows(location: str | Path) -> pd.DataFrame:
-    """All rows of a results folder, one a trial, with the columns of `SCHEMA`."""
-    return open_store(location).rows()
-
-
-def record_sweep(store: Store, name: str, values: Mapping[str, Any], trial_ids: list[str]) -> None:
-    """Keep what a launch planned, so that `status` and `report` know what is missing."""
-    content = {"name": name, "sweep": values, "trials": trial_ids}
-    store.files.write_bytes(f"sweeps/{name}.json", sealed_json(content))
-
-
-def recorded_sweeps(store: Store) -> list[dict[str, Any]]:
-    """What launches on this folder planned; a record that cannot be read is set aside, and written anew by `run`."""
-    sweeps = []
-    for name in store.files.names("sweeps"):
-        try:
-            sweeps.append(read_sealed_json(store.files.read_bytes(f"sweeps/{name}") or b""))
-        except ValueError as error:
-            store.files.set_aside(f"sweeps/{name}", error)
-    return sweeps
+    """All rows of a results folder, one a trial, with the columns of `SCHEMA`, and `sweeps`: those that planned it."""
+    store = open_store(location)
+    return with_sweeps(store.rows(), recorded_sweeps(store.files))

@@ -11,7 +11,7 @@ import pytest
 from orchestrator import results
 from orchestrator.files import Folder
 from orchestrator.outcomes import DamagedFile, FolderFull
-from orchestrator.results import SCHEMA, open_store, read_rows, record_sweep, recorded_sweeps
+from orchestrator.results import SCHEMA, open_store, read_rows
 from orchestrator.sealed import sealed_parquet
 
 
@@ -154,17 +154,6 @@ def test_a_row_replaced_while_the_index_is_written_is_read_again(tmp_path, monke
     monkeypatch.setattr(type(store), "write_table", slow)
     assert store.rows()["status"].tolist() == ["failed"]
     assert store.rows()["status"].tolist() == ["done"]
-
-
-@pytest.mark.parametrize("damage", [lambda text: "", lambda text: text[:12], lambda text: text.replace("old", "odd")])
-def test_a_damaged_record_of_a_sweep_is_named_and_left_out(tmp_path, damage):
-    store = open_store(tmp_path)
-    record_sweep(store, "whole", {}, ["a"])
-    record_sweep(store, "torn", {}, ["old"])
-    record = tmp_path / "sweeps" / "torn.json"
-    record.write_text(damage(record.read_text()))
-    with pytest.warns(DamagedFile, match=r"cannot read sweeps/torn\.json"):
-        assert [sweep["name"] for sweep in recorded_sweeps(store)] == ["whole"]
 
 
 def test_rows_are_read_where_nothing_can_be_written(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from orchestrator.report.forgettable import is_grey
 from orchestrator.report.lines import REFERENCES
-from orchestrator.report.tables import Table
+from orchestrator.report.tables import IN_MEANS, Table
 from orchestrator.results import STATUSES
 
 REFERENCE_NAMES = {"holdout": "the holdout", "test": "D_t"}
@@ -154,6 +154,10 @@ def _flags(table: Table) -> list[str]:
         found.append(
             "Collapsed runs (one class takes more than 90 % of predictions on class-balanced D_v) are in the means."
         )
-    if flags - {"collapsed"}:
+    if "unchanged" in flags:
+        found.append(
+            "Unchanged runs (the method left the original as it is, to 1e-7) forgot nothing; they are in the means."
+        )
+    if flags - set(IN_MEANS):
         found.append("Runs that did not finish are in no mean.")
     return found

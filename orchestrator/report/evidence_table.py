@@ -13,6 +13,7 @@ from orchestrator.report.compare import DECIMALS
 from orchestrator.report.forgettable import headline, within_noise
 from orchestrator.report.markdown import escape, grid_markdown
 from orchestrator.report.tables import Block, Line, Table
+from orchestrator.report.tuned import mixture
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def evidence_markdown(table: Table, more: dict[str, tuple[Figure, ...]]) -> str:
         table: of rows of `trial_evidence.with_evidence`.
         more: further tables, as `GROUPS`: those of tests that train.
     """
-    parts = [f"## {escape(table.title)}", ""]
+    parts = [f"## {escape(table.title)}", "", *([escape(mixed), ""] if (mixed := mixture(table.rows)) else [])]
     for block in table.blocks:
         parts += [f"### {escape(headline(block))}", ""]
         groups = {**GROUPS, **more}

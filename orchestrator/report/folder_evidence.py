@@ -10,11 +10,13 @@ import pandas as pd
 from orchestrator.evidence.outputs import Outputs, parse_outputs
 from orchestrator.evidence.roc import FEWEST_PAIRS
 from orchestrator.report.compare import with_gaps
-from orchestrator.report.lines import prepare, reported
+from orchestrator.report.lines import reported
 from orchestrator.report.model_index import ReadOutputs
+from orchestrator.report.selection import EVERYTHING, Selection, select
 from orchestrator.report.trained_tests import ReadTable, with_trained_tests
 from orchestrator.report.trial_evidence import with_evidence
 from orchestrator.results import Store
+from orchestrator.sweep_records import recorded_sweeps
 
 FIGURES = "figures.parquet"
 """Of trials whose outputs are not in the folder: `trial_id`, `finished_at`, and a column for each figure."""
@@ -42,13 +44,13 @@ class FolderEvidence:
         return self.rows[self.rows["status"] == "done"]
 
 
-def folder_evidence(store: Store) -> FolderEvidence:
+def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEvidence:
     """Measure what the folder holds; nothing is trained.
 
     Raises:
-        ValueError: there is no finished trial that forgot anything.
+        ValueError: there is no finished trial that forgot anything, or none of the selection.
     """
-    rows, _ = reported(with_gaps(prepare(store.rows())))
+    rows, _ = reported(with_gaps(select(store.rows(), recorded_sweeps(store.files), selection).rows))
     if rows[rows["status"] == "done"].empty:
         raise ValueError("no evidence: no finished trial forgot anything; `unlearn run SWEEP --results DIR` runs some")
 

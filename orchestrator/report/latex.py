@@ -9,6 +9,7 @@ from orchestrator.report.forgettable import headline
 from orchestrator.report.layout import Row, body, header
 from orchestrator.report.remarks import baselines, remarks
 from orchestrator.report.tables import Table
+from orchestrator.report.tuned import mixture
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -23,7 +24,7 @@ def table_latex(table: Table) -> str:
     titles = header(table, latex=True)
     lines = [
         r"\begin{table}[t]", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"\caption{{{escape(table.title)}. {escape(caption(table))}}}",
+        rf"\caption{{{escape(' '.join([f'{table.title}.', mixture(table.rows), caption(table)]))}}}",
         rf"\label{{tab:{table.name}}}", rf"\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}", r"\toprule",
         " & ".join(titles) + r" \\",
     ]  # fmt: skip

@@ -12,16 +12,18 @@ import pandas as pd
 from orchestrator.files import Folder
 from orchestrator.report.attack_sanity import attack_sanity, sanity_markdown
 from orchestrator.report.averages import NOTHING, BlockMeans, with_spread
+from orchestrator.report.build import planned_seeds
 from orchestrator.report.captions import caption, searches_done, trial_hours
 from orchestrator.report.compare import TASK_LOSS
 from orchestrator.report.evidence_table import GROUPS, Figure, figure_cells
 from orchestrator.report.folder_evidence import FolderEvidence, folder_evidence
 from orchestrator.report.forgettable import original_minus_retrain, within_noise
 from orchestrator.report.layout import body, header
-from orchestrator.report.lines import REFERENCES, prepare
+from orchestrator.report.lines import REFERENCES
 from orchestrator.report.markdown import escape, grid_markdown, set_cell
 from orchestrator.report.measures import DIFFERENCE_FORGET, GAP
 from orchestrator.report.remarks import baselines, gap_difference, remarks, unit_name
+from orchestrator.report.selection import EVERYTHING, Selection, select
 from orchestrator.report.sequences import is_later_request
 from orchestrator.report.standings import (
     EXCESS,
@@ -35,11 +37,13 @@ from orchestrator.report.standings import (
 )
 from orchestrator.report.tables import Line, build_tables, contenders, equal_to_original
 from orchestrator.report.trained_tests import trained_figures
-from orchestrator.report.write import planned_seeds, provenance
-from orchestrator.results import Store, recorded_sweeps
+from orchestrator.report.tuned import mixture, title_note
+from orchestrator.report.write import provenance
+from orchestrator.results import Store
+from orchestrator.sweep_records import recorded_sweeps
 
 ATTACKS = {"loss_auc": "loss AUC", "modified_entropy_auc": "entropy AUC", "rmia_auc": "RMIA AUC"}
-COUNTED = ("diverged", "failed", "collapsed")
+COUNTED = ("diverged", "failed", "collapsed", "unchanged")
 ABOUT_ALL = (
     "Gap: for each seed the mean over all cells, then over seeds; ± is over seeds, so that it holds for these cells "
     "only; a seed with a run that did not finish in some cell is left out, which then stands beside it. Rank: by mean"
@@ -50,7 +54,8 @@ ABOUT_ALL = (
     "that of doing nothing. D_t lost: points of Original's D_t that it costs (of kept classes, where one is forgotten),"
     f" a mean as the gap's. Recovery: the share of what D_f lost that relearning brings back, minus Retrain's; mean "
     f"over the cells with something to forget in which every run lowered D_f by {100 * LEAST_LOST:.0f} points or more "
-    "and was relearned (how many), ± over cells; cells differ between lines. Diverged, failed and collapsed count runs;"
+    "and was relearned (how many), ± over cells; cells differ between lines. Diverged, failed, collapsed and unchanged "
+    "(the method left the original as it is) count runs;"
     " so does out of budget, runs that the budget ended: an edit of weights has then changed nothing. ± is the "
     "half-width of a 95 % t-interval (n ≥ 3); of two the range stands in brackets."
 )
@@ -61,17 +66,17 @@ ABOUT_GLANCE = (
 )
 
 
-def write_leaderboard(store: Store, page: Path) -> Path:
+def write_leaderboard(store: Store, page: Path, selection: Selection = EVERYTHING) -> Path:
     """Write the page from a results folder's rows and outputs, or from what a compacted file restored; returns it.
 
     Raises:
-        ValueError: there is no finished trial that forgot anything.
+        ValueError: there is no finished trial that forgot anything, or none of the selection.
     """
-    found, rows = folder_evidence(store), prepare(store.rows())
-    cells = leaderboard_cells(found, planned_seeds(rows, recorded_sweeps(store)))
+    found, selected = folder_evidence(store, selection), select(store.rows(), recorded_sweeps(store.files), selection)
+    cells = leaderboard_cells(found, planned_seeds(selected))
     parts = [
-        "# Leaderboard", "", *_about(rows, cells), *_overall(cells), *_at_a_glance(cells),
-        *(text for cell in cells for text in _cell(cell, found.figures)),
+        f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(selected.rows, cells),
+        *_overall(cells), *_at_a_glance(cells), *(text for cell in cells for text in _cell(cell, found.figures)),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip
     Folder(page.parent.as_uri()).write_bytes(page.name, "\n".join(parts).encode())
@@ -88,6 +93,10 @@ def leaderboard_cells(found: FolderEvidence, seeds: Mapping[str, Collection[int]
         table = build_tables(own, seeds)[0]
         cells.append(Cell(table, BlockMeans.of(table.blocks[0].rows, columns, seeds.get(table.task, ()))))
     return cells
+
+
+def _mixed(rows: pd.DataFrame) -> list[str]:
+    return [escape(mixed), ""] if (mixed := mixture(rows)) else []
 
 
 def _about(rows: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
@@ -184,7 +193,7 @@ def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
     first = [sentence for sentence in said if sentence.startswith("Original − Retrain")]
     rest = [*(sentence for sentence in said if sentence not in first), _second(cell), baselines(table.rows)]
     return [
-        f"## {escape(cell.name)}", "", *(escape(sentence) for sentence in first), "",
+        f"## {escape(cell.name)}", "", *_mixed(table.rows), *(escape(sentence) for sentence in first), "",
         grid_markdown([escape(title) for title in titles], grid), "",
         *(f"- {escape(sentence)}" for sentence in rest if sentence), "",
     ]  # fmt: skip

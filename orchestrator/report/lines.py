@@ -36,6 +36,10 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
             )
     frame = pd.DataFrame(columns).reset_index(drop=True)
     frame["seed"] = frame["seed"].fillna(-1).astype(int)
+    if "sweeps" in rows:  # joined on from the records of launches
+        frame["sweeps"] = rows["sweeps"].to_numpy()
+    if "unchanged" in rows:
+        frame["unchanged"] = rows["unchanged"].astype(object).where(rows["unchanged"].notna(), False).to_numpy(bool)
     frame["training"] = frame["training"].replace("", "standard")  # rows from before there were kinds of training
     return frame
 
@@ -108,7 +112,7 @@ def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
     for _, line in frame.groupby(same, dropna=False):
         varied: set[str] = set()
         for members in line.groupby(CELL, dropna=False).indices.values():
-            varied |= _differing([settings[line.index[i]] for i in members])
+            varied |= differing([settings[line.index[i]] for i in members])
         for i in line.index:
             found[i] = [(name, settings[i].get(name)) for name in sorted(varied)]
     return found
@@ -119,6 +123,9 @@ def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     for knob in ("superloss", "curriculum", "lora"):
         found |= {f"{knob}.{k}": v for k, v in json.loads(row[knob] or "{}").items()}
     found |= {f"training.{k}": v for k, v in json.loads(row["original_settings"] or "{}").items()}
+    recipe = json.loads(row["recipe"] or "{}")
+    for part in ("clip", "loop"):
+        found |= {f"{part}.{k}": v for k, v in recipe.get(part, {}).items() if k != "threads"}  # which only round
     units = [unit for unit in ("samples", "seconds") if pd.notna(row[f"budget_{unit}"])]  # none: it failed before that
     if units:
         found["budget"] = f"{row['budget_fraction']:g} × {units[0]}"
@@ -127,7 +134,8 @@ def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     return found
 
 
-def _differing(several: Iterable[Mapping[str, Any]]) -> set[str]:
+def differing(several: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The keys in which mappings are not all equal."""
     first, *others = several
     return {key for other in others for key in {*first, *other} if first.get(key) != other.get(key)}
 

@@ -12,6 +12,7 @@ from orchestrator.report.forgettable import headline
 from orchestrator.report.layout import Row, body, header
 from orchestrator.report.remarks import baselines, remarks
 from orchestrator.report.tables import Table
+from orchestrator.report.tuned import mixture
 
 
 def table_markdown(table: Table) -> str:
@@ -25,7 +26,8 @@ def table_markdown(table: Table) -> str:
             rows.append([set_cell(escape(cell), place, row) for place, cell in enumerate(row.cells)])
         said += [f"- *{escape(block.title)}*", *(f"  - {escape(sentence)}" for sentence in remarks(block))]
     grid = grid_markdown([escape(title) for title in titles], rows)
-    return "\n".join([f"### {escape(table.title)}", "", grid, "", escape(caption(table)), "", *said, ""])
+    lead = [escape(mixed), ""] if (mixed := mixture(table.rows)) else []
+    return "\n".join([f"### {escape(table.title)}", "", *lead, grid, "", escape(caption(table)), "", *said, ""])
 
 
 def set_cell(cell: str, place: int, row: Row) -> str:

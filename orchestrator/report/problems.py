@@ -6,7 +6,7 @@ import pandas as pd
 
 from orchestrator.report.lines import laid_over
 
-COLUMNS = ["status", "trial_id", "stage", "task", "backbone", "unlearning", "method", "seed", "reason"]
+COLUMNS = ["status", "trial_id", "stage", "task", "backbone", "unlearning", "method", "seed", "sweeps", "reason"]
 
 
 def problems(rows: pd.DataFrame) -> pd.DataFrame:
@@ -22,6 +22,7 @@ def problems(rows: pd.DataFrame) -> pd.DataFrame:
     found.loc[collapsed, "status"] = "collapsed"
     found.loc[collapsed, "reason"] = "one class takes more than 90 % of predictions on class-balanced D_v"
     found["method"] = [row["method"] + laid_over(row) for row in found.to_dict("records")]
+    found["sweeps"] = found.get("sweeps", found["sweep"])
     order = ["tuning", "status", "task", "method", "seed", "trial_id"]  # searches last
     return found.sort_values(order)[COLUMNS].reset_index(drop=True)
 

@@ -8,32 +8,51 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from orchestrator.results import STATUSES, Store, recorded_sweeps
+from orchestrator.results import STATUSES, Store
+from orchestrator.sweep_records import only_in_replaced, recorded_sweeps, records_of
 
 LISTED = 10  # failures shown one by one
+EARLIER = (
+    "NAME@PLAN is an earlier plan: a later `unlearn run` of that name planned other trials. "
+    "`--sweep NAME@PLAN` lists its failures."
+)
 
 
-def status_tables(store: Store) -> list[Any]:
-    """A table of counts by sweep and stage, then the failures with their last line.
+def status_tables(store: Store, sweep: str | None = None) -> list[Any]:
+    """A table of counts by sweep, then the failures with their last line.
+
+    Args:
+        store: the results folder.
+        sweep: a name, or the title of an earlier plan; all when None.
 
     Raises:
-        ValueError: when nothing was ever run on this folder.
+        ValueError: nothing was ever run on this folder, or not this sweep.
     """
-    sweeps, rows = recorded_sweeps(store), store.rows()
-    if not sweeps and rows.empty:
+    records, rows = recorded_sweeps(store.files), store.rows()
+    if not records and rows.empty:
         raise ValueError(f"no results in {store.files.location}; `unlearn run SWEEP --results DIR` puts them there")
+    given_up = only_in_replaced(records)
+    if sweep is not None:
+        known = ", ".join(record.title for record in records) or "none"
+        records = records_of(records, sweep)
+        if not records:
+            raise ValueError(f"No sweep {sweep!r} was run on this folder. Sweeps in it: {known}.")
+        trials = {trial for record in records for trial in record.trials}
+        rows, given_up = rows[rows["trial_id"].isin(trials)], given_up - trials
     status = dict(zip(rows["trial_id"], rows["status"], strict=True))
     table = Table(title="status")
-    table.add_column("sweep")
+    table.add_column("sweep", overflow="fold")
     for column in ("trials", *STATUSES, "missing"):
         if column != "blocked":  # a blocked trial has no row: it is missing
             table.add_column(column, justify="right")
-    for sweep in sweeps:
-        found = [status.get(trial_id, "missing") for trial_id in sweep["trials"]]
+    for record in records:
+        found = [status.get(trial_id, "missing") for trial_id in record.trials]
         counts = [str(found.count(name)) for name in (*STATUSES, "missing") if name != "blocked"]
-        table.add_row(sweep["name"], str(len(found)), *counts)
+        table.add_row(escape(record.title), str(len(found)), *counts)
     shown: list[Any] = [table]
-    bad = rows[rows["status"].isin(["failed", "diverged"])]
+    if any(record.replaced for record in records):
+        shown.append(EARLIER)
+    bad = rows[rows["status"].isin(["failed", "diverged"]) & ~rows["trial_id"].isin(given_up)]
     for row in bad.head(LISTED).to_dict("records"):
         shown.append(escape(_line({str(k): v for k, v in row.items()})))
     if len(bad) > LISTED:

@@ -61,7 +61,7 @@ def unit_name(block: Block, n: int) -> str:
 def _why_not(line: Line) -> str:
     if line.coverage.complete:
         return "no gap to Retrain for all runs"
-    return line.flags_text or f"{line.coverage.seeds_text} seeds done"
+    return line.lost_text or f"{line.coverage.seeds_text} seeds done"
 
 
 def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[list[str], bool]:

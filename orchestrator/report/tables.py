@@ -15,6 +15,7 @@ from orchestrator.report.compare import DECIMALS
 from orchestrator.report.lines import REFERENCES
 from orchestrator.report.measures import GAP, SECONDS, SHOWN, TIDY, Measure
 from orchestrator.report.sequences import RequestSequence, is_later_request, sequences
+from orchestrator.report.tuned import title_note
 
 KIND_TITLES = {
     "sample": "Sample Unlearning",
@@ -23,7 +24,9 @@ KIND_TITLES = {
     "mislabelled": "Unlearning of mislabelled utterances",
     "ids": "Unlearning of listed utterances",
 }
-FLAGS = ("diverged", "failed", "blocked", "pruned", "collapsed")
+IN_MEANS = ("collapsed", "unchanged")
+"""Flags of runs that finished, and so are in the means."""
+FLAGS = ("diverged", "failed", "blocked", "pruned", *IN_MEANS)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,11 @@ class Line:
     def flags_text(self) -> str:
         """`1 diverged, 2 collapsed`."""
         return ", ".join(f"{number} {flag}" for flag, number in self.flags.items() if number)
+
+    @property
+    def lost_text(self) -> str:
+        """The same of runs that did not finish."""
+        return ", ".join(f"{n} {flag}" for flag, n in self.flags.items() if n and flag not in IN_MEANS)
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,8 @@ def _table(
     columns = tuple(m for m in SHOWN if m.column in present or m is GAP)
     columns = tuple(_readable_time(blocks) if m is SECONDS else m for m in columns)
     backbones, of = tuple(sorted(rows["backbone"].unique())), sequence.name if sequence else ""
-    return Table(file_name(*name), title, rows["task"].iloc[0], backbones, columns, blocks, rows, of, by_ratio)
+    title, task = title + title_note(rows), str(rows["task"].iloc[0])
+    return Table(file_name(*name), title, task, backbones, columns, blocks, rows, of, by_ratio)
 
 
 def _rules(rows: pd.DataFrame) -> set[str]:
@@ -208,7 +217,9 @@ def _line(rows: pd.DataFrame, means: BlockMeans, over: Unit) -> Line:
     if method == "original":
         summaries[SECONDS.column] = summarise([])  # nothing was unlearned, as the paper's "NA" says
     flags = {flag: int((rows["status"] == flag).sum()) for flag in FLAGS}
-    flags["collapsed"] = int((rows["collapsed"] & (rows["status"] == "done")).sum())
+    done = rows[rows["status"] == "done"]
+    flags["collapsed"] = int(done["collapsed"].sum())
+    flags["unchanged"] = int(done["unchanged"].sum()) if "unchanged" in rows and method not in REFERENCES else 0
     label, superloss = str(rows["label"].iloc[0]), bool(rows["superloss"].iloc[0])
     return Line(line, label, method, superloss, summaries, len(units), means.coverage(line), flags)
 

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from orchestrator.report.compare import with_gaps
+from orchestrator.report.build import Report
 from orchestrator.report.forgettable import headline
 from orchestrator.report.layout import Row, body, header
-from orchestrator.report.lines import prepare, reported
 from orchestrator.report.measures import GAP
 from orchestrator.report.remarks import baselines, remarks
-from orchestrator.report.tables import Block, Table, build_tables
+from orchestrator.report.tables import Block, Table
+from orchestrator.report.tuned import mixture
 
 
-def terminal_tables(rows: pd.DataFrame) -> list[Any]:
-    """What `rich` shows of each task's and each sequence's first table: a grid and its sentences for each block.
-
-    Args:
-        rows: as `orchestrator.results.read_rows` returns them.
-    """
-    lines, _ = reported(with_gaps(prepare(rows)))
+def terminal_tables(report: Report) -> list[Any]:
+    """What `rich` shows of each task's and each sequence's first table: a grid and its sentences for each block."""
     first: dict[tuple[str, str], Table] = {}
-    for table in build_tables(lines):
+    for table in report.tables:
         first.setdefault((table.task, table.sequence), table)
     shown: list[Any] = []
     for table in first.values():
+        if mixed := mixture(table.rows):
+            shown += [f"[yellow]{escape(mixed)}[/yellow]", ""]
         for block in table.blocks:
             shown += [_grid(table, block), *(f"  {escape(sentence)}" for sentence in remarks(block)), ""]
         shown += [f"  {escape(baselines(table.rows))}", ""]

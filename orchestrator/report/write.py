@@ -4,62 +4,60 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
 from orchestrator.file_names import file_name
+from orchestrator.report.build import Report, build_report
 from orchestrator.report.collapse_plot import collapse, has_collapsed
-from orchestrator.report.compare import with_gaps
 from orchestrator.report.curricula import against_controls, curricula_csv, curricula_markdown
 from orchestrator.report.curricula_plot import differences
 from orchestrator.report.latex import table_latex
-from orchestrator.report.lines import prepare, reported
 from orchestrator.report.markdown import escape, table_markdown
 from orchestrator.report.plots import by_ratio, by_request, gap_bars, trade_off
 from orchestrator.report.problems import problems
 from orchestrator.report.search_plot import searches
+from orchestrator.report.selection import EVERYTHING, Selected, Selection
 from orchestrator.report.style import png
-from orchestrator.report.tables import Table, build_tables
-from orchestrator.report.terminal import terminal_tables
+from orchestrator.report.tables import Table
 from orchestrator.report.tidy import tidy
 from orchestrator.results import STATUSES
-
-__all__ = ["terminal_tables", "write_report"]
+from orchestrator.sweep_records import SweepRecord
 
 LISTED = 100  # problems shown in report.md; all are in problems.csv
 
 
-def write_report(rows: pd.DataFrame, out: Path, planned: Sequence[Mapping[str, Any]] = ()) -> list[Path]:
-    """Write the report of a results folder; returns the files, `report.md` first.
-
-    Args:
-        rows: as `orchestrator.results.read_rows` returns them.
-        out: folder; made when it is not there. Files of an earlier report are replaced one by one.
-        planned: what launches on the folder planned, as `orchestrator.results.recorded_sweeps` returns it: trials
-            without a row are then counted as missing, and seeds that were planned but not run stand in every count.
+def write_report(
+    rows: pd.DataFrame, out: Path, records: Sequence[SweepRecord] = (), selection: Selection = EVERYTHING
+) -> list[Path]:
+    """Build the report of a results folder, and write it: `build_report`, then `write_files`.
 
     Raises:
-        ValueError: there is no row at all.
+        ValueError: there is no row at all, or none of the selection.
     """
-    if rows.empty:
-        raise ValueError("no results: there is no row yet; `unlearn run SWEEP --results DIR` puts them there")
-    rows = prepare(rows)
-    lines, superseded = reported(with_gaps(rows))
-    tables = build_tables(lines, planned_seeds(rows, planned))
-    found = problems(rows)
+    return write_files(build_report(rows, records, selection), out)
+
+
+def write_files(report: Report, out: Path) -> list[Path]:
+    """Write a report; returns the files, `report.md` first.
+
+    Args:
+        report: of `build_report`.
+        out: folder; made when it is not there. Files of an earlier report are replaced one by one.
+    """
+    rows, tables, found = report.selected.rows, report.tables, problems(report.selected.rows)
     files: dict[str, bytes] = {}
-    parts = ["# Report", "", *_summary(rows, planned), ""]
+    parts = ["# Report", "", *_summary(report.selected), ""]
     for task in dict.fromkeys(table.task for table in tables):
         own = [table for table in tables if table.task == task]
         parts += [f"## {escape(task)}", "", *_task(own, files)]
-    parts += _curricula(lines, files)
+    parts += _curricula(report.lines, files)
     parts += _searches(rows, files)
     parts += _problems(found, files)
-    parts += _superseded(superseded)
+    parts += _superseded(report.superseded)
     parts += provenance(rows)
     out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -68,29 +66,24 @@ def write_report(rows: pd.DataFrame, out: Path, planned: Sequence[Mapping[str, A
     return [out / "report.md", *(out / name for name in files)]
 
 
-def planned_seeds(rows: pd.DataFrame, planned: Sequence[Mapping[str, Any]]) -> dict[str, set[int]]:
-    """Seeds to report, by task, of the sweeps that have rows of the task; a search's record is left out."""
-    seeds: dict[str, set[int]] = {}
-    for task, of_task in rows.groupby("task"):
-        have = set(of_task["trial_id"])
-        for entry in planned:
-            if not str(entry.get("name", "")).endswith(".tune") and have & set(entry.get("trials", ())):
-                seeds.setdefault(str(task), set()).update(int(s) for s in entry.get("sweep", {}).get("seeds", ()))
-    return seeds
-
-
-def _summary(rows: pd.DataFrame, planned: Sequence[Mapping[str, Any]]) -> list[str]:
+def _summary(selected: Selected) -> list[str]:
+    rows = selected.rows
     counts = rows["status"].value_counts()
     said = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
     collapsed = int((rows["collapsed"] & (rows["status"] == "done")).sum())
     text = f"{len(rows)} runs: {said}"
     found = [text + (f" (of them {collapsed} collapsed)" if collapsed else "") + "."]
     have = set(rows["trial_id"])
-    for entry in planned:
-        missing = sum(trial not in have for trial in entry.get("trials", ()))
+    for record in selected.records:
+        missing = sum(trial not in have for trial in record.trials)
         if missing:
-            total = len(entry["trials"])
-            found.append(f"**{escape(str(entry['name']))}: {missing} of {total} planned runs have not finished yet.**")
+            name, total = escape(record.title), len(record.trials)
+            found.append(f"**{name}: {missing} of {total} planned runs have not finished yet.**")
+    if selected.left_out:
+        found.append(
+            f"Left out: {selected.left_out} runs that did not finish and that only earlier plans of a sweep hold "
+            "(`unlearn status` lists the plans)."
+        )
     return found
 
 

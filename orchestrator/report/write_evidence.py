@@ -10,14 +10,15 @@ from orchestrator.report.evidence_table import evidence_markdown
 from orchestrator.report.folder_evidence import folder_evidence
 from orchestrator.report.markdown import escape
 from orchestrator.report.relearning_plot import relearning_plot
+from orchestrator.report.selection import EVERYTHING, Selection
 from orchestrator.report.style import png
 from orchestrator.report.tables import build_tables
 from orchestrator.report.trained_tests import relearning_curves, trained_figures
 from orchestrator.results import Store
 
 LEAD = [
-    "trial_id", "sweep", "task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio", "forget_classes",
-    "seed", "training", "method", "superloss", "label", "mia_reference", "num_forget", "num_holdout",
+    "trial_id", "sweep", "sweeps", "task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio",
+    "forget_classes", "seed", "training", "method", "superloss", "label", "mia_reference", "num_forget", "num_holdout",
     "difference_forget", "gap_mean", "mia_nonmember", "mia_auc", "mia_accuracy",
 ]  # fmt: skip
 ABOUT = (
@@ -28,13 +29,13 @@ ABOUT = (
 )
 
 
-def write_evidence(store: Store, out: Path) -> list[Path]:
+def write_evidence(store: Store, out: Path, selection: Selection = EVERYTHING) -> list[Path]:
     """Write the evidence that a results folder's rows and stored outputs hold; returns the files, `evidence.md` first.
 
     Raises:
-        ValueError: there is no finished trial that forgot anything.
+        ValueError: there is no finished trial that forgot anything, or none of the selection.
     """
-    found = folder_evidence(store)
+    found = folder_evidence(store, selection)
     curves = relearning_curves(found.done, found.read_tests)
     more = trained_figures(found.figures)
     files = {"evidence.csv": found.done[[*LEAD, *found.figures]].to_csv(index=False).encode()}

@@ -14,8 +14,9 @@ from orchestrator.plan.shared import Shared, shared_work
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.sweep import Sweep, SweepError
 from orchestrator.plan.sweep_file import read_sweep
-from orchestrator.results import Store, open_store, record_sweep
+from orchestrator.results import Store, open_store
 from orchestrator.run.breaker import ERROR_LIMIT
+from orchestrator.sweep_records import record_sweep
 
 if TYPE_CHECKING:
     from orchestrator.run.desk import Desk
@@ -124,7 +125,7 @@ def run_sweep(
     studies = studies_of(grid) if grid.studies else {}
     store = open_store(results)
     with sole_driver(store.files) as held:
-        record_sweep(store, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.trials])
+        record_sweep(store.files, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.trials])
         return execute(
             grid.trials,
             studies,

@@ -14,13 +14,14 @@ from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
 from orchestrator.plan.requests import each_alone
 from orchestrator.plan.spec import TrialSpec, short_hash
 from orchestrator.plan.sweep import EvidenceEntry, Sweep, SweepError
-from orchestrator.results import open_store, record_sweep
+from orchestrator.results import open_store
 from orchestrator.run.breaker import ERROR_LIMIT
 from orchestrator.run.desk import Desk
 from orchestrator.run.launch import Heard, LoadedSweep, execute, require_all_at_hand, studies_of
 from orchestrator.run.lease import sole_driver
 from orchestrator.run.objectives import RULES
 from orchestrator.run.studies import Study
+from orchestrator.sweep_records import SEARCH, record_sweep
 
 SPACES: dict[str, dict[str, Any]] = {
     "grad_ascent": {"learning_rate": (1e-6, 1e-3), "epochs": [1, 2, 4, 8]},
@@ -113,7 +114,7 @@ def tune_sweep(
     studies |= studies_of(grid)
     store = open_store(results)
     with sole_driver(store.files) as held:
-        record_sweep(store, f"{sweep.name}.tune", loaded.values, [spec.trial_id for spec in specs])
+        record_sweep(store.files, f"{sweep.name}{SEARCH}", loaded.values, [spec.trial_id for spec in specs])
         desk = execute(
             specs,
             studies,

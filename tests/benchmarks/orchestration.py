@@ -143,10 +143,11 @@ def write_finished(folder: Path, count: int) -> Path:
     """A sweep file, and the rows of its first `count` trials, one file each; some trials are left to run."""
     from orchestrator.plan.grid import build_grid
     from orchestrator.plan.sweep import Sweep
-    from orchestrator.results import open_store, record_sweep
+    from orchestrator.results import open_store
     from orchestrator.run.desk import Desk
     from orchestrator.run.place import Place
     from orchestrator.run.rows import first_columns, last_columns
+    from orchestrator.sweep_records import record_sweep
 
     store, values = open_store(folder / "r"), sweep_values(count // A_SEED + 1)
     (folder / "driver.yaml").write_text(yaml.safe_dump(values))
@@ -160,7 +161,7 @@ def write_finished(folder: Path, count: int) -> Path:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(count)))
-    record_sweep(store, "driver", values, [spec.trial_id for spec in trials])
+    record_sweep(store.files, "driver", values, [spec.trial_id for spec in trials])
     return folder / "driver.yaml"
 
 

@@ -56,10 +56,11 @@ def write_folder(folder: Path, count: int) -> Path:
     from orchestrator.plan.grid import build_grid
     from orchestrator.plan.spec import stage_seed
     from orchestrator.plan.sweep import Sweep
-    from orchestrator.results import open_store, record_sweep
+    from orchestrator.results import open_store
     from orchestrator.run.desk import Desk
     from orchestrator.run.place import Place
     from orchestrator.run.rows import first_columns, last_columns
+    from orchestrator.sweep_records import record_sweep
 
     store, values = open_store(folder), sweep_values(-(-count // A_SEED))
     trials = build_grid(Sweep.model_validate(values)).trials
@@ -85,7 +86,7 @@ def write_folder(folder: Path, count: int) -> Path:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(min(count, len(trials)))))
-    record_sweep(store, "scale", values, [spec.trial_id for spec in trials[:count]])
+    record_sweep(store.files, "scale", values, [spec.trial_id for spec in trials[:count]])
     return folder
 
 

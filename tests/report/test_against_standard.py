@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from orchestrator.report.build import build_report
 from orchestrator.report.compare import with_gaps
 from orchestrator.report.lines import prepare, reported
 from orchestrator.report.remarks import remarks
 from orchestrator.report.tables import build_tables
+from orchestrator.report.terminal import terminal_tables
 from orchestrator.report.tidy import tidy
-from orchestrator.report.write import terminal_tables, write_report
+from orchestrator.report.write import write_report
 
 
 def both(make_rows, shift: float = -0.02, **sizes) -> pd.DataFrame:
@@ -87,4 +89,4 @@ def test_the_whole_report_is_written_with_two_trainings(make_rows, tmp_path, rat
     text = write_report(rows, tmp_path)[0].read_text()
     assert "training frozen" in text
     assert "Each kind of training has its own Original and its own Retrain" in text
-    assert terminal_tables(rows)
+    assert terminal_tables(build_report(rows))
