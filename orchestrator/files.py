@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -19,7 +20,13 @@ import pyarrow.fs as pafs
 
 from orchestrator.outcomes import DamagedFile, FolderFull, StorageError
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SAYS_NO_ROOM = (
+    *(os.strerror(code) for code in NO_ROOM),  # safetensors says it in words only
+    "QuotaExceeded", "quota exceeded", "XMinioStorageFull", "InsufficientStorage", "Insufficient Storage",
+)  # fmt: skip
+"""How a disk, a quota or an object store says that it is used up."""
+
 ATTEMPTS = 8  # of one request to S3, with waits that double from about 1 s to 20 s
 ANSWER_SECONDS = 60.0  # a silent connection is given up after these, and the request tried again
 CONNECT_SECONDS = 10.0
@@ -82,13 +89,62 @@ class Folder:
         Raises:
             FolderFull: the disk or the quota is used up.
         """
-        with self._new_file(name) as out:
-            out.write(content)
+        if self.local_path is None:
+            with self._uploading(name) as out:
+                out.write(content)
+            return
+        with self.new_file(name) as path:
+            path.write_bytes(content)
 
     def upload(self, source: Path, name: str) -> None:
         """Copy a file of this machine into the folder, piece by piece."""
-        with source.open("rb") as file, self._new_file(name) as out:
-            shutil.copyfileobj(file, out, PIECE_BYTES)
+        if self.local_path is None:
+            with source.open("rb") as file, self._uploading(name) as out:
+                shutil.copyfileobj(file, out, PIECE_BYTES)
+            return
+        with self.new_file(name) as path:
+            shutil.copyfile(source, path)
+
+    @contextmanager
+    def new_file(self, name: str) -> Iterator[Path]:
+        """A path of this machine for a large file: what the block wrote there is in the folder when it ends, whole.
+
+        Raises:
+            FolderFull: the disk or the quota is used up.
+        """
+        if (folder := self.local_path) is None:
+            with tempfile.TemporaryDirectory(prefix="unlearn-") as scratch_folder:
+                yield (path := Path(scratch_folder) / "file")
+                self.upload(path, name)
+            return
+        target = folder / name
+        scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield scratch
+            with scratch.open("rb") as written:
+                os.fsync(written.fileno())
+            os.replace(scratch, target)
+        except Exception as error:
+            if isinstance(error, FolderFull) or not says_no_room(error):
+                raise
+            raise self._full(name, error) from None
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    @contextmanager
+    def local_file(self, name: str) -> Iterator[Path | None]:
+        """A file as a path of this machine: itself, or a copy for as long as the block lasts; None where there is none.
+
+        What is mapped into memory stays readable after the block.
+        """
+        if (folder := self.local_path) is not None:
+            path = folder / name
+            yield path if path.is_file() else None
+            return
+        with tempfile.TemporaryDirectory(prefix="unlearn-") as scratch_folder:
+            path = Path(scratch_folder) / "file"
+            yield path if self.download(name, path) else None
 
     def download(self, name: str, target: Path) -> bool:
         """Copy a file of the folder to this machine, piece by piece; False where there is none."""
@@ -105,30 +161,20 @@ class Folder:
         return True
 
     @contextmanager
-    def _new_file(self, name: str) -> Iterator[Any]:
+    def _uploading(self, name: str) -> Iterator[Any]:
         fs, root = self._fs()
-        target = f"{root}/{name}"
-        folder, _, base = target.rpartition("/")
-        if not isinstance(fs, pafs.LocalFileSystem):
-            with self._answering(f"writing {name}"), fs.open_output_stream(target) as stream:
-                yield stream
-            return
-        scratch = f"{folder}/.{base}.{uuid.uuid4().hex[:8]}"
         try:
-            fs.create_dir(folder, recursive=True)
-            with open(scratch, "wb") as out:
-                yield out
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(scratch, target)
-        except OSError as error:
-            if error.errno not in NO_ROOM:
+            with self._answering(f"writing {name}"), fs.open_output_stream(f"{root}/{name}") as stream:
+                yield stream
+        except StorageError as error:
+            if not says_no_room(error):
                 raise
-            said = f"{os.strerror(error.errno)}: {name} does not fit into {root}, allowed: what is free there"
-            raise FolderFull(error.errno, said) from None
-        finally:
-            if os.path.exists(scratch):
-                os.unlink(scratch)
+            raise self._full(name, error) from None
+
+    def _full(self, name: str, error: Exception) -> FolderFull:
+        code = error.errno if isinstance(error, OSError) and error.errno in NO_ROOM else errno.ENOSPC
+        root = self.local_path or self.location.partition("?")[0]
+        return FolderFull(code, f"{os.strerror(code)}: {name} does not fit into {root}, allowed: what is free there")
 
     def exists(self, name: str) -> bool:
         """Whether a file is there."""
@@ -168,6 +214,13 @@ class Folder:
             found = fs.get_file_info(pafs.FileSelector(f"{root}/{folder}".rstrip("/"), allow_not_found=True))
         files = [f for f in found if f.type == pafs.FileType.File and not f.base_name.startswith(".")]
         return {f.base_name: f.mtime_ns or 0 for f in files}
+
+
+def says_no_room(error: BaseException | str) -> bool:
+    """Whether an error, or its text, says that a disk or a quota is used up."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return True
+    return any(words in str(error) for words in SAYS_NO_ROOM)
 
 
 def open_file_system(location: str) -> tuple[pafs.FileSystem, str]:

@@ -167,15 +167,16 @@ def test_rows_are_read_where_nothing_can_be_written(tmp_path, monkeypatch):
     assert store.rows()["seed"].tolist() == [1]
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_scratch(tmp_path, monkeypatch):
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_write_that_fails_leaves_the_old_file_and_no_scratch(tmp_path, monkeypatch, code):
     store = open_store(tmp_path)
     store.files.write_bytes("a.bin", b"old")
 
     def full(descriptor):
-        raise OSError(errno.ENOSPC, "full")
+        raise OSError(code, "full")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(FolderFull, match=r"No space left on device: a\.bin does not fit into .*, allowed"):
+    with pytest.raises(FolderFull, match=rf"{os.strerror(code)}: a\.bin does not fit into .*, allowed"):
         store.files.write_bytes("a.bin", b"new")
     assert store.files.read_bytes("a.bin") == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]

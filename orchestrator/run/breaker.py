@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.files import NO_ROOM
+from orchestrator.files import says_no_room
 from orchestrator.outcomes import ParentLost
 from orchestrator.plan.spec import TrialSpec
 
@@ -25,7 +24,7 @@ def gist(error: str) -> str:
 
 def is_full_disk(error: str) -> bool:
     """Whether a disk or a quota is used up: no trial's fault, and no other trial would fare better."""
-    return any(os.strerror(code) in error for code in NO_ROOM)
+    return says_no_room(error)
 
 
 def is_futile(error: BaseException) -> bool:

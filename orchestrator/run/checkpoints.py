@@ -1,25 +1,28 @@
-"""Weights and training states as safetensors; nothing is ever unpickled."""
+"""Weights and training states as safetensors, written and read without a second copy; nothing is ever unpickled."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from orchestrator.digests import check_once
 from orchestrator.outcomes import ParentLost
 from orchestrator.results import Store
+from orchestrator.sealed import UNSEALED, DigestMismatch, check_sealed_file, seal_file
 
 GROUPS = ("weights", "best_weights", "draws", "stored")  # of tensors, in the state of a training
 
 
 def save_weights(store: Store, trial_id: str, weights: dict[str, Tensor]) -> None:
     """Keep a model's weights as `models/<trial_id>.safetensors`."""
-    store.files.write_bytes(f"models/{trial_id}.safetensors", save(_plain(weights)))
+    _save(store, f"models/{trial_id}.safetensors", weights)
 
 
 def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
@@ -33,8 +36,8 @@ def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
 
 def save_logits(store: Store, trial_id: str, logits: Tensor, seconds_per_utterance: float) -> None:
     """Keep a model's logits on the whole corpus, (N, C) in row order, with what one utterance cost."""
-    tensors = {"logits": logits.contiguous(), "seconds_per_utterance": torch.tensor([seconds_per_utterance])}
-    store.files.write_bytes(f"logits/{trial_id}.safetensors", save(tensors))
+    tensors = {"logits": logits, "seconds_per_utterance": torch.tensor([seconds_per_utterance])}
+    _save(store, f"logits/{trial_id}.safetensors", tensors)
 
 
 def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
@@ -49,7 +52,7 @@ def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
 
 def save_prepared(store: Store, trial_id: str, tensors: dict[str, Tensor]) -> None:
     """Keep what an original's training prepared for later requests, as `prepared/<trial_id>.safetensors`."""
-    store.files.write_bytes(f"prepared/{trial_id}.safetensors", save(_plain(tensors)))
+    _save(store, f"prepared/{trial_id}.safetensors", tensors)
 
 
 def load_prepared(store: Store, trial_id: str) -> dict[str, Tensor]:
@@ -63,20 +66,50 @@ def load_prepared(store: Store, trial_id: str) -> dict[str, Tensor]:
 
 def _load(store: Store, folder: str, trial_id: str) -> dict[str, Tensor]:
     name = f"{folder}/{trial_id}.safetensors"
-    content = store.files.read_bytes(name)
     problem = "is not there"
-    if content is not None:
-        try:
-            return dict(load(content))
-        except SafetensorError as error:
-            problem = f"cannot be read ({error})"
-            store.files.set_aside(name, error)
+    try:
+        tensors = _mapped(store, name)
+        if tensors is not None:
+            return tensors
+    except (DigestMismatch, SafetensorError) as error:
+        problem = f"cannot be read ({error})"
+        store.files.set_aside(name, error)
     store.withdraw(trial_id)
     raise ParentLost(f"{name} {problem}; the trial that makes it runs again")
 
 
-def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
+def _save(store: Store, name: str, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as a sealed file; those on the CPU are not copied, those on a GPU are once."""
+    with store.files.new_file(name) as path:
+        save_file(_apart(tensors), path, metadata={"digest": UNSEALED})
+        seal_file(path)
+
+
+def _mapped(store: Store, name: str) -> dict[str, Tensor] | None:
+    """Tensors mapped into memory, which are read as they are used; None where there is no such file.
+
+    Raises:
+        DigestMismatch, SafetensorError: the file is damaged.
+    """
+    with store.files.local_file(name) as path:
+        if path is None:
+            return None
+        if store.files.local_path is None:
+            check_sealed_file(path)
+        else:
+            check_once(path, check_sealed_file)
+        return dict(load_file(path))
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them: contiguous, none in the memory of another."""
+    found, seen = {}, set()
+    for name, value in tensors.items():
+        whole = value.detach().contiguous()
+        at = (whole.device, whole.untyped_storage().data_ptr())
+        found[name] = whole.clone() if at in seen else whole
+        seen.add(at)
+    return found
 
 
 @dataclass(frozen=True)
@@ -92,12 +125,10 @@ class StoredEpochs:
 
     def load(self) -> dict[str, Any] | None:
         """The newest state in the form that `methods.loops` saved; None where there is none that can be read."""
-        content = self.store.files.read_bytes(self._name)
-        if content is None:
-            return None
         try:
-            return self._unpacked(dict(load(content)))
-        except (SafetensorError, KeyError, ValueError) as error:
+            tensors = _mapped(self.store, self._name)
+            return None if tensors is None else self._unpacked(tensors)
+        except (DigestMismatch, SafetensorError, KeyError, ValueError) as error:
             self.store.files.set_aside(self._name, error)
             return None
 
@@ -130,7 +161,7 @@ class StoredEpochs:
         plain = {key: state[key] for key in ("epoch", "best", "steps", "meter")}
         plain["param_groups"] = optimizer["param_groups"]
         tensors["plain"] = torch.frombuffer(bytearray(json.dumps(plain).encode()), dtype=torch.uint8)
-        self.store.files.write_bytes(self._name, save(_plain(tensors)))
+        _save(self.store, self._name, tensors)
 
     def drop(self) -> None:
         """Forget the state: the trial is done."""
