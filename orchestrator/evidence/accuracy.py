@@ -5,7 +5,7 @@ Everything is a fraction in 0-1 or in nats, and NaN where a set is empty: an emp
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from scipy.special import logsumexp
 from sklearn.metrics import f1_score
 
 NO_ANSWER = -1  # prediction of a row whose logits hold a NaN: no class, so it is wrong under every label
+CHUNK_LOGITS = 2**20  # at once; in double precision and with what is computed of them some 50 MB
 COLLAPSE_SHARE = 0.9  # of class-balanced predictions that one class takes
 
 Labels = Int[np.ndarray, " n"]
@@ -30,10 +31,35 @@ class SetScores:
     loss: float  # mean cross-entropy, nats
 
 
-def score_set(logits: Logits, labels: Labels) -> SetScores:
-    """Accuracy, macro-F1 and mean cross-entropy of one set; all NaN when it is empty."""
-    predicted = predictions(logits)
-    return SetScores(accuracy(predicted, labels), macro_f1(predicted, labels), mean_cross_entropy(logits, labels))
+@dataclass(frozen=True)
+class Answers:
+    """What a model answers to each of n utterances: all that the measures of sets need of its logits."""
+
+    predicted: Labels  # as of `predictions`
+    losses: Float[np.ndarray, " n"]  # as of `cross_entropy`
+
+
+def answers(logits: Logits, labels: Labels) -> Answers:
+    """Predictions and losses of all utterances, a chunk at a time: (N, C) logits may be mapped from a file."""
+    _require_same_length(logits, labels)
+    predicted, losses = np.empty(len(labels), dtype=np.int64), np.empty(len(labels), dtype=np.float64)
+    for rows in chunks(*logits.shape):
+        predicted[rows] = predictions(logits[rows])
+        losses[rows] = cross_entropy(logits[rows], labels[rows])
+    return Answers(predicted, losses)
+
+
+def chunks(utterances: int, classes: int) -> Iterator[slice]:
+    """Stretches of rows of at most `CHUNK_LOGITS` logits, or of one row."""
+    size = max(1, CHUNK_LOGITS // max(1, classes))
+    yield from (slice(first, min(first + size, utterances)) for first in range(0, utterances, size))
+
+
+def score_set(found: Answers, labels: Labels, rows: Labels) -> SetScores:
+    """Accuracy, macro-F1 and mean cross-entropy of the utterances in these rows; all NaN when there are none."""
+    predicted, named = found.predicted[rows], labels[rows]
+    loss = float(found.losses[rows].mean()) if len(rows) else float("nan")
+    return SetScores(accuracy(predicted, named), macro_f1(predicted, named), loss)
 
 
 def predictions(logits: Logits) -> Labels:
@@ -67,13 +93,9 @@ def cross_entropy(logits: Logits, labels: Labels) -> Float[np.ndarray, " n"]:
     """(N,) −log softmax(z)_y in nats, computed in double precision."""
     _require_same_length(logits, labels)
     wide = np.asarray(logits, dtype=np.float64)
-    losses: Float[np.ndarray, " n"] = logsumexp(wide, axis=1) - wide[np.arange(len(labels)), labels]
+    with np.errstate(invalid="ignore"):  # ∞ − ∞ is NaN, which says it
+        losses: Float[np.ndarray, " n"] = logsumexp(wide, axis=1) - wide[np.arange(len(labels)), labels]
     return losses
-
-
-def mean_cross_entropy(logits: Logits, labels: Labels) -> float:
-    """Mean of `cross_entropy` over the set, nats."""
-    return float(cross_entropy(logits, labels).mean()) if len(labels) else float("nan")
 
 
 def chance_accuracy(num_classes: int) -> float:

@@ -5,6 +5,7 @@ A distance of 0 is no target that can be reached: two Retrains with different se
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,13 +71,16 @@ def ks_distance(these: Vector, those: Vector) -> float:
     return float(ks_2samp(these, those).statistic)
 
 
-def zrf(unlearned: Probabilities, incompetent: Probabilities) -> float:
+def zrf(batches: Iterable[tuple[Probabilities, Probabilities]]) -> float:
     """Zero-retrain forgetting: 1 − mean over D_f of JS(unlearned, incompetent), nats; 1 − ln 2 to 1.
+
+    `batches` are of D_f, with what either model says of them.
 
     Source: Chundawat et al. 2023 (arXiv 2205.08096); the incompetent model has random weights. 1 means
     "as ignorant as a random model", which for sample unlearning is further than Retrain: compare with Retrain's.
     """
-    return float(1 - js_divergence(unlearned, incompetent).mean()) if len(unlearned) else float("nan")
+    apart = np.concatenate([np.empty(0), *(js_divergence(unlearned, other) for unlearned, other in batches)])
+    return float(1 - apart.mean()) if len(apart) else float("nan")
 
 
 @dataclass(frozen=True)

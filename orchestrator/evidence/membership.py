@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold
@@ -35,10 +34,9 @@ class LossAttack:
     pairs: int  # utterances a side, after matching by class
 
 
-def label_confidence(logits: Float[np.ndarray, "n classes"], labels: Labels) -> Vector:
-    """(N,) p_y, the softmax probability of the label."""
-    wide = np.asarray(logits, dtype=np.float64)
-    confidence: Vector = np.exp(wide[np.arange(len(labels)), labels] - logsumexp(wide, axis=1))
+def label_confidence(losses: Vector) -> Vector:
+    """(N,) p_y, the softmax probability of the label, from the cross-entropy in nats."""
+    confidence: Vector = np.exp(-losses)
     return confidence
 
 

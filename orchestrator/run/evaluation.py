@@ -11,6 +11,7 @@ import pyarrow as pa
 from scipy.special import logsumexp
 from torch import Tensor
 
+from methods.loops import Diverged
 from orchestrator.evidence import accuracy as acc
 from orchestrator.evidence import membership
 from orchestrator.plan.spec import stage_seed
@@ -22,13 +23,21 @@ if TYPE_CHECKING:
     from orchestrator.run.trial import Assignment
 
 WIDEST = 64  # classes: up to here all logits are kept, above a summary
+PARTS = ("forget", "retain", "test", "validation", "holdout", "before")  # of `Parts`
 RETAIN_KEPT = 2_000  # utterances of D_r whose outputs are kept
 
 
 def measures(assignment: Assignment, corpus: Corpus, parts: Parts, logits: Tensor) -> dict[str, Any]:
-    """Accuracy, macro-F1 and loss on every part, the split by forgotten classes, baselines and membership attacks."""
-    z, y = logits.numpy(), corpus.labels
-    predicted, trained = acc.predictions(z), np.concatenate([parts.forget, parts.retain, parts.before])
+    """Accuracy, macro-F1 and loss on every part, the split by forgotten classes, baselines and membership attacks.
+
+    Raises:
+        Diverged: the loss on a part is not finite.
+    """
+    y, found = corpus.labels, acc.answers(logits.numpy(), corpus.labels)
+    for name in PARTS:
+        if not np.isfinite(found.losses[getattr(parts, name)]).all():
+            raise Diverged(f"a loss on the {name} set is not finite at evaluation")
+    predicted, trained = found.predicted, np.concatenate([parts.forget, parts.retain, parts.before])
     row: dict[str, Any] = {
         "num_train": parts.num_train,
         "num_classes": len(corpus.classes),
@@ -37,9 +46,9 @@ def measures(assignment: Assignment, corpus: Corpus, parts: Parts, logits: Tenso
         "chance_accuracy": acc.chance_accuracy(len(corpus.classes)),
         "constant_predictor_accuracy": acc.constant_predictor_accuracy(y[trained], y[parts.test]),
     }
-    for name in ("forget", "retain", "test", "validation", "holdout"):
+    for name in PARTS[:-1]:
         rows = getattr(parts, name)
-        scores = acc.score_set(z[rows], y[rows])
+        scores = acc.score_set(found, y, rows)
         row[f"num_{name}"] = len(rows)
         row.update({f"{name}_{measure}": value for measure, value in asdict(scores).items()})
     if len(parts.before):
@@ -53,25 +62,27 @@ def measures(assignment: Assignment, corpus: Corpus, parts: Parts, logits: Tenso
     row["test_largest_prediction_share"] = acc.largest_prediction_share(predicted[parts.test], y[parts.test])
     judged = parts.validation if len(parts.validation) else parts.test
     row["collapsed"] = acc.is_collapsed(predicted[judged], y[judged])
-    return {**row, **_membership(assignment, corpus, parts, z)}
+    return {**row, **_membership(assignment, corpus, parts, found.losses)}
 
 
-def _membership(assignment: Assignment, corpus: Corpus, parts: Parts, z: npt.NDArray[Any]) -> dict[str, Any]:
+def _membership(
+    assignment: Assignment, corpus: Corpus, parts: Parts, losses: npt.NDArray[np.float64]
+) -> dict[str, Any]:
     if not len(parts.forget):
         return {}
     reference = "holdout" if len(parts.holdout) else "test"
     outside, y = _outsiders(assignment, corpus, parts, reference), corpus.labels
     seed = stage_seed("membership", assignment.spec.task.title, assignment.spec.seed) % 2**32
     svc = membership.svc_nonmember_share(
-        forget=membership.label_confidence(z[parts.forget], y[parts.forget]),
-        retain=membership.label_confidence(z[parts.retain], y[parts.retain]),
-        nonmembers=membership.label_confidence(z[outside], y[outside]),
+        forget=membership.label_confidence(losses[parts.forget]),
+        retain=membership.label_confidence(losses[parts.retain]),
+        nonmembers=membership.label_confidence(losses[outside]),
         seed=seed,
     )
     attack = membership.loss_attack(
-        acc.cross_entropy(z[parts.forget], y[parts.forget]),
+        losses[parts.forget],
         y[parts.forget],
-        acc.cross_entropy(z[outside], y[outside]),
+        losses[outside],
         y[outside],
         seed=seed,
     )
@@ -104,7 +115,7 @@ def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: Parts, logi
     named = [("forget", parts.forget), ("retain", sample), ("validation", parts.validation), ("test", parts.test)]
     named += [("holdout", parts.holdout), ("forgotten_before", parts.before)]
     rows = np.concatenate([part for _, part in named])
-    z = logits.numpy()[rows]
+    z = logits.numpy()
     columns: dict[str, Any] = {
         "utterance_id": corpus.utterance_ids[rows].astype(str),
         "part": np.repeat([name for name, _ in named], [len(part) for _, part in named]),
@@ -112,9 +123,11 @@ def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: Parts, logi
         "true_label": corpus.true_labels[rows],
     }
     if z.shape[1] <= WIDEST:
-        columns["logits"] = pa.FixedSizeListArray.from_arrays(pa.array(z.reshape(-1)), z.shape[1])
+        columns["logits"] = pa.FixedSizeListArray.from_arrays(pa.array(z[rows].reshape(-1)), z.shape[1])
     else:
-        columns.update(_summary(z, corpus.labels[rows]))
+        pieces = [_summary(z[rows[of]], corpus.labels[rows[of]]) for of in acc.chunks(len(rows), z.shape[1])]
+        columns.update({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
+        columns.update({name: list(columns[name]) for name in ("top_classes", "top_logits")})
     store.write_table(f"outputs/{trial_id}.parquet", pa.table(columns), compression="zstd")
 
 
@@ -127,6 +140,6 @@ def _summary(z: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> dict[str, An
         "label_logit": wide[np.arange(len(labels)), labels],
         "logsumexp": normaliser,
         "entropy": -np.sum(probability * (wide - normaliser[:, None]), axis=1),
-        "top_classes": list(top),
-        "top_logits": list(np.take_along_axis(wide, top, axis=1)),
+        "top_classes": top,
+        "top_logits": np.take_along_axis(wide, top, axis=1),
     }

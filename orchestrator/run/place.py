@@ -57,6 +57,11 @@ class Place:
         if self.device.type == "cuda" and self.limits.memory_share < 1:
             torch.cuda.set_per_process_memory_fraction(self.limits.memory_share, torch.cuda.current_device())
 
+    @property
+    def scratch(self) -> Path:
+        """A folder for files that are gone with the process."""
+        return self.cache_dir / "scratch"
+
     def corpus(self, task: PlugIn) -> Corpus:
         """The task's corpus, built on the first call on this machine."""
         key = ("corpus", task.content, task.name)

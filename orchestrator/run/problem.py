@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -196,13 +198,23 @@ def score(model: Classifier, utterances: UtteranceSet) -> Scores:
     return Scores(accuracy=correct / len(utterances), loss=loss / len(utterances))
 
 
-def predict(model: Classifier, bank: FeatureBank, rows: int, device: torch.device) -> Tensor:
-    """(N, C) float32 logits of the whole corpus in row order, in eval mode, on the CPU."""
+def predict(model: Classifier, bank: FeatureBank, rows: int, device: torch.device, scratch: Path) -> Tensor:
+    """(N, C) float32 logits of the whole corpus in row order, in eval mode, mapped from a file without a name."""
     model.eval()
+    scratch.mkdir(parents=True, exist_ok=True)
+    # Written, not mapped, at first: a full disk is an error then, and no signal that ends the process.
+    with tempfile.NamedTemporaryFile(dir=scratch, prefix=".logits-") as file:
 
-    def logits(batch_size: int) -> Tensor:
-        with torch.no_grad():
-            chunks = torch.split(torch.arange(rows), batch_size)
-            return torch.cat([model(*(t.to(device) for t in bank.evaluate(chunk))).float().cpu() for chunk in chunks])
+        def write(batch_size: int) -> int:
+            file.seek(0)
+            classes = 0
+            with torch.no_grad():
+                for chunk in torch.split(torch.arange(rows), batch_size):
+                    logits = model(*(t.to(device) for t in bank.evaluate(chunk))).float().cpu()
+                    file.write(logits.contiguous().numpy().data)
+                    classes = logits.shape[1]
+            file.flush()
+            return classes
 
-    return in_halves(logits, EVALUATION_BATCH[device.type])
+        classes = in_halves(write, EVALUATION_BATCH[device.type])
+        return torch.from_file(file.name, shared=False, size=rows * classes, dtype=torch.float32).view(rows, classes)

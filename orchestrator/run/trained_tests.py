@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
-from torch import Tensor
 
-from methods.base import Classifier, UnlearningProblem, UtteranceSet
+from methods.base import Batch, Classifier, UnlearningProblem
 from methods.loops import LoopSettings
 from orchestrator.evidence.distances import zrf
 from orchestrator.plan.spec import TrialSpec, stage_seed
@@ -74,18 +74,15 @@ def _caught(name: str, run: Callable[[], list[dict[str, Any]]]) -> list[dict[str
 
 def _zrf(problem: UnlearningProblem) -> list[dict[str, Any]]:
     forget = replace(problem.forget, fetch=problem.validation.fetch)
-    p, q = (_probabilities(model, forget).numpy() for model in (problem.model, problem.random_model()))
-    return [{"test": "zrf", "measure": "zrf", "value": zrf(p, q), "utterances": len(forget)}]
+    models = [model.eval() for model in (problem.model, problem.random_model())]
+    batches = forget.batches(EVALUATION_BATCH[forget.device.type])
+    value = zrf(tuple(_probabilities(model, batch) for model in models) for batch in batches)  # type: ignore[misc]
+    return [{"test": "zrf", "measure": "zrf", "value": value, "utterances": len(forget)}]
 
 
-def _probabilities(model: Classifier, utterances: UtteranceSet) -> Tensor:
-    model.eval()
+def _probabilities(model: Classifier, batch: Batch) -> npt.NDArray[np.float64]:
     with torch.no_grad():
-        logits = [
-            model(b.features, b.lengths).double().cpu()
-            for b in utterances.batches(EVALUATION_BATCH[utterances.device.type])
-        ]
-    return torch.cat(logits).softmax(dim=1)
+        return model(batch.features, batch.lengths).double().cpu().softmax(dim=1).numpy()
 
 
 def _attribution(

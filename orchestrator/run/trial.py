@@ -167,7 +167,7 @@ def _run(
         logits = load_logits(place.store, spec.parents["original"])[0]
     else:
         with watchdog:
-            logits = predict(problem.model, bank, len(corpus), place.device)
+            logits = predict(problem.model, bank, len(corpus), place.device, place.scratch)
     row["peak_memory_bytes"] = memory.num_bytes
     spent = time.perf_counter() - evaluation
     row.update(measures(assignment, corpus, parts, logits))

@@ -104,12 +104,13 @@ def whisper_tiny(folder: Path, seconds: float | None = None, takes: int = 15) ->
 def untrained_original(place: Place, spec: TrialSpec) -> None:
     """Stand in for the original of an unlearning trial: it is as large and as slow as a trained one."""
     original = spec.parents["original"]
-    if place.store.files.read_bytes(f"logits/{original}.safetensors") is not None:
+    if place.store.files.exists(f"logits/{original}.safetensors"):
         return
     corpus = place.corpus(spec.task)
     model = place.model(spec, len(corpus.classes))
     save_weights(place.store, original, model.state_dict())
-    save_logits(place.store, original, predict(model, place.features(spec), len(corpus), place.device), 0.0)
+    logits = predict(model, place.features(spec), len(corpus), place.device, place.scratch)
+    save_logits(place.store, original, logits, 0.0)
 
 
 def _recordings() -> Path | None:

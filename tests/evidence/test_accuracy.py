@@ -11,13 +11,13 @@ from orchestrator.evidence.accuracy import (
     NO_ANSWER,
     accuracy,
     accuracy_by_class_group,
+    answers,
     chance_accuracy,
     constant_predictor_accuracy,
     cross_entropy,
     is_collapsed,
     largest_prediction_share,
     macro_f1,
-    mean_cross_entropy,
     predictions,
     score_set,
 )
@@ -30,7 +30,7 @@ def test_accuracy_counts_hits() -> None:
 
 
 def test_every_measure_of_an_empty_set_is_nan() -> None:
-    scores = score_set(np.empty((0, 3)), NOTHING)
+    scores = score_set(answers(np.empty((0, 3)), NOTHING), NOTHING, NOTHING)
     measures = [scores.accuracy, scores.macro_f1, scores.loss, largest_prediction_share(NOTHING, NOTHING)]
     measures += [
         constant_predictor_accuracy(NOTHING, np.array([1])),
@@ -47,12 +47,22 @@ def test_macro_f1_weighs_classes_equally_and_ignores_classes_without_utterances(
 
 
 def test_cross_entropy_of_uniform_logits_is_log_of_the_class_count() -> None:
-    assert mean_cross_entropy(np.zeros((4, 12)), np.array([0, 3, 5, 11])) == pytest.approx(math.log(12))
+    assert cross_entropy(np.zeros((4, 12)), np.array([0, 3, 5, 11])) == pytest.approx([math.log(12)] * 4)
 
 
 def test_cross_entropy_survives_logits_that_overflow_a_naive_softmax() -> None:
     losses = cross_entropy(np.array([[1e4, 0.0], [1e4, 0.0]], dtype=np.float32), np.array([0, 1]))
     assert losses == pytest.approx([0.0, 1e4])
+
+
+@pytest.mark.parametrize("logits_at_once", [1, 100, 2**20])
+def test_measures_do_not_depend_on_how_many_logits_are_held_at_once(monkeypatch, logits_at_once) -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(scale=5, size=(200, 33)).astype(np.float32), rng.integers(33, size=200)
+    monkeypatch.setattr("orchestrator.evidence.accuracy.CHUNK_LOGITS", logits_at_once)
+    found = answers(logits, labels)
+    assert found.predicted.tolist() == predictions(logits).tolist()
+    assert found.losses.tolist() == cross_entropy(logits, labels).tolist()  # to the last bit
 
 
 def test_a_row_with_a_nan_logit_is_wrong_under_every_label() -> None:

@@ -72,9 +72,9 @@ def test_ks_is_the_largest_step_between_two_staircases() -> None:
 
 
 def test_zrf_is_one_for_a_model_as_ignorant_as_the_random_one_and_least_for_its_opposite() -> None:
-    assert zrf(draw(0), draw(0)) == pytest.approx(1.0)
-    assert zrf(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])) == pytest.approx(1 - math.log(2))
-    assert math.isnan(zrf(np.empty((0, 3)), np.empty((0, 3))))
+    assert zrf([(draw(0), draw(0))]) == pytest.approx(1.0)
+    assert zrf([(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))]) == pytest.approx(1 - math.log(2))
+    assert math.isnan(zrf([]))
 
 
 def test_streisand_of_retrain_itself_is_nothing_and_of_a_shift_the_shift() -> None:

@@ -10,6 +10,7 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
+from orchestrator.evidence.accuracy import cross_entropy
 from orchestrator.evidence.membership import label_confidence, loss_attack, svc_nonmember_share
 
 
@@ -25,8 +26,8 @@ def kernel_decision(attacker: SVC, x: np.ndarray) -> np.ndarray:
 
 
 def test_label_confidence_is_the_softmax_probability_of_the_label() -> None:
-    logits = np.log([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]])
-    assert label_confidence(logits + 50.0, np.array([2, 1])) == pytest.approx([0.7, 0.25])
+    losses = cross_entropy(np.log([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]]) + 50.0, np.array([2, 1]))
+    assert label_confidence(losses) == pytest.approx([0.7, 0.25])
 
 
 def test_forget_confidences_like_the_nonmembers_are_called_nonmembers() -> None:

@@ -132,6 +132,29 @@ def test_without_retrain_the_seconds_come_from_the_original(small_sweep, cache_d
     assert rows.loc["grad_ascent", "budget_source"] == "original seconds"
 
 
+def test_weights_that_are_finite_but_give_no_finite_loss_have_diverged(small_sweep, cache_dir, tmp_path):
+    loaded = load_sweep(small_sweep, ["methods=[original, {name: grad_ascent, learning_rate: 1.0e+30}]"])
+    desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    rows = read_rows(tmp_path / "r").set_index("method")
+    assert desk.board.counts() == {"done": 2, "diverged": 1}
+    assert rows.loc["grad_ascent", ["status", "stop_reason"]].tolist() == ["diverged", "diverged"]
+    assert np.isnan(rows.loc["grad_ascent", "test_accuracy"])
+
+
+def test_an_original_with_a_loss_that_is_not_finite_has_diverged_and_has_no_children(
+    small_sweep, cache_dir, tmp_path, monkeypatch
+):
+    from orchestrator.run import trial
+
+    real = trial.predict
+    monkeypatch.setattr(trial, "predict", lambda *args: real(*args) * float("nan"))
+    desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    rows = read_rows(tmp_path / "r").set_index("stage")
+    assert rows["status"].to_dict() == {"train": "diverged", "retrain": "diverged"}
+    assert set(desk.board.blocked) == {spec.trial_id for spec in desk.specs.values() if spec.stage == "unlearn"}
+    assert not (tmp_path / "r" / "models").exists()
+
+
 def test_divergence_is_a_row_and_blocks_only_its_children(small_sweep, cache_dir, tmp_path, injected):
     loaded = load_sweep(small_sweep, ["training.learning_rate=1e30", "clip_norm=1e30"])
     desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
