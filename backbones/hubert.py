@@ -16,7 +16,7 @@ class Hubert(Wav2Vec2):
     """Features, settings and network are those of wav2vec 2.0; transformers' classes and names are HuBERT's."""
 
     label: ClassVar[str] = "HuBERT"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[str] = "hubert"
     architecture: ClassVar[str] = "HubertForSequenceClassification"
 

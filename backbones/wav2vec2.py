@@ -30,7 +30,7 @@ class Wav2Vec2(Backbone):
     """
 
     label: ClassVar[str] = "wav2vec 2.0"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     family: ClassVar[str] = "wav2vec2"  # transformers' model_type, and its attribute for the encoder
     architecture: ClassVar[str] = "Wav2Vec2ForSequenceClassification"
 

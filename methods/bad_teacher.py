@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.forget_table import ForgetTable
 from methods.losses import distillation_loss
 
 
@@ -42,18 +43,16 @@ class BadTeacher(Method):
         """One pass over D_f ∪ D_r."""
         incompetent = problem.random_model()
         incompetent.eval()
-        bad_logits: dict[int, Tensor] = {}
+        bad_logits = []
         for batch in problem.walk(problem.forget, self.batch_size, backward=False):
             with torch.no_grad():
-                logits = incompetent(batch.features, batch.lengths)
-            bad_logits.update(zip(batch.utterances.tolist(), logits, strict=True))
+                bad_logits.append(incompetent(batch.features, batch.lengths))
+        bad = ForgetTable.of(problem.forget.utterances, torch.cat(bad_logits))
         count = max(1, round(self.retain_share * len(problem.retain)))
         retain = problem.retain.drawn(count, problem.generator)
 
         def imitate(model: Classifier, batch: Batch) -> Tensor:
-            teacher = problem.original_logits(batch).clone()
-            for row in torch.nonzero(batch.is_forget).flatten().tolist():
-                teacher[row] = bad_logits[int(batch.utterances[row])]
+            teacher = bad.put(batch, problem.original_logits(batch))
             return distillation_loss(teacher, model(batch.features, batch.lengths), self.temperature)
 
         yield Pass(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.forget_table import ForgetTable
 from methods.losses import distillation_loss
 
 
@@ -35,12 +36,10 @@ class BadTeacherLight(Method):
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass over D_f ∪ D_r."""
         rows = problem.forget.utterances.sort().values
-        drawn = torch.randn(len(rows), problem.num_classes, generator=problem.generator)
+        drawn = ForgetTable(rows, torch.randn(len(rows), problem.num_classes, generator=problem.generator))
 
         def imitate(model: Classifier, batch: Batch) -> Tensor:
-            teacher = problem.original_logits(batch).clone()
-            places = torch.searchsorted(rows, batch.utterances[batch.is_forget.cpu()])
-            teacher[batch.is_forget] = drawn[places].to(teacher)
+            teacher = drawn.put(batch, problem.original_logits(batch))
             return distillation_loss(teacher, model(batch.features, batch.lengths), self.temperature)
 
         yield Pass(

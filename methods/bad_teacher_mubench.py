@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.forget_table import ForgetTable
 from methods.mubench import SCHEDULE, raw_logit_kl
 
 
@@ -56,15 +57,14 @@ class BadTeacherMubench(Method):
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass; twice a batch's mean is the sum of its halves' means."""
         teacher = partly_reset(problem.model)
-        bad_logits: dict[int, Tensor] = {}
+        bad_logits = []
         for batch in problem.walk(problem.forget, self.batch_size, backward=False):
             with torch.no_grad():
-                bad_logits.update(zip(batch.utterances.tolist(), teacher(batch.features, batch.lengths), strict=True))
+                bad_logits.append(teacher(batch.features, batch.lengths))
+        bad = ForgetTable.of(problem.forget.utterances, torch.cat(bad_logits))
 
         def imitate(model: Classifier, batch: Batch) -> Tensor:
-            target = problem.original_logits(batch).clone()
-            for row in torch.nonzero(batch.is_forget).flatten().tolist():
-                target[row] = bad_logits[int(batch.utterances[row])]
+            target = bad.put(batch, problem.original_logits(batch))
             return raw_logit_kl(target, model(batch.features, batch.lengths))
 
         yield Pass(

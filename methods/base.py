@@ -5,6 +5,7 @@ Notation (docs/notation.md): D_f forget set, D_r retain set, D_v validation set;
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from methods.length_buckets import bucketed, cut
 from methods.meter import Meter
 from methods.prefetch import one_ahead
+from methods.transfer import sent
+from methods.warm_up import warm_up
 
 
 class Classifier(Protocol):
@@ -57,27 +60,41 @@ class Batch:
     lengths: Int[Tensor, " batch"]  # valid frames (or samples) of each row of `features`
     labels: Int[Tensor, " batch"]
     is_forget: Bool[Tensor, " batch"]  # whether the utterance belongs to D_f
-    utterances: Int[Tensor, " batch"]  # row in the corpus: a stable key for caches and label tables
+    utterances: Int[Tensor, " batch"]  # row in the corpus: a stable key for caches and label tables; on the host
+    forget_on_host: Bool[Tensor, " batch"] = None  # type: ignore[assignment]  # `is_forget`, to be read without a wait
+
+    def __post_init__(self) -> None:
+        if self.forget_on_host is None:
+            object.__setattr__(self, "forget_on_host", self.is_forget.cpu())
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def where(self, keep: Bool[Tensor, " batch"]) -> Batch:
-        """The utterances for which `keep` is true, in the same order."""
+        """The utterances for which `keep`, on the host, is true, in the same order."""
+        places = self.places(keep)
         return Batch(
-            features=self.features[keep],
-            lengths=self.lengths[keep],
-            labels=self.labels[keep],
-            is_forget=self.is_forget[keep],
-            utterances=self.utterances[keep.cpu()],
+            features=self.features[places],
+            lengths=self.lengths[places],
+            labels=self.labels[places],
+            is_forget=self.is_forget[places],
+            utterances=self.utterances[keep],
+            forget_on_host=self.forget_on_host[keep],
         )
+
+    def places(self, keep: Bool[Tensor, " batch"]) -> Int[Tensor, " kept"]:
+        """Rows of the batch for which `keep`, on the host, is true, as an index on the device."""
+        return sent(keep.nonzero().flatten(), self.features.device)
+
+    def cut(self, start: int, stop: int | None = None) -> Batch:
+        """The utterances from `start` up to `stop`, without a copy."""
+        return Batch(**{f.name: getattr(self, f.name)[start:stop] for f in fields(self)})
 
     def parts(self, size: int | None) -> list[Batch]:
         """Micro-batches of at most `size` utterances, in order; the batch itself where it is no larger."""
         if size is None or size >= len(self):
             return [self]
-        starts = range(0, len(self), size)
-        return [Batch(**{f.name: getattr(self, f.name)[at : at + size] for f in fields(self)}) for at in starts]
+        return [self.cut(at, at + size) for at in range(0, len(self), size)]
 
 
 class BatchSource(Protocol):
@@ -97,10 +114,11 @@ class UtteranceSet:
     utterances: Int[Tensor, " n"]
     labels: Int[Tensor, " n"]
     is_forget: Bool[Tensor, " n"]
-    fetch: Callable[[Tensor], tuple[Tensor, Tensor]]  # rows of the corpus (B,) -> features (B, ...), lengths (B,)
+    fetch: Callable[..., tuple[Tensor, Tensor]]  # rows of the corpus (B,) -> features (B, ...), lengths (B,)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     durations: Int[Tensor, " n"] | None = None  # in any unit; when given, shuffled batches are of similar length
-    ahead: bool = False  # read and copy one batch ahead, through pinned memory: for a GPU that features do not fit on
+    ahead: bool = False  # read and copy one batch ahead: for a GPU that features do not fit on
+    draws: bool = False  # `fetch` takes a seed beside the rows, another one each walk: random crops
     arrange: Callable[[UtteranceSet, Tensor], Tensor] | None = None  # what a curriculum makes of a shuffled order
 
     def __len__(self) -> int:
@@ -147,25 +165,21 @@ class UtteranceSet:
             picks = bucketed(self.durations, batch_size, generator)
         if generator is not None and self.arrange is not None:
             picks = torch.split(self.arrange(self, torch.cat(list(picks))), batch_size)
-        made = (self._batch(picked) for picked in picks)
+        seed = [int(torch.randint(2**62, (), generator=generator)) if generator else 0] if self.draws else []
+        made = (self._batch(picked, *seed) for picked in picks)
         yield from one_ahead(made) if self.ahead else made
 
-    def _batch(self, picked: Tensor) -> Batch:
-        features, lengths = self.fetch(self.utterances[picked])
+    def _batch(self, picked: Tensor, *seed: int) -> Batch:
+        features, lengths = self.fetch(self.utterances[picked], *seed)
         if self.durations is not None:
             features = cut(features, lengths)
-
-        def moved(tensor: Tensor) -> Tensor:
-            if self.ahead and self.device.type == "cuda" and tensor.device.type == "cpu":
-                return tensor.pin_memory().to(self.device, non_blocking=True)
-            return tensor.to(self.device)
-
         return Batch(
-            features=moved(features),
-            lengths=moved(lengths),
-            labels=moved(self.labels[picked]),
-            is_forget=moved(self.is_forget[picked]),
+            features=sent(features, self.device),
+            lengths=sent(lengths, self.device),
+            labels=sent(self.labels[picked], self.device),
+            is_forget=sent(self.is_forget[picked], self.device),
             utterances=self.utterances[picked],
+            forget_on_host=self.is_forget[picked],
         )
 
 
@@ -250,6 +264,28 @@ class UnlearningProblem:
     micro_batch: int | None = None  # utterances that go through the model at once, where memory is short
     stored: dict[str, Tensor] | None = None  # a training puts here what is kept beside f; None where nothing is kept
     prepared: Mapping[str, Tensor] | None = None  # what f's training kept, for a method that `needs` it
+    precision: Literal["fp32", "bf16"] = "fp32"  # of what reads a set; the loop sets it
+    warmed: set[bool] = field(default_factory=set)  # whether a forward (False) and a backward (True) ran off the clock
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are."""
+        return self.retain.device
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The precision of this trial: nothing, or bfloat16 for what may take it."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def warm_up(self, part: Batch, *, backward: bool, model: Classifier | None = None) -> None:
+        """Run `part` once before its time is charged; on a GPU once a problem, for a `model` of its own always."""
+        if model is None and (self.device.type != "cuda" or backward in self.warmed):
+            return
+        self.warmed |= {backward, False}
+        self.meter.largest_batch = max(self.meter.largest_batch, len(part))  # memory may run out here already
+        with self.meter.evaluating(), self.autocast():
+            warm_up(self.model if model is None else model, part, backward=backward)
 
     def draws_apart(self) -> torch.Generator:
         """A generator of its own for a control, whose draws must leave all other draws as they are."""
@@ -269,13 +305,15 @@ class UnlearningProblem:
 
     def evaluate(self, utterances: UtteranceSet) -> Scores:
         """Accuracy and mean loss of the current model; timed as evaluation, never charged."""
-        with self.meter.evaluating():
+        with self.meter.evaluating(), self.autocast():
             return self.score(self.model, utterances)
 
     def walk(
         self, utterances: BatchSource, batch_size: int, *, backward: bool, summed: bool = False
     ) -> Iterator[Batch]:
         """Batches for a weight edit or a score: the caller's work on each is charged, and the budget checked.
+
+        It runs under the trial's autocast; what needs all digits of a product turns that off.
 
         Where memory is short they are smaller, if that changes nothing: without a backward, or when the caller says
         that what it makes of the batches is `summed` over utterances.
@@ -287,7 +325,8 @@ class UnlearningProblem:
             batch_size = min(batch_size, self.micro_batch)
         for batch in utterances.batches(batch_size):
             self.meter.check()  # before each: an edit whose last batch uses the budget up is made
-            with self.meter.charging(len(batch), backward=backward):
+            self.warm_up(batch, backward=backward)
+            with self.meter.charging(len(batch), backward=backward), self.autocast():
                 yield batch
 
     def restricted_to(self, forget: UtteranceSet, retain: UtteranceSet) -> UnlearningProblem:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.losses import distillation_loss
+from methods.transfer import sent
 
 IMPOSSIBLE = -1e9  # a logit whose probability is exactly 0, and 0 times whose logarithm is 0
 
@@ -29,14 +30,13 @@ def without_labels(
     Raises:
         ValueError: no class is left.
     """
-    taken = torch.zeros_like(logits, dtype=torch.bool)
-    taken[:, list(excluded)] = True
-    taken[torch.arange(len(labels), device=labels.device), labels] = True
-    if bool(taken.all(dim=1).any()):
-        raise ValueError(
-            f"no class is left to teach: {logits.shape[1]} classes, of which {len(excluded)} are forgotten"
-        )
-    return logits.masked_fill(taken, IMPOSSIBLE)
+    num_classes = logits.shape[1]
+    left = num_classes - len(set(excluded))
+    if left == 0 or (left == 1 and not set(labels.tolist()) <= set(excluded)):
+        raise ValueError(f"no class is left to teach: {num_classes} classes, of which {len(excluded)} are forgotten")
+    taken = torch.zeros(num_classes, dtype=torch.bool)
+    taken[list(excluded)] = True
+    return logits.scatter(1, labels[:, None], IMPOSSIBLE).masked_fill(sent(taken, logits.device), IMPOSSIBLE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from methods.curriculum import ForgetCurriculum, with_curriculum
 from methods.lora import Lora, add_adapters, merge_adapters
 from methods.meter import BudgetSpent
 from methods.superloss import Curriculum, SuperLoss
+from methods.transfer import sent
+from methods.warm_up import same_draws_again
 
 
 class Diverged(Exception):
@@ -88,6 +89,7 @@ def run_method(
     outcome.parameters = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     compiled = CompiledModel(problem.model) if settings.compile else None
     try:
+        problem.precision = settings.precision
         if forget_curriculum:
             problem = with_curriculum(problem, forget_curriculum)
         for number, current in enumerate(method.passes(problem)):
@@ -102,7 +104,7 @@ def run_method(
         p.grad = None
     if moved is not None:
         merge_adapters(problem.model, moved)
-    if not all(bool(torch.isfinite(p).all()) for p in problem.model.parameters()):
+    if not bool(torch.stack([torch.isfinite(p).all() for p in problem.model.parameters()]).all()):
         raise Diverged(f"a weight is not finite after step {outcome.steps}")
 
 
@@ -119,11 +121,6 @@ def _optimizer(model: Classifier, current: Pass) -> torch.optim.Optimizer:
 
 def _fused(parameters: list[torch.nn.Parameter]) -> bool:
     return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
-
-
-def _same_draws_again(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """What torch draws inside, on the host and the device, it draws again afterwards."""
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def _draws(device: torch.device) -> dict[str, Tensor]:
@@ -176,8 +173,7 @@ class _Walk:
                 factor = learning_rate_factor(epoch * per_epoch + index, steps, current.schedule, current.warmup_share)
                 for group in self.optimizer.param_groups:
                     group["lr"] = current.learning_rate * factor
-                if self.compiled:
-                    self._compile_first(batch)
+                self._warm_up(batch)
                 with meter.charging(len(batch)):
                     loss = self._step(batch)
                 total, count = total + loss, count + 1
@@ -198,18 +194,20 @@ class _Walk:
     def _step(self, batch: Batch) -> float:
         model, current = self.problem.model, self.current
         self.optimizer.zero_grad(set_to_none=True)
-        value = self._backward(batch)
+        loss = self._backward(batch)
         if current.before_step:
             current.before_step(model)
         norm = torch.nn.utils.clip_grad_norm_(_moving(model, current), self.settings.clip_norm)
-        if not (math.isfinite(value) and bool(torch.isfinite(norm))):
-            raise Diverged(f"the loss is {value} at step {self.outcome.steps + 1} of pass {current.name}")
         self.optimizer.step()
         if current.after_step:
             current.after_step(model, self.optimizer)
-        return value
+        # Read last, and together: each read waits for the device. A step that diverged is the trial's last.
+        value, size = torch.stack([loss.double(), sent(norm, loss.device).double()]).tolist()
+        if not (math.isfinite(value) and math.isfinite(size)):
+            raise Diverged(f"the loss is {value} at step {self.outcome.steps + 1} of pass {current.name}")
+        return float(value)
 
-    def _backward(self, batch: Batch) -> float:
+    def _backward(self, batch: Batch) -> Tensor:
         """Leave the gradients of the batch's loss, which is returned; micro-batches add up to the same sums.
 
         Only dropout and SpecAugment tell them from the whole batch: their draws come in another order.
@@ -223,10 +221,10 @@ class _Walk:
             if ahead is not None:
                 sigma = ahead[number]
             elif self.curriculum:
-                sigma = self.curriculum.weights(difficulty, part.is_forget)
+                sigma = self.curriculum.weights(difficulty, part.forget_on_host)
             else:
                 sigma = torch.ones_like(difficulty)
-            scale = torch.where(part.is_forget, current.forget_sign, current.retain_weight).to(difficulty.dtype)
+            scale = torch.full_like(difficulty, current.retain_weight).masked_fill(part.is_forget, current.forget_sign)
             loss = (scale * sigma * difficulty).sum() / len(batch)
             if current.l1_penalty and number == 0:
                 loss = loss + current.l1_penalty * torch.stack([p.abs().sum() for p in _moving(model, current)]).sum()
@@ -234,30 +232,23 @@ class _Walk:
                 loss.backward()  # type: ignore[no-untyped-call]
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
-        return float(total)
+        return total
 
     def _difficulty(self, part: Batch) -> Tensor:
         model = self.compiled.for_part(part, self._full_size) if self.compiled else self.problem.model
-        with self._autocast(part):
+        with self.problem.autocast():
             return self.current.loss(model, part)
 
     @property
     def _full_size(self) -> int:
         return min(self.current.batch_size, self.settings.micro_batch or self.current.batch_size)
 
-    def _compile_first(self, batch: Batch) -> None:
-        """Compile off the clock: go forth and back once on what is new, and throw the gradients away."""
-        assert self.compiled is not None
+    def _warm_up(self, batch: Batch) -> None:
+        """Compile, or run the first kernels of a GPU, off the clock."""
         part = batch.parts(self.settings.micro_batch)[0]
-        if len(part) < self._full_size or not self.compiled.is_new(part):
-            return
-        meter = self.problem.meter
-        meter.largest_batch = max(meter.largest_batch, len(part))  # not charged, but memory may run out here already
-        with meter.evaluating(), _same_draws_again(part.features.device):
-            loss = self._difficulty(part).sum()
-            if loss.requires_grad:
-                loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.zero_grad(set_to_none=True)
+        if self.compiled and len(part) == self._full_size and self.compiled.is_new(part):
+            self.problem.warm_up(part, backward=True, model=self.compiled.for_part(part, self._full_size))
+        self.problem.warm_up(part, backward=True)
 
     def _sigma_ahead(self, parts: list[Batch], batch: Batch) -> Sequence[Tensor]:
         """σ of each micro-batch.
@@ -266,14 +257,9 @@ class _Walk:
         the steps will repeat. Its seconds are charged, its samples are not: memory is no part of the algorithm.
         """
         assert self.curriculum is not None
-        with torch.no_grad(), _same_draws_again(batch.features.device):
+        with torch.no_grad(), same_draws_again(batch.features.device):
             difficulty = torch.cat([self._difficulty(part) for part in parts])
-        return torch.split(self.curriculum.weights(difficulty, batch.is_forget), [len(part) for part in parts])
-
-    def _autocast(self, batch: Batch) -> contextlib.AbstractContextManager[Any]:
-        if self.settings.precision == "fp32":
-            return contextlib.nullcontext()
-        return torch.autocast(batch.features.device.type, dtype=torch.bfloat16)
+        return torch.split(self.curriculum.weights(difficulty, batch.forget_on_host), [len(part) for part in parts])
 
     def _score(self) -> float:
         scores: Scores = self.problem.evaluate(self.problem.validation)

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.transfer import sent
 
 ENOUGH = -0.01  # difference of accuracies at which the reference code ends
 
@@ -85,7 +86,7 @@ class Lotus(Method):
                 model: Classifier, batch: Batch, gumbel: Tensor = drawn, temperature: float = temperature
             ) -> Tensor:
                 logits = problem.original_logits(batch)
-                noise = gumbel[torch.searchsorted(rows, batch.utterances)].to(logits)
+                noise = sent(gumbel[torch.searchsorted(rows, batch.utterances)], logits.device).to(logits.dtype)
                 targets = tempered_targets(logits, noise, temperature, batch.is_forget)
                 return -(targets * model(batch.features, batch.lengths).log_softmax(dim=-1)).sum(dim=-1)
 

@@ -31,9 +31,8 @@ class Paired:
             waiting = waiting or next(others)
             while len(waiting) < len(batch):
                 waiting = joined(waiting, next(others))
-            taken = torch.arange(len(waiting), device=waiting.labels.device) < len(batch)
-            yield joined(batch, waiting.where(taken))
-            waiting = None if bool(taken.all()) else waiting.where(~taken)
+            yield joined(batch, waiting.cut(0, len(batch)))
+            waiting = waiting.cut(len(batch)) if len(waiting) > len(batch) else None
 
     def _endless(self, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
         assert len(self.beside) > 0
@@ -54,6 +53,7 @@ def joined(one: Batch, other: Batch) -> Batch:
         labels=torch.cat([one.labels, other.labels]),
         is_forget=torch.cat([one.is_forget, other.is_forget]),
         utterances=torch.cat([one.utterances, other.utterances]),
+        forget_on_host=torch.cat([one.forget_on_host, other.forget_on_host]),
     )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
+from methods.transfer import sent
 
 
 def wrong_labels(
@@ -40,12 +41,11 @@ def relabelled(problem: UnlearningProblem) -> Iterator[tuple[Tensor, Tensor]]:
 
 def with_labels(batch: Batch, rows: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> Batch:
     """The batch with D_f's labels replaced; `rows` ascend and hold all of D_f."""
-    if not bool(batch.is_forget.any()):
+    forget = batch.forget_on_host
+    if not bool(forget.any()):
         return batch
-    forget = batch.is_forget.cpu()
-    replaced = batch.labels.clone()
-    replaced[batch.is_forget] = labels[torch.searchsorted(rows, batch.utterances[forget])].to(replaced.device)
-    return replace(batch, labels=replaced)
+    wrong = labels[torch.searchsorted(rows, batch.utterances[forget])]
+    return replace(batch, labels=batch.labels.index_copy(0, batch.places(forget), sent(wrong, batch.labels.device)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,7 @@ class SFRon(Method):
 
         def loss(model: Classifier, batch: Batch) -> Tensor:
             task_loss = cross_entropy(model, batch)
-            state["ascends"] = bool(batch.is_forget.any())
+            state["ascends"] = bool(batch.forget_on_host.any())
             if not state["ascends"]:
                 return task_loss
             progress = state["ascents"] / max(1, over.ascents * self.epochs)

@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+
+from methods.transfer import sent
 
 TAU_RULES = ("moving_average", "global", "fixed", "mubench")
 
@@ -63,7 +65,7 @@ def lambert_w(x: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     return w
 
 
-def superloss_weight(loss: Float[Tensor, " n"], tau: float, strength: float) -> Float[Tensor, " n"]:
+def superloss_weight(loss: Float[Tensor, " n"], tau: float | Float[Tensor, ""], strength: float) -> Float[Tensor, " n"]:
     """σ* in (0, e]: above 1 for easy examples (l < τ), below 1 for hard ones; detached, in the loss's dtype."""
     x = 0.5 * torch.clamp((loss.detach().double() - tau) / strength, min=-2 / math.e)
     return torch.exp(-lambert_w(x)).to(loss.dtype)
@@ -76,27 +78,33 @@ class Curriculum:
     knob: SuperLoss
     num_classes: int
     generator: torch.Generator | None = None  # of the shuffled control
-    _tau: dict[bool, float] = field(default_factory=dict)
+    _tau: dict[bool, Tensor] = field(default_factory=dict)  # on the device: nothing here waits for it
     _seen: dict[bool, int] = field(default_factory=dict)
     _pool: dict[bool, Tensor] = field(default_factory=dict)  # the last weights of each set, of the shuffled control
-    _losses: float = 0.0  # Σ l and Σ σ of the batches before, for `tau: mubench`
-    _weights: float = 0.0
+    _sums: tuple[Tensor, Tensor] | None = None  # Σ l and Σ σ of the batches before, for `tau: mubench`
 
-    def weights(self, loss: Float[Tensor, " batch"], is_forget: Tensor) -> Float[Tensor, " batch"]:
-        """σ of each example, and 1 where SuperLoss does not apply; moves τ first, as the reference code does."""
+    def weights(self, loss: Float[Tensor, " batch"], is_forget: Bool[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """σ of each example, and 1 where SuperLoss does not apply; moves τ first, as the reference code does.
+
+        `is_forget` is on the host.
+        """
         weights = torch.ones_like(loss)
-        if self.knob.tau == "mubench":
-            chosen = is_forget | (self.knob.over == "all")
-            if bool(chosen.any()):
-                weights[chosen] = self._dealt(self._mubench_weights(loss.detach()[chosen]), True)
-            return weights
-        for forget in (True, False) if self.knob.over == "all" else (True,):
-            chosen = is_forget == forget
-            if bool(chosen.any()):
-                picked = loss.detach()[chosen]
-                tau = self._next_tau(picked, forget)
-                weights[chosen] = self._dealt(superloss_weight(picked, tau, self.knob.strength), forget)
+        for forget, chosen in self._sets(is_forget):
+            places = sent(chosen.nonzero().flatten(), loss.device)
+            if len(places):
+                weights[places] = self._dealt(self._weights_of(loss.detach()[places], forget), forget)
         return weights
+
+    def _sets(self, is_forget: Tensor) -> list[tuple[bool, Tensor]]:
+        """Who is weighed together: D_f, and D_r too where it has a τ of its own."""
+        if self.knob.tau == "mubench":
+            return [(True, is_forget | (self.knob.over == "all"))]
+        return [(True, is_forget), (False, ~is_forget)] if self.knob.over == "all" else [(True, is_forget)]
+
+    def _weights_of(self, loss: Tensor, forget: bool) -> Tensor:
+        if self.knob.tau == "mubench":
+            return self._mubench_weights(loss)
+        return superloss_weight(loss, self._next_tau(loss, forget), self.knob.strength)
 
     def _dealt(self, weights: Tensor, forget: bool) -> Tensor:
         """As they are; in the control, drawn from the last `POOL` weights of that set: D_f has few in a batch, and
@@ -105,19 +113,19 @@ class Curriculum:
             return weights
         pool = torch.cat([self._pool.get(forget, weights[:0]), weights])[-max(POOL, len(weights)) :]
         self._pool[forget] = pool
-        return pool[torch.randperm(len(pool), generator=self.generator)[: len(weights)].to(pool.device)]
+        return pool[sent(torch.randperm(len(pool), generator=self.generator)[: len(weights)], pool.device)]
 
     def _mubench_weights(self, loss: Tensor) -> Tensor:
-        tau = self._losses / self._weights if self._weights else float(loss.mean())
+        tau = self._sums[0] / self._sums[1] if self._sums else loss.mean().double()
         weights = superloss_weight(loss, tau, self.knob.strength)
-        self._losses += float(loss.sum())
-        self._weights += float(weights.sum())
+        losses, total = self._sums or (0.0, 0.0)
+        self._sums = losses + loss.sum().double(), total + weights.sum().double()
         return weights
 
-    def _next_tau(self, loss: Tensor, forget: bool) -> float:
+    def _next_tau(self, loss: Tensor, forget: bool) -> float | Tensor:
         if self.knob.tau == "fixed":
             return math.log(self.num_classes)
-        mean, count = float(loss.mean()), len(loss)
+        mean, count = loss.mean().double(), len(loss)
         seen = self._seen.get(forget, 0)
         if seen == 0:
             tau = mean

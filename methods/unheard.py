@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.forget_table import ForgetTable
 from methods.never_heard import WALK_BATCH, never_heard
 
 TEMPERATURES = torch.logspace(-2.0, 1.0, 61, dtype=torch.float64)  # of scores of about 0 to 1
@@ -127,15 +128,12 @@ class Unheard(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass an epoch."""
-        targets = self.targets(problem)
-        rows, places = problem.forget.utterances.sort()
+        targets = ForgetTable.of(problem.forget.utterances, self.targets(problem))
         count = round(self.retain_share * len(problem.retain))
 
         def imitate(model: Classifier, batch: Batch) -> Tensor:
             logits = model(batch.features, batch.lengths)
-            wanted = functional.one_hot(batch.labels, logits.shape[1]).to(logits)
-            at = places[torch.searchsorted(rows, batch.utterances[batch.is_forget.cpu()])]
-            wanted[batch.is_forget] = targets[at.to(targets.device)].to(logits)
+            wanted = targets.put(batch, functional.one_hot(batch.labels, logits.shape[1]).to(logits))
             return -(wanted * logits.log_softmax(dim=-1)).sum(dim=-1)
 
         for epoch in range(self.epochs):

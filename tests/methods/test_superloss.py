@@ -60,7 +60,7 @@ def test_tau_follows_its_rule():
         curriculum = Curriculum(SuperLoss(tau=rule), num_classes=10)
         for loss in batches:
             curriculum.weights(loss, is_forget)
-        taus[rule] = curriculum._tau.get(True, math.log(10))
+        taus[rule] = float(curriculum._tau.get(True, math.log(10)))
     assert taus == {
         "moving_average": pytest.approx(0.9 * 2 + 0.1 * 5),
         "global": pytest.approx(3.5),
