@@ -31,6 +31,7 @@ def layer_statistics(model: Classifier, batch: Batch) -> Float[Tensor, "batch wi
 
     def listen(_module: object, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         frames = output[0] if isinstance(output, tuple) else output
+        frames = frames.to(torch.promote_types(frames.dtype, torch.float32))  # under autocast the blocks give bfloat16
         if frames.ndim == 2:
             found.append(frames)
         else:  # (B, time, width), or (B, channels, height, time) of a network of images

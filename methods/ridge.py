@@ -136,7 +136,8 @@ def _chosen(problem: UnlearningProblem, solved: list[Head], absent: Tensor) -> t
     def judged(head: Head) -> tuple[float, float, float]:
         outputs = x @ head[0] + head[1]
         logits = {by: (by * outputs).masked_fill(absent, ABSENT) for by in SHARPNESSES}
-        losses = {by: float(label_loss(z, labels).mean()) for by, z in logits.items()}
+        found = torch.stack([label_loss(z, labels).mean() for z in logits.values()]).tolist()  # one read for all
+        losses = dict(zip(logits, found, strict=True))
         sharpness = min(losses, key=lambda by: losses[by])
         correct = (logits[sharpness].argmax(dim=1) == labels).double().mean()
         return -float(correct), losses[sharpness], sharpness
@@ -154,7 +155,7 @@ def as_evaluated(problem: UnlearningProblem, utterances: UtteranceSet) -> Uttera
 
 
 def embedded(problem: UnlearningProblem, batch: Batch) -> Float[Tensor, "batch width"]:
-    """What the head reads, in eval mode, in float64.
+    """What the head reads, in eval mode, in float64, whatever the trial's precision: an exact solution amplifies rounding.
 
     Batches are filled up to one size: kernels for other sizes round otherwise, and where λ is small the solution would
     show that an utterance was subtracted in other company than it was added in.
@@ -162,5 +163,5 @@ def embedded(problem: UnlearningProblem, batch: Batch) -> Float[Tensor, "batch w
     problem.model.eval()
     missing = max(0, min(BATCH, problem.micro_batch or BATCH) - len(batch))
     filled = [torch.cat([t, t[:1].expand(missing, *t.shape[1:])]) for t in (batch.features, batch.lengths)]
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(problem.device.type, enabled=False):
         return problem.model.embed(*filled)[: len(batch)].double()

@@ -56,16 +56,24 @@ class EarlyCheckpoints(TrainingKind):
             steps=torch.zeros((), dtype=torch.int64),
         )
 
+        heard: list[tuple[Tensor, Tensor]] = []  # utterances and losses of this epoch, which stay on the device
+
         def loss(model: Classifier, batch: Batch) -> Tensor:
             values = current.loss(model, batch)
-            with problem.meter.preparing():
-                columns = torch.searchsorted(stored["utterances"], batch.utterances)
-                stored["losses"][int(stored["steps"]) // per_epoch, columns] = values.detach().float().cpu()
+            heard.append((batch.utterances, values.detach()))
             return values
 
         def after_step(model: Classifier, optimizer: torch.optim.Optimizer) -> None:
+            stored["steps"] += 1
+            step = int(stored["steps"])
+            if step % per_epoch and step not in due.values():
+                return
             with problem.meter.preparing():
-                stored["steps"] += 1
+                if step % per_epoch == 0:
+                    columns = torch.searchsorted(stored["utterances"], torch.cat([rows for rows, _ in heard]))
+                    losses = torch.cat([values for _, values in heard]).float().cpu()
+                    stored["losses"][step // per_epoch - 1, columns] = losses
+                    heard.clear()
                 for share in (share for share, step in due.items() if step == int(stored["steps"])):
                     weights = model.state_dict().items()
                     stored.update({f"at/{share:g}/{name}": value.detach().cpu().clone() for name, value in weights})

@@ -17,6 +17,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from backbones.base import Backbone, Frontend
+from methods.transfer import sent
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
 from orchestrator.tasks.base import SAMPLE_RATE_HZ, Corpus
 
@@ -175,7 +176,7 @@ def _mapped(path: Path, device: torch.device, room_bytes: int) -> FeatureBank:
     array = np.load(path / "features.npy", mmap_mode="r")
     frames = torch.from_numpy(np.load(path / "lengths.npy"))
     if array.nbytes <= room_bytes:
-        return _on_device(array, frames.to(device), device)
+        return features_on_device(array, frames, device)
 
     def fetch(rows: Tensor) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(array[rows.numpy()]), frames[rows]
@@ -183,14 +184,13 @@ def _mapped(path: Path, device: torch.device, room_bytes: int) -> FeatureBank:
     return FeatureBank(fetch, fetch, cached=True)
 
 
-def _on_device(array: npt.NDArray[Any], frames: Tensor, device: torch.device) -> FeatureBank:
-    """Copied in pieces: the host never holds them all."""
+def features_on_device(array: npt.NDArray[Any], frames: Tensor, device: torch.device) -> FeatureBank:
+    """Features copied to the device, in pieces: the host never holds them all. Lengths stay on the host."""
     features = torch.empty(array.shape, dtype=torch.from_numpy(array[:0].copy()).dtype, device=device)
     for at in range(0, len(array), CHUNK):
         features[at : at + CHUNK] = torch.from_numpy(array[at : at + CHUNK].copy()).to(device)
 
     def fetch(rows: Tensor) -> tuple[Tensor, Tensor]:
-        rows = rows.to(device)
-        return features.index_select(0, rows), frames.index_select(0, rows)
+        return features.index_select(0, sent(rows, device)), frames[rows]
 
     return FeatureBank(fetch, fetch, cached=True, on_device=True)

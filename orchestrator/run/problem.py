@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem, UtteranceSet
 from methods.losses import label_loss
 from methods.meter import FORWARD_SHARE, Meter
+from methods.transfer import sent
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.plan.trainings import training_kind_of
@@ -142,7 +143,7 @@ def make_problem(
         meter=meter,
         generator=torch.Generator().manual_seed(seed),
         build_model=build,
-        teacher_logits=_Teacher(spec, place, meter),
+        teacher_logits=Teacher(lambda: load_logits(place.store, str(spec.starts_from)), meter),
         score=score,
         micro_batch=micro_batch,
         stored={} if spec.stage == "train" else None,
@@ -157,11 +158,12 @@ def _prepared(spec: TrialSpec, place: Place) -> Mapping[str, Tensor] | None:
     return load_prepared(place.store, spec.parents["original"])
 
 
-class _Teacher:
+class Teacher:
     """Logits of the model that is unlearned, made once for all trials; each utterance's first use is charged theirs."""
 
-    def __init__(self, spec: TrialSpec, place: Place, meter: Meter) -> None:
-        self.spec, self.place, self.meter = spec, place, meter
+    def __init__(self, load: Callable[[], tuple[Tensor, float]], meter: Meter) -> None:
+        """`load` reads the logits of the whole corpus and the seconds that one utterance's cost."""
+        self.load, self.meter = load, meter
         self.logits: Tensor | None = None
         self.seconds = 0.0
         self.paid: Any = None
@@ -169,12 +171,12 @@ class _Teacher:
     def __call__(self, batch: Batch) -> Tensor:
         if self.logits is None:
             with self.meter.evaluating():  # reading a file is I/O: timed apart, not charged
-                self.logits, self.seconds = load_logits(self.place.store, str(self.spec.starts_from))
+                self.logits, self.seconds = self.load()
                 self.paid = torch.zeros(len(self.logits), dtype=torch.bool)
         fresh = int((~self.paid[batch.utterances]).sum())
         self.paid[batch.utterances] = True
         self.meter.charge(seconds=fresh * self.seconds, samples=fresh * FORWARD_SHARE)
-        return self.logits[batch.utterances].to(batch.features.device)
+        return sent(self.logits[batch.utterances], batch.features.device)
 
 
 def score(model: Classifier, utterances: UtteranceSet) -> Scores:
@@ -185,13 +187,13 @@ def score(model: Classifier, utterances: UtteranceSet) -> Scores:
     model.eval()
 
     def sums(batch_size: int) -> tuple[float, float]:
-        correct, loss = 0.0, 0.0
+        correct, loss = torch.zeros(2, dtype=torch.float64, device=utterances.device)
         with torch.no_grad():
             for batch in utterances.batches(batch_size):
                 logits = model(batch.features, batch.lengths)
-                correct += float((logits.argmax(dim=-1) == batch.labels).sum())
-                loss += float(label_loss(logits, batch.labels).sum())
-        return correct, loss
+                correct = correct + (logits.argmax(dim=-1) == batch.labels).sum()
+                loss = loss + label_loss(logits, batch.labels).sum()
+        return float(correct), float(loss)
 
     correct, loss = in_halves(sums, EVALUATION_BATCH[utterances.device.type])
     model.train(was_training)

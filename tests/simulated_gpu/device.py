@@ -17,9 +17,10 @@ Limits: no streams, no memory limit, and the arithmetic of the host. Autocast ta
 from __future__ import annotations
 
 import contextlib
+import linecache
 import os
+import sys
 import threading
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,11 +28,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.utils import clip_grad
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-ROOT = str(Path(__file__).parents[2])
+ROOT = f"{Path(__file__).parents[2]}/"
+FOLDERS = tuple(ROOT + folder for folder in ("methods/", "backbones/", "orchestrator/"))
 CUDA = torch.device("cuda:0")
 HOST = torch.device("cpu")
 GIB = 2**30
@@ -39,9 +42,9 @@ aten = torch.ops.aten
 
 READS = {
     "_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "unique_consecutive", "_unique2",
-    "unique_dim", "bincount", "repeat_interleave",
+    "unique_dim", "bincount", "repeat_interleave", "_linalg_check_errors",
 }  # fmt: skip
-COPIES = {"copy_", "_to_copy"}
+COPIES = {"copy_", "_to_copy"}  # the second changes types here; `Tensor.to` between devices is the mode's
 INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put"}
 TAKES_HOST_SCALARS = {"where", "masked_fill", "masked_fill_", "fill_", "fill", "addcmul", "addcmul_", "lerp"}
 UNDETERMINED = {"kthvalue", "histc", "bincount", "put_", "_ctc_loss", "median", "cumsum"}
@@ -94,10 +97,12 @@ class SimulatedGpu:
 
 
 def _line() -> str:
-    for frame in reversed(traceback.extract_stack()):
-        folder = frame.filename.removeprefix(ROOT)
-        if folder.startswith(("/methods/", "/backbones/", "/orchestrator/")):
-            return f"{folder[1:]}:{frame.lineno} {frame.line}"
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(FOLDERS):
+            return f"{name.removeprefix(ROOT)}:{frame.f_lineno} {linecache.getline(name, frame.f_lineno).strip()}"
+        frame = frame.f_back
     return "outside this project"
 
 
@@ -137,15 +142,15 @@ class OnDevice(torch.Tensor):
         _refuse(name, func, args, kwargs)
         _note_waits(name, args, kwargs)
         inner_args, inner_kwargs = tree_map_only(OnDevice, lambda t: t.held, (args, kwargs))
-        to_host = name in COPIES and _leaves_device(name, args, kwargs)
+        to_host = name == "copy_" and not isinstance(args[0], OnDevice)
         if inner_kwargs.get("device") is not None:
             inner_kwargs["device"] = HOST
         own = _GPU.own_draws() if torch.Tag.nondeterministic_seeded in func.tags else contextlib.nullcontext()
         with own:
             out = func(*inner_args, **inner_kwargs)
-        _GPU.queued = _GPU.queued or not (to_host or func.is_view)
+        _GPU.queued = name not in READS and (_GPU.queued or not (to_host or func.is_view))
         if to_host:
-            return args[0] if name == "copy_" else out
+            return args[0]
         out = tree_map_only(torch.Tensor, lambda t: t if isinstance(t, OnDevice) else OnDevice(t), out)
         if func._schema.is_mutable or any(r.alias_info for r in func._schema.returns):
             try:
@@ -153,13 +158,6 @@ class OnDevice(torch.Tensor):
             except RuntimeError:  # of several outputs, or of a list: the memory is shared all the same
                 return args[0] if func._schema.is_mutable and len(func._schema.returns) == 1 else out
         return out
-
-
-def _leaves_device(name: str, args: Any, kwargs: Any) -> bool:
-    if name == "copy_":
-        return not isinstance(args[0], OnDevice)
-    device = kwargs.get("device")
-    return isinstance(args[0], OnDevice) and device is not None and torch.device(device).type == "cpu"
 
 
 def _refuse(name: str, func: Any, args: Any, kwargs: Any) -> None:
@@ -201,7 +199,7 @@ def _refuse_index(func: Any, args: Any) -> None:
 
 
 def _note_waits(name: str, args: Any, kwargs: Any) -> None:
-    if name in READS or name.startswith(("linalg_", "_linalg_")):
+    if name in READS:
         _GPU.wait(name.strip("_"))
     elif name in INDEXING and isinstance(args[0], OnDevice):
         places = [t for t in args[1] if t is not None]
@@ -210,13 +208,8 @@ def _note_waits(name: str, args: Any, kwargs: Any) -> None:
             _GPU.wait("index by a mask")
         elif any(not isinstance(t, OnDevice) for t in places):
             _GPU.wait("index from the host", always=True)
-    elif name == "where":
-        for _ in (t for t in args if not isinstance(t, OnDevice)):
-            _GPU.wait("scalar of where from the host", always=True)
     elif name == "copy_" and isinstance(args[0], OnDevice) != isinstance(args[1], OnDevice):
         _note_copy(args[1], args[0], bool(args[2]) if len(args) > 2 else bool(kwargs.get("non_blocking")))
-    elif name == "_to_copy" and _leaves_device(name, args, kwargs):
-        _note_copy(args[0], None, bool(kwargs.get("non_blocking")))
 
 
 def _note_copy(source: torch.Tensor, target: torch.Tensor | None, non_blocking: bool) -> None:
@@ -390,6 +383,12 @@ def simulated_gpu() -> Iterator[SimulatedGpu]:
     gpu = SimulatedGpu(thread=threading.current_thread())
     before, _GPU = _GPU, gpu
     functions, one_ahead, autocast = _cuda_functions(gpu), methods.base.one_ahead, torch.autocast
+    grouped = clip_grad._group_tensors_by_device_and_dtype
+
+    def grouped_here(tensors: Any, *given: Any) -> Any:  # C++ groups by the device that it sees
+        where = tensors[0][0].device if tensors[0] else HOST
+        return {(where, kind): found for (_, kind), found in grouped(tensors, *given).items()}
+
     real = {name: getattr(torch.cuda, name) for name in functions}
 
     def in_the_mode(items: Iterator[Any]) -> Iterator[Any]:  # modes belong to a thread
@@ -404,6 +403,7 @@ def simulated_gpu() -> Iterator[SimulatedGpu]:
     for name, function in functions.items():
         setattr(torch.cuda, name, function)
     torch.autocast = _Autocast  # type: ignore[misc]
+    clip_grad._group_tensors_by_device_and_dtype = grouped_here
     methods.base.one_ahead = lambda items: one_ahead(in_the_mode(items))
     try:
         with _Mode():
@@ -412,5 +412,6 @@ def simulated_gpu() -> Iterator[SimulatedGpu]:
         for name, function in real.items():
             setattr(torch.cuda, name, function)
         torch.autocast = autocast  # type: ignore[misc]
+        clip_grad._group_tensors_by_device_and_dtype = grouped
         methods.base.one_ahead = one_ahead
         _GPU = before
