@@ -155,7 +155,7 @@ def as_evaluated(problem: UnlearningProblem, utterances: UtteranceSet) -> Uttera
 
 
 def embedded(problem: UnlearningProblem, batch: Batch) -> Float[Tensor, "batch width"]:
-    """What the head reads, in eval mode, in float64, whatever the trial's precision: an exact solution amplifies rounding.
+    """What the head reads, in eval mode, in float64, under bf16 too: an exact solution amplifies rounding.
 
     Batches are filled up to one size: kernels for other sizes round otherwise, and where λ is small the solution would
     show that an utterance was subtracted in other company than it was added in.

@@ -169,6 +169,7 @@ class Teacher:
         self.paid: Any = None
 
     def __call__(self, batch: Batch) -> Tensor:
+        """Return (B, C) logits on the batch's device."""
         if self.logits is None:
             with self.meter.evaluating():  # reading a file is I/O: timed apart, not charged
                 self.logits, self.seconds = self.load()
