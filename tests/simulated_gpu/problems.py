@@ -1,4 +1,4 @@
-"""A tiny unlearning problem on the simulated device or the host, with this project's own features, teacher and scores."""
+"""A tiny unlearning problem on the simulated device or the host, with the features, teacher and scores of trials."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TinySpeech(nn.Module):
 
 @dataclass
 class CountingMeter(Meter):
-    """A meter that also notes how often the host waited in each charged block, and from each block's end to the next."""
+    """A meter that also counts the waits in each charged block, and from each block's end to the next one's."""
 
     gpu: SimulatedGpu | None = None
     inside: list[int] = field(default_factory=list)
