@@ -98,8 +98,8 @@ class CountingMeter(Meter):
 
     @property
     def waits_a_step(self) -> float:
-        """The most inside a block, or the usual number from one block's end to the next, whichever is more."""
-        return max([*self.inside, median(self.between) if self.between else 0])
+        """The usual number in a block, or from one block's end to the next one's, whichever is more; 0 without any."""
+        return max(median(counts) for counts in (self.inside or [0], self.between or [0]))
 
 
 def make_problem(
