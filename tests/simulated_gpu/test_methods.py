@@ -72,7 +72,7 @@ def test_a_kind_of_training_runs_on_a_gpu(name):
     kind = small(name, "trainings", **TRAININGS[name])
     with simulated_gpu() as gpu:
         problem = make_problem("cuda", gpu=gpu)
-        problem.stored, problem.training = {}, replace(problem.training, epochs=5)
+        problem.stored, problem.training = {}, replace(problem.training, batch_size=2)
         run(kind, problem)
         assert problem.meter.waits_a_step <= MOST_WAITS, gpu.where.most_common(5)
         assert not any(value.is_cuda for value in problem.stored.values())
