@@ -34,6 +34,7 @@ class Meter:
     evaluation_seconds: float = 0.0
     preparation_seconds: float = 0.0  # a training spent them on what it keeps for later requests
     largest_batch: int = 0  # most examples that one block was charged for: what was under way when memory ran out
+    clock: Callable[[], float] = time.perf_counter  # in seconds; may leave out what is nobody's time
     beat: Callable[[], None] = lambda: None  # told at each block: whoever watches for hangs listens
     _inside: bool = field(default=False, repr=False)
     _apart_inside: float = field(default=0.0, repr=False)
@@ -51,12 +52,12 @@ class Meter:
         self.largest_batch = max(self.largest_batch, examples)
         self.beat()
         self.synchronize()
-        started = time.perf_counter()
+        started = self.clock()
         try:
             yield
         finally:
             self.synchronize()
-            self.seconds += time.perf_counter() - started - self._apart_inside
+            self.seconds += self.clock() - started - self._apart_inside
             self.samples += examples * (1.0 if backward else FORWARD_SHARE)
             self._inside = False
 
@@ -76,12 +77,12 @@ class Meter:
     @contextmanager
     def _apart(self, account: str) -> Iterator[None]:
         self.synchronize()
-        started = time.perf_counter()
+        started = self.clock()
         try:
             yield
         finally:
             self.synchronize()
-            spent = time.perf_counter() - started
+            spent = self.clock() - started
             setattr(self, account, getattr(self, account) + spent)
             self._apart_inside += spent
 

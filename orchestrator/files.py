@@ -10,7 +10,7 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,15 @@ class Folder:
             if self.location.startswith("file:"):
                 raise
             raise StorageError(f"{doing} failed in {self.location.partition('?')[0]}: {error}") from error
+
+    @property
+    def driver(self) -> str:
+        """The token of the driver on whose behalf this process writes; empty where there is none (run/lease.py)."""
+        return ""
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Entered around each change of the folder; one that is leased to another driver refuses here."""
+        return contextlib.nullcontext()
 
     @property
     def local_path(self) -> Path | None:
@@ -124,7 +133,8 @@ class Folder:
             yield scratch
             with scratch.open("rb") as written:
                 os.fsync(written.fileno())
-            os.replace(scratch, target)
+            with self.changing():
+                os.replace(scratch, target)
         except Exception as error:
             if isinstance(error, FolderFull) or not says_no_room(error):
                 raise
@@ -164,7 +174,7 @@ class Folder:
     def _uploading(self, name: str) -> Iterator[Any]:
         fs, root = self._fs()
         try:
-            with self._answering(f"writing {name}"), fs.open_output_stream(f"{root}/{name}") as stream:
+            with self.changing(), self._answering(f"writing {name}"), fs.open_output_stream(f"{root}/{name}") as stream:
                 yield stream
         except StorageError as error:
             if not says_no_room(error):
@@ -190,7 +200,7 @@ class Folder:
         """Remove a file, if it is there."""
         fs, root = self._fs()
         if self.exists(name):
-            with self._answering(f"deleting {name}"):
+            with self.changing(), self._answering(f"deleting {name}"):
                 fs.delete_file(f"{root}/{name}")
 
     def set_aside(self, name: str, reason: object = None) -> None:
@@ -200,12 +210,20 @@ class Folder:
         with contextlib.suppress(OSError):  # a folder that only others may write, or another process was faster
             if isinstance(fs, pafs.LocalFileSystem):
                 fs.create_dir(f"{root}/{moved}".rpartition("/")[0], recursive=True)
-            fs.move(f"{root}/{name}", f"{root}/{moved}")
+            with self.changing():
+                fs.move(f"{root}/{name}", f"{root}/{moved}")
         if reason is None:
             return
         first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
         said = f"cannot read {name} ({first}); moved to {moved} of {root}; `unlearn run` makes it again"
         warnings.warn(said, DamagedFile, stacklevel=2)
+
+    def modified_ns(self, name: str) -> int | None:
+        """When a file was changed last, by the folder's own clock, in ns since the epoch; None where none can tell."""
+        fs, root = self._fs()
+        with self._answering(f"looking for {name}"):
+            found = fs.get_file_info(f"{root}/{name}")
+        return found.mtime_ns if found.type == pafs.FileType.File else None
 
     def modified(self, folder: str) -> dict[str, int]:
         """File names in a folder, as `names`, with the time of their last change in ns since the epoch."""

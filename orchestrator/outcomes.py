@@ -28,6 +28,10 @@ class ParentLost(FileNotFoundError):
     """What an earlier trial made is not there or cannot be read; that trial has no row any more, and runs again."""
 
 
+class LeaseLost(OSError):
+    """Another driver has taken over the results folder: what this process made is not written."""
+
+
 class StorageError(OSError):
     """An object store did not do what was asked, after all attempts. An error of the moment for a trial."""
 

@@ -65,6 +65,7 @@ _TEXT = [
     "original_settings",
     "backbone_content",
     "corpus_fingerprint",
+    "driver_token",
     "started_at",
     "finished_at",
 ]
@@ -140,14 +141,16 @@ class Store:
     files: Folder
 
     def commit(self, row: Mapping[str, Any]) -> None:
-        """Write a trial's row; a second commit of the same trial replaces the first.
+        """Write a trial's row, with the token of the driver that it ran for; a second commit replaces the first.
 
         Raises:
+            LeaseLost: another driver has the folder.
             ValueError: a key that is no column.
         """
         unknown = set(row) - set(SCHEMA.names)
         if unknown:
             raise ValueError(f"no such column: {', '.join(sorted(unknown))}; results.SCHEMA is the list")
+        row = {**row, "driver_token": self.files.driver or row.get("driver_token")}
         table = pa.Table.from_pylist([{name: row.get(name) for name in SCHEMA.names}], schema=SCHEMA)
         # A row's file is mostly what describes its columns.
         self.write_table(f"rows/{row['trial_id']}.parquet", table, use_dictionary=False, write_statistics=False)

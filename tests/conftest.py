@@ -53,7 +53,10 @@ def comparable():
     from orchestrator import read_rows
 
     def read(results):
-        rows, differ = read_rows(results), ("started_at", "finished_at", "peak_memory_bytes", "git_commit")
+        rows, differ = (
+            read_rows(results),
+            ("started_at", "finished_at", "peak_memory_bytes", "git_commit", "driver_token"),
+        )
         return rows.drop(columns=[c for c in rows.columns if c.endswith("_seconds") or c in differ])
 
     return read

@@ -195,4 +195,4 @@ def test_a_folder_that_another_driver_has_is_a_clear_message(unlearn, finished):
     with sole_driver(open_store(finished / "r").files):
         done = unlearn("run", str(finished / "small.yaml"), "--results", str(finished / "r"), "--executor", "local")
     assert done.returncode == 2
-    assert "another driver works on this results folder: got process" in done.stderr
+    assert "is in use by process" in done.stderr

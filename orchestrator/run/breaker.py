@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.files import says_no_room
-from orchestrator.outcomes import ParentLost
+from orchestrator.outcomes import LeaseLost, ParentLost
 from orchestrator.plan.spec import TrialSpec
 
 ERROR_LIMIT = 5
@@ -29,7 +29,7 @@ def is_full_disk(error: str) -> bool:
 
 def is_futile(error: BaseException) -> bool:
     """Whether an error of the moment stays while the same trial is tried again at once; the desk knows what helps."""
-    return isinstance(error, ParentLost) or is_full_disk(str(error))
+    return isinstance(error, (ParentLost, LeaseLost)) or is_full_disk(str(error))
 
 
 @dataclass

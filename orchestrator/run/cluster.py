@@ -6,6 +6,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from ray import tune
 
 from backbones.checkpoints import PACKAGED
 from orchestrator import plugins
-from orchestrator.files import Folder
 from orchestrator.outcomes import sigterm_as_interrupt
 from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.spec import PlugIn
@@ -23,16 +23,17 @@ from orchestrator.results import Store
 from orchestrator.run.breaker import is_futile
 from orchestrator.run.desk import Desk
 from orchestrator.run.device_classes import SHARE, device_classes, family
+from orchestrator.run.lease import LeasedFolder
 from orchestrator.run.place import Limits, Place
 from orchestrator.run.ray_start import start
-from orchestrator.run.searcher import DESKS, DeskSearcher, FirstInFirstOut, StudyAsha
+from orchestrator.run.searcher import DESKS, DeskSearcher, FirstInFirstOut, LeaseStopper, StudyAsha
 from orchestrator.run.trial import TRANSIENT, Point, run_trial
 
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
 
 ENDED = {"done": True, "ended": True}  # Tune sets `done` itself when a scheduler stops a trial; `ended` is ours
 
-_PLACES: dict[tuple[str, str, Limits], Place] = {}  # of this worker process, warm from trial to trial
+_PLACES: dict[tuple[str, str, str, Limits], Place] = {}  # of this worker process, warm from trial to trial
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -78,15 +79,17 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def _end(self) -> None:
         points, self._points = self._points, None
         if points is not None:
-            points.close()  # type: ignore[attr-defined]
+            with suppress(OSError):  # it cannot commit, on a full disk or for a driver that lost its lease
+                points.close()  # type: ignore[attr-defined]
 
     def _place(self) -> Place:
         share = _gpus_of(self._config["handed"].assignment.spec.stage, self._config["gpus"], self._config["timed"])
         limits = Limits(**{**self._config["limits"], "gpu_share": share})
-        key = (self._config["location"], self._config["cache_dir"], limits)
+        key = (self._config["location"], self._config["driver"], self._config["cache_dir"], limits)
         if key not in _PLACES:
+            store = Store(LeasedFolder(self._config["location"], token=self._config["driver"]))
             _PLACES[key] = Place(
-                Store(Folder(key[0])), Path(key[1]), cache_limit_gb=float(self._config["cache_limit_gb"]), limits=limits
+                store, Path(key[2]), cache_limit_gb=float(self._config["cache_limit_gb"]), limits=limits
             )
         return _PLACES[key]
 
@@ -166,6 +169,7 @@ def _tuner(
 
     fixed = {
         "location": place.store.files.location,
+        "driver": place.store.files.driver,
         "cache_dir": str(place.cache_dir),
         "cache_limit_gb": place.cache_limit_gb,
         "limits": asdict(place.limits),
@@ -188,6 +192,7 @@ def _tuner(
             storage_path=scratch,
             name="launch",
             verbose=0,
+            stop=LeaseStopper(key),
             failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands out again what was lost
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
         ),

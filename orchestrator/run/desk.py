@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.outcomes import DamagedFile, FolderFull
+from orchestrator.outcomes import DamagedFile, FolderFull, LeaseLost
 from orchestrator.plan.grid import Refusal
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.results import Store
@@ -19,9 +19,18 @@ from orchestrator.run.trial import Assignment
 if TYPE_CHECKING:  # Optuna comes with it, which most launches and every worker do without
     from orchestrator.run.studies import Study
 
-READ = ("trial_id", "status", "package_version", "settings", "objective", "finished_at")  # of rows from before
+READ = (
+    "trial_id",
+    "status",
+    "package_version",
+    "settings",
+    "objective",
+    "finished_at",
+    "driver_token",
+)  # of rows from before
 INDEXED_AFTER = 250  # settled trials at least, and a tenth of all: so that the next launch need not open every row
 REDONE_AT_MOST = 2  # times that a trial runs again because what it made was lost
+TAKEN_OVER = "another driver has taken over this results folder; look there"
 
 
 class Desk:
@@ -38,13 +47,16 @@ class Desk:
         on_settled: Callable[[TrialSpec, Mapping[str, Any]], None] = lambda spec, row: None,
         breaker: Breaker | None = None,
         ours: Callable[[], bool] = lambda: True,
+        late: Callable[[Mapping[str, Any]], bool] = lambda row: False,
     ) -> None:
         """`refused` is shown; `again` says of a failed row whether to run its trial anew; `on_settled` hears of each
-        row; `breaker` says when to give up; `ours` whether this process still drives the folder.
+        row; `breaker` says when to give up; `ours` whether this process still drives the folder; `late` whether a row
+        was committed for a driver that had lost the folder.
         """
         self.breaker, self.ours = breaker or Breaker(), ours
         self.stopped = ""  # why no more trials are handed out, although some are left
         self.redone: dict[str, int] = {}
+        self.settled: set[str] = set()  # by rows of this launch
         self.not_indexed = 0
         self.store, self.studies, self.on_settled, self.refused = store, studies, on_settled, refused
         self.specs = {spec.trial_id: spec for spec in trials}
@@ -55,6 +67,9 @@ class Desk:
         self._before: dict[str, str] = {}  # when the row of a trial that runs again was written
         for record in rows.to_dict("records"):
             row = {str(name): value for name, value in record.items()}
+            if late(row):
+                self._withdraw(str(row["trial_id"]))
+                continue
             if (row["status"] == "failed" and again(row)) or (row["status"] == "done" and row["trial_id"] in not_kept):
                 self._before[str(row["trial_id"])] = str(row["finished_at"])
                 continue
@@ -67,9 +82,11 @@ class Desk:
     def take(self) -> Assignment | None:
         """The next assignment that can run now, or None."""
         if not self.stopped and not self.ours():
-            self.stopped = "another driver has taken over this results folder; look there"
+            self.stopped = TAKEN_OVER
         if self.stopped:
             return None
+        if self.board.over:
+            self._reopen_replaced()
         while (spec := self.board.take()) is not None:
             try:
                 return self.assign(spec)
@@ -96,6 +113,10 @@ class Desk:
             row, older = self.store.row(trial_id), None
             if row is not None and self._before.get(trial_id) == str(row["finished_at"]):
                 row, older = None, row  # a trial that ran again left nothing new
+            if row is not None and self._is_of_another_driver(row):
+                self._withdraw(trial_id)
+                self.board.put_back(trial_id)
+                return
             if row is None and self._blameless(spec, error):
                 self.board.put_back(trial_id)
                 return
@@ -105,12 +126,17 @@ class Desk:
                 row = lost_row(self.assign(spec), error or "the process died without a message")
                 if older is None or older["status"] != "done":  # what was measured stands; its model was wanted
                     self.store.commit(row)
+        except LeaseLost:
+            self.stopped = self.stopped or TAKEN_OVER
+            self.board.put_back(trial_id)
+            return
         except FolderFull as full:
             self._stop_for_room(str(full))
             self.board.put_back(trial_id)
             return
         self._tell(spec, row)
         self.board.settle(trial_id, str(row["status"]))
+        self.settled.add(trial_id)
         self.stopped = self.stopped or self.breaker.heard(spec, row)
         self.on_settled(spec, row)
         self.not_indexed += 1
@@ -118,6 +144,24 @@ class Desk:
             self.not_indexed = 0
             with contextlib.suppress(OSError):  # the index only saves time
                 self.store.compact()
+
+    def _is_of_another_driver(self, row: Mapping[str, Any]) -> bool:
+        return bool(self.store.files.driver) and row["driver_token"] != self.store.files.driver
+
+    def _withdraw(self, trial_id: str) -> None:
+        self.store.withdraw(trial_id)
+        said = f"trial {trial_id} runs again: its row was written for a driver that had lost this results folder"
+        warnings.warn(said, DamagedFile, stacklevel=3)
+
+    def _reopen_replaced(self) -> None:
+        """Run again what a driver that had lost the folder wrote over this launch's rows; a lock would have kept it."""
+        if self.store.files.local_path is not None or not self.settled:
+            return
+        rows = self.store.rows()
+        rows = rows[rows["trial_id"].isin(list(self.settled))]
+        for trial_id in rows.loc[rows["driver_token"] != self.store.files.driver, "trial_id"]:
+            if self.board.reopen(str(trial_id)):
+                self._withdraw(str(trial_id))
 
     def _blameless(self, spec: TrialSpec, error: str) -> bool:
         """Whether a trial left no row because a disk is full, or because what its parents made is lost."""
@@ -139,6 +183,9 @@ class Desk:
 
     def settle_pruned(self, trial_id: str, objective: float | None) -> None:
         """A scheduler stopped a search's trial; its process commits the row on its own."""
+        if not self.ours():
+            self.board.put_back(trial_id)
+            return
         spec = self.specs[trial_id]
         row = {"status": "pruned", "objective": objective, "settings": json.dumps(dict(self.assign(spec).method))}
         self._tell(spec, row)

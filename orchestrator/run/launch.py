@@ -123,8 +123,8 @@ def run_sweep(
     grid = build_grid(loaded.sweep)
     require_all_at_hand(grid)
     studies = studies_of(grid) if grid.studies else {}
-    store = open_store(results)
-    with sole_driver(store.files) as held:
+    with sole_driver(open_store(results).files) as held:
+        store = Store(held.files)
         record_sweep(store.files, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.trials])
         return execute(
             grid.trials,
@@ -202,6 +202,7 @@ def execute(
         on_settled=on_settled,
         breaker=Breaker(error_limit),
         ours=lambda: not held.lost,
+        late=held.is_late,
     )
     limits = Limits(hang_seconds=sweep.hang_seconds, micro_batch=sweep.micro_batch)
     place = Place(store, cache_dir or default_cache_dir(), cache_limit_gb=sweep.cache_limit_gb, limits=limits)

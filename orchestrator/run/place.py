@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,7 @@ from orchestrator.tasks.forget_requests import ForgetRequest
 from orchestrator.tasks.forget_sets import ForgetSet, corpus_arrays, draw
 
 FEATURES_SHARE = 0.3  # of the device memory that is free when they are opened
+LEASE_SECONDS = 30.0  # between two looks at whether our driver still has the folder
 MICRO_BATCH_GFLOP = 20.0  # of one step on a processor: larger ones are no faster there, and hold more memory
 
 
@@ -52,6 +55,7 @@ class Place:
     cache_limit_gb: float = 50.0
     limits: Limits = Limits()
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _looked: float = field(default=-math.inf, repr=False)  # at the lease
 
     def __post_init__(self) -> None:
         if self.device.type == "cuda" and self.limits.memory_share < 1:
@@ -61,6 +65,16 @@ class Place:
     def scratch(self) -> Path:
         """A folder for files that are gone with the process."""
         return self.cache_dir / "scratch"
+
+    def require_lease(self) -> None:
+        """End the trial soon after our driver lost the results folder; called at each batch.
+
+        Raises:
+            LeaseLost: another driver has the folder.
+        """
+        if time.monotonic() - self._looked >= LEASE_SECONDS:
+            with self.store.files.changing():
+                self._looked = time.monotonic()
 
     def corpus(self, task: PlugIn) -> Corpus:
         """The task's corpus, built on the first call on this machine."""

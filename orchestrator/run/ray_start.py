@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import secrets
+import shutil
 import socket
+import sys
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray._private import ray_constants
+from ray.job_config import JobConfig
 from ray.tune.execution import class_cache
 
 PASSED_ON = (
@@ -24,6 +29,8 @@ PASSED_ON = (
 What Ray starts on this machine inherits the whole environment; nodes of a cluster have their own."""
 HELD_BACK = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # Tune's own list
 NODES_WITHIN_SECONDS = 900.0
+SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # longest path of a socket
+BELOW_TEMPORARY = "/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"  # as Ray names its sockets
 
 
 def start(address: str | None, num_cpus: int) -> bool:
@@ -43,15 +50,54 @@ def start(address: str | None, num_cpus: int) -> bool:
     ours = not ray.is_initialized()
     if ours:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        settings = {"runtime_env": {"env_vars": environment}, "log_to_driver": False, "logging_level": "ERROR"}
+        job = JobConfig()
+        job._py_driver_sys_path = NoPaths()
+        settings = {"runtime_env": {"env_vars": environment}, "job_config": job}
+        settings |= {"log_to_driver": False, "logging_level": "ERROR"}
         if address:
             _init(address=address, **settings)
         else:
             _own_token()
             with _loopback():
-                _init(address="local", num_cpus=num_cpus, include_dashboard=False, **settings)
+                _init(address="local", num_cpus=num_cpus, include_dashboard=False, **_temporary_folder(), **settings)
     _await_nodes()
     return ours
+
+
+class NoPaths(list[str]):
+    """What Ray puts first on its workers' `sys.path`: nothing.
+
+    Ray adds the driver's current folder, where a `timeit.py` among a user's recordings would be imported, and run, in
+    place of Python's own. What workers import is installed: this package, and what is in `PYTHONPATH`.
+    """
+
+    def extend(self, paths: Iterable[str]) -> None:
+        """Ray offers the current folder, and that of the script."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def _temporary_folder() -> dict[str, str]:
+    """Where Ray keeps its sockets, if not where it would by itself: a path of more than 107 bytes is no socket's.
+
+    Raises:
+        ValueError: `RAY_TMPDIR` is too long, or no short folder can be written.
+    """
+    named = os.environ.get("RAY_TMPDIR")
+    folder = named or os.environ.get("TMPDIR") or "/tmp"
+    room = SOCKET_BYTES - len(BELOW_TEMPORARY)
+    if len(os.fsencode(folder)) <= room:
+        return {}
+    for short in () if named else ("/tmp", "/var/tmp", "/dev/shm"):
+        with suppress(OSError):
+            made = tempfile.mkdtemp(prefix="u-", dir=short)
+            atexit.register(shutil.rmtree, made, ignore_errors=True)
+            return {"_temp_dir": made}
+    raise ValueError(
+        f"{'RAY_TMPDIR' if named else 'TMPDIR'} is too long for Ray's sockets: got {len(os.fsencode(folder))} bytes "
+        f"({folder}). Set RAY_TMPDIR to an existing folder of at most {room} bytes"
+    )
 
 
 @contextmanager
@@ -91,6 +137,11 @@ def _init(address: str, **settings: Any) -> None:
         ray.init(**settings)
     except (ConnectionError, ValueError) as error:
         raise ValueError(f"no Ray cluster to join: {error}") from None
+    except OSError as error:
+        raise ValueError(
+            f"Ray cannot start: {error}. It keeps sockets and logs in RAY_TMPDIR, TMPDIR or /tmp: set RAY_TMPDIR to a "
+            "folder that can be written"
+        ) from None
     except Exception as error:  # a bare one, when a node of a busy machine does not come up in time
         if "timed out during startup" not in str(error):
             raise

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -95,6 +96,21 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: every launch starts anew from the store."""
+
+
+class LeaseStopper(tune.Stopper):  # type: ignore[misc]
+    """Ends all trials of a launch whose driver lost the results folder."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Nothing ends one trial alone."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Asked at each turn of Tune's loop."""
+        return not DESKS[self.key].ours()
 
 
 def loss_of(trial: Any) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from orchestrator.run.peak_memory import PeakMemory
 from orchestrator.run.place import Place
 from orchestrator.run.problem import budget_meter, make_problem, predict, split_parts
 from orchestrator.run.rows import first_columns, last_columns
+from orchestrator.run.running_clock import RunningClock
 from orchestrator.run.trained_tests import run_tests
 from orchestrator.run.watchdog import Hung, Watchdog
 
@@ -64,7 +65,7 @@ def run_trial(
     spec = assignment.spec
     started = time.time()
     row = first_columns(assignment, place, started)
-    epochs = StoredEpochs(place.store, spec.trial_id)
+    epochs, clock = StoredEpochs(place.store, spec.trial_id), RunningClock()
 
     def give_up(report: str) -> None:
         hung = {"status": "failed", "stop_reason": "hang", "error": report}
@@ -75,11 +76,12 @@ def run_trial(
             os._exit(1)
 
     def attempt(micro_batch: int | None) -> Iterator[Point]:
-        watchdog = Watchdog(place.limits.hang_seconds, give_up if expendable else None)
-        return _run(assignment, place, row, points, watchdog, micro_batch)
+        watchdog = Watchdog(place.limits.hang_seconds, give_up if expendable else None, clock=clock)
+        return _run(assignment, place, row, points, watchdog, clock, micro_batch)
 
     try:
-        yield from smaller_each_time(attempt, place.at_once(spec), place.found_size(spec), epochs.drop)
+        with clock:
+            yield from smaller_each_time(attempt, place.at_once(spec), place.found_size(spec), epochs.drop)
         row["status"] = "done"
     except Hung as error:
         row.update(status="failed", stop_reason="hang", error=str(error))
@@ -111,9 +113,10 @@ def _run(
     row: dict[str, Any],
     points: bool,
     watchdog: Watchdog,
+    clock: RunningClock,
     micro_batch: int | None,
 ) -> Iterator[Point]:
-    spec, began = assignment.spec, time.perf_counter()
+    spec, began = assignment.spec, clock()
     torch.set_num_threads(int(spec.loop["threads"]))
     if place.device.type == "cuda":  # what stays fp32 under bf16, evaluation above all, may use TF32
         torch.set_float32_matmul_precision("high" if spec.loop["precision"] == "bf16" else "highest")
@@ -121,7 +124,14 @@ def _run(
     corpus, bank = place.corpus(spec.task), place.features(spec)
     parts = split_parts(place, spec, corpus)
     meter, row["budget_source"] = budget_meter(spec, parts, training, place)
-    bank, meter.beat, memory = bank.telling(watchdog.beat), watchdog.beat, PeakMemory(place.device)
+    meter.clock = clock
+    bank, memory = bank.telling(watchdog.beat), PeakMemory(place.device)
+
+    def beat() -> None:
+        watchdog.beat()
+        place.require_lease()
+
+    meter.beat = beat
     problem = make_problem(spec, place, corpus, bank, parts, training, meter, micro_batch)
     trains = spec.stage in ("train", "study", "retrain")
     method: Method = (
@@ -136,7 +146,7 @@ def _run(
     }
     epochs = StoredEpochs(place.store, spec.trial_id) if trains else None
     outcome = Outcome()
-    row["setup_seconds"] = time.perf_counter() - began
+    row["setup_seconds"] = clock() - began
     try:
         walk = run_method(method, problem, settings=loop, epochs=epochs, outcome=outcome, **laid_over)
         for progress in watchdog.each(walk):
@@ -162,18 +172,18 @@ def _run(
             peak_memory_bytes=memory.num_bytes,
             micro_batch=micro_batch if micro_batch and micro_batch < meter.largest_batch else None,
         )
-    evaluation = time.perf_counter()
+    evaluation = clock()
     if spec.stage == "unlearn" and spec.line == "original":  # nothing moved: its own trial has predicted already
         logits = load_logits(place.store, spec.parents["original"])[0]
     else:
         with watchdog:
             logits = predict(problem.model, bank, len(corpus), place.device, place.scratch)
     row["peak_memory_bytes"] = memory.num_bytes
-    spent = time.perf_counter() - evaluation
+    spent = clock() - evaluation
     row.update(measures(assignment, corpus, parts, logits))
     now = {"f": row["forget_accuracy"], "r": row["retain_accuracy"], "v": row["validation_accuracy_kept_classes"]}
     row["objective"] = objective_at(assignment, problem, place, now)
-    row["evaluation_seconds"] += time.perf_counter() - evaluation
+    row["evaluation_seconds"] += clock() - evaluation
     if spec.stage == "train" or spec.is_start:
         save_weights(place.store, spec.trial_id, problem.model.state_dict())
         save_logits(place.store, spec.trial_id, logits, spent / len(corpus))

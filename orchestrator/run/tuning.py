@@ -14,7 +14,7 @@ from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
 from orchestrator.plan.requests import each_alone
 from orchestrator.plan.spec import TrialSpec, short_hash
 from orchestrator.plan.sweep import EvidenceEntry, Sweep, SweepError
-from orchestrator.results import open_store
+from orchestrator.results import Store, open_store
 from orchestrator.run.breaker import ERROR_LIMIT
 from orchestrator.run.desk import Desk
 from orchestrator.run.launch import Heard, LoadedSweep, execute, require_all_at_hand, studies_of
@@ -112,8 +112,8 @@ def tune_sweep(
     if not studies:
         raise SweepError("nothing to tune: no method of the sweep has a space; give it one with tuning.spaces")
     studies |= studies_of(grid)
-    store = open_store(results)
-    with sole_driver(store.files) as held:
+    with sole_driver(open_store(results).files) as held:
+        store = Store(held.files)
         record_sweep(store.files, f"{sweep.name}{SEARCH}", loaded.values, [spec.trial_id for spec in specs])
         desk = execute(
             specs,

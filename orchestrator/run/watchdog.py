@@ -33,8 +33,11 @@ class Watchdog:
         limit_seconds: float | None,
         give_up: Callable[[str], None] | None = None,
         grace_seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """No limit: nothing is watched. `give_up` hears the stack of a thread that nothing could interrupt."""
+        """No limit: nothing is watched. `give_up` hears the stack of a thread that nothing could interrupt. `clock` may
+        leave out seconds in which the process was stopped: they are no hang."""
+        self._clock = clock
         self.limit_seconds, self.give_up = limit_seconds, give_up
         self.grace_seconds = GRACE_SECONDS if grace_seconds is None else grace_seconds
         self.report = ""  # what hung, and where
@@ -47,7 +50,7 @@ class Watchdog:
 
     def beat(self) -> None:
         """There is progress."""
-        self._heard = time.monotonic()
+        self._heard = self._clock()
 
     def each(self, items: Iterable[T]) -> Iterator[T]:
         """The items, watched while each is made, and not while the caller has it."""
@@ -87,8 +90,8 @@ class Watchdog:
 
     def _watch(self) -> None:
         assert self.limit_seconds is not None
-        while not self._over.wait(max(0.0, self._heard + self.limit_seconds - time.monotonic())):
-            if time.monotonic() - self._heard >= self.limit_seconds:
+        while not self._over.wait(max(0.0, self._heard + self.limit_seconds - self._clock())):
+            if self._clock() - self._heard >= self.limit_seconds:
                 break
         else:
             return

@@ -17,7 +17,13 @@ from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep, tune_swee
 from orchestrator.outcomes import DamagedFile
 from orchestrator.plan.locks import read_lock
 
-TIMES = ("started_at", "finished_at", "peak_memory_bytes", "git_commit")  # a checkout may change meanwhile
+TIMES = (
+    "started_at",
+    "finished_at",
+    "peak_memory_bytes",
+    "git_commit",
+    "driver_token",
+)  # a checkout may change meanwhile
 
 
 def comparable(results) -> pd.DataFrame:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 
 import pytest
 
+from orchestrator.files import Folder
 from orchestrator.outcomes import DamagedFile, FolderFull
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.sweep import Sweep
 from orchestrator.results import Store, open_store
 from orchestrator.run import desk as desk_module
+from orchestrator.run import lease
 from orchestrator.run.breaker import Breaker
 from orchestrator.run.desk import Desk
 
@@ -126,3 +129,62 @@ def test_a_trial_that_runs_again_and_ends_well_is_done(failed_before):
     failed_before.store.commit({"trial_id": ORIGINAL, "status": "done", "finished_at": "today"})
     failed_before.settle(ORIGINAL)
     assert failed_before.board.counts()["done"] == 1
+
+
+@pytest.fixture
+def driven(monkeypatch):
+    """A store without locks, driven by us, and the same store as workers of an earlier driver write to it."""
+    monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.0)
+    bucket = Folder("mock:///bucket")
+    for folder in ("rows", "damaged/rows"):  # a mock of a store with folders
+        bucket._fs()[0].create_dir(f"bucket/{folder}")
+    with lease.sole_driver(bucket) as held:
+        earlier = lease.LeasedFolder(bucket.location, bucket._opened, "000000-earlier")
+        monkeypatch.setattr(lease.LeasedFolder, "changing", lambda self: contextlib.nullcontext())  # it looked before
+        yield Store(held.files), Store(earlier)
+
+
+def test_a_row_that_an_earlier_driver_committed_meanwhile_is_run_again(driven):
+    ours, earlier = driven
+    desk = Desk(TRIALS, {}, ours)
+    taken = desk.take().spec.trial_id
+    earlier.commit({"trial_id": taken, "status": "done"})
+    with pytest.warns(DamagedFile, match=f"trial {taken} runs again: its row was written for a driver that had lost"):
+        desk.settle(taken)
+    assert ours.row(taken) is None
+    assert finish(desk) == taken
+    assert desk.board.counts()["done"] == 1
+
+
+def test_a_row_that_an_earlier_driver_wrote_over_ours_is_run_again_before_the_launch_ends(driven):
+    ours, earlier = driven
+    desk = Desk(TRIALS, {}, ours)
+    done = [finish(desk) for _ in TRIALS]
+    earlier.commit({"trial_id": done[-1], "status": "done"})
+    with pytest.warns(DamagedFile, match="runs again"):
+        assert finish(desk) == done[-1]
+    ours.files.delete("index.parquet")  # in the mock, all files are of one time
+    assert desk.take() is None
+    assert desk.over
+    assert set(ours.rows()["driver_token"]) == {ours.files.driver}
+
+
+def test_a_late_row_of_an_earlier_launch_is_run_again(store):
+    for trial, token in zip(TRIALS, ["early", "late", "early"], strict=False):
+        store.commit({"trial_id": trial.trial_id, "status": "done", "driver_token": token})
+    with pytest.warns(DamagedFile, match="runs again"):
+        desk = Desk(TRIALS, {}, store, late=lambda row: row["driver_token"] == "late")
+    assert desk.found == 2
+    assert store.row(TRIALS[1].trial_id) is None
+
+
+def test_a_driver_that_lost_its_lease_writes_no_row_for_a_trial_that_left_none(driven, monkeypatch):
+    ours, _ = driven
+    desk = Desk(TRIALS, {}, ours)
+    taken = desk.take().spec.trial_id
+    monkeypatch.undo()
+    ours.files.write_bytes(lease.NAME, b'{"token": "999999-later", "pid": 1}')
+    desk.settle(taken, "LeaseLost: nothing was written")
+    assert "another driver" in desk.stopped
+    assert ours.row(taken) is None
+    assert taken in desk.board.pending

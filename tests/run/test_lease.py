@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.files import Folder
+from orchestrator.outcomes import LeaseLost
 from orchestrator.plan.grid import build_grid
-from orchestrator.results import open_store
-from orchestrator.run import lease
+from orchestrator.results import Store, open_store
+from orchestrator.run import lease, place
 from orchestrator.run.desk import Desk
 from orchestrator.run.lease import sole_driver
+from orchestrator.run.rows import utc
 
 DRIVER = """
 import sys
@@ -49,10 +53,10 @@ def test_a_second_driver_is_refused_by_name_and_changes_nothing(
     other_driver, small_sweep, tmp_path, cache_dir, injected
 ):
     before = sorted(p.name for p in (tmp_path / "r").iterdir())
-    with pytest.raises(ValueError, match="another driver works on this results folder: got process") as refused:
+    with pytest.raises(ValueError, match="is in use by process") as refused:
         run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
     injected("a second driver on the same folder", "refused by name before it changes anything")
-    assert f"process {other_driver.pid} on {socket.gethostname()}, since 20" in str(refused.value)
+    assert f"process {other_driver.pid} on {socket.gethostname()} (since 20" in str(refused.value)
     assert sorted(p.name for p in (tmp_path / "r").iterdir()) == before
 
 
@@ -77,30 +81,136 @@ def test_a_number_used_again_by_another_process_is_no_driver(tmp_path):
             pass
 
 
+def silent_for(folder, seconds: float) -> None:
+    """The last heartbeat lies so far back, by the folder's clock."""
+    os.utime(folder / lease.NAME, (time.time() - seconds,) * 2)
+
+
 def test_a_driver_elsewhere_counts_as_dead_once_its_heart_stopped(tmp_path):
     files = open_store(tmp_path).files
     with sole_driver(files):
-        rewritten(tmp_path, token="theirs", machine="elsewhere", host="node7", beat_seconds=time.time() - 5)
-        with pytest.raises(ValueError, match=r"on node7, since .* heard of 5 s ago"), sole_driver(files):
+        rewritten(tmp_path, token="theirs", machine="elsewhere", host="node7")
+        silent_for(tmp_path, 5)
+        with pytest.raises(ValueError, match=r"on node7 \(since .* last heartbeat 5 s ago\)"), sole_driver(files):
             pass
-        rewritten(tmp_path, beat_seconds=time.time() - lease.DEAD_AFTER_SECONDS - 1)
+        silent_for(tmp_path, lease.DEAD_AFTER_SECONDS + 1)
         with sole_driver(files) as held:
             assert json.loads((tmp_path / lease.NAME).read_text())["token"] == held.lease.token
 
 
-def test_a_heart_beats_and_notices_that_the_folder_was_taken_over(tmp_path, monkeypatch):
-    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.02)
+@pytest.mark.parametrize("clock", [-7200, 7200])
+def test_clocks_of_hosts_that_disagree_by_hours_neither_lose_nor_lock_a_folder(tmp_path, monkeypatch, clock):
+    files, now = open_store(tmp_path).files, time.time()
+    with sole_driver(files):
+        rewritten(tmp_path, token="theirs", machine="elsewhere", beat_seconds=now + clock, since_seconds=now + clock)
+        with pytest.raises(ValueError, match="is in use by process"), sole_driver(files):
+            pass
+        silent_for(tmp_path, lease.DEAD_AFTER_SECONDS + 1)
+        with sole_driver(files):
+            pass
+
+
+def test_a_heartbeat_in_the_future_is_watched_and_counts_while_it_changes(tmp_path, monkeypatch):
+    files, beats = open_store(tmp_path).files, [-3600, -3601]
+    monkeypatch.setattr(lease, "OBSERVE_SECONDS", 0.0)
+    monkeypatch.setattr(lease.time, "sleep", lambda seconds: silent_for(tmp_path, beats.pop()) if beats else None)
+    with sole_driver(files):
+        rewritten(tmp_path, token="theirs", machine="elsewhere")
+        silent_for(tmp_path, -3600)
+        with pytest.raises(ValueError, match=f"delete {tmp_path}/{lease.NAME}"), sole_driver(files):
+            pass
+        beats.clear()  # it beats no more
+        with sole_driver(files) as held:
+            assert not held.lost
+
+
+@pytest.mark.parametrize("beat", ["1e30", "NaN", '"yesterday"', "null", "1" + 400 * "0", "[]"])
+@pytest.mark.parametrize("field", ["beat_seconds", "since_seconds", "pid", "token"])
+def test_nonsense_in_a_lease_neither_crashes_nor_locks_a_folder(tmp_path, monkeypatch, field, beat):
+    files = open_store(tmp_path).files
+    values = {
+        "host": "h",
+        "machine": "m",
+        "pid": 1,
+        "process": "1",
+        "since_seconds": 1,
+        "beat_seconds": 1,
+        "token": "t",
+    }
+    del values[field]
+    (tmp_path / lease.NAME).write_text(json.dumps(values)[:-1] + f', "{field}": {beat}}}')
+    (tmp_path / lease.HISTORY).write_text(f'[{{"token": {beat}, "since_seconds": {beat}}}, {beat}]')
+    monkeypatch.setattr(lease, "DEAD_AFTER_SECONDS", -1e9)  # whoever is dated is dead
+    with sole_driver(files) as held:
+        assert held.lease.token.startswith("00000")
+        rewritten(tmp_path, token="theirs", machine="elsewhere", since_seconds=json.loads(beat))
+        monkeypatch.undo()
+        with pytest.raises(ValueError, match=f"delete {tmp_path}/{lease.NAME}"), sole_driver(files):
+            pass
+
+
+def superseded(folder):
+    """The folder as workers have it whose driver lost it to another one, which has ended since."""
+    files = open_store(folder).files
+    with sole_driver(files) as first:
+        rewritten(folder, process="1")  # it looks dead
+        with sole_driver(files) as second:
+            pass
+    assert second.lease.token > first.lease.token
+    return first.files
+
+
+@pytest.mark.parametrize("change", [
+    lambda store: store.commit({"trial_id": "b", "status": "done"}),
+    lambda store: store.files.write_bytes("models/a.safetensors", b"late"),
+    lambda store: store.files.delete("rows/a.parquet"),
+    lambda store: store.files.upload(Path(__file__), "models/a.safetensors"),
+])  # fmt: skip
+def test_a_driver_that_lost_its_lease_changes_nothing(tmp_path, change):
+    plain = open_store(tmp_path)
+    plain.commit({"trial_id": "a", "status": "done"})
+    late = Store(pickle.loads(pickle.dumps(superseded(tmp_path))))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(LeaseLost):
+        change(late)
+    late.withdraw("a")  # what cannot be moved stays
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_rows_carry_the_token_of_their_driver(tmp_path):
     with sole_driver(open_store(tmp_path).files) as held:
-        deadline = time.monotonic() + 10
-        while json.loads((tmp_path / lease.NAME).read_text())["beat_seconds"] == held.lease.beat_seconds:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        with lease._locked(open_store(tmp_path).files):
-            rewritten(tmp_path, token="theirs")
-        while not held.lost:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    assert json.loads((tmp_path / lease.NAME).read_text())["token"] == "theirs"  # and is left alone
+        Store(held.files).commit({"trial_id": "a", "status": "done"})
+        assert read_rows(tmp_path)["driver_token"].tolist() == [held.lease.token]
+
+
+def test_a_trial_under_way_ends_soon_after_its_driver_lost_the_folder(small_sweep, tmp_path, cache_dir, monkeypatch):
+    monkeypatch.setattr(place, "LEASE_SECONDS", 0.0)
+    loaded, lost = load_sweep(small_sweep, ["training.epochs=1000000"]), open_store(tmp_path / "r").files
+    taken = []
+
+    def steal(desk):
+        taken.append(desk)
+        with lease._locked(lost):
+            rewritten(tmp_path / "r", token="999999-theirs")
+
+    desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, on_planned=steal)
+    assert "another driver" in desk.stopped
+    assert not desk.over
+    assert not list((tmp_path / "r").glob("[cmo]*/*"))  # no checkpoint, model or output
+    assert read_rows(tmp_path / "r").empty
+
+
+HISTORY = [lease.Driver("1-a", 1000.0), lease.Driver("2-b", 2000.0), lease.Driver("3-c", 3000.0)]
+
+
+@pytest.mark.parametrize(
+    ("token", "seconds", "again"),
+    [("1-a", 1900, False), ("1-a", 2100, True), ("2-b", 2900, False), ("2-b", 3100, True), ("3-c", 9000, False),
+     ("1-elsewhere", 9000, False), (None, 9000, False)],
+)  # fmt: skip
+def test_a_row_is_late_when_it_ended_after_the_next_driver_had_begun(token, seconds, again):
+    row = {"driver_token": token, "finished_at": utc(seconds)}
+    assert lease.ended_late(row, HISTORY) is again
 
 
 def test_who_lost_the_folder_hands_out_nothing_more(small_sweep, tmp_path):
@@ -122,6 +232,6 @@ def test_on_an_object_store_the_lease_is_read_back(monkeypatch):
     bucket = Folder("mock:///bucket")
     bucket._fs()[0].create_dir("bucket")
     assert bucket.local_path is None
-    with sole_driver(bucket), pytest.raises(ValueError, match="another driver"), sole_driver(bucket):
+    with sole_driver(bucket), pytest.raises(ValueError, match="is in use by process"), sole_driver(bucket):
         pass
     assert not bucket.exists(lease.NAME)

@@ -268,7 +268,7 @@ def test_the_same_error_in_many_trials_stops_the_run_which_goes_on_once_it_is_me
 def test_a_full_disk_stops_the_run_leaves_no_half_file_and_the_run_goes_on_with_room(
     small_sweep, finished, cache_dir, tmp_path, monkeypatch, comparable, injected
 ):
-    results, real, whole = tmp_path / "r", os.fsync, [8]
+    results, real, whole = tmp_path / "r", os.fsync, [9]
 
     def full(descriptor):
         if not whole[0]:
