@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, StoppedEarly, StorageError
+from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, StoppedEarly, in_one_line
 
 if TYPE_CHECKING:
     from orchestrator.results import Store
@@ -272,6 +272,16 @@ def _report_folder(store: Store, out: Path | None) -> Path:
     return _file(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
 
 
+def _require_current_folder() -> None:
+    """Raises:
+    ValueError: the folder that the command was given in was deleted.
+    """
+    try:
+        os.getcwd()
+    except OSError:
+        raise ValueError("The current folder no longer exists: change to another folder with cd") from None
+
+
 def _executor(name: str) -> Any:
     if name not in ("ray", "local"):
         raise ValueError(f"--executor is not known: got {name!r}, allowed: ray, local")
@@ -302,6 +312,7 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.showwarning = _say_damage(warnings.showwarning)
         try:
+            _require_current_folder()
             app()
         except Interrupted as stopped:
             Console(stderr=True).print(str(stopped), soft_wrap=True)
@@ -309,8 +320,11 @@ def main() -> None:
         except (StoppedEarly, FolderFull) as stopped:
             Console(stderr=True).print(f"[red]stopped:[/red] {escape(str(stopped))}", highlight=False, soft_wrap=True)
             sys.exit(3)
-        except (ValueError, StorageError) as error:
-            Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        except (ValueError, OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "home directory" not in str(error):
+                raise
+            said = in_one_line(error) if isinstance(error, (OSError, RuntimeError)) else str(error)
+            Console(stderr=True).print(f"[red]error:[/red] {escape(said)}", highlight=False, soft_wrap=True)
             sys.exit(2)
 
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+CHOOSE = "Choose a folder that you can write with --results or --out (caches: UNLEARN_CACHE, scratch files: TMPDIR)"
+ADVICE = {
+    errno.ENOTDIR: "A part of this path is a file. " + CHOOSE,
+    errno.EACCES: CHOOSE,
+    errno.EPERM: CHOOSE,
+    errno.EROFS: CHOOSE,
+    errno.EEXIST: "A file is in the place of a folder. " + CHOOSE,
+    errno.ENOENT: "Check the path",
+    errno.EISDIR: "Name a file, not a folder",
+    errno.ENAMETOOLONG: "Choose a shorter path",
+}
+"""What to do about errors of a disk."""
 
 
 class Interrupted(Exception):
@@ -34,6 +48,17 @@ class LeaseLost(OSError):
 
 class StorageError(OSError):
     """An object store did not do what was asked, after all attempts. An error of the moment for a trial."""
+
+
+def in_one_line(error: OSError | RuntimeError) -> str:
+    """What the machine refused, with the file and what may help; a RuntimeError is Python's about a missing home."""
+    if isinstance(error, RuntimeError):
+        return "No home folder is known: set HOME, or UNLEARN_CACHE to a folder for corpora and features"
+    if isinstance(error, StorageError) or not error.strerror:
+        return " ".join(str(error).split())
+    name = " -> ".join(str(name) for name in (error.filename, error.filename2) if name)
+    advice = ADVICE.get(error.errno or 0, "")
+    return f"{error.strerror}{f': {name}' if name else ''}{f'. {advice}' if advice else ''}"
 
 
 @contextmanager

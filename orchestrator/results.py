@@ -272,8 +272,8 @@ def open_store(location: str | Path) -> Store:
     if "://" in text:
         return Store(Folder(text))
     path = Path(text).expanduser().resolve()
-    if path.is_file():
-        raise ValueError(f"a results folder is needed, got the file {path}")
+    if file := next((part for part in (path, *path.parents) if part.is_file()), None):
+        raise ValueError(f"{text} cannot be a results folder: {file} is a file. Choose another folder")
     return Store(Folder(path.as_uri()))
 
 

@@ -205,7 +205,10 @@ def execute(
         late=held.is_late,
     )
     limits = Limits(hang_seconds=sweep.hang_seconds, micro_batch=sweep.micro_batch)
-    place = Place(store, cache_dir or default_cache_dir(), cache_limit_gb=sweep.cache_limit_gb, limits=limits)
+    cache_dir = cache_dir or default_cache_dir()
+    if not address:
+        cache_dir.mkdir(parents=True, exist_ok=True)  # one that cannot be written would fail each trial by itself
+    place = Place(store, cache_dir, cache_limit_gb=sweep.cache_limit_gb, limits=limits)
     on_planned(desk)
     if desk.over:
         return desk

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -120,7 +119,7 @@ def _own_token() -> None:
     Ray would write one to `~/.ray/auth_token`, readable by every user of the machine where the umask allows it.
     """
     chosen = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-    if not any(name in os.environ for name in chosen) and not Path("~/.ray/auth_token").expanduser().exists():
+    if not any(name in os.environ for name in chosen) and not os.path.exists(os.path.expanduser("~/.ray/auth_token")):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 

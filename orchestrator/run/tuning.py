@@ -112,6 +112,8 @@ def tune_sweep(
     if not studies:
         raise SweepError("nothing to tune: no method of the sweep has a space; give it one with tuning.spaces")
     studies |= studies_of(grid)
+    if lock:
+        lock.parent.mkdir(parents=True, exist_ok=True)  # before the search, not after it
     with sole_driver(open_store(results).files) as held:
         store = Store(held.files)
         record_sweep(store.files, f"{sweep.name}{SEARCH}", loaded.values, [spec.trial_id for spec in specs])
