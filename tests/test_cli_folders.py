@@ -80,7 +80,7 @@ def test_a_results_folder_that_cannot_be_written_is_one_line(finished, line, tmp
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), f"{tmp_path}/r/{name}")
         yield
 
-    monkeypatch.setattr(Folder, "_new_file", read_only)
+    monkeypatch.setattr(Folder, "new_file", read_only)
     said = line(*commands(finished, tmp_path / "r")[command])
     assert f"Read-only file system: {tmp_path}/r/" in said
     assert "Choose a folder that you can write with --results" in said
