@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, StoppedEarly, in_one_line
+from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, RecordingsNotice, StoppedEarly, in_one_line
 
 if TYPE_CHECKING:
     from orchestrator.results import Store
@@ -296,7 +296,7 @@ def _retry(what: str | None) -> bool:
 
 def _say_damage(otherwise: Callable[..., None]) -> Callable[..., None]:
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if not issubclass(category, DamagedFile):
+        if not issubclass(category, (DamagedFile, RecordingsNotice)):
             return otherwise(message, category, *where, **more)
         said = f"[yellow]warning:[/yellow] {escape(str(message))}"
         return Console(stderr=True).print(said, highlight=False, soft_wrap=True)

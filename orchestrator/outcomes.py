@@ -38,6 +38,10 @@ class DamagedFile(UserWarning):
     """A file of a results folder that cannot be read: torn by a power cut or a full disk, or truncated by a copy."""
 
 
+class RecordingsNotice(UserWarning):
+    """What a user should know of the recordings of a corpus, or of a removal request: no error."""
+
+
 class ParentLost(FileNotFoundError):
     """What an earlier trial made is not there or cannot be read; that trial has no row any more, and runs again."""
 

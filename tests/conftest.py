@@ -23,6 +23,12 @@ training: {learning_rate: 1.0e-3, epochs: 2, batch_size: 16}
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_session(tmp_path_factory):
+    """Digests of files are remembered here, not in the user's cache."""
+    os.environ.setdefault("UNLEARN_CACHE", str(tmp_path_factory.mktemp("default-cache")))
+
+
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory):
     """Corpora and features, built once a session."""

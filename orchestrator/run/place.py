@@ -80,7 +80,7 @@ class Place:
         """The task's corpus, built on the first call on this machine."""
         key = ("corpus", task.content, task.name)
         plugin = plugins.load("tasks", task.name, **task.settings)
-        corpus: Corpus = self._keep(key, lambda: plugin.load(self.cache_dir, self._obtain))
+        corpus: Corpus = self._keep(key, lambda: plugin.load(self.cache_dir, self._obtain, task.content or None))
         return corpus
 
     def features(self, spec: TrialSpec) -> FeatureBank:

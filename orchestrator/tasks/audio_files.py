@@ -1,8 +1,7 @@
-"""Audio files on disk: found, digested, and decoded to 16 kHz mono int16 with every defect named."""
+"""Audio files decoded to 16 kHz mono int16, with every defect named."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.tasks.base import SAMPLE_RATE_HZ, Utterance
+from orchestrator.tasks.found_files import SUFFIXES, shown
+from orchestrator.tasks.resampling import RATES_HZ, resampled
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+USABLE = f"readable, non-empty, finite {', '.join(suffix[1:].upper() for suffix in SUFFIXES)} files"
 ON_BAD_AUDIO = ("error", "skip")
+HIGHEST_PEAK = 2.0  # of float samples: lossy decoders overshoot 1 by less
+CLIPPED_SHARE = 0.01  # of float samples beyond ±1, at most
+UNKNOWN_BYTES = 0x7FFF_0000  # from here on a WAV header says that its writer did not know the length
 
 
 class BadRecordingError(ValueError):
-    """A recording that cannot be used: missing, unreadable, empty, not finite, or not described by its listing."""
+    """A recording that cannot be used: missing, unreadable, cut short, empty, or with samples out of range."""
 
 
 @dataclass(frozen=True)
@@ -36,37 +40,6 @@ class Recording:
     start_seconds: float = 0.0
 
 
-def find_audio(root: Path, suffixes: tuple[str, ...] = SUFFIXES) -> dict[str, int]:
-    """Size in bytes of each audio file below `root`, by relative POSIX path in byte order; no hidden files."""
-    found: dict[str, int] = {}
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        inside = Path(folder).relative_to(root).as_posix()
-        prefix = "" if inside == "." else f"{inside}/"
-        for name in names:
-            if name.lower().endswith(suffixes) and not name.startswith("."):
-                found[prefix + name] = _size_bytes(os.path.join(folder, name))
-    return dict(sorted(found.items()))
-
-
-def _size_bytes(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:  # a link to nowhere: reading it will say so, with its name
-        return 0
-
-
-def digest_of_sizes(sizes: Mapping[str, int]) -> dict[str, Any]:
-    """What stands for the audio in a task's `content`: number, bytes, and a hash of names and sizes."""
-    lines = "".join(f"{name}\t{size}\n" for name, size in sorted(sizes.items()))
-    return {"files": len(sizes), "bytes": sum(sizes.values()), "sha256": hashlib.sha256(lines.encode()).hexdigest()}
-
-
-def digest_of_file(path: Path) -> str:
-    """SHA-256 of a list or manifest."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def read_audio(
     path: Path, max_seconds: float | None = None, start_seconds: float = 0.0, gain: float = 1.0
 ) -> npt.NDArray[np.int16]:
@@ -75,29 +48,95 @@ def read_audio(
     Only `max_seconds` from `start_seconds` on are decoded. 16-bit mono audio at 16 kHz comes back bit for bit.
 
     Raises:
-        BadRecordingError: the file is missing, unreadable or empty, or has samples that are not finite.
+        BadRecordingError: the file is missing, unreadable, empty or shorter than its header says, has samples that are
+            not finite or far beyond ±1, or a sampling rate that no recording has.
     """
     import soundfile
 
     if not path.is_file():
         raise BadRecordingError("missing file")
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes: a name need not be UTF-8
             rate = int(file.samplerate)
-            file.seek(min(round(start_seconds * rate), file.frames))
-            frames = -1 if max_seconds is None else max(1, round(max_seconds * rate))
-            samples = file.read(frames, dtype="float32", always_2d=True)
+            first = min(round(start_seconds * rate), file.frames)
+            file.seek(first)
+            wanted = file.frames - first if max_seconds is None else max(1, round(max_seconds * rate))
+            samples = file.read(wanted, dtype="float32", always_2d=True)
+            _require_whole(path, file, first + len(samples), first + wanted)
     except (soundfile.SoundFileError, OSError) as error:
-        raise BadRecordingError(f"unreadable audio ({error})") from None
+        raise BadRecordingError(f"unreadable audio ({_reason(error)})") from None
     if len(samples) == 0:
         raise BadRecordingError("empty audio")
-    if not np.isfinite(samples).all():
-        raise BadRecordingError("audio with NaN or infinite samples")
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        raise BadRecordingError(f"a sampling rate of {rate} Hz, outside {RATES_HZ[0]} to {RATES_HZ[1]}")
+    _require_in_range(samples)
     mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
     if rate != SAMPLE_RATE_HZ:
         mono = resampled(mono, rate)
     audio: npt.NDArray[np.int16] = np.clip(np.rint(mono * (gain * 32768.0)), -32768, 32767).astype(np.int16)
     return audio
+
+
+def _reason(error: Exception) -> str:
+    """What libsndfile says, without the file's name: the message has that already."""
+    return str(getattr(error, "error_string", "") or error)
+
+
+def _require_in_range(samples: npt.NDArray[np.float32]) -> None:
+    if not np.isfinite(samples).all():
+        raise BadRecordingError("audio with NaN or infinite samples")
+    loud = np.abs(samples)
+    peak, clipped = float(loud.max()), float(np.mean(loud > 1.0))
+    if peak > HIGHEST_PEAK or clipped > CLIPPED_SHARE:
+        raise BadRecordingError(
+            f"float samples outside -1 to 1 (largest {peak:.4g}, {clipped:.1%} of them outside); divide them by their "
+            "full scale, which is 32768 for 16-bit audio"
+        )
+
+
+def _require_whole(path: Path, file: Any, reached: int, wanted: int) -> None:
+    """Refuse a file that ends before its header says so.
+
+    libsndfile shortens most formats silently to what is there, so headers that state bytes are read here.
+    """
+    missing = _missing_bytes(path)
+    if missing:
+        raise BadRecordingError(f"audio cut short: its header promises {missing} bytes more than the file has")
+    if file.format == "MP3" and not _states_length(path):
+        return  # its length is an estimate
+    whole = min(wanted, file.frames)
+    if reached >= whole and wanted < file.frames and file.format in ("FLAC", "MP3"):
+        file.seek(file.frames - 1)
+        reached, whole = file.frames - 1 + len(file.read(1)), file.frames
+    if reached < whole:
+        raise BadRecordingError(f"audio cut short: {reached} of {file.frames} samples are there")
+
+
+def _missing_bytes(path: Path) -> int:
+    """Bytes that the header of a WAV, AIFF or AU file promises and the file has not; 0 for all others."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] == b".snd":
+            return _beyond(int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big"), size)
+        if head[:4] not in (b"RIFF", b"FORM"):
+            return 0
+        while len(chunk := file.read(8)) == 8:
+            length = int.from_bytes(chunk[4:], "little" if head[:4] == b"RIFF" else "big")
+            if chunk[:4] in (b"data", b"SSND"):
+                return _beyond(file.tell(), length, size)
+            file.seek(length + length % 2, os.SEEK_CUR)
+    return 0
+
+
+def _beyond(start: int, length: int, size: int) -> int:
+    return max(0, start + length - size) if length < UNKNOWN_BYTES else 0
+
+
+def _states_length(path: Path) -> bool:
+    """Whether an MP3 file has the header that counts its frames."""
+    content = path.read_bytes()
+    return b"Xing" in content or b"Info" in content
 
 
 def duration_seconds(path: Path) -> float:
@@ -109,18 +148,11 @@ def duration_seconds(path: Path) -> float:
     import soundfile
 
     try:
-        return float(soundfile.info(path).duration)
+        return float(soundfile.info(os.fsencode(path)).duration)
     except (soundfile.SoundFileError, OSError) as error:
-        raise BadRecordingError(f"unreadable audio ({error}): {path}; allowed: a readable recording") from None
-
-
-def resampled(samples: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.float32]:
-    """(ceil(samples * 16000 / rate_hz),) at 16 kHz, by torchaudio's windowed-sinc interpolation."""
-    import torch
-    from torchaudio.functional import resample
-
-    values: npt.NDArray[np.float32] = resample(torch.from_numpy(samples), rate_hz, SAMPLE_RATE_HZ).numpy()
-    return values
+        raise BadRecordingError(
+            f"unreadable audio ({_reason(error)}): {shown(str(path))}; allowed: a readable recording"
+        ) from None
 
 
 def utterances(
@@ -142,15 +174,21 @@ def utterances(
         )
 
 
-def refuse_or_skip(defect: str, path: Path | str, where: str, skipped: list[str], on_bad_audio: str) -> None:
+def place_of(path: Path | str, where: str) -> str:
+    """A recording as messages show it: its path, and what listed it."""
+    return f"{shown(str(path))} ({where})" if where else shown(str(path))
+
+
+def refuse_or_skip(
+    defect: str, path: Path | str, where: str, skipped: list[str], on_bad_audio: str, allowed: str = USABLE
+) -> None:
     """Raise a `BadRecordingError` that names file and row, or note the defect in `skipped`."""
-    place = f"{path} ({where})" if where else str(path)
     if on_bad_audio == "skip":
-        skipped.append(f"{place}: {defect}")
+        skipped.append(f"{place_of(path, where)}: {defect}")
         return
     raise BadRecordingError(
-        f"{defect}: {place}; allowed: readable, non-empty, finite {', '.join(s[1:].upper() for s in SUFFIXES)} "
-        "files; `on_bad_audio: skip` leaves bad ones out and lists them"
+        f"{defect}: {place_of(path, where)}; allowed: {allowed}; "
+        "`on_bad_audio: skip` leaves bad ones out and lists them"
     )
 
 

@@ -15,13 +15,16 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from orchestrator.tasks import audio_files
+from orchestrator.tasks import audio_files, found_files
+from orchestrator.tasks.archives import is_archive, unpacked
 from orchestrator.tasks.audio_files import Recording
 from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, CorpusSize, Source, Task
 from orchestrator.tasks.coverage import require_trained, still_trained
-from orchestrator.tasks.listings import Listed, from_folders, from_manifest, from_names, read_table
+from orchestrator.tasks.listings import Listed, Listing, from_folders, from_manifest, from_names
 from orchestrator.tasks.splits import require_share, stratified_share
+from orchestrator.tasks.tables import Cell, read_table, text
 
+SHOWN = 10  # values of a column in a message
 RESERVED = {"utterance_id", "label", "true_label", "speaker", "split", "audio"}  # columns that a corpus fills itself
 
 
@@ -29,14 +32,15 @@ RESERVED = {"utterance_id", "label", "true_label", "speaker", "split", "audio"} 
 class AudioFolder(Task):
     """Recordings below `root`: rows of `manifest`, or names that match `pattern`, or else `root/<class>/…`.
 
-    `manifest` (CSV or Parquet, inside root or absolute) has a column `path`, relative to root, and may have `split`;
-    `pattern` is a regular expression that fits a file's stem or, if it has a slash, its relative path. `label_from` and
-    `speaker_from` name the column or group that holds keyword and speaker; all others become attributes, as do the
-    columns of `speaker_table` (CSV or Parquet with a column `speaker`).
+    `root` is a folder, or a tar or zip archive of one. `manifest` (CSV, TSV or Parquet, inside root or absolute) has a
+    column `path`, relative to root or absolute and inside it, and may have `split`; `pattern` is a regular expression
+    that fits a file's stem or, if it has a slash, its relative path. `label_from` and `speaker_from` name the column or
+    group that holds keyword and speaker; all others become attributes, as do the columns of `speaker_table` (a table
+    with a column `speaker`).
     """
 
     label: ClassVar[str] = "audio folder"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     root: str = field(metadata={"identity": False})
     target: str = "keywords"  # or speakers: what a class is
@@ -68,6 +72,8 @@ class AudioFolder(Task):
             raise ValueError(
                 "two ways to list recordings: got manifest and pattern, allowed: one, or neither for folders"
             )
+        if self.classes:
+            object.__setattr__(self, "classes", tuple(map(_name, self.classes)))
         if self.unknown_label and not self.classes:
             raise ValueError(
                 "unknown_label stands for labels outside `classes`: got no classes, allowed: a list of them"
@@ -94,27 +100,30 @@ class AudioFolder(Task):
     def expected_size(self) -> CorpusSize:
         """From the listing, as if files were 16-bit mono at 16 kHz; nothing where the files are not here."""
         try:
-            content, labels = self._content, {item.columns.get(self._class_column) for item in self._listed}
+            files, labels = self._files, {text(item.columns.get(self._class_column)) for item in self._listed}
         except FileNotFoundError:
             return CorpusSize(0, self.max_seconds or 0.0, len(self.classes or ()))
-        seconds = content["bytes"] / max(1, content["files"]) / (2 * SAMPLE_RATE_HZ)
-        return CorpusSize(content["files"], min(seconds, self.max_seconds or seconds), len(self.classes or labels))
+        seconds = found_files.total_bytes(files.values()) / max(1, len(files)) / (2 * SAMPLE_RATE_HZ)
+        return CorpusSize(len(files), min(seconds, self.max_seconds or seconds), len(self.classes or labels - {""}))
 
     def content(self) -> Mapping[str, Any]:
-        """Digest of names and sizes of the listed files, and of the bytes of manifest and speaker table."""
+        """Digest of names and bytes of the listed files, and of the bytes of manifest and speaker table."""
         return self._content
 
     @cached_property
     def _content(self) -> dict[str, Any]:
-        listed = {item.path for item in self._listed}
-        sizes = {path: size for path, size in audio_files.find_audio(self._root).items() if path in listed}
         tables = {"manifest": self.manifest, "speaker_table": self.speaker_table}
-        digests = {name: audio_files.digest_of_file(self._table(path)) for name, path in tables.items() if path}
-        return {**audio_files.digest_of_sizes(sizes), **digests}
+        digests = {name: found_files.digest_of_file(self._table(path)) for name, path in tables.items() if path}
+        return {**found_files.digest_of_files(self._files), **digests}
+
+    @property
+    def _files(self) -> dict[str, Path]:
+        return {item.utterance_id: self._root / item.path for item in self._listed}
 
     @cached_property
     def _root(self) -> Path:
-        return audio_files.require_folder(self.root, "audio folder")
+        root = Path(self.root).expanduser().absolute()
+        return unpacked(root) if is_archive(root) else audio_files.require_folder(root, "audio folder")
 
     def _table(self, path: str) -> Path:
         file = self._root / Path(path).expanduser()
@@ -123,52 +132,85 @@ class AudioFolder(Task):
         return file
 
     @cached_property
+    def _found(self) -> found_files.Found:
+        return found_files.find_audio(self._root) if not self.manifest else found_files.Found(())
+
+    @cached_property
     def _listed(self) -> list[Listed]:
         if self.manifest:
-            listed = from_manifest(self._table(self.manifest))
+            listing = from_manifest(self._table(self.manifest), self._root)
         elif self.pattern:
-            listed = from_names(audio_files.find_audio(self._root), self.pattern)
+            listing = from_names(self._found.names, self.pattern)
         else:
-            listed = from_folders(audio_files.find_audio(self._root), self._class_column)
-        if not listed:
-            suffixes = ", ".join(audio_files.SUFFIXES)
-            raise FileNotFoundError(f"no recordings: got root {self._root} without any, allowed: files with {suffixes}")
-        return listed
+            listing = from_folders(self._found.names, self._class_column)
+        if not listing.recordings:
+            suffixes, defects = ", ".join(found_files.SUFFIXES), "; ".join(self._found.defects())
+            raise FileNotFoundError(
+                f"no recordings: got root {self._root} without any, allowed: files with {suffixes}"
+                + (f" listed in {self.manifest}" if self.manifest else "")
+                + (f"; {defects}" if defects else "")
+            )
+        self._require_columns(listing)
+        return listing.recordings
+
+    def _require_columns(self, listing: Listing) -> None:
+        listing.require(self._class_column, "speaker_from" if self.kind == "speakers" else "label_from")
+        if self.speaker_from != "speaker" and (self.manifest or self.pattern):
+            listing.require(self.speaker_from, "speaker_from")
 
     @property
     def _class_column(self) -> str:
         return self.speaker_from if self.kind == "speakers" else self.label_from
 
     @cached_property
-    def _about_speakers(self) -> dict[str, dict[str, Any]]:
-        rows = list(read_table(self._table(self.speaker_table))) if self.speaker_table else []
-        if rows and "speaker" not in rows[0]:
-            raise ValueError(f"{self.speaker_table} has no column `speaker`: got {', '.join(rows[0])}")
-        return {str(row.pop("speaker")): row for row in rows}
+    def _about_speakers(self) -> dict[str, dict[str, Cell]]:
+        if not self.speaker_table:
+            return {}
+        table = read_table(self._table(self.speaker_table))
+        table.require("speaker")
+        about: dict[str, dict[str, Cell]] = {}
+        for row in table.rows:
+            speaker = text(row.pop("speaker"))
+            if speaker in about:
+                raise ValueError(f"{table.name} has two rows for one speaker: got {speaker!r}; keep one")
+            about[speaker] = row
+        return about
 
     def read(self) -> Source:
         """Recordings in the order of the manifest, or of their paths."""
         skipped: list[str] = []
+        for defect in self._found.defects():
+            audio_files.refuse_or_skip(defect, self._root, "", skipped, self.on_bad_audio)
         found = [r for item in self._listed if (r := self._recording(item, skipped))]
         taken = [r for r in found if self._fits(r, "where", self.where)]
         if not taken:
-            raise ValueError(f"no recording is left: got where {self.where}, which fits none of {len(found)}")
+            raise ValueError(
+                f"no recording is left: got where {self.where}, which fits none of {len(found)}"
+                + self._values_of(found, self.where)
+            )
         recordings = self._with_splits(taken)
         more = [self.unknown_label] if self.unknown_label and self.unknown_label not in (self.classes or ()) else []
         classes = (*self.classes, *more) if self.classes else tuple(sorted({r.label for r in recordings}))
-        require_trained(classes, recordings, self.min_clips_per_class)
+        require_trained(classes, recordings, self.min_clips_per_class, skipped)
         audio = audio_files.utterances(recordings, skipped, self.on_bad_audio, self.max_seconds)
-        return Source(classes, still_trained(classes, audio, self.min_clips_per_class), skipped)
+        notes = [f"links to folders that were read under another name are left out: {', '.join(self._found.links)}"]
+        return Source(
+            classes,
+            still_trained(classes, audio, self.min_clips_per_class),
+            skipped,
+            notes if self._found.links else [],
+        )
 
     def _recording(self, item: Listed, skipped: list[str]) -> Recording | None:
         path, columns = self._root / item.path, dict(item.columns)
-        place = f"{path} ({item.where})" if item.where else str(path)
-        defect = item.defect or ("" if columns.get(self._class_column) else f"no {self._class_column!r} is given")
+        place = audio_files.place_of(path, item.where)
+        label, speaker = text(columns.get(self._class_column)), text(columns.pop(self.speaker_from, None))
+        defect = item.defect or ("" if label else f"no {self._class_column!r} is given")
         if defect:
-            audio_files.refuse_or_skip(defect, path, item.where, skipped, self.on_bad_audio)
+            needed = f"a value of {self._class_column!r} for every recording"
+            audio_files.refuse_or_skip(defect, path, item.where, skipped, self.on_bad_audio, needed)
             return None
-        label, speaker = str(columns[self._class_column]), str(columns.pop(self.speaker_from, None) or "")
-        split = str(columns.pop("split", None) or "")
+        split = text(columns.pop("split", None))
         if split and split not in SPLITS:
             raise ValueError(f"unknown split of {place}: got {split!r}, allowed: {', '.join(SPLITS)}, or none anywhere")
         if self.kind == "keywords":
@@ -187,7 +229,7 @@ class AudioFolder(Task):
                     "`unknown_label` names a class for all others"
                 )
             label = self.unknown_label
-        return Recording(path, item.path, label, speaker, split, columns, item.where)
+        return Recording(path, item.utterance_id, label, speaker, split, columns, item.where)
 
     def _with_splits(self, recordings: list[Recording]) -> list[Recording]:
         """The splits that are given; what they leave open is drawn, in the same proportions in every class."""
@@ -205,22 +247,53 @@ class AudioFolder(Task):
                 if self.test_where
                 else _draw(recordings, self.test_share, rng)
             )
+            if not np.any(test) and self.test_where:
+                raise ValueError(
+                    f"the test split is empty: got test_where {self.test_where}, which fits none of {len(recordings)}"
+                    + self._values_of(recordings, self.test_where)
+                )
             splits = np.where(np.asarray(test, dtype=bool), "test", "train").astype(object)
         if not np.any(splits == "validation"):
             train = np.flatnonzero(splits == "train")
             splits[train[_draw([recordings[row] for row in train], self.validation_share, rng)]] = "validation"
         return [replace(recording, split=str(split)) for recording, split in zip(recordings, splits, strict=True)]
 
+    def _known(self, recording: Recording) -> dict[str, Cell]:
+        return {**recording.attributes, self._class_column: recording.label, self.speaker_from: recording.speaker}
+
     def _fits(self, recording: Recording, setting: str, condition: Mapping[str, Any] | None) -> bool:
-        known = {**recording.attributes, self._class_column: recording.label, self.speaker_from: recording.speaker}
+        known = self._known(recording)
         for column, wanted in (condition or {}).items():
             if column not in known:
                 raise ValueError(f"unknown column in {setting}: got {column!r}, allowed: {', '.join(sorted(known))}")
-            if str(known[column]) not in {
-                str(value) for value in (wanted if isinstance(wanted, list | tuple) else [wanted])
-            }:
+            values = wanted if isinstance(wanted, list | tuple) else [wanted]
+            if not any(_is(known[column], value) for value in values):
                 return False
         return True
+
+    def _values_of(self, recordings: list[Recording], condition: Mapping[str, Any] | None) -> str:
+        """What the columns of a condition that fits nothing have in them, for a message."""
+        said = ""
+        for column in condition or {}:
+            values = sorted({text(self._known(r).get(column)) for r in recordings})
+            more = ", …" if len(values) > SHOWN else ""
+            said += f"; values of {column}: {', '.join(values[:SHOWN])}{more}"
+        return said
+
+
+def _is(known: Cell, wanted: Any) -> bool:
+    """Whether a cell is a value of a sweep: numbers in any spelling, booleans in any case."""
+    if isinstance(wanted, bool):
+        return text(known).lower() == str(wanted).lower()
+    return text(known) == text(wanted)
+
+
+def _name(given: Any) -> str:
+    if isinstance(given, bool):
+        raise ValueError(
+            f"classes must be names: got {given!r}, which is how YAML reads an unquoted yes or no; quote it"
+        )
+    return text(given)
 
 
 def _draw(recordings: list[Recording], share: float, rng: np.random.Generator) -> Any:

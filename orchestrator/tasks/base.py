@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 import shutil
 import tempfile
+import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -18,9 +20,15 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
+from orchestrator.digests import damaged_files, seal, set_folder_aside
+
 SAMPLE_RATE_HZ = 16_000
 SPLITS = ("train", "validation", "test", "holdout")
-CORPUS_FORMAT = 1  # bumped when the layout of a corpus on disk changes
+CORPUS_FORMAT = 2  # bumped when the layout of a corpus on disk changes
+
+
+class RecordingsChangedError(ValueError):
+    """The files of a corpus are not those that its fingerprint names."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Source:
     classes: tuple[str, ...]
     utterances: Iterator[Utterance]
     skipped: list[str] = field(default_factory=list)  # `path: reason`, filled while `utterances` is walked
+    notes: list[str] = field(default_factory=list)  # what else people should know of the recordings
 
 
 class CorpusSize(NamedTuple):
@@ -61,10 +70,12 @@ class Task(ABC):
 
     label_noise: Mapping[str, float] | None = None  # {share: of each split's utterances given a wrong label, seed: 0}
     holdout_share: float = 0.05  # of train, given up where the corpus has no holdout of its own
+    keep_in_train: Sequence[str] = ()  # ids that `holdout_share` never takes; requests of kind ids add theirs
 
     def __post_init__(self) -> None:
         if not 0 <= self.holdout_share < 1:
             raise ValueError(f"holdout_share must lie in [0, 1), got {self.holdout_share}")
+        object.__setattr__(self, "keep_in_train", tuple(sorted({plain_id(name) for name in self.keep_in_train})))
         noise = dict(self.label_noise or {})
         if noise and (set(noise) - {"share", "seed"} or not 0 < float(noise.get("share", 0)) < 1):
             raise ValueError(
@@ -83,10 +94,11 @@ class Task(ABC):
 
     @abstractmethod
     def content(self) -> Mapping[str, Any]:
-        """What the audio is made from, as plain values: an engine's version, or a digest of names and sizes of the
+        """What the audio is made from, as plain values: an engine's version, or a digest of names and bytes of the
         files.
 
-        Cheap: it is asked for by `plan`. Raises FileNotFoundError where the data are not at hand.
+        It is asked for by `plan`: what was read once is remembered (`orchestrator.digests`). Raises FileNotFoundError
+        where the data are not at hand.
         """
 
     @abstractmethod
@@ -98,8 +110,12 @@ class Task(ABC):
         """The recordings, before label noise and holdout."""
 
     def settings(self) -> dict[str, Any]:
-        """The fields that belong to the identity, as plain values."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("identity", True)}
+        """The fields that belong to the identity, as plain values; `keep_in_train` as its digest, where it matters."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("identity", True)}
+        kept = given.pop("keep_in_train")
+        if kept and self.holdout_share:
+            given["keep_in_train"] = f"sha256:{hashlib.sha256(chr(10).join(kept).encode()).hexdigest()}"
+        return given
 
     def fingerprint(self) -> str:
         """Twelve hex digits that name the corpus: a hash of settings, version and content."""
@@ -110,32 +126,63 @@ class Task(ABC):
         return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     def load(
-        self, cache_dir: Path, obtain: Callable[[Path, Callable[[], None]], None] = lambda path, build: build()
+        self,
+        cache_dir: Path,
+        obtain: Callable[[Path, Callable[[], None]], None] = lambda path, build: build(),
+        fingerprint: str | None = None,
     ) -> Corpus:
         """Open the corpus, building it first if need be; safe when many processes ask at once.
 
-        `obtain` is called with the folder and what builds it, and may fetch the folder from elsewhere instead.
-        A torn build is never visible: the folder appears by one rename, after everything in it was written.
+        A torn build is never visible: the folder appears by one rename, after everything in it was written. A corpus
+        whose files differ from their digests is set aside with a warning, and built again.
+
+        Args:
+            cache_dir: corpora are in `corpora/` there.
+            obtain: called with the folder and what builds it; may fetch the folder from elsewhere instead.
+            fingerprint: of the corpus as it was planned; its own when None.
+
+        Raises:
+            RecordingsChangedError: the corpus has to be built, and its files are not those of the fingerprint.
         """
-        path = cache_dir / "corpora" / f"{type(self).__name__.lower()}-{self.fingerprint()}"
-        if not path.exists():
+        named = fingerprint or self.fingerprint()
+        path = cache_dir / "corpora" / f"{type(self).__name__.lower()}-{named}"
+        if not path.exists() or damaged_files(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):
+                if path.exists() and (damaged := damaged_files(path)):
+                    set_folder_aside(path, damaged)
                 if not path.exists():
-                    obtain(path, lambda: self._build(path))
+                    obtain(path, lambda: self._build(path, named))
         return Corpus(path)
 
-    def _build(self, path: Path) -> None:
+    def _build(self, path: Path, fingerprint: str) -> None:
         from orchestrator.tasks.corpus import write_corpus
 
+        self._require_unchanged(fingerprint)
         for torn in path.parent.glob(f".{path.name}-*"):  # left by builders that were killed; the lock is ours
             shutil.rmtree(torn, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
             write_corpus(self, scratch)
+            replace(self)._require_unchanged(fingerprint)  # a new object looks at the files again
+            seal(scratch)
             os.replace(scratch, path)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+    def _require_unchanged(self, planned: str) -> None:
+        if (found := self.fingerprint()) != planned:
+            raise RecordingsChangedError(
+                f"the recordings of {self.label} are not those that were planned: got corpus {found}, planned "
+                f"{planned}; files changed since, or this machine has other files or another speech engine; give the "
+                "command again: it plans with what is there now"
+            )
+
+
+def plain_id(name: str) -> str:
+    """An utterance id as it is compared: without blanks around it or `./` before it, in Unicode's composed form."""
+    stripped = unicodedata.normalize("NFC", str(name)).strip()
+    return posixpath.normpath(stripped) if stripped else ""
 
 
 @dataclass(frozen=True)
@@ -146,7 +193,7 @@ class Corpus:
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """`corpus.json`: fingerprint, classes, kind, skipped recordings, counts."""
+        """`corpus.json`: fingerprint, classes, kind, counts, skipped recordings, notes, groups of identical audio."""
         info: dict[str, Any] = json.loads((self.path / "corpus.json").read_text())
         return info
 

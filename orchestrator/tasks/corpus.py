@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,45 +12,71 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.tasks.base import SPLITS
+from orchestrator.outcomes import RecordingsNotice
+from orchestrator.tasks.base import SPLITS, plain_id
 
 if TYPE_CHECKING:
     from orchestrator.tasks.base import Source, Task, Utterance
 
 COLUMNS = {"utterance_id": "string", "label": "int32", "true_label": "int32", "speaker": "string", "split": "string"}
 ROWS_PER_BATCH = 500
+SHOWN = 3  # groups of identical audio in a warning
 
 
 def write_corpus(task: Task, path: Path) -> None:
-    """Write `path/arrow` and `path/corpus.json`.
+    """Write `path/arrow` and `path/corpus.json`; warn of identical audio under several ids, and of what `Source` notes.
 
     Raises:
         ValueError: a label that is not a class, a duplicate id, a split outside the four, an attribute with the name of
-            a column, or an empty train or test split.
+            a column, fewer than two classes, or an empty train or test split.
     """
     source = task.read()
+    if len(source.classes) < 2:
+        raise ValueError(f"too few classes: got {', '.join(source.classes) or 'none'}, allowed: two or more")
     spool = path / "audio.raw"  # audio goes straight to disk; a corpus may be larger than memory
-    columns, lengths = _spooled(source, spool)
+    columns, lengths, identical = _spooled(source, spool)
     true_labels = np.array(columns["true_label"], dtype=np.int64)
-    splits = with_holdout(np.array(columns["split"]), true_labels, task.holdout_share)
+    kept = np.isin([plain_id(name) for name in columns["utterance_id"]], task.keep_in_train)
+    splits = with_holdout(np.array(columns["split"]), true_labels, task.holdout_share, keep=kept)
     for split in ("train", "test"):
         if not np.any(splits == split):
             raise ValueError(f"{type(task).__name__}: the {split} split is empty; {len(lengths)} utterances were read")
     columns["split"] = splits.tolist()
     columns["label"] = with_label_noise(true_labels, splits, len(source.classes), task.label_noise).tolist()
-    _write_arrow(columns, np.memmap(spool, dtype="<i2", mode="r"), lengths, path / "arrow")
+    audio = np.memmap(spool, dtype="<i2", mode="r")
+    _write_arrow(columns, audio, lengths, path / "arrow", task.fingerprint())
     spool.unlink()
     info = {
         "fingerprint": task.fingerprint(), "task": type(task).__name__, "kind": task.kind,
         "classes": list(source.classes), "settings": task.settings(), "content": dict(task.content()),
-        "skipped": source.skipped, "counts": {split: int(np.sum(splits == split)) for split in SPLITS},
+        "skipped": source.skipped, "notes": source.notes, "duplicates": identical,
+        "counts": {split: int(np.sum(splits == split)) for split in SPLITS},
     }  # fmt: skip
     (path / "corpus.json").write_text(json.dumps(info, indent=1, default=str))
+    for note in [*source.notes, *([_of_identical(identical, columns)] if identical else [])]:
+        warnings.warn(f"{type(task).label}: {note}", RecordingsNotice, stacklevel=2)
 
 
-def _spooled(source: Source, spool: Path) -> tuple[dict[str, list[Any]], list[int]]:
+def _of_identical(groups: list[list[str]], columns: Mapping[str, list[Any]]) -> str:
+    """What there is to say of groups of ids with the same audio, which split and label may tell apart."""
+    row_of = {name: row for row, name in enumerate(columns["utterance_id"])}
+
+    def differ(column: str) -> int:
+        return sum(len({columns[column][row_of[name]] for name in group}) > 1 for group in groups)
+
+    shown = "; ".join(" = ".join(group[:SHOWN]) + (" = …" if len(group) > SHOWN else "") for group in groups[:SHOWN])
+    return (
+        f"{sum(map(len, groups))} recordings have the audio of another, in {len(groups)} groups, of which "
+        f"{differ('split')} are in several splits and {differ('true_label')} in several classes: "
+        f"{shown}{'; …' if len(groups) > SHOWN else ''}; corpus.json lists all under `duplicates`"
+    )
+
+
+def _spooled(source: Source, spool: Path) -> tuple[dict[str, list[Any]], list[int], list[list[str]]]:
+    """Columns, lengths in samples, and the ids of each group of utterances with identical audio."""
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     lengths: list[int] = []
+    ids_of: dict[bytes, list[str]] = {}
     with spool.open("wb") as out:
         for utterance, label in _checked(source):
             row = {
@@ -58,11 +86,15 @@ def _spooled(source: Source, spool: Path) -> tuple[dict[str, list[Any]], list[in
             for name, value in row.items():
                 columns.setdefault(name, [None] * len(lengths)).append(value)
             lengths.append(len(utterance.audio))
-            out.write(np.ascontiguousarray(utterance.audio, dtype="<i2").tobytes())
-    return columns, lengths
+            samples = np.ascontiguousarray(utterance.audio, dtype="<i2").tobytes()
+            ids_of.setdefault(hashlib.sha256(samples).digest(), []).append(utterance.utterance_id)
+            out.write(samples)
+    return columns, lengths, [group for group in ids_of.values() if len(group) > 1]
 
 
-def _write_arrow(columns: dict[str, list[Any]], audio: npt.NDArray[np.int16], lengths: list[int], path: Path) -> None:
+def _write_arrow(
+    columns: dict[str, list[Any]], audio: npt.NDArray[np.int16], lengths: list[int], path: Path, fingerprint: str
+) -> None:
     import pyarrow as pa
     from datasets import Dataset, disable_progress_bars, enable_progress_bars
     from datasets.table import InMemoryTable
@@ -78,7 +110,7 @@ def _write_arrow(columns: dict[str, list[Any]], audio: npt.NDArray[np.int16], le
     disable_progress_bars()
     try:
         # With a fingerprint of its own, or `datasets` would hash all of the audio to make one.
-        Dataset(InMemoryTable(table), fingerprint=path.parent.name).save_to_disk(str(path))
+        Dataset(InMemoryTable(table), fingerprint=fingerprint).save_to_disk(str(path))
     finally:
         enable_progress_bars()
 
@@ -115,8 +147,17 @@ def _checked(source: Source) -> Iterator[tuple[Utterance, int]]:
         yield utterance, index[utterance.label]
 
 
-def with_holdout(splits: npt.NDArray[Any], labels: npt.NDArray[Any], share: float, seed: int = 0) -> npt.NDArray[Any]:
-    """(N,) splits, in which `share` of each class's train moved to holdout, unless there is a holdout already."""
+def with_holdout(
+    splits: npt.NDArray[Any],
+    labels: npt.NDArray[Any],
+    share: float,
+    seed: int = 0,
+    keep: npt.NDArray[np.bool_] | None = None,
+) -> npt.NDArray[Any]:
+    """(N,) splits, in which `share` of each class's train moved to holdout, unless there is a holdout already.
+
+    Utterances of the mask `keep` (N,) stay; others take their place, in the same order.
+    """
     if not 0 <= share < 1:
         raise ValueError(f"holdout_share must lie in [0, 1), got {share}")
     splits = splits.astype(object)
@@ -125,7 +166,8 @@ def with_holdout(splits: npt.NDArray[Any], labels: npt.NDArray[Any], share: floa
     rng = np.random.default_rng(seed)
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero((splits == "train") & (labels == label)))
-        splits[rows[: round(share * len(rows))]] = "holdout"
+        free = rows if keep is None else rows[~keep[rows]]
+        splits[free[: round(share * len(rows))]] = "holdout"
     return splits
 
 

@@ -5,25 +5,38 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from orchestrator.tasks.audio_files import Recording
+from orchestrator.tasks.audio_files import Recording, place_of
 from orchestrator.tasks.base import Utterance
 
+SHOWN = 5  # recordings that were left out, in a message
 
-def require_trained(classes: Sequence[str], recordings: Sequence[Recording], least: int = 1) -> None:
+
+def require_trained(
+    classes: Sequence[str], recordings: Sequence[Recording], least: int = 1, skipped: Sequence[str] = ()
+) -> None:
     """Refuse a class that train lacks, naming one of its recordings, or that has fewer than `least` utterances there.
 
+    Args:
+        classes: of the corpus.
+        recordings: all of them, with their splits.
+        least: number of train utterances of each class.
+        skipped: what was left out so far, for the message.
+
     Raises:
-        ValueError: see above.
+        ValueError: see above, or there are fewer than two classes.
     """
     train_clips = Counter(recording.label for recording in recordings if recording.split == "train")
     for recording in recordings:
         if recording.label not in train_clips:
-            place = f"{recording.path} ({recording.where})" if recording.where else recording.path
+            place = place_of(recording.path, recording.where)
             raise ValueError(
                 f"class without train utterances: got {recording.label!r} in the {recording.split} split at {place}, "
                 f"allowed: {', '.join(sorted(train_clips)) or 'none, as train is empty'}"
             )
     _require_clips(classes, train_clips, least)
+    if len(classes) < 2:
+        left_out = f"; left out: {'; '.join(skipped[:SHOWN])}" if skipped else ""
+        raise ValueError(f"too few classes: got {', '.join(classes) or 'none'}, allowed: two or more{left_out}")
 
 
 def still_trained(classes: Sequence[str], utterances: Iterable[Utterance], least: int = 1) -> Iterator[Utterance]:

@@ -2,47 +2,75 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+
+from orchestrator.tasks.found_files import shown
+from orchestrator.tasks.tables import Cell, cell, read_table
 
 
 @dataclass(frozen=True)
 class Listed:
     """One recording as listed: a path inside the root, and what is known about it."""
 
-    path: str  # relative to the root, POSIX
-    columns: Mapping[str, str | float | None]
+    path: str  # relative to the root, POSIX, as on disk
+    columns: Mapping[str, Cell]
     where: str  # `manifest.csv row 7`; empty where the file itself is the listing
     defect: str = ""  # why it cannot be used
 
+    @property
+    def utterance_id(self) -> str:
+        """The path as text."""
+        return shown(self.path)
 
-def from_manifest(manifest: Path) -> list[Listed]:
-    """Rows of a CSV or Parquet file with a `path` column; rows count from 1, without the header.
 
-    CSV cells are texts; an empty cell is None. Numbers in Parquet stay numbers.
+@dataclass(frozen=True)
+class Listing:
+    """All recordings of a corpus, and what is known about each."""
+
+    recordings: list[Listed]
+    columns: tuple[str, ...]  # beside `path`
+    name: str  # as messages show it: of the manifest, or what stands for one
+
+    def require(self, column: str, setting: str) -> None:
+        """Refuse a column that is not there, naming those that are.
+
+        Raises:
+            ValueError: see above.
+        """
+        if column not in self.columns:
+            raise ValueError(
+                f"{setting} names a column that {self.name} does not have: got {column!r}, "
+                f"allowed: {', '.join(self.columns) or 'none, as there is only `path`'}"
+            )
+
+
+def from_manifest(manifest: Path, root: Path) -> Listing:
+    """Rows of a CSV, TSV or Parquet file with a `path` column; rows count from 1, without the header.
 
     Raises:
-        ValueError: there is no `path` column, or a path is missing, given twice, absolute or climbs out by `..`.
+        ValueError: there is no `path` column, or a path is missing, given twice, or leads out of `root`.
     """
+    table = read_table(manifest)
+    table.require("path")
     listed: list[Listed] = []
     first_row: dict[str, int] = {}
-    for row, cells in enumerate(read_table(manifest), start=1):
+    for row, cells in enumerate(table.rows, start=1):
         where = f"{manifest.name} row {row}"
-        if "path" not in cells:
-            raise ValueError(f"{manifest} has no column `path`: got {', '.join(map(str, cells))}")
-        path = inside(str(cells.pop("path") or ""), where)
+        path = _on_disk(inside(str(cells.pop("path") or ""), where, root), root)
         if path in first_row:
             raise ValueError(f"path given twice in {manifest}: got {path!r} in rows {first_row[path]} and {row}")
         first_row[path] = row
         listed.append(Listed(path, cells, where))
-    return listed
+    return Listing(listed, tuple(name for name in table.columns if name != "path"), manifest.name)
 
 
-def from_names(paths: Iterable[str], pattern: str) -> list[Listed]:
+def from_names(paths: Iterable[str], pattern: str) -> Listing:
     """Files whose names say what they hold: named groups of `pattern` become columns.
 
     The whole stem must match or, where the pattern has a slash in it, the whole relative path without its suffix.
@@ -51,7 +79,7 @@ def from_names(paths: Iterable[str], pattern: str) -> list[Listed]:
         ValueError: `pattern` is not a regular expression with named groups.
     """
     try:
-        compiled = re.compile(pattern)
+        compiled = re.compile(unicodedata.normalize("NFC", pattern))
     except re.error as error:
         raise ValueError(f"pattern is not a regular expression: got {pattern!r} ({error})") from None
     if not compiled.groupindex:
@@ -60,58 +88,43 @@ def from_names(paths: Iterable[str], pattern: str) -> list[Listed]:
         )
     listed = []
     for path in paths:
-        name = PurePosixPath(path).with_suffix("")
+        name = PurePosixPath(shown(path)).with_suffix("")
         match = compiled.fullmatch(str(name) if "/" in pattern else name.name)
         defect = "" if match else f"the name does not match pattern {pattern!r}"
-        listed.append(Listed(path, match.groupdict() if match else {}, "", defect))
-    return listed
+        groups = {group: cell(value) for group, value in match.groupdict().items()} if match else {}
+        listed.append(Listed(path, groups, "", defect))
+    return Listing(listed, tuple(compiled.groupindex), "the pattern")
 
 
-def from_folders(paths: Iterable[str], column: str) -> list[Listed]:
+def from_folders(paths: Iterable[str], column: str) -> Listing:
     """Files in one folder a class: the first folder below the root becomes `column`."""
     listed = []
     for path in paths:
         folder, _, rest = path.partition("/")
         defect = "" if rest else "the file lies in no class folder"
-        listed.append(Listed(path, {column: folder} if rest else {}, "", defect))
-    return listed
+        listed.append(Listed(path, {column: cell(shown(folder))} if rest else {}, "", defect))
+    return Listing(listed, (column,), "a class folder")
 
 
-def read_table(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a `.csv` or `.parquet` file; missing cells are None.
-
-    Raises:
-        ValueError: the suffix is another, or the file cannot be parsed.
-    """
-    import pandas as pd
-
-    try:
-        if path.suffix.lower() == ".csv":
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-        elif path.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            raise ValueError(f"unknown kind of table: got {path}, allowed: .csv, .parquet")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
-    frame = frame.astype(object).where(frame.notna(), None)
-    for row in frame.to_dict("records"):
-        yield {str(name): _plain(cell) for name, cell in row.items()}
-
-
-def _plain(cell: Any) -> str | float | None:
-    if cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool)):
-        return cell
-    return str(cell)
-
-
-def inside(path: str, where: str) -> str:
-    """`path` in its shortest form.
+def inside(path: str, where: str, root: Path) -> str:
+    """`path` relative to the root, in its shortest form.
 
     Raises:
-        ValueError: it is empty, absolute, or climbs out of the root.
+        ValueError: it is empty, or leads out of the root.
     """
     shortest = posixpath.normpath(path) if path else ""
+    if shortest.startswith("/"):
+        for base in (str(root), os.path.realpath(root)):
+            if shortest.startswith(f"{base.rstrip('/')}/"):
+                shortest = posixpath.relpath(shortest, base)
     if shortest in ("", ".", "..") or shortest.startswith(("/", "../")):
-        raise ValueError(f"bad path in {where}: got {path!r}, allowed: a path relative to the root and inside it")
+        raise ValueError(
+            f"bad path in {where}: got {path!r}, allowed: a path inside {root}, relative to it or absolute"
+        )
     return shortest
+
+
+def _on_disk(path: str, root: Path) -> str:
+    """The path in the Unicode form in which the file system has it, which may be another than the manifest's."""
+    forms = (path, unicodedata.normalize("NFD", path))
+    return next((form for form in forms if (root / form).exists()), path)

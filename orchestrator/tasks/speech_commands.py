@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from orchestrator.tasks import audio_files
+from orchestrator.tasks import audio_files, found_files
 from orchestrator.tasks.archives import download, extract, find_or_extract
 from orchestrator.tasks.audio_files import Recording
 from orchestrator.tasks.base import CorpusSize, Source, Task
@@ -92,7 +92,7 @@ class SpeechCommands(Task):
         return CorpusSize(utterances - replaced, min(1.0, self.max_seconds), len(CLASSES[self.protocol]))
 
     def content(self) -> Mapping[str, Any]:
-        """Digest of names and sizes of all recordings, and of the bytes of the lists.
+        """Digest of names and bytes of all recordings, and of the bytes of the lists.
 
         The first call downloads and unpacks where need be, so that a folder and its archive give the same corpus.
         """
@@ -100,11 +100,12 @@ class SpeechCommands(Task):
 
     @cached_property
     def _content(self) -> dict[str, Any]:
-        lists = {split: audio_files.digest_of_file(self._folder / name) for split, name in LISTS.items()}
-        main = {**audio_files.digest_of_sizes(self._sizes), "lists": lists}
+        lists = {split: found_files.digest_of_file(self._folder / name) for split, name in LISTS.items()}
+        main = {**found_files.digest_of_files({name: self._folder / name for name in self._names}), "lists": lists}
         if self._test_folder is None:
             return main
-        return {**main, "test_set": audio_files.digest_of_sizes(audio_files.find_audio(self._test_folder, (".wav",)))}
+        tested = {name: self._test_folder / name for name in found_files.find_audio(self._test_folder, (".wav",)).names}
+        return {**main, "test_set": found_files.digest_of_files(tested)}
 
     @cached_property
     def _folder(self) -> Path:
@@ -135,9 +136,10 @@ class SpeechCommands(Task):
         return folder
 
     @cached_property
-    def _sizes(self) -> dict[str, int]:
-        sizes = audio_files.find_audio(self._folder, (".wav",))
-        words = {name.partition("/")[0] for name in sizes}
+    def _names(self) -> dict[str, None]:
+        """Paths of all recordings in their order; a dictionary for quick look-ups."""
+        names = found_files.find_audio(self._folder, (".wav",)).names
+        words = {name.partition("/")[0] for name in names}
         if bool(words & ADDED_IN_V002) != (self.version_name == "v0.02"):
             raise ValueError(
                 f"{self._folder} does not hold version_name {self.version_name!r}: got {len(words)} "
@@ -147,7 +149,7 @@ class SpeechCommands(Task):
             raise ValueError(
                 f"no silence: got {self._folder} without WAV files in {NOISE_FOLDER}, which the archive has"
             )
-        return sizes
+        return dict.fromkeys(names)
 
     def read(self) -> Source:
         """Recordings in byte order of their paths, then s3prl's silence, then the test set."""
@@ -158,10 +160,10 @@ class SpeechCommands(Task):
         if self._test_folder is not None:
             recordings += [
                 self._recording(self._test_folder, name, "test", "test_set/")
-                for name in audio_files.find_audio(self._test_folder, (".wav",))
+                for name in found_files.find_audio(self._test_folder, (".wav",)).names
             ]
         classes = CLASSES[self.protocol]
-        require_trained(classes, recordings)
+        require_trained(classes, recordings, skipped=skipped)
         gain = GAIN[self.protocol]
         audio = audio_files.utterances(recordings, skipped, self.on_bad_audio, self.max_seconds, gain)
         return Source(classes, still_trained(classes, audio), skipped)
@@ -172,9 +174,9 @@ class SpeechCommands(Task):
         for split, list_name in LISTS.items():
             listed = (self._folder / list_name).read_text().split()
             split_of.update(dict.fromkeys(listed, split))
-            if absent := sum(name not in self._sizes for name in listed):
+            if absent := sum(name not in self._names for name in listed):
                 skipped.append(f"{self._folder / list_name}: {absent} of {len(listed)} listed files are not there")
-        for name in self._sizes:
+        for name in self._names:
             split = split_of.get(name, "train")
             is_replaced = split == "test" and self.test_root is not None
             if not is_replaced and not (self.protocol == "s3prl" and name.startswith(f"{NOISE_FOLDER}/")):
@@ -189,7 +191,7 @@ class SpeechCommands(Task):
 
     def _silence(self, keyword_clips: Mapping[str, int]) -> Iterator[Recording]:
         """Random crops of the noise recordings, as many in each split as an average keyword has utterances."""
-        noises = [self._folder / name for name in self._sizes if name.startswith(f"{NOISE_FOLDER}/")]
+        noises = [self._folder / name for name in self._names if name.startswith(f"{NOISE_FOLDER}/")]
         durations = {noise: audio_files.duration_seconds(noise) for noise in noises}
         rng = np.random.default_rng(self.silence_seed)
         for split, (begin, end) in STRETCHES.items():

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from orchestrator.tasks import audio_files
+from orchestrator.tasks import audio_files, found_files
 from orchestrator.tasks.audio_files import Recording
 from orchestrator.tasks.base import CorpusSize, Source, Task
 from orchestrator.tasks.coverage import require_trained, still_trained
@@ -74,27 +74,27 @@ class VoxCeleb1(Task):
         return CorpusSize(utterances, min(8.2, self.seconds), speakers)
 
     def content(self) -> Mapping[str, Any]:
-        """Digest of names and sizes of the files in the split, and of the list's bytes."""
+        """Digest of names and bytes of the files in the split, and of the list's bytes."""
         return self._content
 
     @cached_property
     def _content(self) -> dict[str, Any]:
         splits = self._splits
-        sizes = {name: size for name, (_, size) in self._files.items() if name in splits}
+        files = {name: folder / name for name, folder in self._files.items() if name in splits}
         return {
-            **audio_files.digest_of_sizes(sizes),
-            **({"list": audio_files.digest_of_file(self._list)} if self.list_file else {}),
+            **found_files.digest_of_files(files),
+            **({"list": found_files.digest_of_file(self._list)} if self.list_file else {}),
         }
 
     @cached_property
-    def _files(self) -> dict[str, tuple[Path, int]]:
-        """Folder and size in bytes of each recording, by `idXXXXX/<video>/<utterance>.wav`."""
+    def _files(self) -> dict[str, Path]:
+        """Folder of each recording, by `idXXXXX/<video>/<utterance>.wav`."""
         root = audio_files.require_folder(self.root, "VoxCeleb1")
-        files: dict[str, tuple[Path, int]] = {}
+        files: dict[str, Path] = {}
         for folder in (root / name for name in WAV_FOLDERS):
             if folder.is_dir():
-                found = audio_files.find_audio(folder, (".wav",))
-                files.update({name: (folder, size) for name, size in found.items() if UTTERANCE.fullmatch(name)})
+                names = found_files.find_audio(folder, (".wav",)).names
+                files.update({name: folder for name in names if UTTERANCE.fullmatch(name)})
         if not files:
             raise FileNotFoundError(
                 f"VoxCeleb1 not found: got root {root} without idXXXXX/<video>/<utterance>.wav below any of "
@@ -162,10 +162,10 @@ class VoxCeleb1(Task):
                 )
                 continue
             speaker, video, _ = name.split("/")
-            path = self._files[name][0] / name
+            path = self._files[name] / name
             recordings.append(Recording(path, name, speaker, speaker, split, {"video": video}, where))
         classes = tuple(sorted({recording.speaker for recording in recordings}))
-        require_trained(classes, recordings)
+        require_trained(classes, recordings, skipped=skipped)
         audio = audio_files.utterances(recordings, skipped, self.on_bad_audio, self.seconds)
         return Source(classes, still_trained(classes, audio), skipped)
 

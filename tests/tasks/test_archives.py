@@ -3,11 +3,12 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from orchestrator.tasks.archives import download, extract, find_or_extract
+from orchestrator.tasks.archives import download, extract, find_or_extract, unpacked
 
 
 def archive_of(path: Path, members: dict[str, bytes]) -> Path:
@@ -79,3 +80,49 @@ def test_an_archive_given_as_root_unpacks_under_its_own_name(tmp_path: Path) -> 
 
 def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
     assert find_or_extract(tmp_path / "absent", "corpus", "marker") is None
+
+
+def zip_of(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, data in members.items():
+            packed.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize(("pack", "name"), [(archive_of, "a.tar.gz"), (zip_of, "a.zip")])
+def test_a_top_folder_named_like_the_archive_becomes_the_folder(tmp_path: Path, pack, name: str) -> None:
+    folder = unpacked(pack(tmp_path / name, {"a/yes/one.wav": b"1", "a/no/two.wav": b"2"}))
+    assert folder == tmp_path / "a"
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.wav")) == ["no/two.wav", "yes/one.wav"]
+
+
+def test_a_zip_archive_is_as_safe_as_a_tar(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unsafe archive"):
+        unpacked(zip_of(tmp_path / "a.zip", {"../escaped.wav": b"1"}))
+    link = zipfile.ZipInfo("yes")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as packed:
+        packed.writestr(link, "/etc")
+    with pytest.raises(ValueError, match="unsafe archive"):
+        unpacked(tmp_path / "b.zip")
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("pack", [archive_of, zip_of])
+def test_a_folder_that_is_not_what_its_archive_holds_is_refused(tmp_path: Path, pack) -> None:
+    archive = tmp_path / ("a.tar.gz" if pack is archive_of else "a.zip")
+    folder = unpacked(pack(archive, {"one.wav": b"1", "two.wav": b"2"}))
+    assert unpacked(archive) == folder
+    pack(archive, {"one.wav": b"1", "two.wav": b"3"})  # another corpus under the same name
+    with pytest.raises(ValueError, match=r"is not what .* holds: 1 of 2 files differ or are missing, such as two\.wav"):
+        unpacked(archive)
+
+
+def test_a_folder_unpacked_by_hand_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = archive_of(tmp_path / "a.tar.gz", {"a/one.wav": b"1"})
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/one.wav").write_bytes(b"1")
+    assert unpacked(archive) == tmp_path / "a"
+    monkeypatch.setattr("orchestrator.tasks.archives._members", None)
+    assert unpacked(archive) == tmp_path / "a"

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
+from orchestrator.outcomes import RecordingsNotice
+from orchestrator.tasks import audio_files
+from orchestrator.tasks.audio_files import BadRecordingError
 from orchestrator.tasks.audio_folder import AudioFolder
-from orchestrator.tasks.base import Source, Utterance
+from orchestrator.tasks.base import RecordingsChangedError, Source, Utterance
 from orchestrator.tasks.forget_sets import ForgetRequest, corpus_arrays, draw
 
 DIGITS = r"(?P<digit>\d)_(?P<speaker>[a-z]+)_(?P<take>\d+)"
@@ -99,12 +105,12 @@ def manifest(tmp_path: Path, text: str) -> str:
     return "list.csv"
 
 
-SPLIT_ROWS = "path,label,speaker,split,accent\na.wav,yes,ann,train,x\nb.wav,yes,bob,train,\nc.wav,yes,ann,test,y\n"
+SPLIT_ROWS = "path,label,speaker,split,accent\na.wav,yes,ann,train,x\nb.wav,no,bob,train,\nc.wav,yes,ann,test,y\n"
 
 
 def test_a_manifest_gives_split_speaker_and_attributes(tmp_path: Path) -> None:
     write(tmp_path, ["a.wav", "b.wav", "c.wav"])
-    task = AudioFolder(root=str(tmp_path), manifest=manifest(tmp_path, SPLIT_ROWS))
+    task = AudioFolder(root=str(tmp_path), manifest=manifest(tmp_path, SPLIT_ROWS), min_clips_per_class=1)
     _, found = walk(task)
     assert [(u.utterance_id, u.split, u.speaker, u.attributes["accent"]) for u in found] == [
         ("a.wav", "train", "ann", "x"),
@@ -114,14 +120,14 @@ def test_a_manifest_gives_split_speaker_and_attributes(tmp_path: Path) -> None:
 
 
 def test_validation_is_drawn_from_train_where_the_manifest_names_none(tmp_path: Path) -> None:
-    write(tmp_path, [f"{number}.wav" for number in range(20)])
-    rows = "".join(f"{number}.wav,yes,{'train' if number < 15 else 'test'}\n" for number in range(20))
+    rows = "".join(f"{n}.wav,{'yes' if n % 2 else 'no'},{'train' if n < 20 else 'test'}\n" for n in range(24))
+    write(tmp_path, [f"{number}.wav" for number in range(24)])
     task = AudioFolder(
         root=str(tmp_path), manifest=manifest(tmp_path, f"path,label,split\n{rows}"), validation_share=0.2
     )
     _, found = walk(task)
-    assert Counter(u.split for u in found) == {"train": 12, "validation": 3, "test": 5}
-    assert {u.utterance_id for u in found if u.split == "test"} == {f"{number}.wav" for number in range(15, 20)}
+    assert Counter(u.split for u in found) == {"train": 16, "validation": 4, "test": 4}
+    assert {u.utterance_id for u in found if u.split == "test"} == {f"{number}.wav" for number in range(20, 24)}
 
 
 @pytest.mark.parametrize(
@@ -197,13 +203,13 @@ def test_labels_outside_the_classes_are_unknown_or_refused(tmp_path: Path) -> No
 
 def test_a_speaker_table_adds_attributes(tmp_path: Path) -> None:
     digits(tmp_path)
-    (tmp_path / "speakers.csv").write_text("speaker,accent\nann,scottish\n")
+    (tmp_path / "speakers.csv").write_text("speaker,accent\nann ,scottish\n")
     _, found = walk(AudioFolder(root=str(tmp_path), pattern=DIGITS, label_from="digit", speaker_table="speakers.csv"))
     assert {(u.speaker, u.attributes.get("accent")) for u in found} == {("ann", "scottish"), ("bob", None)}
 
 
 def test_long_recordings_are_cut_and_any_rate_becomes_16_khz(tmp_path: Path) -> None:
-    write(tmp_path, [f"yes/{take}.wav" for take in range(10)], rate_hz=8_000)
+    write(tmp_path, [f"{word}/{take}.wav" for word in ("no", "yes") for take in range(10)], rate_hz=8_000)
     _, found = walk(AudioFolder(root=str(tmp_path), max_seconds=0.005))
     assert {len(u.audio) for u in found} == {80}
 
@@ -303,3 +309,182 @@ def test_the_order_and_type_of_wanted_values_do_not_name_another_corpus(tmp_path
     made = [AudioFolder(root=str(tmp_path), where={"take": w}) for w in (["1", "0"], [0, 1], ("0", "1"))]
     assert len({str(task.settings()) for task in made}) == 1
     assert AudioFolder(root=str(tmp_path), test_where={"take": 1}).settings()["test_where"] == {"take": ["1"]}
+
+
+def two_words(root: Path, takes: int = 6) -> Path:
+    return write(root, [f"{word}/{take}.wav" for word in ("0", "1") for take in range(takes)])
+
+
+def test_whole_numbers_in_parquet_are_classes_and_speakers_zero_included(tmp_path: Path) -> None:
+    paths = sorted(str(path.relative_to(tmp_path)) for path in two_words(tmp_path).rglob("*.wav"))
+    for kind in (int, float):
+        columns = {"path": paths, "label": [kind(p[0]) for p in paths], "speaker": [kind(n % 3) for n in range(12)]}
+        pd.DataFrame(columns).to_parquet(tmp_path / "m.parquet")
+        for on_bad_audio in ("error", "skip"):
+            source, found = walk(AudioFolder(root=str(tmp_path), manifest="m.parquet", on_bad_audio=on_bad_audio))
+            assert source.classes == ("0", "1")
+            assert ({u.speaker for u in found}, len(found), source.skipped) == ({"0", "1", "2"}, 12, [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"label_from": "wrod"},
+            "label_from names a column that m.csv does not have: got 'wrod', allowed: word, speaker",
+        ),
+        ({}, "label_from names a column that m.csv does not have: got 'label', allowed: word, speaker"),
+        ({"label_from": "word", "speaker_from": "spk"}, "speaker_from names a column .* got 'spk', allowed: word"),
+        ({"target": "speakers", "speaker_from": "spk"}, "speaker_from names a column .* got 'spk', allowed: word"),
+        ({"label_from": "word", "where": {"tke": 1}}, "unknown column in where: got 'tke', allowed: speaker, word"),
+        ({"label_from": "word", "test_where": {"tke": 1}}, "unknown column in test_where: got 'tke', allowed: speaker"),
+        ({"label_from": "word", "where": {"speaker": "zoe"}}, "which fits none of 12; values of speaker: ann, bob"),
+        (
+            {"label_from": "word", "test_where": {"speaker": "zoe"}},
+            "test split is empty: .*values of speaker: ann, bob",
+        ),
+    ],
+)
+@pytest.mark.parametrize("on_bad_audio", ["error", "skip"])
+def test_a_mistyped_column_is_named_and_never_blamed_on_the_audio(
+    tmp_path: Path, settings: dict[str, object], message: str, on_bad_audio: str
+) -> None:
+    rows = "".join(f"{w}/{t}.wav,{w},{'ann' if t % 2 else 'bob'}\n" for w in (0, 1) for t in range(6))
+    task = {"root": str(two_words(tmp_path)), "manifest": manifest(tmp_path, "path,word,speaker\n" + rows)}
+    (tmp_path / "list.csv").rename(tmp_path / "m.csv")
+    with pytest.raises(ValueError, match=message) as error:
+        walk(AudioFolder(**{**task, "manifest": "m.csv"}, **settings, on_bad_audio=on_bad_audio))  # type: ignore[arg-type]
+    assert not isinstance(error.value, BadRecordingError)
+
+
+def test_a_pattern_without_the_group_is_named_too(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="label_from names a column that the pattern does not have: got 'label'"):
+        AudioFolder(root=str(digits(tmp_path)), pattern=DIGITS).read()
+
+
+def test_numbers_are_values_of_classes_and_where_and_a_boolean_is_not_a_class(tmp_path: Path) -> None:
+    task = AudioFolder(
+        root=str(digits(tmp_path)), pattern=DIGITS, label_from="digit", classes=[2, 0], unknown_label="o"
+    )  # type: ignore[list-item]
+    source, _ = walk(replace(task, where={"take": [0, 1.0, "2", 3]}))
+    assert source.classes == ("2", "0", "o")
+    assert task.settings() == replace(task, classes=["2", "0"]).settings()
+    with pytest.raises(ValueError, match=r"classes must be names: got True, .*quote it"):
+        AudioFolder(root="x", classes=[True, "no"])  # type: ignore[list-item]
+
+
+def test_booleans_in_where_fit_those_of_any_table(tmp_path: Path) -> None:
+    for spelling in ("true", "True"):
+        rows = "".join(f"{w}/{t}.wav,{w},{spelling if t else 'False'}\n" for w in (0, 1) for t in range(6))
+        task = AudioFolder(
+            root=str(two_words(tmp_path)), manifest=manifest(tmp_path, "path,label,ok\n" + rows), where={"ok": True}
+        )
+        assert len(walk(task)[1]) == 10
+
+
+def test_unreadable_kinds_are_an_error_or_counted_among_what_was_skipped(tmp_path: Path) -> None:
+    two_words(tmp_path)
+    for path in (tmp_path / "1").iterdir():
+        path.rename(path.with_suffix(".m4a"))
+    with pytest.raises(BadRecordingError, match=r"6 \.m4a files cannot be read: 1/0\.m4a, 1/1\.m4a, 1/2\.m4a, …"):
+        AudioFolder(root=str(tmp_path)).read()
+    with pytest.raises(ValueError, match=r"too few classes: got 0, allowed: two or more; left out: .*6 \.m4a files"):
+        AudioFolder(root=str(tmp_path), on_bad_audio="skip").read()
+    write(tmp_path, [f"2/{take}.wav" for take in range(6)])
+    source = AudioFolder(root=str(tmp_path), on_bad_audio="skip").read()
+    assert source.classes == ("0", "2")
+    assert len(source.skipped) == 1
+    with pytest.raises(FileNotFoundError, match=r"no recordings: .*; 6 \.m4a files cannot be read"):
+        AudioFolder(root=str(tmp_path / "1")).content()
+
+
+def test_names_that_are_not_utf_8_are_escaped_everywhere(tmp_path: Path) -> None:
+    two_words(tmp_path / "in")
+    os.rename(tmp_path / "in/0", os.fsencode(tmp_path) + b"/in/caf\xe9")
+    corpus = AudioFolder(root=str(tmp_path / "in"), test_share=0.2).load(tmp_path / "cache")
+    assert corpus.classes == ("1", "caf\\xe9")
+    assert "caf\\xe9/0.wav" in corpus.utterance_ids
+
+
+def test_a_link_to_a_folder_that_was_read_is_noted(tmp_path: Path) -> None:
+    (two_words(tmp_path / "in") / "2").symlink_to("1")
+    with pytest.warns(RecordingsNotice, match="links to folders that were read under another name are left out: 2"):
+        corpus = AudioFolder(root=str(tmp_path / "in"), test_share=0.2).load(tmp_path / "cache")
+    assert len(corpus.info["notes"]) == 1
+
+
+def test_an_archive_and_its_folder_are_one_corpus(tmp_path: Path) -> None:
+    two_words(tmp_path / "d")
+    found = {AudioFolder(root=str(tmp_path / "d")).fingerprint()}
+    for number, name in enumerate(("d.tar", "other.tar.gz", "d.zip")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        kind = {"tar": "tar", "gz": "gztar", "zip": "zip"}[name.rpartition(".")[2]]
+        base = {"root_dir": tmp_path / "d"} if number == 1 else {"root_dir": tmp_path, "base_dir": "d"}
+        made = shutil.make_archive(str(folder / "made"), kind, **base)
+        os.rename(made, folder / name)
+        found.add(AudioFolder(root=str(folder / name)).fingerprint())
+    assert len(found) == 1
+
+
+def test_other_audio_of_the_same_names_and_lengths_is_another_corpus(tmp_path: Path) -> None:
+    for folder, level in (("clean", 100), ("noisy", 200)):
+        for word in ("no", "yes"):
+            for take in range(6):
+                path = tmp_path / folder / word / f"{take}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(path, np.full(160, level + take, np.int16), 16_000)
+    corpora = [AudioFolder(root=str(tmp_path / f), test_share=0.2).load(tmp_path / "c") for f in ("clean", "noisy")]
+    assert corpora[0].fingerprint != corpora[1].fingerprint
+    assert [int(corpus.audio(0)[0]) for corpus in corpora] == [100, 200]
+
+
+def test_a_file_that_the_manifest_lists_counts_whatever_its_name(tmp_path: Path) -> None:
+    two_words(tmp_path)
+    text = "path,label\n" + "".join(f"{w}/{t}.wav,{w}\n" for w in (0, 1) for t in range(6)) + ".hidden/a.aiff,0\n"
+    found = set()
+    for level in (1, 2):
+        (tmp_path / ".hidden").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / ".hidden/a.aiff", np.full(160, level, np.int16), 16_000)
+        found.add(AudioFolder(root=str(tmp_path), manifest=manifest(tmp_path, text)).fingerprint())
+    assert len(found) == 2
+
+
+def test_looking_again_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.digests.SETTLED_NS", -1)
+    first = AudioFolder(root=str(two_words(tmp_path))).fingerprint()
+    monkeypatch.setattr("orchestrator.digests._sha256", lambda file: pytest.fail(f"{file} was read again"))
+    assert AudioFolder(root=str(tmp_path)).fingerprint() == first
+
+
+def test_recordings_replaced_after_the_plan_are_not_built_under_its_name(tmp_path: Path) -> None:
+    root = two_words(tmp_path / "in")
+    planned = AudioFolder(root=str(root)).fingerprint()
+    write(root, ["1/3.wav", "0/3.wav"])
+    with pytest.raises(RecordingsChangedError, match=f"not those that were planned: got corpus .*, planned {planned}"):
+        AudioFolder(root=str(root)).load(tmp_path / "cache", fingerprint=planned)
+    assert not list((tmp_path / "cache/corpora").glob("audiofolder-*[0-9a-f]"))
+
+
+def test_recordings_replaced_while_the_corpus_is_built_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, decode = two_words(tmp_path / "in"), audio_files.read_audio
+
+    def replacing(path: Path, *more: object) -> object:
+        if path.name == "5.wav":
+            write(root, ["1/3.wav", "0/3.wav"])
+        return decode(path, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(audio_files, "read_audio", replacing)
+    with pytest.raises(RecordingsChangedError):
+        AudioFolder(root=str(root)).load(tmp_path / "cache")
+    assert not list((tmp_path / "cache/corpora").glob("audiofolder-*[0-9a-f]"))
+
+
+def test_a_planned_corpus_is_opened_without_its_recordings(tmp_path: Path) -> None:
+    task = AudioFolder(root=str(two_words(tmp_path / "in")), test_share=0.2)
+    corpus = task.load(tmp_path / "cache")
+    shutil.rmtree(tmp_path / "in")
+    again = AudioFolder(root=str(tmp_path / "in"), test_share=0.2)
+    assert again.load(tmp_path / "cache", fingerprint=corpus.fingerprint).path == corpus.path

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator.outcomes import DamagedFile, RecordingsNotice
 from orchestrator.tasks.base import Source, Utterance
 from orchestrator.tasks.corpus import with_holdout, with_label_noise, write_corpus
 
@@ -175,3 +177,75 @@ def test_wrong_labels_are_spread_over_all_other_classes_and_follow_the_seed() ->
 def test_label_noise_that_cannot_be_meant_is_refused_before_anything_is_read(noise: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="label_noise"):
         toy.ToyTask(label_noise=noise)
+
+
+def test_fewer_than_two_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toy.ToyTask, "read", lambda _: Source(("yes",), iter(toy.toy_utterances(("yes",)))))
+    with pytest.raises(ValueError, match="too few classes: got yes, allowed: two or more"):
+        toy.ToyTask().load(tmp_path)
+
+
+def test_identical_audio_under_several_ids_is_found_and_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = list(toy.toy_utterances(("yes", "no", "up")))
+    for row in (3, 60, 170):
+        given[row] = replace(given[row], audio=given[0].audio)
+    monkeypatch.setattr(toy.ToyTask, "read", lambda _: Source(("yes", "no", "up"), iter(given)))
+    said = (
+        "4 recordings have the audio of another, in 1 groups, of which 1 are in several splits and 1 in several classes"
+    )
+    with pytest.warns(RecordingsNotice, match=f"Toy: {said}: u0 = u3 = u60 = …"):
+        corpus = toy.ToyTask(folder=tmp_path).load(tmp_path)
+    assert corpus.info["duplicates"] == [["u0", "u3", "u60", "u170"]]
+
+
+@pytest.mark.parametrize("name", ["corpus.json", "arrow/data-00000-of-00001.arrow", "arrow/state.json"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied", "removed"])
+def test_a_damaged_corpus_is_named_set_aside_and_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: str
+) -> None:
+    monkeypatch.setattr("orchestrator.digests.SETTLED_NS", -1)
+    task = toy.ToyTask(folder=tmp_path)
+    file = task.load(tmp_path).path / name
+    content = file.read_bytes()
+    flipped = content[:-30] + bytes([content[-30] ^ 1]) + content[-29:]
+    damaged = {"flipped": flipped, "cut": content[: len(content) // 2], "emptied": b""}.get(damage)
+    file.unlink() if damaged is None else file.write_bytes(damaged)
+    with pytest.warns(DamagedFile, match=rf"is damaged \({re.escape(name)} differ"):
+        corpus = task.load(tmp_path)
+    assert len(corpus) == 180
+    assert (corpus.path / name).read_bytes() == content
+    assert (tmp_path / "damaged" / corpus.path.name / "digests.json").is_file()
+
+
+def test_a_whole_corpus_is_read_once_for_its_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.digests.SETTLED_NS", -1)
+    task = toy.ToyTask(folder=tmp_path)
+    for _ in range(2):
+        task.load(tmp_path)
+    monkeypatch.setattr("orchestrator.digests._sha256", lambda file: pytest.fail(f"{file} was read again"))
+    task.load(tmp_path)
+
+
+def test_named_utterances_stay_in_train_and_others_take_their_place() -> None:
+    splits, labels = np.full(40, "train"), np.repeat([0, 1], 20)
+    moved = np.flatnonzero(with_holdout(splits, labels, 0.25) == "holdout")
+    keep = np.isin(np.arange(40), moved[:3])
+    again = with_holdout(splits, labels, 0.25, keep=keep) == "holdout"
+    assert not np.any(again & keep)
+    assert np.bincount(labels[again]).tolist() == [5, 5]
+    assert set(moved[3:]) < set(np.flatnonzero(again))
+
+
+def test_ids_to_keep_in_train_name_the_corpus_only_where_a_holdout_is_drawn(tmp_path: Path) -> None:
+    plain = toy.ToyTask(folder=tmp_path, holdout_share=0.5)
+    moved = plain.load(tmp_path).utterance_ids[plain.load(tmp_path).rows("holdout")][:5].tolist()
+    kept = toy.ToyTask(folder=tmp_path, holdout_share=0.5, keep_in_train=[f" ./{name}" for name in moved])
+    corpus = kept.load(tmp_path)
+    assert corpus.fingerprint != plain.fingerprint()
+    assert set(corpus.splits[np.isin(corpus.utterance_ids, moved)]) == {"train"}
+    assert corpus.info["counts"] == plain.load(tmp_path).info["counts"]
+    assert kept.fingerprint() == replace(plain, keep_in_train=tuple(reversed(moved))).fingerprint()
+    without = replace(plain, holdout_share=0.0)
+    assert replace(kept, holdout_share=0.0).fingerprint() == without.fingerprint()

@@ -86,6 +86,8 @@ def test_a_speaker_keeps_its_split_when_another_is_missing(tmp_path: Path) -> No
         return {u.utterance_id: u.split for u in task.read().utterances if u.speaker == "id10002"}
 
     tree(tmp_path)
+    for video in VIDEOS:
+        write(tmp_path / "dev/wav/id10003" / video / "00001.wav")
     before = splits()
     for path in (tmp_path / "dev/wav/id10001").rglob("*.wav"):
         path.unlink()
@@ -101,7 +103,8 @@ def test_the_test_speakers_are_the_forty_of_the_verification_test(tmp_path: Path
 
 def test_a_recording_is_cut_to_its_first_seconds(tmp_path: Path) -> None:
     for video in VIDEOS:
-        write(tmp_path / "wav/id10001" / video / "00001.wav", seconds=0.5)
+        for speaker in SPEAKERS[:2]:
+            write(tmp_path / "wav" / speaker / video / "00001.wav", seconds=0.5)
     task = VoxCeleb1(root=str(tmp_path), split="verification_dev", seconds=0.25)
     assert {len(u.audio) for u in task.read().utterances} == {4000}
 

@@ -1,0 +1,124 @@
+"""Tables that people write about their recordings: CSV, TSV or Parquet, read without guessing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Cell = str | int | float | None
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a table, each with a cell for every column; a missing cell is None."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: list[dict[str, Cell]]
+
+    def require(self, column: str, setting: str = "") -> None:
+        """Refuse a table without a column, naming those that are there.
+
+        Raises:
+            ValueError: see above.
+        """
+        if column not in self.columns:
+            wanted = f"{setting}: {column!r}" if setting else f"`{column}`"
+            raise ValueError(f"{self.name} has no column for {wanted}; its columns: {', '.join(self.columns)}")
+
+
+def read_table(path: Path) -> Table:
+    """Read a `.csv`, `.tsv` or `.parquet` file; texts are stripped of blanks and in Unicode's composed form (NFC).
+
+    In Parquet numbers stay numbers, and whole ones are whole numbers (`2.0` is 2). Only null, NaN and empty text are
+    missing: 0 is a value. Empty cells after the last column of a row are ignored.
+
+    Raises:
+        ValueError: the suffix is another, the file cannot be parsed, a row is longer than the header, or two columns
+            have one name.
+    """
+    suffix = path.suffix.lower()
+    if suffix in DELIMITERS:
+        columns, rows = _delimited(path, DELIMITERS[suffix])
+    elif suffix == ".parquet":
+        columns, rows = _parquet(path)
+    else:
+        raise ValueError(f"unknown kind of table: got {path}, allowed: .csv, .tsv, .parquet")
+    if twice := [name for name, times in Counter(columns).items() if times > 1]:
+        raise ValueError(f"{path} has two columns with one name: got {twice[0]!r} twice; rename one")
+    return Table(path.name, tuple(columns), [dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def cell(value: Any) -> Cell:
+    """A value as it is compared and kept: whole floats as whole numbers, texts stripped and in NFC, NaN and '' None."""
+    if value is None or isinstance(value, bool):
+        return None if value is None else str(value)
+    if isinstance(value, float):
+        return None if math.isnan(value) else int(value) if value.is_integer() else value
+    if isinstance(value, int):
+        return value
+    return unicodedata.normalize("NFC", str(value)).strip() or None
+
+
+def text(value: Any) -> str:
+    """A value as a name: of a class, a speaker or a split; empty where it is missing."""
+    found = cell(value)
+    return "" if found is None else str(found)
+
+
+def _delimited(path: Path, delimiter: str) -> tuple[list[str], list[list[Cell]]]:
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot read {path}: {error}; save it as UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    columns: list[str] = []
+    rows: list[list[Cell]] = []
+    try:
+        for line in reader:
+            cells = [cell(value) for value in line]
+            if not any(value is not None for value in cells):
+                continue
+            if not columns:
+                columns = [text(value) for value in cells]
+                continue
+            if any(value is not None for value in cells[len(columns) :]):
+                raise ValueError(
+                    f"{path.name} row {len(rows) + 1} has {len(cells)} cells, but the header has {len(columns)}: "
+                    f"got {delimiter.join(line)!r}; put a cell that contains {delimiter!r} into double quotes"
+                )
+            rows.append([*cells, *[None] * len(columns)][: len(columns)])
+    except csv.Error as error:
+        raise ValueError(f"cannot read {path}: {error} (line {reader.line_num})") from None
+    if not columns:
+        raise ValueError(f"cannot read {path}: it is empty; the first line names the columns")
+    return _named(columns, rows)
+
+
+def _parquet(path: Path) -> tuple[list[str], list[list[Cell]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+    columns = ["" if name.startswith("__index_level_") else text(name) for name in table.column_names]
+    values = [[cell(value) for value in column.to_pylist()] for column in table.columns]
+    return _named(columns, [list(row) for row in zip(*values, strict=True)])
+
+
+def _named(columns: Sequence[str], rows: list[list[Cell]]) -> tuple[list[str], list[list[Cell]]]:
+    """Without columns that have no name, such as the index that pandas writes."""
+    kept = [at for at, name in enumerate(columns) if name]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
