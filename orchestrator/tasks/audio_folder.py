@@ -84,7 +84,7 @@ class AudioFolder(Task):
         found = super().settings()
         for name in ("where", "test_where"):
             wanted = {column: v if isinstance(v, list | tuple) else [v] for column, v in (found[name] or {}).items()}
-            found[name] = {column: sorted({str(value) for value in values}) for column, values in wanted.items()}
+            found[name] = {column: sorted({text(value) for value in values}) for column, values in wanted.items()}
         return found
 
     @property
