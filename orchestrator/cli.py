@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from orchestrator.file_names import absolute_path
 from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, RecordingsNotice, StoppedEarly, in_one_line
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def tune(
     from orchestrator.run.tuning import tune_sweep
 
     display, loaded = Display(console), load_sweep(sweep, set_ or [])
-    target = _file(lock or Path(f"{loaded.sweep.name}.lock.yaml"))
+    target = absolute_path(lock or Path(f"{loaded.sweep.name}.lock.yaml"))
     chosen = tune_sweep(
         loaded,
         str(_absolute(results)),
@@ -207,7 +207,7 @@ def leaderboard(
     from orchestrator.results import open_store
 
     store = open_store(str(_absolute(results)))
-    page = _file(out) if out else _report_folder(store, None) / "leaderboard.md"
+    page = absolute_path(out) if out else _report_folder(store, None) / "leaderboard.md"
     write_leaderboard(store, page, Selection(sweep, tuned_only))
     console.print(f"leaderboard: {page}", soft_wrap=True)
 
@@ -221,7 +221,7 @@ def compact(
     from orchestrator.report.compaction import compact_results
     from orchestrator.results import open_store
 
-    to = _file(to)
+    to = absolute_path(to)
     rows = compact_results(open_store(str(_absolute(results))), to)
     console.print(f"{rows} trials: {to} ({to.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
 
@@ -235,7 +235,7 @@ def restore(
     from orchestrator.report.compaction import restore_results
     from orchestrator.results import open_store
 
-    rows = restore_results(_file(file), open_store(str(_absolute(results))))
+    rows = restore_results(absolute_path(file), open_store(str(_absolute(results))))
     console.print(f"{rows} trials restored; those that were there are as they were")
 
 
@@ -260,16 +260,11 @@ def launcher(
 
 
 def _absolute(location: str | None) -> str | None:
-    return location if location is None or "://" in location else str(_file(Path(location)))
-
-
-def _file(path: Path) -> Path:
-    """An absolute path; what a quoted `~` means is not left to the shell."""
-    return Path(os.path.abspath(os.path.expanduser(path)))
+    return location if location is None or "://" in location else str(absolute_path(location))
 
 
 def _report_folder(store: Store, out: Path | None) -> Path:
-    return _file(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
+    return absolute_path(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
 
 
 def _require_current_folder() -> None:

@@ -1,11 +1,18 @@
-"""File names from names that users choose, such as tasks, backbones, sequences and sweeps."""
+"""Paths that users give, and file names from names that they choose, such as tasks, backbones and sweeps."""
 
 from __future__ import annotations
 
+import os
 import re
 from hashlib import sha256
+from pathlib import Path
 
 LONGEST = 40  # bytes of a part; a file name has at most five, and file systems take 255 bytes, some of them 143
+
+
+def absolute_path(path: str | Path) -> Path:
+    """A path as a user gave it, absolute and without `~`; links are not followed."""
+    return Path(os.path.abspath(os.path.expanduser(path)))
 
 
 def file_name(*parts: str) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestrator.file_names import absolute_path
 from orchestrator.files import Folder
 from orchestrator.sealed import DigestMismatch, read_sealed_parquet, sealed_parquet
 from orchestrator.sweep_records import recorded_sweeps, with_sweeps
@@ -271,7 +272,7 @@ def open_store(location: str | Path) -> Store:
     text = str(location)
     if "://" in text:
         return Store(Folder(text))
-    path = Path(text).expanduser().resolve()
+    path = absolute_path(text).resolve()
     if file := next((part for part in (path, *path.parents) if part.is_file()), None):
         raise ValueError(f"{text} cannot be a results folder: {file} is a file. Choose another folder")
     return Store(Folder(path.as_uri()))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from orchestrator.file_names import absolute_path
 from orchestrator.files import Folder
 from orchestrator.report.folder_evidence import FIGURES, folder_evidence
 from orchestrator.report.lines import REFERENCES
@@ -29,7 +30,7 @@ _FOLDERS = (
 )
 
 
-def compact_results(store: Store, to: Path) -> int:
+def compact_results(store: Store, to: str | Path) -> int:
     """Write all rows of a folder to one file, one row a trial, sorted by id; returns how many.
 
     Beside the columns of `SCHEMA` it has a column for each figure of `unlearn evidence`, `tests` (what a trial measured
@@ -39,6 +40,7 @@ def compact_results(store: Store, to: Path) -> int:
     Raises:
         ValueError: there is no row.
     """
+    to = absolute_path(to)
     rows = store.compact().select(SCHEMA.names).sort_by("trial_id")
     if not len(rows):
         raise ValueError(f"nothing to compact: got no row in {store.files.location}, allowed: a folder with trials")
@@ -61,13 +63,13 @@ def compact_results(store: Store, to: Path) -> int:
     if to.is_dir():
         raise ValueError(f"a file is needed to compact to: got the folder {to}, allowed: the name of a Parquet file")
     try:
-        Folder(to.parent.absolute().as_uri()).write_bytes(to.name, content)
+        Folder(to.parent.as_uri()).write_bytes(to.name, content)
     except OSError as error:
         raise ValueError(f"cannot write {to}: {error}; allowed: a file in a folder that can be written") from None
     return len(rows)
 
 
-def restore_results(file: Path, store: Store) -> int:
+def restore_results(file: str | Path, store: Store) -> int:
     """Put what a file holds into a results folder, which then treats those trials as run; returns how many it got.
 
     A trial that has a row there is left as it is. Weights are in no file: a new trial makes those of its original anew.
@@ -77,7 +79,7 @@ def restore_results(file: Path, store: Store) -> int:
     """
     said = f"a file that `unlearn compact` wrote is needed: got {file}"
     try:
-        content = file.read_bytes()
+        content = absolute_path(file).read_bytes()
         if MARK.encode() in content:  # files of version 0.1 have none
             check_sealed(content)
         whole = pq.read_table(pa.BufferReader(content))

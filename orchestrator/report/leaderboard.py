@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from orchestrator.file_names import absolute_path
 from orchestrator.files import Folder
 from orchestrator.report.attack_sanity import attack_sanity, sanity_markdown
 from orchestrator.report.averages import NOTHING, BlockMeans, with_spread
@@ -66,7 +67,7 @@ ABOUT_GLANCE = (
 )
 
 
-def write_leaderboard(store: Store, page: Path, selection: Selection = EVERYTHING) -> Path:
+def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVERYTHING) -> Path:
     """Write the page from a results folder's rows and outputs, or from what a compacted file restored; returns it.
 
     Raises:
@@ -79,6 +80,7 @@ def write_leaderboard(store: Store, page: Path, selection: Selection = EVERYTHIN
         *_overall(cells), *_at_a_glance(cells), *(text for cell in cells for text in _cell(cell, found.figures)),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip
+    page = absolute_path(page)
     Folder(page.parent.as_uri()).write_bytes(page.name, "\n".join(parts).encode())
     return page
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from orchestrator.file_names import file_name
+from orchestrator.file_names import absolute_path, file_name
 from orchestrator.report.build import Report, build_report
 from orchestrator.report.collapse_plot import collapse, has_collapsed
 from orchestrator.report.curricula import against_controls, curricula_csv, curricula_markdown
@@ -31,14 +31,14 @@ LISTED = 100  # problems shown in report.md; all are in problems.csv
 
 
 def write_report(
-    rows: pd.DataFrame, out: Path, records: Sequence[SweepRecord] = (), selection: Selection = EVERYTHING
+    rows: pd.DataFrame, out: str | Path, records: Sequence[SweepRecord] = (), selection: Selection = EVERYTHING
 ) -> list[Path]:
     """Build the report of a results folder, and write it: `build_report`, then `write_files`.
 
     Raises:
         ValueError: there is no row at all, or none of the selection.
     """
-    return write_files(build_report(rows, records, selection), out)
+    return write_files(build_report(rows, records, selection), absolute_path(out))
 
 
 def write_files(report: Report, out: Path) -> list[Path]:

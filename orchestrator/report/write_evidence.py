@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.evidence.roc import FEWEST_PAIRS
+from orchestrator.file_names import absolute_path
 from orchestrator.files import Folder
 from orchestrator.report.evidence_table import evidence_markdown
 from orchestrator.report.folder_evidence import folder_evidence
@@ -29,7 +30,7 @@ ABOUT = (
 )
 
 
-def write_evidence(store: Store, out: Path, selection: Selection = EVERYTHING) -> list[Path]:
+def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTHING) -> list[Path]:
     """Write the evidence that a results folder's rows and stored outputs hold; returns the files, `evidence.md` first.
 
     Raises:
@@ -49,6 +50,7 @@ def write_evidence(store: Store, out: Path, selection: Selection = EVERYTHING) -
             files[name] = png(made)
             parts += [f"![{escape(one.title)}: relearning]({name})", ""]
     files["evidence.md"] = "\n".join(parts).encode()  # last: what it points to is there
+    out = absolute_path(out)
     folder = Folder(out.as_uri())
     for name, content in files.items():
         folder.write_bytes(name, content)

@@ -18,12 +18,13 @@ from torch import Tensor
 
 from backbones.base import Backbone, Frontend
 from methods.transfer import sent
+from orchestrator.digests import damaged_files, seal, set_folder_aside
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
 from orchestrator.tasks.base import SAMPLE_RATE_HZ, Corpus
 
 FRAME_SAMPLES = 320  # 20 ms: clips are whole frames of every backbone
 LONGEST_SECONDS = 30.0  # Whisper's window
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 CHUNK = 64  # utterances through the frontend at once; fixed, so that features do not depend on who asks
 
 Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -110,9 +111,11 @@ def open_features(
     samples = clip_samples(corpus, clip["seconds"])
     path = bank_path(corpus, plugin, clip, cache_dir)
     if clip["crop"] != "random" and (path.exists() or _size_gb(corpus, backbone, samples) <= limit_gb):
-        if not path.exists():
+        if not path.exists() or damaged_files(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):
+                if path.exists() and (damaged := damaged_files(path)):
+                    set_folder_aside(path, damaged)
                 if not path.exists():
                     obtain(path, lambda: _build(path, corpus, backbone, samples, clip["crop"], device))
         return _mapped(path, device, room_bytes)
@@ -152,21 +155,23 @@ def _size_gb(corpus: Corpus, backbone: Backbone, samples: int) -> float:
 
 def _build(path: Path, corpus: Corpus, backbone: Backbone, samples: int, crop: str, device: torch.device) -> None:
     frontend = backbone.frontend(device)
+    for torn in path.parent.glob(f".{path.name}-*"):  # left by builders that were killed; the lock is ours
+        shutil.rmtree(torn, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        out: Any = None
         frames = np.empty(len(corpus), dtype=np.int64)
-        for rows in np.array_split(np.arange(len(corpus)), range(CHUNK, len(corpus), CHUNK)):
-            features, lengths = _through(frontend, *waveforms(corpus, rows, samples, crop), device)
-            block = features.cpu().numpy()
-            if out is None:
-                out = np.lib.format.open_memmap(
-                    scratch / "features.npy", mode="w+", dtype=block.dtype, shape=(len(corpus), *block.shape[1:])
-                )
-            out[rows] = block
-            frames[rows] = lengths.cpu().numpy()
-        out.flush()
+        # Written, not mapped: a full disk is an error then, and no signal that ends the process.
+        with (scratch / "features.npy").open("wb") as out:
+            for rows in np.array_split(np.arange(len(corpus)), range(CHUNK, len(corpus), CHUNK)):
+                features, lengths = _through(frontend, *waveforms(corpus, rows, samples, crop), device)
+                block = np.ascontiguousarray(features.cpu().numpy())
+                if not out.tell():
+                    header = np.lib.format.header_data_from_array_1_0(block)
+                    np.lib.format.write_array_header_1_0(out, {**header, "shape": (len(corpus), *block.shape[1:])})
+                out.write(block.data)
+                frames[rows] = lengths.cpu().numpy()
         np.save(scratch / "lengths.npy", frames)
+        seal(scratch)
         os.replace(scratch, path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

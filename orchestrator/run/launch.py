@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from orchestrator.file_names import absolute_path
 from orchestrator.plan.cost import Estimate, estimate
 from orchestrator.plan.explain import Explanation, explain, planned_trial
 from orchestrator.plan.grid import Grid, Refusal, build_grid
@@ -55,7 +56,9 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSweep:
     return LoadedSweep(sweep, values)
 
 
-def plan_sweep(loaded: LoadedSweep, results: str | Path | None = None, cache_dir: Path | None = None) -> SweepPlan:
+def plan_sweep(
+    loaded: LoadedSweep, results: str | Path | None = None, cache_dir: str | Path | None = None
+) -> SweepPlan:
     """Every trial of the sweep, which of them are in the results folder, and what of their shared work is done."""
     grid = build_grid(loaded.sweep)
     statuses: dict[str, str] = {}
@@ -74,7 +77,7 @@ def plan_sweep(loaded: LoadedSweep, results: str | Path | None = None, cache_dir
         from orchestrator.digests import default_cache_dir
         from orchestrator.run.features import are_cached
 
-        return are_cached(spec, cache_dir or default_cache_dir())
+        return are_cached(spec, absolute_path(cache_dir or default_cache_dir()))
 
     done = {trial_id for trial_id, status in statuses.items() if status == "done"}
     shared = shared_work(grid.trials, done, logits, is_cached)
@@ -105,7 +108,7 @@ def run_sweep(
     max_concurrent: int | None = None,
     retry_failed: bool = False,
     error_limit: int = ERROR_LIMIT,
-    cache_dir: Path | None = None,
+    cache_dir: str | Path | None = None,
     on_planned: Callable[[Desk], None] = lambda desk: None,
     on_settled: Heard = lambda spec, row: None,
 ) -> Desk:
@@ -177,7 +180,7 @@ def execute(
     max_concurrent: int | None,
     retry_failed: bool,
     error_limit: int,
-    cache_dir: Path | None,
+    cache_dir: str | Path | None,
     on_planned: Callable[[Desk], None],
     on_settled: Heard,
     prune: bool = False,
@@ -189,6 +192,7 @@ def execute(
     from orchestrator.run.desk import Desk
     from orchestrator.run.place import Limits, Place
     from orchestrator.run.rows import package_version
+    from orchestrator.run.scratch import remove_scratch
 
     def again(row: Mapping[str, Any]) -> bool:
         return retry_failed or row["package_version"] != package_version()
@@ -205,10 +209,11 @@ def execute(
         late=held.is_late,
     )
     limits = Limits(hang_seconds=sweep.hang_seconds, micro_batch=sweep.micro_batch)
-    cache_dir = cache_dir or default_cache_dir()
+    cache = absolute_path(cache_dir or default_cache_dir())
     if not address:
-        cache_dir.mkdir(parents=True, exist_ok=True)  # one that cannot be written would fail each trial by itself
-    place = Place(store, cache_dir, cache_limit_gb=sweep.cache_limit_gb, limits=limits)
+        cache.mkdir(parents=True, exist_ok=True)  # one that cannot be written would fail each trial by itself
+    place = Place(store, cache, cache_limit_gb=sweep.cache_limit_gb, limits=limits)
+    remove_scratch(store, cache)
     on_planned(desk)
     if desk.over:
         return desk

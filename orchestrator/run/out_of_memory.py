@@ -7,9 +7,6 @@ found is kept in the cache folder, so the trials that follow start with it.
 from __future__ import annotations
 
 import gc
-import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +14,9 @@ from typing import Any, TypeVar
 
 import torch
 
+from orchestrator.files import Folder
 from orchestrator.plan.spec import short_hash
+from orchestrator.sealed import DigestMismatch, read_sealed_json, sealed_json
 
 T = TypeVar("T")
 ADVICE = (
@@ -54,19 +53,24 @@ class FoundSize:
         return cls(cache_dir / "micro_batches" / f"{short_hash(what)}.json")
 
     def read(self) -> int | None:
-        """Utterances at a time, or None when memory never ran out."""
+        """Utterances at a time, or None when memory never ran out; a damaged file is set aside, with a warning."""
+        content = self._folder.read_bytes(self.path.name)
+        if content is None:
+            return None
         try:
-            return int(json.loads(self.path.read_text())["micro_batch"])
-        except FileNotFoundError:
+            return int(read_sealed_json(content)["micro_batch"])
+        except (DigestMismatch, KeyError) as error:
+            self._folder.set_aside(self.path.name, error)
             return None
 
     def write(self, micro_batch: int) -> None:
         """Keep a size, unless another process found a smaller one; whole or not at all."""
         smallest = min(micro_batch, self.read() or micro_batch)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
-            json.dump({"micro_batch": smallest}, file)
-        os.replace(file.name, self.path)
+        self._folder.write_bytes(self.path.name, sealed_json({"micro_batch": smallest}))
+
+    @property
+    def _folder(self) -> Folder:
+        return Folder(self.path.parent.absolute().as_uri())
 
 
 def smaller_each_time(

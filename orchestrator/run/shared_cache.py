@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from orchestrator.files import Folder
 from orchestrator.results import Store
+from orchestrator.sealed import DigestMismatch, read_sealed_json, sealed_json
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,37 @@ class SharedCache:
             self._share(name, path)
 
     def _fetch(self, name: str, path: Path) -> bool:
-        listed = self.files.read_bytes(f"{self.prefix}folders/{name}.json")
+        listed = self._listed(f"{self.prefix}folders/{name}.json")
         if listed is None:
             return False
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
-            for inside, digest in json.loads(listed).items():
+            for inside, digest in listed.items():
                 target = scratch / inside
                 if not target.resolve().is_relative_to(scratch.resolve()):
                     return False  # whoever can write the store must not be able to write elsewhere on the nodes
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if not self.files.download(f"{self.prefix}blobs/{digest}", target) or _sha256(target) != digest:
+                blob = f"{self.prefix}blobs/{digest}"
+                if not self.files.download(blob, target):
+                    return False
+                if _sha256(target) != digest:
+                    self.files.set_aside(blob, f"its SHA-256 differs, as {inside} of {name}")
                     return False
             os.replace(scratch, path)
             return True
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+    def _listed(self, name: str) -> dict[str, str] | None:
+        content = self.files.read_bytes(name)
+        if content is None:
+            return None
+        try:
+            files: dict[str, str] = read_sealed_json(content)["files"]
+            return files
+        except (DigestMismatch, KeyError) as error:
+            self.files.set_aside(name, error)
+            return None
 
     def _share(self, name: str, path: Path) -> None:
         listed = {
@@ -64,7 +79,7 @@ class SharedCache:
         }
         for inside, digest in listed.items():
             self.files.upload(path / inside, f"{self.prefix}blobs/{digest}")
-        self.files.write_bytes(f"{self.prefix}folders/{name}.json", json.dumps(listed).encode())
+        self.files.write_bytes(f"{self.prefix}folders/{name}.json", sealed_json({"files": listed}))
 
 
 def shared_cache(store: Store) -> SharedCache | None:

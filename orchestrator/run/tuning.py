@@ -76,7 +76,7 @@ def tune_sweep(
     address: str | None = None,
     max_concurrent: int | None = None,
     error_limit: int = ERROR_LIMIT,
-    cache_dir: Path | None = None,
+    cache_dir: str | Path | None = None,
     on_planned: Callable[[Desk], None] = lambda desk: None,
     on_settled: Heard = lambda spec, row: None,
 ) -> Lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +9,10 @@ import pytest
 
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.files import Folder
+from orchestrator.outcomes import DamagedFile
 from orchestrator.results import open_store
 from orchestrator.run.shared_cache import SharedCache, shared_cache
+from orchestrator.sealed import read_sealed_json, sealed_json
 
 
 @pytest.fixture
@@ -51,9 +52,27 @@ def test_a_damaged_file_is_noticed_and_the_folder_built(cache, tmp_path):
     for blob in (tmp_path / "shared" / "blobs").iterdir():
         blob.write_bytes(blob.read_bytes()[:-1])
     build, calls = built(second, "built here")
-    cache.obtain(second, build)
+    with pytest.warns(DamagedFile, match=r"cannot read blobs/.*SHA-256 differs, as arrow/data\.arrow of corpora/kws-1"):
+        cache.obtain(second, build)
     assert len(calls) == 1
     assert (second / "arrow" / "data.arrow").read_text() == "built here"
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b.replace(b"data", b"date")])
+def test_a_damaged_list_is_named_and_the_folder_built_and_shared_anew(cache, tmp_path, damage):
+    paths = [tmp_path / node / "corpora" / "kws-1" for node in "abc"]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+    cache.obtain(paths[0], built(paths[0])[0])
+    listed = tmp_path / "shared" / "folders" / "corpora" / "kws-1.json"
+    listed.write_bytes(damage(listed.read_bytes()))
+    build, calls = built(paths[1])
+    with pytest.warns(DamagedFile, match=r"cannot read folders/corpora/kws-1\.json"):
+        cache.obtain(paths[1], build)
+    assert len(calls) == 1
+    build, calls = built(paths[2])
+    cache.obtain(paths[2], build)
+    assert not calls
 
 
 @pytest.mark.parametrize("name", ["../escaped", "/escaped", "arrow/../../escaped"])
@@ -61,9 +80,10 @@ def test_a_list_cannot_make_a_node_write_outside_the_folder(cache, tmp_path, nam
     path = tmp_path / "a" / "corpora" / "kws-1"
     path.parent.mkdir(parents=True)
     cache.obtain(path, built(path)[0])
-    (digest, *_) = json.loads((tmp_path / "shared" / "folders" / "corpora" / "kws-1.json").read_text()).values()
+    listed = tmp_path / "shared" / "folders" / "corpora" / "kws-1.json"
+    (digest, *_) = read_sealed_json(listed.read_bytes())["files"].values()
     target = str(tmp_path / "b" / "escaped") if name.startswith("/") else name
-    (tmp_path / "shared" / "folders" / "corpora" / "kws-1.json").write_text(json.dumps({target: digest}))
+    listed.write_bytes(sealed_json({"files": {target: digest}}))
     other = tmp_path / "b" / "corpora" / "kws-1"
     other.parent.mkdir(parents=True)
     build, calls = built(other)
