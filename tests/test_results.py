@@ -11,6 +11,8 @@ import pytest
 from orchestrator import results
 from orchestrator.files import Folder
 from orchestrator.outcomes import DamagedFile, FolderFull
+from orchestrator.report.compaction import compact_results, restore_results
+from orchestrator.report.write import write_report
 from orchestrator.results import SCHEMA, open_store, read_rows
 from orchestrator.sealed import sealed_parquet
 
@@ -185,6 +187,18 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_scratch(tmp_path, monkeyp
 def test_an_empty_folder_has_no_rows_and_is_not_created(tmp_path):
     assert read_rows(tmp_path / "none").empty
     assert not (tmp_path / "none").exists()
+
+
+def test_paths_may_be_relative_or_begin_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    open_store("r").commit(row(1, stage="train"))
+    assert compact_results(open_store("~/r"), "one.parquet") == compact_results(open_store("r"), "~/two.parquet") == 1
+    assert restore_results("~/one.parquet", open_store("~/back")) == 1
+    assert len(read_rows("back")) == 1
+    (report, *_) = write_report(read_rows("r"), "~/report")
+    assert report == tmp_path / "report" / "report.md"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["back", "one.parquet", "r", "report", "two.parquet"]
 
 
 def test_a_folder_name_with_blanks_and_signs_works(tmp_path):

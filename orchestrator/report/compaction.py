@@ -45,7 +45,7 @@ def compact_results(store: Store, to: str | Path) -> int:
     if not len(rows):
         raise ValueError(f"nothing to compact: got no row in {store.files.location}, allowed: a folder with trials")
     errors = [None if text is None else message_of(text) for text in rows["error"].to_pylist()]
-    rows = rows.set_column(rows.schema.get_field_index("error"), SCHEMA.field("error"), [errors])
+    rows = rows.set_column(rows.schema.get_field_index("error"), SCHEMA.field("error"), pa.array(errors, pa.string()))
     ids = rows["trial_id"].to_pylist()
     done = _evidence(store)
     for name, values in done.reindex(ids).items():

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from orchestrator import plugins
+from orchestrator.outcomes import DamagedFile
 from orchestrator.plan.spec import PlugIn
 from orchestrator.run import features
 from orchestrator.run.features import clip_samples, open_features, waveforms
@@ -103,6 +104,20 @@ def test_features_are_made_once_also_by_many_at_once(tmp_path, monkeypatch):
         banks = list(pool.map(lambda _: opened(corpus, tmp_path), range(4)))
     assert made == [1]
     assert all(torch.equal(bank.train(torch.arange(80))[0], banks[0].train(torch.arange(80))[0]) for bank in banks)
+
+
+@pytest.mark.parametrize("name", ["features.npy", "lengths.npy", "digests.json"])
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:-3] + bytes([b[-3] ^ 1])])
+def test_damaged_features_are_named_and_made_again(tmp_path, name, damage):
+    corpus, rows = corpus_of([4000, 6000]), torch.arange(2)
+    undisturbed = opened(corpus, tmp_path).train(rows)
+    (path,) = (tmp_path / "features").glob(f"*/{name}")
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    with pytest.warns(DamagedFile, match=rf"{path.parent.name} is damaged \({name} differ"):
+        again = opened(corpus, tmp_path).train(rows)
+    assert all(torch.equal(*pair) for pair in zip(again, undisturbed, strict=True))
+    assert path.read_bytes() == whole
 
 
 def test_a_build_that_dies_leaves_nothing_visible(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import torch
 
 from backbones.logmel import LogMelCnnClassifier
 from orchestrator import load_sweep, read_rows, run_sweep
+from orchestrator.outcomes import DamagedFile
 from orchestrator.run.out_of_memory import FoundSize, MemorySpent, in_halves, is_out_of_memory, smaller_each_time
 
 METHODS = "methods=[retrain, {name: salun, learning_rate: 1.0e-4, batch_size: 16, superloss: true}]"
@@ -52,6 +53,18 @@ def test_a_trial_that_runs_out_of_memory_ends_as_it_would_have(
     assert refused == [16, 8]  # the first trial finds the size, the others start with it
     for file in (cache_dir / "micro_batches").iterdir():
         file.unlink()
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:9], lambda b: b.replace(b"6", b"7", 1)])
+def test_a_damaged_size_is_named_and_found_again(tmp_path, damage):
+    found = FoundSize.of(tmp_path)
+    found.write(6)
+    found.path.write_bytes(damage(found.path.read_bytes()))
+    with pytest.warns(DamagedFile, match=f"cannot read {found.path.name}"):
+        assert found.read() is None
+    found.write(8)
+    assert found.read() == 8
+    assert [path.name for path in found.path.parent.iterdir() if path.is_file()] == [found.path.name]
 
 
 def test_a_trial_that_does_not_fit_at_all_is_a_row_with_advice(small_sweep, cache_dir, tmp_path, monkeypatch, injected):

@@ -12,8 +12,8 @@ from orchestrator.run.scratch import OLD_SECONDS, remove_scratch
 
 LEFT = [
     "r/rows/.a.parquet.0123abcd", "r/.index.parquet.0123abcd", "r/unlearned/a/.config.json.0123abcd",
-    "cache/micro_batches/.a.json.0123abcd", "cache/features/.0123-xyz/features.npy", "cache/corpora/.kws-1-xyz/audio.raw",
-    "cache/scratch/.logits-xyz", "shared/blobs/.a.0123abcd",
+    "cache/micro_batches/.a.json.0123abcd", "cache/features/.0123-xyz/features.npy",
+    "cache/corpora/.kws-1-xyz/audio.raw", "cache/scratch/.logits-xyz", "shared/blobs/.a.0123abcd",
 ]  # fmt: skip
 KEPT = ["r/rows/a.parquet", "r/.driver.json.lock", "cache/features/0123/features.npy", "cache/features/0123.lock"]
 
