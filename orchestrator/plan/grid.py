@@ -12,7 +12,7 @@ from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
 from orchestrator.plan.locks import Lock, read_lock
 from orchestrator.plan.method_lines import MethodLine, method_lines, method_plugin
-from orchestrator.plan.requests import Asked, read_requests, unsuitable
+from orchestrator.plan.requests import Asked, read_requests, removed_ids, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.plan.sweep import BackboneEntry, KindOfTraining, Sweep, TaskEntry
 from orchestrator.plan.trainings import StudyPlan, kind_plugin, study_plan, training_of
@@ -57,7 +57,7 @@ def build_grid(sweep: Sweep) -> Grid:
         (entry, kind_plugin(entry), [line for line in lines if _suits(line, entry, grid)])
         for entry in sweep.each_training
     ]
-    tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, grid))]
+    tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, requests, grid))]
     backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
     backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # stragglers first; stable among equals
     pairs = [
@@ -215,8 +215,12 @@ def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> l
     return suited
 
 
-def _task(entry: TaskEntry, grid: Grid) -> PlugIn | None:
-    task = plugins.load("tasks", entry.name, **entry.settings)
+def _task(entry: TaskEntry, requests: list[Asked], grid: Grid) -> PlugIn | None:
+    settings = entry.settings
+    task = plugins.load("tasks", entry.name, **settings)
+    if removed := removed_ids(requests, entry.alias or entry.name):
+        settings = {**settings, "keep_in_train": [*task.keep_in_train, *removed]}
+        task = plugins.load("tasks", entry.name, **settings)
     try:
         content = task.fingerprint()
     except FileNotFoundError as error:
@@ -225,7 +229,7 @@ def _task(entry: TaskEntry, grid: Grid) -> PlugIn | None:
     return PlugIn(
         name=entry.name,
         alias=entry.alias,
-        settings=entry.settings,
+        settings=settings,
         identity=task.settings(),
         version=task.version,
         content=content,

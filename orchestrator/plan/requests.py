@@ -72,6 +72,13 @@ def each_alone(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return alone
 
 
+def removed_ids(requests: Sequence[Asked], task: str) -> list[str]:
+    """Utterances of a task that requests of kind ids name: its holdout must not take them from train."""
+    asked = [one for one in requests if not one.missing and (not one.tasks or task in one.tasks)]
+    named = [request for one in asked for request in one.requests if request.kind == "ids"]
+    return sorted({name for request in named for name in (request.lines() if request.ids_file else request.ids)})
+
+
 def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
     values = dict(entry)
     for key in WHERE:

@@ -83,7 +83,7 @@ class TrialSpec:
     retrain_id: str = ""  # not in the recipe: what the report compares this trial with, whether it has run or not
     study: Mapping[str, Any] | None = None  # {"id": ..., "trial": n} of a search's trial
     sweep: str = ""  # not in the recipe
-    keep_model: bool = False  # not in the recipe: write the unlearned model as a Hugging Face folder
+    keep_model: bool = False  # not in the recipe: write the model as a Hugging Face folder
     evidence: Mapping[str, Any] | None = None  # not in the recipe: tests that the model takes after its measures
     lock: str = ""  # not in the recipe: the rule by which the settings were chosen
     sequence: Mapping[str, Any] | None = None  # not in the recipe: {"name": ..., "steps": K} as it was planned

@@ -1,4 +1,4 @@
-"""An unlearned model as a Hugging Face folder in the results: what is deployed after a removal request."""
+"""A trial's model as a Hugging Face folder in the results: what is deployed after a removal request."""
 
 from __future__ import annotations
 

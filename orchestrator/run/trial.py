@@ -196,7 +196,7 @@ def _run(
     if spec.evidence and spec.stage in ("retrain", "unlearn"):
         with watchdog:
             row["evaluation_seconds"] += run_tests(spec, place, corpus, parts, problem, loop)
-    if spec.keep_model and spec.stage == "unlearn" and spec.line != "original":
+    if spec.keep_model and not (spec.stage == "unlearn" and spec.line == "original"):  # that one is the train trial's
         from orchestrator.run.export import keep_model
 
         keep_model(place, spec, problem.model, corpus)

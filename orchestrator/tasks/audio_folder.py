@@ -18,7 +18,7 @@ import numpy as np
 from orchestrator.tasks import audio_files, found_files
 from orchestrator.tasks.archives import is_archive, unpacked
 from orchestrator.tasks.audio_files import Recording
-from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, CorpusSize, Source, Task
+from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, CorpusSize, Source, Task, plain_id
 from orchestrator.tasks.coverage import require_trained, still_trained
 from orchestrator.tasks.listings import Listed, Listing, from_folders, from_manifest, from_names
 from orchestrator.tasks.splits import require_share, stratified_share
@@ -254,7 +254,8 @@ class AudioFolder(Task):
                 )
             splits = np.where(np.asarray(test, dtype=bool), "test", "train").astype(object)
         if not np.any(splits == "validation"):
-            train = np.flatnonzero(splits == "train")
+            kept = np.isin([plain_id(r.utterance_id) for r in recordings], self.keep_in_train)
+            train = np.flatnonzero((splits == "train") & ~(kept & given))
             splits[train[_draw([recordings[row] for row in train], self.validation_share, rng)]] = "validation"
         return [replace(recording, split=str(split)) for recording, split in zip(recordings, splits, strict=True)]
 

@@ -70,7 +70,7 @@ class Task(ABC):
 
     label_noise: Mapping[str, float] | None = None  # {share: of each split's utterances given a wrong label, seed: 0}
     holdout_share: float = 0.05  # of train, given up where the corpus has no holdout of its own
-    keep_in_train: Sequence[str] = ()  # ids that `holdout_share` never takes; requests of kind ids add theirs
+    keep_in_train: Sequence[str] = ()  # ids that no drawn holdout or validation takes; requests of kind ids add theirs
 
     def __post_init__(self) -> None:
         if not 0 <= self.holdout_share < 1:
@@ -110,10 +110,10 @@ class Task(ABC):
         """The recordings, before label noise and holdout."""
 
     def settings(self) -> dict[str, Any]:
-        """The fields that belong to the identity, as plain values; `keep_in_train` as its digest, where it matters."""
+        """The fields that belong to the identity, as plain values; `keep_in_train` as its digest."""
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("identity", True)}
         kept = given.pop("keep_in_train")
-        if kept and self.holdout_share:
+        if kept:
             given["keep_in_train"] = f"sha256:{hashlib.sha256(chr(10).join(kept).encode()).hexdigest()}"
         return given
 

@@ -97,13 +97,17 @@ class ForgetRequest:
         """The lines of `ids_file` or `index_file`, without blank ones.
 
         Raises:
-            ValueError: the file is not the one that was there when the request was made.
+            ValueError: the file is not the one that was there when the request was made, or is not UTF-8.
         """
         path = str(self.ids_file or self.index_file)
         data = _bytes(path)
         if (found := hashlib.sha256(data).hexdigest()) != self.file_sha256:
             raise ValueError(f"{path} changed since it was planned: got SHA-256 {found}, allowed: {self.file_sha256}")
-        return [line.strip() for line in data.decode().splitlines() if line.strip()]
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"cannot read {path}: {error}; save it as UTF-8") from None
+        return [line.strip() for line in text.splitlines() if line.strip()]
 
     def identity(self) -> dict[str, Any]:
         """What belongs to a trial's recipe: the settings that were given, as plain values, without paths."""

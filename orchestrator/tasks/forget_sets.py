@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.tasks.base import Corpus
+from orchestrator.outcomes import RecordingsNotice
+from orchestrator.tasks.base import Corpus, plain_id
 from orchestrator.tasks.forget_orders import balanced_order, index_order, random_order, stratified_order
 from orchestrator.tasks.forget_requests import INDEX_FILE_RATIO, ForgetRequest
 
@@ -19,6 +21,7 @@ __all__ = ["CorpusArrays", "ForgetRequest", "ForgetSet", "corpus_arrays", "draw"
 Rows = npt.NDArray[np.int64]
 Drawn = tuple[Rows, tuple[int, ...], str]  # rows of D_f, forgotten classes, what they are
 SHOWN = 10  # wrong ids in an error
+REMOVALS = ("class", "speaker", "ids")  # kinds that name what has to go
 ORDERS = {"random": random_order, "stratified": stratified_order, "balanced": balanced_order}
 
 
@@ -35,6 +38,7 @@ class CorpusArrays:
     kind: Literal["keywords", "speakers"]
     unforgettable: tuple[str, ...] = ()  # classes that class unlearning never takes
     forgotten: tuple[int, ...] = ()  # rows of D that earlier requests forgot
+    duplicates: tuple[tuple[str, ...], ...] = ()  # ids with identical audio, group by group
 
     @property
     def train(self) -> Rows:
@@ -78,11 +82,15 @@ def draw(request: ForgetRequest, corpus: CorpusArrays, seed: int) -> ForgetSet:
     and speakers that are drawn: one is among the two of the same seed. Where something was forgotten before, the draw
     goes on from there: two requests for 1 % forget what one for 2 % does. A ratio is always a share of the whole of D.
 
+    Warns (`RecordingsNotice`) where a class, speaker or list of ids leaves identical copies of what it forgets.
+
     Raises:
         ValueError: the corpus lacks what is named, or the set would be empty or all that is left of D.
     """
     rows, forgotten, what = DRAWS[request.kind](request, corpus, np.random.default_rng(seed))
     rows, num_train = np.sort(rows).astype(np.int64), len(corpus.train)
+    if request.kind in REMOVALS and (said := _copies_left(corpus, rows)):
+        warnings.warn(said, RecordingsNotice, stacklevel=2)
     if not 0 < len(rows) < len(corpus.left):
         everything = "all that is left of D" if corpus.forgotten else "all of D"
         raise ValueError(
@@ -107,6 +115,28 @@ def corpus_arrays(corpus: Corpus, unforgettable: tuple[str, ...]) -> CorpusArray
         classes=corpus.classes,
         kind=corpus.info["kind"],
         unforgettable=unforgettable,
+        duplicates=tuple(map(tuple, corpus.info.get("duplicates", ()))),
+    )
+
+
+def _copies_left(corpus: CorpusArrays, rows: Rows) -> str:
+    """What to say of forgotten recordings whose audio stays under another id; nothing where there is none."""
+    if not corpus.duplicates:
+        return ""
+    row_of = {name: row for row, name in enumerate(corpus.utterance_ids.tolist())}
+    now, left = set(rows.tolist()), []
+    gone = now.union(corpus.forgotten)
+    for group in corpus.duplicates:
+        first = next((name for name in group if row_of[name] in now), None)
+        others = [f"{name} (in {corpus.splits[row_of[name]]})" for name in group if row_of[name] not in gone]
+        if first is not None and others:
+            left.append(" = ".join([first, *others[:SHOWN]]) + (" = …" if len(others) > SHOWN else ""))
+    shown = "; ".join(left[:SHOWN]) + ("; …" if len(left) > SHOWN else "")
+    return (
+        f"the audio of {len(left)} forgotten recordings stays in the corpus under other ids: {shown}; a removal "
+        "request must name those in train too"
+        if left
+        else ""
     )
 
 
@@ -189,16 +219,16 @@ def _mislabelled(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Ge
 
 
 def _ids(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
-    wanted = request.lines() if request.ids_file else list(request.ids)
+    wanted = [plain_id(name) for name in (request.lines() if request.ids_file else request.ids)]
     if twice := [name for name, times in Counter(wanted).items() if times > 1]:
         raise ValueError(f"utterance id given twice: got {twice[0]!r}, allowed: every id once")
-    row_of = {name: row for row, name in enumerate(corpus.utterance_ids.tolist())}
+    row_of = {plain_id(name): row for row, name in enumerate(corpus.utterance_ids.tolist())}
     splits = {name: str(corpus.splits[row_of[name]]) if name in row_of else "no" for name in wanted}
     if others := [f"{name!r} (in {split} split)" for name, split in splits.items() if split != "train"]:
         shown = ", ".join(others[:SHOWN]) + (f" and {len(others) - SHOWN} more" if len(others) > SHOWN else "")
         raise ValueError(
-            f"only train utterances can be forgotten: got {shown}, allowed: ids of the train split; "
-            f"a `split` column in the manifest says which those are"
+            f"only train utterances can be forgotten: got {shown}, allowed: ids of the train split, such as "
+            f"{corpus.utterance_ids[corpus.train[0]]!r}; a `split` column in the manifest says which those are"
         )
     forgotten = set(corpus.forgotten)
     if gone := [name for name in wanted if row_of[name] in forgotten]:

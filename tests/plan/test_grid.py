@@ -409,3 +409,17 @@ def test_the_sweeps_of_the_authors_code_have_its_recipe_and_one_original_a_backb
             assert (settings["learning_rate"], settings["epochs"], settings["batch_size"]) == (5e-5, 5, 32)
             assert settings.get("corruption", corruption) == corruption
             assert (spec.superloss or {"tau": "mubench"})["tau"] == "mubench"
+
+
+def test_what_a_request_names_stays_in_train_for_every_trial_of_its_task(tmp_path):
+    (tmp_path / "ids.txt").write_text("u3\nu1\n")
+    tasks = [{"name": "espeak_keywords", "as": name, "clips": 240} for name in ("a", "b")]
+    unlearning = [
+        {"kind": "ids", "ids": ["u2"]},
+        {"kind": "sequence", "requests": [{"kind": "ids", "ids_file": str(tmp_path / "ids.txt")}], "tasks": ["a"]},
+    ]
+    made = {spec.task.title: spec.task for spec in build_grid(sweep(tasks=tasks, unlearning=unlearning)).trials}
+    assert [made[name].settings["keep_in_train"] for name in "ab"] == [["u1", "u2", "u3"], ["u2"]]
+    assert made["a"].content != made["b"].content
+    plain = build_grid(sweep(tasks=tasks)).trials[0].task
+    assert "keep_in_train" not in plain.settings

@@ -488,3 +488,16 @@ def test_a_planned_corpus_is_opened_without_its_recordings(tmp_path: Path) -> No
     shutil.rmtree(tmp_path / "in")
     again = AudioFolder(root=str(tmp_path / "in"), test_share=0.2)
     assert again.load(tmp_path / "cache", fingerprint=corpus.fingerprint).path == corpus.path
+
+
+def test_ids_stay_in_train_of_a_manifest_with_splits_whatever_is_drawn(tmp_path: Path) -> None:
+    two_words(tmp_path / "in", takes=20)
+    rows = "".join(f"{w}/{t}.wav,{w},{'train' if t < 16 else 'test'}\n" for w in (0, 1) for t in range(20))
+    settings = {"manifest": manifest(tmp_path / "in", "path,label,split\n" + rows), "validation_share": 0.25}
+    task = AudioFolder(root=str(tmp_path / "in"), **settings, holdout_share=0.25)  # type: ignore[arg-type]
+    plain = task.load(tmp_path / "cache")
+    moved = plain.utterance_ids[np.isin(plain.splits, ["validation", "holdout"])].tolist()
+    assert len(moved) == 14
+    corpus = replace(task, keep_in_train=moved).load(tmp_path / "cache")
+    assert set(corpus.splits[np.isin(corpus.utterance_ids, moved)]) == {"train"}
+    assert min(len(corpus.rows(split)) for split in ("validation", "holdout")) > 0

@@ -78,3 +78,12 @@ def test_the_order_of_names_does_not_matter_and_each_is_named_once(kind: str, se
     for name in (True, 7, None):
         with pytest.raises(ValueError, match=f"{setting} must be a list of names: got {name}; quote it"):
             ForgetRequest(**{"kind": kind, setting: ["a", name]})
+
+
+def test_a_file_of_ids_is_read_whatever_editor_wrote_it(tmp_path: Path) -> None:
+    for content in ("a\nb\n".encode("utf-8-sig"), b"a\r\n\r\nb", b" a \nb\n\n"):
+        (tmp_path / "ids.txt").write_bytes(content)
+        assert ForgetRequest(kind="ids", ids_file=str(tmp_path / "ids.txt")).lines() == ["a", "b"]
+    (tmp_path / "ids.txt").write_bytes("é\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="save it as UTF-8"):
+        ForgetRequest(kind="ids", ids_file=str(tmp_path / "ids.txt")).lines()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from orchestrator.outcomes import RecordingsNotice
 from orchestrator.tasks.forget_sets import CorpusArrays, ForgetRequest, draw
 
 SEEDS = range(8)
@@ -355,3 +358,20 @@ def test_an_utterance_that_was_forgotten_before_is_refused_by_its_id():
     again = str(corpus.utterance_ids[first.rows[3]])
     with pytest.raises(ValueError, match=f"forgotten once: got '{again}', which an earlier request"):
         draw(ForgetRequest(kind="ids", ids=(again,)), corpus.without(first.rows), 0)
+
+
+def test_ids_are_compared_in_their_plain_form() -> None:
+    corpus = replace(people(), utterance_ids=np.array([f"é/{row}.wav" for row in range(400)], dtype=object))
+    names = (unicodedata.normalize("NFD", "é/0.wav"), "./é/1.wav", " é/2.wav ")
+    assert draw(ForgetRequest(kind="ids", ids=names), corpus, 0).rows.tolist() == [0, 1, 2]
+
+
+def test_copies_that_a_removal_leaves_are_said_and_those_that_it_takes_are_not() -> None:
+    corpus = replace(people(), duplicates=(("u0", "u1"), ("u2", "u8"), ("u30", "u31")))
+    with pytest.warns(RecordingsNotice, match=r"audio of 2 forgotten .*: u0 = u1 \(in train\); u2 = u8 \(in val"):
+        draw(ForgetRequest(kind="ids", ids=("u0", "u2")), corpus, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw(ForgetRequest(kind="ids", ids=("u0", "u1", "u5")), corpus, 0)
+        draw(ForgetRequest(kind="ids", ids=("u0",)), corpus.without(np.array([1])), 0)
+        draw(ForgetRequest(forget_ratio=0.1), corpus, 0)
