@@ -18,6 +18,7 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.forget_table import ForgetTable
 from methods.losses import distillation_loss
+from methods.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,8 @@ class BadTeacher(Method):
     label: ClassVar[str] = "Bad-T"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 1e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_f and the chosen part of D_r
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
@@ -59,7 +61,7 @@ class BadTeacher(Method):
             name="imitate",
             over=problem.forget + retain,
             loss=imitate,
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
             retain_weight=self.retain_weight,

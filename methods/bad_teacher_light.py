@@ -18,6 +18,7 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.forget_table import ForgetTable
 from methods.losses import distillation_loss
+from methods.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,8 @@ class BadTeacherLight(Method):
     label: ClassVar[str] = "Bad-T light"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 1e-6
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.01  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_f ∪ D_r
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
@@ -46,7 +48,7 @@ class BadTeacherLight(Method):
             name="imitate",
             over=problem.forget + problem.retain,
             loss=imitate,
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
             retain_weight=self.retain_weight,

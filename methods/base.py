@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from methods.length_buckets import bucketed, cut
 from methods.meter import Meter
 from methods.prefetch import one_ahead
+from methods.rates import resolved
 from methods.transfer import sent
 from methods.warm_up import warm_up
 
@@ -211,7 +212,7 @@ class Training:
 
 APART = 0x5EED  # between the seed of a problem's draws and that of a control's
 LEAST = {"epochs": 0, "max_epochs": 0, "batch_size": 1, "forget_batch_size": 1, "retain_weight": 0}
-ABOVE_ZERO = ("learning_rate", "temperature")
+ABOVE_ZERO = ("learning_rate", "repair_learning_rate", "rate_share", "repair_rate_share", "temperature")
 
 LossFunction = Callable[[Classifier, Batch], Tensor]
 """-> (B,) non-negative difficulty: cross-entropy or KL, nats. An utterance's must not depend on its neighbours, and two
@@ -353,8 +354,14 @@ class Method(ABC):
             value = getattr(self, f.name)
             if f.name in LEAST and value < LEAST[f.name]:
                 raise ValueError(f"{f.name} must be {LEAST[f.name]} or more, got {value}")
-            if f.name in ABOVE_ZERO and value <= 0:
+            if f.name in ABOVE_ZERO and value != "auto" and value <= 0:
                 raise ValueError(f"{f.name} must be above 0, got {value}")
+
+    def rate(self, problem: UnlearningProblem, name: str = "learning_rate") -> float:
+        """The learning rate of that setting, with `auto` as its share of the rate that f was trained at."""
+        return float(
+            resolved({f.name: getattr(self, f.name) for f in fields(self)}, problem.training.learning_rate)[name]
+        )
 
     @abstractmethod
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:

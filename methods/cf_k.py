@@ -15,6 +15,7 @@ from torch import nn
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
+from methods.rates import Rate
 
 
 def last_blocks(model: Classifier, count: int) -> Sequence[nn.Module]:
@@ -50,7 +51,8 @@ class CatastrophicForgetting(Method):
     label: ClassVar[str] = "CF-k"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 1e-4
+    learning_rate: Rate = "auto"
+    rate_share: float = 1.0  # of the original's own rate, while learning_rate is auto
     epochs: int = 3  # walks over D_r
     batch_size: int = 32
     last_blocks: int = 2  # k; 1 is the head, 2 the projection too
@@ -62,7 +64,7 @@ class CatastrophicForgetting(Method):
                 name="fine-tune",
                 over=problem.retain,
                 loss=cross_entropy,
-                learning_rate=self.learning_rate,
+                learning_rate=self.rate(problem),
                 batch_size=self.batch_size,
                 epochs=self.epochs,
                 parameters=moving,

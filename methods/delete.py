@@ -17,6 +17,7 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.losses import distillation_loss
+from methods.rates import Rate
 from methods.transfer import sent
 
 IMPOSSIBLE = -1e9  # a logit whose probability is exactly 0, and 0 times whose logarithm is 0
@@ -46,7 +47,8 @@ class Delete(Method):
     label: ClassVar[str] = "DELETE"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 1e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 20  # walks over D_f
     batch_size: int = 32
 
@@ -61,7 +63,7 @@ class Delete(Method):
             name="distil",
             over=problem.forget,
             loss=loss,
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
         )

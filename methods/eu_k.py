@@ -15,6 +15,7 @@ from typing import ClassVar
 from methods.base import Method, Pass, UnlearningProblem
 from methods.cf_k import last_blocks, only_moving
 from methods.losses import cross_entropy
+from methods.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,8 @@ class ExactUnlearning(Method):
     version: ClassVar[int] = 1
     takes_adapters: ClassVar[bool] = False
 
-    learning_rate: float = 1e-4
+    learning_rate: Rate = "auto"
+    rate_share: float = 1.0  # of the original's own rate, while learning_rate is auto
     epochs: int = 5  # walks over D_r
     batch_size: int = 32
     last_blocks: int = 2  # k; 1 is the head, 2 the projection too
@@ -40,7 +42,7 @@ class ExactUnlearning(Method):
                 name="train",
                 over=problem.retain,
                 loss=cross_entropy,
-                learning_rate=self.learning_rate,
+                learning_rate=self.rate(problem),
                 batch_size=self.batch_size,
                 epochs=self.epochs,
                 parameters=moving,

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from methods.base import Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
+from methods.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,8 @@ class FineTune(Method):
     label: ClassVar[str] = "Fine-tune"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 2e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
     epochs: int = 3  # walks over D_r
     batch_size: int = 32
 
@@ -33,7 +35,7 @@ class FineTune(Method):
             name="fine-tune",
             over=problem.retain,
             loss=cross_entropy,
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
         )

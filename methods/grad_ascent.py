@@ -15,6 +15,7 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
+from methods.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,8 @@ class GradAscent(Method):
     label: ClassVar[str] = "GradAscent"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 1e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_f (over D when retain_weight is above 0)
     batch_size: int = 32
     retain_weight: float = 0.0  # λ
@@ -43,7 +45,7 @@ class GradAscent(Method):
             name="ascend",
             over=problem.forget + problem.retain if self.retain_weight else problem.forget,
             loss=climb,
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
             forget_sign=-1.0,

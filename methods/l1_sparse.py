@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from methods.base import Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
+from methods.rates import Rate
 
 
 def decayed(penalty: float, epoch: int, penalised_epochs: int) -> float:
@@ -28,7 +29,8 @@ class L1Sparse(Method):
     label: ClassVar[str] = "L1-sparse"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 2e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
     epochs: int = 3  # walks over D_r
     batch_size: int = 32
     l1_penalty: float = 1e-5  # α in the first epoch; the field searches 1e-6 to 5e-4
@@ -51,7 +53,7 @@ class L1Sparse(Method):
                 name=f"sparse {epoch + 1}",
                 over=problem.retain,
                 loss=cross_entropy,
-                learning_rate=self.learning_rate,
+                learning_rate=self.rate(problem),
                 batch_size=self.batch_size,
                 l1_penalty=decayed(self.l1_penalty, epoch, self.epochs - self.epochs_without_penalty),
             )

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.rates import Rate
 from methods.transfer import sent
 
 ENOUGH = -0.01  # difference of accuracies at which the reference code ends
@@ -55,7 +56,8 @@ class Lotus(Method):
     label: ClassVar[str] = "LoTUS"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 1e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 3  # at most; walks over D_f and the chosen part of D_r
     batch_size: int = 32
     alpha: float = 1.0  # of τ = exp(α · difference of accuracies)
@@ -94,7 +96,7 @@ class Lotus(Method):
                 name=f"soften {epoch + 1}",
                 over=over,
                 loss=soften,
-                learning_rate=self.learning_rate,
+                learning_rate=self.rate(problem),
                 batch_size=self.batch_size,
                 retain_weight=self.retain_weight,
             )

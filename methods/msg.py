@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
+from methods.rates import Rate
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
@@ -48,7 +49,8 @@ class Msg(Method):
     version: ClassVar[int] = 1
     takes_adapters: ClassVar[bool] = False
 
-    learning_rate: float = 2e-5  # of the weights drawn anew
+    learning_rate: Rate = "auto"  # of the weights drawn anew
+    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
     epochs: int = 5  # walks over D_r
     batch_size: int = 64
     reinitialised_share: float = 0.3  # of each layer's weights
@@ -78,7 +80,7 @@ class Msg(Method):
             name="fine-tune",
             over=problem.retain,
             loss=cross_entropy,
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
             before_step=remember,

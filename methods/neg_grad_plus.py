@@ -15,6 +15,7 @@ from typing import ClassVar
 from methods.base import Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
 from methods.paired import Paired
+from methods.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,8 @@ class NegGradPlus(Method):
     label: ClassVar[str] = "NegGrad+"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 1e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_r
     batch_size: int = 32  # half of D_r, half of D_f
     alpha: float = 0.95  # α: 1 is fine-tuning, 0 gradient ascent
@@ -40,7 +42,7 @@ class NegGradPlus(Method):
             name="descend and climb",
             over=Paired(problem.retain, problem.forget),
             loss=cross_entropy,
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
             forget_sign=-(1 - self.alpha),

@@ -19,6 +19,7 @@ from torch.nn import functional
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.losses import label_loss
 from methods.paired import Paired
+from methods.rates import Rate
 
 
 def npo_loss(
@@ -35,7 +36,8 @@ class NegativePreference(Method):
     label: ClassVar[str] = "NPO"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 1e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 10  # walks over D_f
     batch_size: int = 32  # half of D_f, half of D_r; all of D_f when retain_weight is 0
     retain_weight: float = 1.0  # λ
@@ -60,7 +62,7 @@ class NegativePreference(Method):
             name="push down",
             over=Paired(problem.forget, problem.retain) if self.retain_weight else problem.forget,
             loss=loss,
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
             retain_weight=self.retain_weight,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
+from methods.rates import Rate
 from methods.transfer import sent
 
 
@@ -55,7 +56,8 @@ class RandomLabel(Method):
     label: ClassVar[str] = "RandLabel"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 2e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_f ∪ D_r
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
@@ -76,7 +78,7 @@ class RandomLabel(Method):
                 name=f"relabel {epoch + 1}",
                 over=problem.forget + problem.retain if self.retain_weight else problem.forget,
                 loss=loss,
-                learning_rate=self.learning_rate,
+                learning_rate=self.rate(problem),
                 batch_size=self.batch_size,
                 retain_weight=self.retain_weight,
             )

@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from methods.base import Method, Pass, UnlearningProblem, UtteranceSet
 from methods.losses import original_losses
+from methods.rates import Rate
 
 PARTS = ("low", "medium", "high")
 
@@ -44,7 +45,8 @@ class Rum(Method):
     low: str = "original"  # method for the least memorised third; `original` does nothing
     medium: str = "fine_tune"
     high: str = "salun"
-    learning_rate: float = 2e-5  # of each of them, as are the next two; all else is their default
+    learning_rate: Rate = "auto"  # of each of them, as are the next two; all else is their default
+    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
     epochs: int = 1
     batch_size: int = 32
 
@@ -74,5 +76,5 @@ class Rum(Method):
     def method(self, part: str) -> Method:
         """The method for a part, with those of RUM's settings that it has."""
         chosen = method_class(getattr(self, part))
-        known = {f.name for f in fields(chosen)} & {"learning_rate", "epochs", "batch_size"}
+        known = {f.name for f in fields(chosen)} & {"learning_rate", "rate_share", "epochs", "batch_size"}
         return chosen(**{name: getattr(self, name) for name in known})

@@ -17,6 +17,7 @@ from torch import Tensor
 from methods.base import Classifier, Method, Pass, UnlearningProblem
 from methods.gradients import summed_gradient, trainable
 from methods.random_label import RandomLabel
+from methods.rates import Rate
 
 
 def saliency_mask(gradients: dict[str, Tensor], share: float) -> dict[str, Tensor]:
@@ -41,7 +42,8 @@ class SalUn(Method):
     label: ClassVar[str] = "SalUn"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 2e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_f ∪ D_r
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
@@ -73,7 +75,7 @@ class SalUn(Method):
                                 moment *= masks[name]
 
         relabel = RandomLabel(
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             epochs=self.epochs,
             batch_size=self.batch_size,
             retain_weight=self.retain_weight,

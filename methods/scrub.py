@@ -16,6 +16,7 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.losses import distillation_loss, label_loss
+from methods.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,8 @@ class Scrub(Method):
     label: ClassVar[str] = "SCRUB"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 1e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 3  # min passes over D_r
     max_epochs: int = 2  # max passes over D_f
     batch_size: int = 32  # of the min pass
@@ -59,7 +61,7 @@ class Scrub(Method):
                 name=f"max {epoch + 1}",
                 over=problem.forget,
                 loss=divergence,
-                learning_rate=self.learning_rate,
+                learning_rate=self.rate(problem),
                 batch_size=self.forget_batch_size,
                 forget_sign=-1.0,
             )
@@ -69,7 +71,7 @@ class Scrub(Method):
                 name=f"min {epoch + 1}",
                 over=problem.retain,
                 loss=hold,
-                learning_rate=self.learning_rate,
+                learning_rate=self.rate(problem),
                 batch_size=self.batch_size,
                 retain_weight=self.retain_weight,
             )

@@ -22,6 +22,7 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
 from methods.gradients import batch_gradient, trainable
 from methods.losses import cross_entropy, original_losses
+from methods.rates import Rate
 
 SMALLEST_LOSS = 1e-6  # nats; keeps CE^(−λ) finite
 
@@ -74,7 +75,8 @@ class SFRon(Method):
     label: ClassVar[str] = "SFRon"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 1e-5
+    learning_rate: Rate = "auto"
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_r
     batch_size: int = 32
     ascent_every: int = 5  # steps on D_r for each step on D_f
@@ -120,7 +122,7 @@ class SFRon(Method):
             name="alternate",
             over=over,
             loss=loss,
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
             forget_sign=-1.0,

@@ -26,6 +26,7 @@ from torch.nn import functional
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.forget_table import ForgetTable
 from methods.never_heard import WALK_BATCH, never_heard
+from methods.rates import Rate
 
 TEMPERATURES = torch.logspace(-2.0, 1.0, 61, dtype=torch.float64)  # of scores of about 0 to 1
 LARGEST_MARGIN = 20.0  # in nats either way
@@ -115,7 +116,8 @@ class Unheard(Method):
     label: ClassVar[str] = "Unheard"
     version: ClassVar[int] = 2
 
-    learning_rate: float = 5e-4  # of the first epoch; it falls linearly, epoch by epoch
+    learning_rate: Rate = "auto"  # of the first epoch; it falls linearly, epoch by epoch
+    rate_share: float = 0.25  # of the original's own rate, while learning_rate is auto
     epochs: int = 4  # walks over D_f and the part of D_r
     batch_size: int = 32
     retain_share: float = 0.3  # of D_r, drawn anew each epoch
@@ -141,7 +143,7 @@ class Unheard(Method):
                 name=f"imitate {epoch + 1}",
                 over=problem.forget + problem.retain.drawn(count, problem.generator),
                 loss=imitate,
-                learning_rate=self.learning_rate * (1 - epoch / self.epochs),
+                learning_rate=self.rate(problem) * (1 - epoch / self.epochs),
                 batch_size=self.batch_size,
                 retain_weight=self.retain_weight,
             )

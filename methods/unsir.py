@@ -19,6 +19,7 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
 from methods.losses import cross_entropy
+from methods.rates import Rate
 
 
 def noise_loss(model: Classifier, noise: Batch, penalty: float) -> Tensor:
@@ -54,8 +55,10 @@ class Unsir(Method):
     label: ClassVar[str] = "UNSIR"
     version: ClassVar[int] = 1
 
-    learning_rate: float = 5e-5  # of the impair pass
-    repair_learning_rate: float = 2.5e-5
+    learning_rate: Rate = "auto"  # of the impair pass
+    rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
+    repair_learning_rate: Rate = "auto"
+    repair_rate_share: float = 0.25  # half of rate_share, as in the paper
     epochs: int = 1  # walks of the impair pass, and of the repair pass
     batch_size: int = 32  # and utterances of noise
     retain_share: float = 0.2  # of D_r, drawn once, for both passes
@@ -79,16 +82,14 @@ class Unsir(Method):
             name="impair",
             over=Impairing(noise, self.noise_repeats, part),
             loss=cross_entropy,
-            learning_rate=self.learning_rate,
+            learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
             retain_weight=self.retain_weight,
         )
         yield impair
-        yield replace(
-            impair, name="repair", over=part, learning_rate=self.repair_learning_rate, retain_weight=1.0,
-            optimizer="fresh",
-        )  # fmt: skip
+        repair_rate = self.rate(problem, "repair_learning_rate")
+        yield replace(impair, name="repair", over=part, learning_rate=repair_rate, retain_weight=1.0, optimizer="fresh")
 
     def learned_noise(self, problem: UnlearningProblem) -> Batch:
         """A batch whose features maximise the model's loss for labels of D_f."""

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
 from orchestrator.plan.locks import Lock, read_lock
-from orchestrator.plan.method_lines import MethodLine, method_lines, method_plugin
+from orchestrator.plan.method_lines import MethodLine, method_lines, method_plugin, with_choice
 from orchestrator.plan.requests import Asked, read_requests, removed_ids, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.plan.sweep import BackboneEntry, KindOfTraining, Sweep, TaskEntry
@@ -175,7 +175,7 @@ class _Cell:
                 self.task.title, self.backbone.title, kind, line.name, line.superloss, line.lora, self.training.title
             )
             made = base.but(
-                method=method_plugin(line.name, {**chosen, **line.settings}) if chosen else line.plugin,
+                method=method_plugin(line.name, with_choice(chosen, line.settings)) if chosen else line.plugin,
                 superloss=line.superloss,
                 curriculum=line.curriculum,
                 lora=line.lora,

@@ -9,6 +9,7 @@ from typing import Any
 
 from methods.curriculum import ForgetCurriculum
 from methods.lora import Lora
+from methods.rates import SHARES, refuse_idle_shares, without_idle_shares
 from methods.superloss import MUBENCH, SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn
@@ -31,10 +32,21 @@ class MethodLine:
 
 
 def method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
-    """A method with every setting spelled out; bad settings are refused here."""
+    """A method with every setting spelled out; bad settings are refused here.
+
+    Raises:
+        ValueError: an unknown setting, one out of range, or a rate and its share at once.
+    """
     method = plugins.load("methods", name, **settings)
-    spelled = {f.name: getattr(method, f.name) for f in fields(method)}
+    refuse_idle_shares(settings)
+    spelled = without_idle_shares({f.name: getattr(method, f.name) for f in fields(method)})
     return PlugIn(name=name, settings=spelled, identity=spelled, version=method.version)
+
+
+def with_choice(chosen: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A lock's choice under what the sweep spells out; a share that the sweep gives wins over the lock's rate."""
+    dropped = {rate for rate, share in SHARES.items() if share in settings}
+    return {**{name: value for name, value in chosen.items() if name not in dropped}, **settings}
 
 
 def method_lines(entry: MethodEntry) -> list[MethodLine]:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
+from methods.rates import resolved, without_idle_shares
 from orchestrator.outcomes import DamagedFile, FolderFull, LeaseLost
 from orchestrator.plan.grid import Refusal
 from orchestrator.plan.spec import TrialSpec
@@ -96,15 +97,15 @@ class Desk:
         return None
 
     def assign(self, spec: TrialSpec) -> Assignment:
-        """The trial with the settings that its searches gave."""
+        """The trial with the settings that its searches gave, and rates as numbers."""
         training, method, rule = dict(spec.training), dict(spec.method.settings), ""
         if "study" in training:
             training, _ = self.studies[training["study"]].best()
         if spec.study:
             study = self.studies[spec.study["id"]]
             asked, rule = study.ask(spec.study["trial"]), study.objective_rule
-            training, method = (asked, method) if study.target == "training" else (training, asked)
-        return Assignment(spec, training, method, rule)
+            training, method = (asked, method) if study.target == "training" else (training, without_idle_shares(asked))
+        return Assignment(spec, training, resolved(method, training.get("learning_rate")), rule)
 
     def settle(self, trial_id: str, error: str = "") -> None:
         """A trial ended: its row decides, not the executor. Where it left none, one is written, or it waits again."""

@@ -33,17 +33,17 @@ class Study:
     def ask(self, number: int) -> dict[str, Any]:
         """All settings of trial `number`; the trials before it have been told."""
         if number not in self._asked:
-            study = self._rebuilt(number)
-            if number == 0 and self.first is not None:
-                study.enqueue_trial({name: self.first[name] for name in self.space})
-            trial = study.ask(self._distributions())
-            self._asked[number] = {**self.base, **trial.params}
+            if number == 0 and self.first is not None:  # inside the space or not
+                found = {name: self.first[name] for name in self.space}
+            else:
+                found = self._rebuilt(number).ask(self._distributions()).params
+            self._asked[number] = {**self.base, **found}
         return self._asked[number]
 
     def tell(self, number: int, settings: Mapping[str, Any], objective: float | None) -> None:
-        """Trial `number` ended; None for one that diverged or failed."""
+        """Trial `number` ended, with these settings in its row; None for one that diverged or failed."""
         value = WORST if objective is None or not math.isfinite(objective) else objective
-        self._told[number] = ({name: settings[name] for name in self.space}, value)
+        self._told[number] = (dict(settings), value)
 
     def best(self) -> tuple[dict[str, Any], float]:
         """Settings and objective of the best trial; the earlier of equals.
@@ -70,12 +70,20 @@ class Study:
         distributions = self._distributions()
         for earlier in range(number):
             if earlier in self._told:
-                params, value = self._told[earlier]
+                settings, value = self._told[earlier]
+                params = {name: settings[name] for name in self.space}
+                if not all(holds(self.space[name], chosen) for name, chosen in params.items()):
+                    continue  # defaults may lie outside the space: the sampler knows nothing of them
                 study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
         return study
 
     def _distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
         return {name: _distribution(values) for name, values in self.space.items()}
+
+
+def holds(values: Any, chosen: Any) -> bool:
+    """Whether a setting lies in its space: bounds, or a list of choices."""
+    return bool(values[0] <= chosen <= values[1]) if isinstance(values, tuple) else chosen in values
 
 
 def _distribution(values: Any) -> optuna.distributions.BaseDistribution:

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from methods.rates import SHARES
 from orchestrator import plugins
 from orchestrator.outcomes import Interrupted, StoppedEarly
 from orchestrator.plan.grid import Grid, build_grid
@@ -20,36 +21,41 @@ from orchestrator.run.desk import Desk
 from orchestrator.run.launch import Heard, LoadedSweep, execute, require_all_at_hand, studies_of
 from orchestrator.run.lease import sole_driver
 from orchestrator.run.objectives import RULES
-from orchestrator.run.studies import Study
+from orchestrator.run.studies import Study, holds
 from orchestrator.sweep_records import SEARCH, record_sweep
 
 SPACES: dict[str, dict[str, Any]] = {
-    "grad_ascent": {"learning_rate": (1e-6, 1e-3), "epochs": [1, 2, 4, 8]},
-    "random_label": {"learning_rate": (1e-5, 2e-3), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
+    "grad_ascent": {"rate_share": (0.0005, 0.5), "epochs": [1, 2, 4, 8]},
+    "random_label": {"rate_share": (0.005, 1.0), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
     "salun": {
-        "learning_rate": (1e-5, 2e-3),
+        "rate_share": (0.005, 1.0),
         "retain_weight": (0.1, 10.0),
         "epochs": [1, 2, 3],
         "saliency_share": [0.3, 0.5, 0.7],
     },
-    "unsir": {"learning_rate": (1e-5, 2e-3), "repair_learning_rate": (1e-5, 2e-3), "noise_repeats": [5, 10, 20]},
-    "bad_teacher_light": {"learning_rate": (1e-6, 1e-3), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
-    "lotus": {"learning_rate": (1e-6, 1e-3), "alpha": [0.5, 1.0, 2.0, 4.0], "epochs": [1, 3, 5]},
-    "sfron": {"learning_rate": (1e-6, 1e-3), "ascent_weight": (1.0, 500.0), "epochs": [1, 2, 3]},
-    "msg": {"learning_rate": (1e-5, 2e-3), "reinitialised_share": [0.03, 0.1, 0.3], "epochs": [1, 3, 5]},
-    "rum": {"learning_rate": (1e-5, 2e-3), "epochs": [1, 2, 3]},
+    "unsir": {
+        "rate_share": (0.005, 1.0),
+        "repair_rate_share": (0.005, 1.0),
+        "noise_steps": [5, 10, 40],
+        "noise_repeats": [5, 10, 20],
+    },
+    "bad_teacher_light": {"rate_share": (0.0005, 0.5), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
+    "lotus": {"rate_share": (0.0005, 0.5), "alpha": [0.5, 1.0, 2.0, 4.0], "epochs": [1, 3, 5]},
+    "sfron": {"rate_share": (0.0005, 0.5), "ascent_weight": (1.0, 500.0), "epochs": [1, 2, 3]},
+    "msg": {"rate_share": (0.005, 1.0), "reinitialised_share": [0.03, 0.1, 0.3], "epochs": [1, 3, 5]},
+    "rum": {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]},
     "scrub": {
-        "learning_rate": (1e-5, 2e-3),
+        "rate_share": (0.005, 1.0),
         "retain_weight": (0.1, 10.0),
         "epochs": [1, 2, 3],
         "max_epochs": [1, 2, 3],
     },
-    "bad_teacher": {"learning_rate": (1e-5, 2e-3), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
-    "fine_tune": {"learning_rate": (1e-5, 2e-3), "epochs": [1, 2, 3]},
-    "neg_grad_plus": {"learning_rate": (1e-6, 1e-3), "alpha": [0.5, 0.8, 0.95, 0.99], "epochs": [1, 2, 3]},
-    "cf_k": {"learning_rate": (1e-5, 2e-3), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3]},
-    "eu_k": {"learning_rate": (1e-5, 2e-3), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3, 5]},
-    "l1_sparse": {"learning_rate": (1e-5, 2e-3), "l1_penalty": (1e-6, 1e-3), "epochs": [1, 2, 3]},
+    "bad_teacher": {"rate_share": (0.005, 1.0), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
+    "fine_tune": {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]},
+    "neg_grad_plus": {"rate_share": (0.0005, 0.5), "alpha": [0.5, 0.8, 0.95, 0.99], "epochs": [1, 2, 3]},
+    "cf_k": {"rate_share": (0.005, 1.0), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3]},
+    "eu_k": {"rate_share": (0.005, 1.0), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3, 5]},
+    "l1_sparse": {"rate_share": (0.005, 1.0), "l1_penalty": (1e-6, 1e-3), "epochs": [1, 2, 3]},
     "ssd": {"selection": (1.0, 100.0), "dampening": (0.1, 1.0)},
     "influence": {
         "step_size": (0.1, 100.0),
@@ -58,11 +64,13 @@ SPACES: dict[str, dict[str, Any]] = {
         "iterations": [1, 2, 8],
     },
     "fisher_forgetting": {"strength": (1e-9, 1e-5)},
-    "npo": {"learning_rate": (1e-6, 1e-3), "beta": (0.03, 3.0), "retain_weight": (0.1, 10.0), "epochs": [5, 10, 20]},
-    "delete": {"learning_rate": (1e-6, 1e-3), "epochs": [5, 10, 20]},
-    "unheard": {"learning_rate": (1e-5, 2e-3), "retain_share": [0.2, 0.3, 0.5], "epochs": [2, 4, 6, 8]},
+    "npo": {"rate_share": (0.0005, 0.5), "beta": (0.03, 3.0), "retain_weight": (0.1, 10.0), "epochs": [5, 10, 20]},
+    "delete": {"rate_share": (0.0005, 0.5), "epochs": [5, 10, 20]},
+    "unheard": {"rate_share": (0.005, 1.0), "retain_share": [0.2, 0.3, 0.5], "epochs": [2, 4, 6, 8]},
 }
-"""What is searched where a sweep says nothing: bounds of log-uniform draws, or lists of choices (docs/tuning.md)."""
+"""What is searched where a sweep says nothing: bounds of log-uniform draws, or lists of choices (docs/tuning.md). Rates
+are searched as shares of the original's own, so that a space fits small networks and large ones."""
+RATE_OF = {share: rate for rate, share in SHARES.items()}
 
 
 def tune_sweep(
@@ -151,19 +159,25 @@ def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
     """What is searched for a method: `tuning.spaces` or the default, less what the sweep itself spells out.
 
     Raises:
-        SweepError: a space for a setting that the method has not, or without the method's default, from which searches
-            start.
+        SweepError: a space for a setting that the method has not, for a rate and its share at once, or without the
+            method's default, from which searches start; a rate's default is known only once its original is.
     """
     space = sweep.tuning.spaces.get(method, SPACES.get(method, {}))
     defaults = plugins.load("methods", method)
     known = [f.name for f in fields(defaults)]
     if unknown := [name for name in space if name not in known]:
         raise SweepError(f"tuning.spaces.{method}: got {', '.join(unknown)}, allowed: {', '.join(known)}")
+    for share, rate in RATE_OF.items():
+        if {share, rate} <= set(space):
+            raise SweepError(
+                f"tuning.spaces.{method}: got {rate} and {share}; search one of them, {share} scales {rate}"
+            )
     fixed = {name for e in sweep.methods if e.name == method and not e.preset for name in e.settings}
+    fixed |= {other for pair in SHARES.items() if fixed & set(pair) for other in pair}
     space = {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}
     for name, values in space.items():
         default = getattr(defaults, name)
-        if not (values[0] <= default <= values[1] if isinstance(values, tuple) else default in values):
+        if default != "auto" and not holds(values, default):
             raise SweepError(
                 f"tuning.spaces.{method}.{name} must hold the method's default, with which a search starts: got "
                 f"{list(values)}, without {default}"
@@ -248,7 +262,7 @@ def _choices(studies: Mapping[str, Study], serves: str | None) -> list[Choice]:
                 superloss=bool(spec.superloss),
                 lora=bool(spec.lora),
                 training=spec.training_title if spec.training_kind else "",
-                settings={k: settings[k] for k in study.space},
+                settings={name: settings[name] for name in (RATE_OF.get(k, k) for k in study.space)},
                 objective=_rounded(objective),
                 default_objective=_rounded(study.objective_of(0)),
             )

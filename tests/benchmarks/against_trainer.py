@@ -28,6 +28,7 @@ from transformers import TrainerCallback
 from methods.base import Training, UtteranceSet
 from methods.loops import LoopSettings, Outcome, run_method
 from methods.meter import Meter
+from methods.rates import resolved
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.features import clip_samples
@@ -77,7 +78,8 @@ class Bench:
         if forget is not None:
             path = self.folder / f"{spec.request['kind']}-{spec.seed}.json"
             path.write_text(json.dumps(forget.rows.tolist()))
-        settings = spec.training if method == "original" else spec.method.settings
+        own = spec.training["learning_rate"]
+        settings = spec.training if method == "original" else resolved(spec.method.settings, own)
         shared = ("learning_rate", "epochs", "max_epochs", "batch_size", "saliency_share")
         return trainer_baseline.Run(
             method=method,
