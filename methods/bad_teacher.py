@@ -2,8 +2,9 @@
 
 Source: Chundawat et al., AAAI 2023: KL(teacher‖student), the incompetent teacher a randomly initialised copy of the
 architecture; arXiv 2506.00848 §4.3: λ = 1.
-Differs: the whole D_r is walked unless `retain_share` says otherwise (their notebook takes 30 %); the mean is over
-utterances, not over utterances × classes.
+Differs: KL carries the factor T² of Hinton et al. (2015), which the source leaves out, so that another `temperature`
+does not change the size of gradients (at the default of 1 there is no difference); the whole D_r is walked unless
+`retain_share` says otherwise (their notebook takes 30 %); the mean is over utterances, not over utterances × classes.
 """
 
 from __future__ import annotations

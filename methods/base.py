@@ -265,6 +265,7 @@ class UnlearningProblem:
     micro_batch: int | None = None  # utterances that go through the model at once, where memory is short
     stored: dict[str, Tensor] | None = None  # a training puts here what is kept beside f; None where nothing is kept
     prepared: Mapping[str, Tensor] | None = None  # what f's training kept, for a method that `needs` it
+    notes: list[str] = field(default_factory=list)  # what a method wants said of this run: a row's `note`
     precision: Literal["fp32", "bf16"] = "fp32"  # of what reads a set; the loop sets it
     warmed: set[bool] = field(default_factory=set)  # whether a forward (False) and a backward (True) ran off the clock
 

@@ -3,6 +3,8 @@
 Source: Spartalis et al., CVPR 2025 (arXiv 2503.18314); reference code cspartalis/LoTUS: before each epoch
 τ = exp(α (acc(f', D_f) − acc(f, D_v))), with acc(f, D_v) = 0 for class unlearning, and the end once the difference is
 −0.01 or less; cross-entropy to Gumbel-softmax(z_f, τ) on D_f and to its hard form on 30 % of D_r.
+It ends before its first pass where f is no better on D_f than on D_v, as with wrong labels that f did not learn: LoTUS
+does not apply to these, and the row's note says so.
 Differs: the Gumbel noise of an utterance is drawn once an epoch, so that a step can be taken again in parts; AdamW
 without weight decay.
 """
@@ -78,8 +80,14 @@ class Lotus(Method):
         unseen = None if of_class else problem.validation
         target = charged_accuracy(problem, unseen, self.batch_size) if unseen is not None and len(unseen) else 0.0
         for epoch in range(self.epochs):
-            difference = charged_accuracy(problem, problem.forget, self.batch_size) - target
+            accuracy = charged_accuracy(problem, problem.forget, self.batch_size)
+            difference = accuracy - target
             if difference <= ENOUGH:
+                if epoch == 0:
+                    problem.notes.append(
+                        f"LoTUS stopped before its first pass: f is right on {accuracy:.1%} of D_f and {target:.1%} of "
+                        "D_v; it does not apply where f is wrong, as on wrong labels that f did not learn"
+                    )
                 return
             temperature = math.exp(self.alpha * difference)
             drawn = -torch.empty(len(rows), problem.num_classes).exponential_(generator=problem.generator).log()

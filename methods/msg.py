@@ -4,7 +4,12 @@ Source: "Masked Small Gradients" of the NeurIPS 2023 unlearning challenge (secon
 arXiv 2406.09073), best with CT in Cadet et al., "Deep Unlearn" (arXiv 2410.01276): gradients of CE on a part of D_r as
 large as D_f and of −CE on D_f are added up; in each convolutional and linear layer the 30 % with the smallest sum are
 drawn anew (Kaiming); fine-tuning on D_r for 5 epochs, gradients of all others × 0.1.
-Differs: the step is scaled, not the gradient, whose scale AdamW does not feel; a constant rate.
+Differs: the reference code (xcadet/deepunlearn) draws anew in Conv2d layers only, of which speech encoders have few
+or none; here in linear and one-dimensional convolutional layers too, the head among them. It draws for ReLU by
+fan_out; here by fan_in, which keeps the size of what comes out of a linear layer. There only the kept weights of
+these layers are slowed and all others (biases, norms, linear layers) take whole steps; here all are slowed. Its
+gradients are sums of batch means; here sums over utterances, so that batch sizes do not matter. The step is scaled,
+not the gradient, whose scale AdamW does not feel; a constant rate.
 """
 
 from __future__ import annotations

@@ -4,8 +4,10 @@ Source: Zhao et al., NeurIPS 2024 ("What makes unlearning hard and what to do ab
 parts of low, medium and high memorisation, in this order; the best mix does nothing for low, fine-tunes for medium
 and runs SalUn for high. The original's confidence stands in for the memorisation score: low memorisation is high
 confidence.
-Differs: three parts of equal size instead of the 1,000 least, middle and most memorised; while one part is unlearned,
-the others are in neither set, so that none is trained on.
+Differs: three parts of equal size that make up D_f, instead of the 1,000 least, middle and most memorised of D; while
+one part is unlearned, the others are in neither set, so that none is trained on (the reference's retain set still has
+the parts that come later); confidence is that of the finished original, not the mean over its training; the three
+methods share one rate and number of epochs, where the reference gives each part its own.
 """
 
 from __future__ import annotations

@@ -4,9 +4,12 @@ Source: Huang et al., NeurIPS 2024 ("Unified gradient-based machine unlearning w
 reference code K1nght/Unified-Unlearning-w-Remain-Geometry: every fifth step of CE on D_r is preceded by one of
 −α_t Σ w_i CE_i on D_f, w_i ∝ CE_i^(−λ), λ = 0.5, α_t from 25 by a cosine to 0, its gradient masked to weights with
 F_f ≥ γ F_r, γ = 1; F is the mean squared gradient of a batch.
-Differs: AdamW at a constant rate for a number of walks over D_r, not SGD for 1,500 steps; w_i is normalised once, by
-the original's losses on D_f, not in each batch; F_r is taken on a part of D_r as large as D_f, so that the mask costs
-two walks over D_f; the shared norm clips both kinds of step.
+Differs: w_i is divided once, by its mean over D_f under the original's losses, not in each batch. There Σ w_i is the
+size of the batch whatever its losses are, so the ascent stays as strong as α_t however much is forgotten already.
+Here it fades as losses rise: an utterance at loss l instead of its first l_0 counts (l_0 / l)^λ as much, which with λ
+= 0.5 is a tenth after a rise from 0.01 to 1 nat. AdamW feels only how steps compare, and the shared norm clips both
+kinds of step (theirs only the ascent, at 7). AdamW at a constant rate for a number of walks over D_r, not SGD with a
+cosine for 1,500 steps; F_r is taken on a part of D_r as large as D_f, so that the mask costs two walks over D_f.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ _TEXT = [
     "sequence",
     "status",
     "stop_reason",
+    "note",
     "error",
     "lock",
     "mia_reference",
@@ -122,7 +123,7 @@ SCHEMA = pa.schema(
     + [(name, pa.int64()) for name in _WHOLE]
     + [(f"{part}_{measure}", pa.float64()) for part in _PARTS for measure in ("accuracy", "macro_f1", "loss")]
     + [(name, pa.float64()) for name in _REAL]
-    + [(name, pa.bool_()) for name in ("collapsed", "tuning")]
+    + [(name, pa.bool_()) for name in ("collapsed", "unchanged", "tuning")]
 )
 """The only list of columns. Fractions lie in 0-1, times are in seconds; what methods are given is JSON."""
 

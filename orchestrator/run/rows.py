@@ -74,6 +74,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "backbone_content": spec.backbone.content,
         "package_version": package_version(),
         "error": "",
+        "note": "",
         "collapsed": False,
     }
 

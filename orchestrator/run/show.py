@@ -125,6 +125,8 @@ class Display:
         self.bar.console.print(
             f"[{self.seen}/{self.total}] {status:8} {_what(spec)} ({seconds:.1f} s)", highlight=False
         )
+        if row.get("note"):
+            self.bar.console.print(escape(f"note: {row['note']}"), style="yellow", highlight=False)
         if status not in GOOD and row.get("error"):
             self.bar.console.print(escape(str(row["error"]).strip().splitlines()[-1]), style="red", highlight=False)
 

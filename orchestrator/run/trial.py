@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,14 @@ from methods.superloss import SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.trainings import training_kind_of
-from orchestrator.run.checkpoints import StoredEpochs, load_logits, save_logits, save_prepared, save_weights
+from orchestrator.run.checkpoints import (
+    StoredEpochs,
+    load_logits,
+    load_weights,
+    save_logits,
+    save_prepared,
+    save_weights,
+)
 from orchestrator.run.evaluation import keep_outputs, measures
 from orchestrator.run.objectives import objective_at
 from orchestrator.run.out_of_memory import MemorySpent, is_out_of_memory, smaller_each_time
@@ -30,6 +38,7 @@ from orchestrator.run.problem import budget_meter, make_problem, predict, split_
 from orchestrator.run.rows import first_columns, last_columns
 from orchestrator.run.running_clock import RunningClock
 from orchestrator.run.trained_tests import run_tests
+from orchestrator.run.unchanged import Before
 from orchestrator.run.watchdog import Hung, Watchdog
 
 TRANSIENT = (OSError, ConnectionError, MemoryError, torch.OutOfMemoryError)
@@ -146,6 +155,8 @@ def _run(
     }
     epochs = StoredEpochs(place.store, spec.trial_id) if trains else None
     outcome = Outcome()
+    unlearns = spec.stage in ("unlearn", "tune") and spec.line != "original"
+    before = Before.of(problem.model.state_dict()) if unlearns else None
     row["setup_seconds"] = clock() - began
     try:
         walk = run_method(method, problem, settings=loop, epochs=epochs, outcome=outcome, **laid_over)
@@ -173,6 +184,10 @@ def _run(
             micro_batch=micro_batch if micro_batch and micro_batch < meter.largest_batch else None,
         )
     evaluation = clock()
+    if before:
+        stored = partial(load_weights, place.store, str(spec.starts_from))
+        row["unchanged"] = before.is_still(problem.model.state_dict(), stored)
+        row["note"] = "; ".join(problem.notes) or _why_unchanged(row)
     if spec.stage == "unlearn" and spec.line == "original":  # nothing moved: its own trial has predicted already
         logits = load_logits(place.store, spec.parents["original"])[0]
     else:
@@ -200,3 +215,11 @@ def _run(
         from orchestrator.run.export import keep_model
 
         keep_model(place, spec, problem.model, corpus)
+
+
+def _why_unchanged(row: Mapping[str, Any]) -> str:
+    """What a row says of a method that changed nothing and says nothing itself."""
+    if not row["unchanged"]:
+        return ""
+    early = row["stop_reason"] == "budget" and not row["steps"]
+    return "the budget ended before the first change" if early else "the method ended without a change"

@@ -169,9 +169,7 @@ def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
         raise SweepError(f"tuning.spaces.{method}: got {', '.join(unknown)}, allowed: {', '.join(known)}")
     for share, rate in RATE_OF.items():
         if {share, rate} <= set(space):
-            raise SweepError(
-                f"tuning.spaces.{method}: got {rate} and {share}; search one of them, {share} scales {rate}"
-            )
+            raise SweepError(f"tuning.spaces.{method}: got {rate} and {share}; give one of them: {share} scales {rate}")
     fixed = {name for e in sweep.methods if e.name == method and not e.preset for name in e.settings}
     fixed |= {other for pair in SHARES.items() if fixed & set(pair) for other in pair}
     space = {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}

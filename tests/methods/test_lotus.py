@@ -60,6 +60,8 @@ def test_ends_when_the_forget_set_is_no_easier_than_its_target(kit, forgotten, s
     problem.validation = kit.replace(problem.validation, labels=predicted["v"])
     problem.forgotten_classes = forgotten
     assert len(list(Lotus(epochs=3).passes(problem))) == steps
+    said = [] if steps else ["LoTUS stopped before its first pass: f is right on 0.0% of D_f and 100.0% of D_v"]
+    assert [note.partition(";")[0] for note in problem.notes] == said
 
 
 def test_accuracies_are_charged_as_forward_passes(kit):

@@ -235,3 +235,36 @@ def test_teacher_is_untouched(kit, method):
     kit.run(method, problem)
     assert all(torch.equal(before[name], value) for name, value in problem.teacher.state_dict().items())
     assert any(not torch.equal(before[name], value) for name, value in problem.model.state_dict().items())
+
+
+def test_scrub_in_the_papers_wording_climbs_the_cross_entropy_and_then_holds_embeddings(kit):
+    wording = {"order": "ascend_first", "ascend_on": "cross_entropy", "hold_to": "embeddings"}
+    problem, model = kit.make_problem(), kit.TwoLayers()
+    batch = whole(problem.forget)
+    loss = -label_loss(model(batch.features, batch.lengths), batch.labels).mean()
+    expected = kit.adamw_first_step(model, loss, 1e-3)
+    kit.run(Scrub(learning_rate=1e-3, epochs=0, max_epochs=1, forget_batch_size=64, **wording), problem)
+    assert_same(problem, expected, kit)
+
+    problem, model = kit.make_problem(), kit.TwoLayers()
+    batch = whole(problem.retain)
+    asked = Scrub(learning_rate=1e-3, epochs=1, max_epochs=0, batch_size=64, kl_weight=0.2, **wording)
+    passes = asked.passes(problem)
+    (hold,) = passes
+    assert problem.meter.samples == pytest.approx(len(problem.retain) / 3)  # f's embeddings, a forward over D_r
+    with torch.no_grad():
+        for m in (problem.model, model):  # at identity embeddings do not differ: move the student
+            m.body.weight.mul_(1.1)
+    embedded = model.embed(batch.features, batch.lengths)
+    apart = (embedded - problem.teacher.embed(batch.features, batch.lengths)).square().mean(dim=1)
+    wanted = label_loss(model.head(embedded), batch.labels) + 0.2 * apart
+    assert bool((apart > 0).all())
+    shuffled = batch.where(torch.randperm(len(batch), generator=torch.Generator().manual_seed(0)) < 7)
+    for part in (batch, shuffled):
+        at = torch.searchsorted(batch.utterances, part.utterances)
+        torch.testing.assert_close(hold.loss(problem.model, part), wanted[at])
+
+
+def test_an_unknown_wording_of_scrub_is_refused():
+    with pytest.raises(ValueError, match=r"hold_to is unknown: 'head'; choose logits or embeddings"):
+        Scrub(hold_to="head")

@@ -16,6 +16,7 @@ def sweep_of(path, *overrides):
 def test_what_the_sweep_spells_out_is_not_searched(small_sweep):
     assert set(space_of("scrub", sweep_of(small_sweep))) == set(SPACES["scrub"]) - {"epochs", "max_epochs"}
     assert set(space_of("salun", sweep_of(small_sweep))) == set(SPACES["salun"])
+    assert "rate_share" not in space_of("grad_ascent", sweep_of(small_sweep))  # its rate is spelled out
 
 
 def test_two_decimals_are_bounds_and_all_else_are_choices(small_sweep):
@@ -37,11 +38,16 @@ def test_what_a_shipped_sweep_searches_holds_the_defaults_and_is_in_its_lock(nam
 
 def test_a_space_for_a_setting_that_the_method_has_not_is_refused(small_sweep):
     for wrong, said in (
-        ("learning_rate: [1.0e-6, 1.0e-5]", r"learning_rate must hold the method's default.* without 2e-05"),
+        ("rate_share: [1.0e-6, 1.0e-5]", r"rate_share must hold the method's default.* without 0\.\d"),
         ("epochs: [7, 9]", r"epochs must hold the method's default.* got \[7, 9\]"),
     ):
         with pytest.raises(SweepError, match=rf"tuning.spaces.salun.{said}"):
             space_of("salun", sweep_of(small_sweep, f"tuning.spaces={{salun: {{{wrong}}}}}"))
+    both = "tuning.spaces={salun: {learning_rate: [1.0e-6, 1.0e-5], rate_share: [0.1, 1.0]}}"
+    with pytest.raises(
+        SweepError, match=r"got learning_rate and rate_share; give one of them: rate_share scales learning_rate"
+    ):
+        space_of("salun", sweep_of(small_sweep, both))
     with pytest.raises(SweepError, match=r"tuning.spaces.scrub: got learning_rat, allowed: learning_rate"):
         space_of("scrub", sweep_of(small_sweep, "tuning.spaces={scrub: {learning_rat: [0.1, 0.2]}}"))
 
