@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from methods.rates import SHARES
 from orchestrator.results import SCHEMA
 
 REQUEST = ["task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio"]
@@ -114,12 +115,13 @@ def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
         for members in line.groupby(CELL, dropna=False).indices.values():
             varied |= differing([settings[line.index[i]] for i in members])
         for i in line.index:
-            found[i] = [(name, settings[i].get(name)) for name in sorted(varied)]
+            found[i] = [(name, settings[i][name]) for name in sorted(varied) if name in settings[i]]
     return found
 
 
 def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(row["settings"] or "{}")
+    found |= {rate: "auto" for rate, share in SHARES.items() if share in found}  # its number is that of the original
     for knob in ("superloss", "curriculum", "lora"):
         found |= {f"{knob}.{k}": v for k, v in json.loads(row[knob] or "{}").items()}
     found |= {f"training.{k}": v for k, v in json.loads(row["original_settings"] or "{}").items()}

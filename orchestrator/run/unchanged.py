@@ -45,5 +45,5 @@ def _equal(value: Tensor, before: Tensor) -> bool:
     if not before.numel():
         return True
     allowed = TOLERANCE * float(before.abs().max())
-    parts = zip(value.detach().flatten().split(AT_ONCE), before.flatten().split(AT_ONCE), strict=True)
-    return all(float((now.to(then) - then).abs().max()) <= allowed for now, then in parts)
+    parts = (torch.split(tensor.detach().flatten(), AT_ONCE) for tensor in (value, before))
+    return all(float((now.to(then) - then).abs().max()) <= allowed for now, then in zip(*parts, strict=True))

@@ -53,6 +53,21 @@ def test_swept_settings_split_a_line_and_are_named_by_size(make_rows) -> None:
     ]  # fmt: skip
 
 
+def test_rates_that_follow_each_original_do_not_split_a_line_but_swept_shares_do(make_rows) -> None:
+    rows = make_rows(backbones=["a", "b"], methods=["retrain", "scrub"], kinds=["sample"])
+    scrub = rows["method"] == "scrub"
+    for backbone, rate in (("a", 2e-4), ("b", 1e-5)):
+        settings = json.dumps({"learning_rate": rate, "rate_share": 0.1})
+        rows.loc[scrub & (rows["backbone"] == backbone), "settings"] = settings
+    assert labels(rows) == ["Retrain", "SCRUB"]
+    faster = with_settings(rows[scrub], "-f", settings=json.dumps({"learning_rate": 9e-4, "rate_share": 0.45}))
+    number = with_settings(rows[scrub], "-n", settings=json.dumps({"learning_rate": 9e-4}))
+    assert labels(pd.concat([rows, faster])) == ["Retrain", "SCRUB (rate_share 0.1)", "SCRUB (rate_share 0.45)"]
+    assert labels(pd.concat([rows, number])) == [
+        "Retrain", "SCRUB (learning_rate auto, rate_share 0.1)", "SCRUB (learning_rate 0.0009)",
+    ]  # fmt: skip
+
+
 def test_two_strengths_of_superloss_are_two_lines(make_rows) -> None:
     rows = make_rows(methods=["retrain"], superloss=["scrub"], kinds=["sample"])
     weak = with_settings(

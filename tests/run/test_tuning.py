@@ -44,9 +44,7 @@ def test_a_space_for_a_setting_that_the_method_has_not_is_refused(small_sweep):
         with pytest.raises(SweepError, match=rf"tuning.spaces.salun.{said}"):
             space_of("salun", sweep_of(small_sweep, f"tuning.spaces={{salun: {{{wrong}}}}}"))
     both = "tuning.spaces={salun: {learning_rate: [1.0e-6, 1.0e-5], rate_share: [0.1, 1.0]}}"
-    with pytest.raises(
-        SweepError, match=r"got learning_rate and rate_share; give one of them: rate_share scales learning_rate"
-    ):
+    with pytest.raises(SweepError, match=r"got learning_rate and rate_share; give one of them"):
         space_of("salun", sweep_of(small_sweep, both))
     with pytest.raises(SweepError, match=r"tuning.spaces.scrub: got learning_rat, allowed: learning_rate"):
         space_of("scrub", sweep_of(small_sweep, "tuning.spaces={scrub: {learning_rat: [0.1, 0.2]}}"))
