@@ -12,6 +12,7 @@ from rich.table import Table
 
 from orchestrator import plugins
 
+CAPTIONS = {"methods": "learning_rate auto: rate_share of the rate that the original was trained at"}
 KINDS = ("tasks", "backbones", "trainings", "methods", "sweeps")
 
 
@@ -29,7 +30,7 @@ def listing(kind: str) -> Any:
 
 
 def _plugins(kind: str) -> Table:
-    table = Table(title=kind)
+    table = Table(title=kind, caption=CAPTIONS.get(kind))
     for column in ("name", "what it is", "settings and defaults"):
         table.add_column(column)
     for name in plugins.names(kind):

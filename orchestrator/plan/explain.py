@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from methods.rates import SHARES
 from orchestrator.plan.spec import TrialSpec, canonical
 
 FOLLOWS = "parents."  # an id of a parent differs because some field of the parent's recipe does
@@ -65,6 +66,18 @@ def explain(spec: TrialSpec, rows: Sequence[Mapping[str, Any]]) -> Explanation:
         if best is None or (own, len(found)) < best[0]:
             best = (own, len(found)), str(row["trial_id"]), found
     return Explanation(spec, status, best[1] if best else None, best[2] if best else ())
+
+
+def rates_of(spec: TrialSpec) -> list[str]:
+    """What `auto` stands for in a trial's rates, a line each."""
+    own = spec.training.get("learning_rate")
+    of = "the rate that a search chooses for its original" if own is None else f"its original's {own:g}"
+    settings, found = spec.method.settings, []
+    for rate, share in SHARES.items():
+        if settings.get(rate) == "auto":
+            number = "" if own is None else f" = {settings[share] * own:g}"
+            found.append(f"{rate} is {share} {settings[share]:g} of {of}{number}")
+    return found
 
 
 def differences(here: Mapping[str, str], there: Mapping[str, str]) -> tuple[Difference, ...]:

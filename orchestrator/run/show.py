@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from orchestrator.plan.explain import Explanation
+from orchestrator.plan.explain import Explanation, rates_of
 from orchestrator.plan.locks import Lock
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.results import STATUSES
@@ -53,7 +53,7 @@ def plan_tables(plan: SweepPlan) -> list[Any]:
 def explanation_tables(explanation: Explanation) -> list[Any]:
     """Where a trial's recipe differs from that of the nearest finished trial."""
     spec, nearest = explanation.spec, explanation.nearest_id
-    shown: list[Any] = [escape(f"{spec.trial_id}: {_what(spec)}")]
+    shown: list[Any] = [escape(line) for line in (f"{spec.trial_id}: {_what(spec)}", *rates_of(spec))]
     if explanation.status:
         return [*shown, f"it is in the results folder already: {explanation.status}"]
     if nearest is None:

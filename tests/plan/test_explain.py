@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.plan.explain import Difference, explain, fields_of, planned_trial
+from orchestrator.plan.explain import Difference, explain, fields_of, planned_trial, rates_of
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec, canonical
 from orchestrator.plan.sweep import Sweep
@@ -78,3 +78,15 @@ def test_a_trial_is_found_by_the_beginning_of_its_id():
         planned_trial(specs, "xyz")
     with pytest.raises(ValueError, match="more than one trial has an id like that: got '', allowed"):
         planned_trial(specs, "")
+
+
+def test_a_trial_says_what_its_automatic_rate_is():
+    methods = ["retrain", {"name": "scrub", "rate_share": 0.25}]
+    assert rates_of(scrub(trials(methods=methods, training={"learning_rate": 2e-3}))) == [
+        "learning_rate is rate_share 0.25 of its original's 0.002 = 0.0005"
+    ]
+    searched = {"study": {"trials": 2, "learning_rate": [1e-4, 1e-3]}}
+    assert rates_of(scrub(trials(methods=methods, training=searched))) == [
+        "learning_rate is rate_share 0.25 of the rate that a search chooses for its original"
+    ]
+    assert rates_of(scrub(trials(methods=["retrain", {"name": "scrub", "learning_rate": 0.1}]))) == []
