@@ -183,11 +183,11 @@ def _run(
             peak_memory_bytes=memory.num_bytes,
             micro_batch=micro_batch if micro_batch and micro_batch < meter.largest_batch else None,
         )
-    evaluation = clock()
     if before:
         stored = partial(load_weights, place.store, str(spec.starts_from))
         row["unchanged"] = before.is_still(problem.model.state_dict(), stored)
         row["note"] = "; ".join(problem.notes) or _why_unchanged(row)
+    evaluation = clock()
     if spec.stage == "unlearn" and spec.line == "original":  # nothing moved: its own trial has predicted already
         logits = load_logits(place.store, spec.parents["original"])[0]
     else:
