@@ -8,17 +8,16 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from orchestrator.cli_results import app as results_app
+from orchestrator.cli_results import console
 from orchestrator.file_names import absolute_path
 from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, RecordingsNotice, StoppedEarly, in_one_line
-
-if TYPE_CHECKING:
-    from orchestrator.results import Store
 
 app = typer.Typer(
     name="unlearn",
@@ -27,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Speech unlearning at cluster scale: a sweep file in, seed-averaged tables out.",
 )
-console = Console(width=None if sys.stdout.isatty() else 120)  # a log file is no narrow terminal
+app.add_typer(results_app)
 
 SweepFile = Annotated[Path, typer.Argument(help="A sweep file, or the name of one that ships with the package.")]
 Results = Annotated[str, typer.Option("--results", help="Results folder, or a URI (s3://…, gs://…).")]
@@ -36,8 +35,6 @@ Executor = Annotated[str, typer.Option(help="ray, or local: one process without 
 Address = Annotated[Optional[str], typer.Option(help="Ray cluster to use; this machine when unset.")]  # noqa: UP045
 MaxConcurrent = Annotated[Optional[int], typer.Option(min=1, help="Trials at once; all slots when unset.")]  # noqa: UP045
 
-OfSweep = Annotated[Optional[str], typer.Option(help="Only this sweep; NAME@PLAN for an earlier plan of it.")]  # noqa: UP045
-TunedOnly = Annotated[bool, typer.Option("--tuned-only", help="Leave out methods whose settings no search chose.")]
 ErrorLimit = Annotated[int, typer.Option(min=0, help="Stop when so many trials failed with one error; 0: never.")]
 
 
@@ -146,101 +143,6 @@ def tune(
 
 
 @app.command()
-def status(results: Annotated[str, typer.Argument(help="Results folder or URI.")], sweep: OfSweep = None) -> None:
-    """What of each sweep in a results folder is done, failed or missing."""
-    from orchestrator.report.progress import status_tables
-    from orchestrator.results import open_store
-
-    for table in status_tables(open_store(str(_absolute(results))), sweep):
-        console.print(table, soft_wrap=isinstance(table, str))
-
-
-@app.command()
-def report(
-    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
-    out: Annotated[Optional[Path], typer.Option(help="Folder to write; RESULTS/report when unset.")] = None,  # noqa: UP045
-    sweep: OfSweep = None,
-    tuned_only: TunedOnly = False,
-) -> None:
-    """Write tables in the paper's layout (Markdown, LaTeX, CSV) and plots, and print the tables."""
-    from orchestrator.report.build import build_report
-    from orchestrator.report.selection import Selection
-    from orchestrator.report.terminal import terminal_tables
-    from orchestrator.report.write import write_files
-    from orchestrator.results import open_store
-    from orchestrator.sweep_records import recorded_sweeps
-
-    store = open_store(str(_absolute(results)))
-    built = build_report(store.rows(), recorded_sweeps(store.files), Selection(sweep, tuned_only))
-    written = write_files(built, _report_folder(store, out))
-    for table in terminal_tables(built):
-        console.print(table, soft_wrap=isinstance(table, str))
-    console.print(f"report: {written[0]} ({len(written)} files)", soft_wrap=True)
-
-
-@app.command()
-def evidence(
-    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
-    out: Annotated[Optional[Path], typer.Option(help="Folder to write; RESULTS/report when unset.")] = None,  # noqa: UP045
-    sweep: OfSweep = None,
-    tuned_only: TunedOnly = False,
-) -> None:
-    """Attack what trials left: membership attacks, distances to Retrain, relearning; evidence.md and evidence.csv."""
-    from orchestrator.report.selection import Selection
-    from orchestrator.report.write_evidence import write_evidence
-    from orchestrator.results import open_store
-
-    store = open_store(str(_absolute(results)))
-    for path in write_evidence(store, _report_folder(store, out), Selection(sweep, tuned_only)):
-        console.print(f"evidence: {path}", soft_wrap=True)
-
-
-@app.command()
-def leaderboard(
-    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
-    out: Annotated[Optional[Path], typer.Option(help="Page; RESULTS/report/leaderboard.md when unset.")] = None,  # noqa: UP045
-    sweep: OfSweep = None,
-    tuned_only: TunedOnly = False,
-) -> None:
-    """Set all methods side by side over all tasks and forget sets, with intervals and attacks, on one page."""
-    from orchestrator.report.leaderboard import write_leaderboard
-    from orchestrator.report.selection import Selection
-    from orchestrator.results import open_store
-
-    store = open_store(str(_absolute(results)))
-    page = absolute_path(out) if out else _report_folder(store, None) / "leaderboard.md"
-    write_leaderboard(store, page, Selection(sweep, tuned_only))
-    console.print(f"leaderboard: {page}", soft_wrap=True)
-
-
-@app.command()
-def compact(
-    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
-    to: Annotated[Path, typer.Option(help="Parquet file to write.")],
-) -> None:
-    """Write rows and evidence of a results folder to one small file, from which `restore` makes a folder again."""
-    from orchestrator.report.compaction import compact_results
-    from orchestrator.results import open_store
-
-    to = absolute_path(to)
-    rows = compact_results(open_store(str(_absolute(results))), to)
-    console.print(f"{rows} trials: {to} ({to.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
-
-
-@app.command()
-def restore(
-    file: Annotated[Path, typer.Argument(help="Parquet file that `compact` wrote.")],
-    results: Results,
-) -> None:
-    """Put the trials of a compacted file into a results folder: `run`, `tune` and `report` then go on from them."""
-    from orchestrator.report.compaction import restore_results
-    from orchestrator.results import open_store
-
-    rows = restore_results(absolute_path(file), open_store(str(_absolute(results))))
-    console.print(f"{rows} trials restored; those that were there are as they were")
-
-
-@app.command()
 def launcher(
     kind: Annotated[str, typer.Argument(help="ray, kuberay, slurm or slurm-plain.")],
     sweep: Annotated[str, typer.Argument(help="A sweep file, or the name of one that ships with the package.")],
@@ -262,10 +164,6 @@ def launcher(
 
 def _absolute(location: str | None) -> str | None:
     return location if location is None or "://" in location else str(absolute_path(location))
-
-
-def _report_folder(store: Store, out: Path | None) -> Path:
-    return absolute_path(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
 
 
 def _require_current_folder() -> None:
