@@ -7,6 +7,7 @@ the square of a batch's mean gradient shrinks with the batch (arXiv 2510.26714, 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn, zeros_like
 
 from methods.base import Batch, Classifier, UnlearningProblem, UtteranceSet
@@ -80,3 +81,13 @@ def _summed_squares(
         more = len(batch) * (backwards - 1)
         problem.meter.charge(seconds=0.0, samples=more * (1 - FORWARD_SHARE))  # their time runs already
     return total
+
+
+def kth_smallest(values: Float[Tensor, " n"], k: int) -> Float[Tensor, ""]:
+    """Return the k-th smallest value. CUDA may find any of equal entries, so it is allowed where all must repeat."""
+    strict = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        return values.kthvalue(k).values
+    finally:
+        torch.use_deterministic_algorithms(strict)

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
+from methods.gradients import kth_smallest
 from methods.losses import cross_entropy
 from methods.rates import Rate
 
@@ -34,7 +35,7 @@ def smallest(gradient: Float[Tensor, "*weight"], share: float) -> Bool[Tensor, "
     count = round(share * gradient.numel())
     if count == 0:
         return torch.zeros_like(gradient, dtype=torch.bool)
-    return gradient.abs() <= gradient.abs().flatten().kthvalue(count).values
+    return gradient.abs() <= kth_smallest(gradient.abs().flatten(), count)
 
 
 def layer_weights(model: Classifier) -> dict[str, nn.Parameter]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
-from methods.gradients import summed_gradient, trainable
+from methods.gradients import kth_smallest, summed_gradient, trainable
 from methods.random_label import RandomLabel
 from methods.rates import Rate
 
@@ -30,7 +30,7 @@ def saliency_mask(gradients: dict[str, Tensor], share: float) -> dict[str, Tenso
         magnitudes.numpy().partition(dropped - 1)
         threshold = magnitudes[dropped - 1].clone()
     else:
-        threshold = magnitudes.kthvalue(dropped).values
+        threshold = kth_smallest(magnitudes, dropped)
     del magnitudes
     return {name: g.abs() > threshold for name, g in gradients.items()}
 

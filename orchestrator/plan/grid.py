@@ -200,7 +200,7 @@ def _suits(line: MethodLine, training: KindOfTraining, grid: Grid) -> bool:
 def loop_of(sweep: Sweep) -> dict[str, Any]:
     """What is the same for every method."""
     loop = {"clip_norm": sweep.clip_norm, "precision": sweep.precision, "threads": sweep.threads_per_trial}
-    return {**loop, "compile": True} if sweep.compile else loop
+    return {**loop, **{key: True for key in ("compile", "deterministic") if getattr(sweep, key)}}
 
 
 def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[_Suited]:

@@ -176,6 +176,7 @@ class Sweep(_Model):
     lock: str | None = None  # settings chosen by `unlearn tune`; relative to the sweep file
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False  # torch.compile, with static shapes: pays for long trials on a GPU
+    deterministic: bool = False  # only kernels that repeat bit for bit: slower on a GPU
     clip_norm: float = Field(default=1.0, gt=0)
     threads_per_trial: int = Field(default=1, ge=1)
     gpus_per_trial: float = Field(default=1.0, gt=0)  # where there are any

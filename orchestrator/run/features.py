@@ -19,7 +19,8 @@ from torch import Tensor
 from backbones.base import Backbone, Frontend
 from methods.transfer import sent
 from orchestrator.digests import damaged_files, seal, set_folder_aside
-from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
+from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash, stage_seed
+from orchestrator.run.arithmetic import uses_tf32
 from orchestrator.tasks.base import SAMPLE_RATE_HZ, Corpus
 
 FRAME_SAMPLES = 320  # 20 ms: clips are whole frames of every backbone
@@ -27,7 +28,8 @@ LONGEST_SECONDS = 30.0  # Whisper's window
 FEATURES_VERSION = 2
 CHUNK = 64  # utterances through the frontend at once; fixed, so that features do not depend on who asks
 
-Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
+Fetch = Callable[..., tuple[Tensor, Tensor]]
+"""Rows of the corpus, and under random crops a seed of the walk -> features and lengths."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,16 @@ class FeatureBank:
     evaluate: Fetch
     cached: bool
     on_device: bool = False  # whether all of them lie in the device's memory
+    device_bytes: int = 0  # that they take there
+    random: bool = False  # whether `train` takes a seed
 
     def telling(self, beat: Callable[[], None]) -> FeatureBank:
         """The same bank; each fetch is a beat."""
 
         def told(fetch: Fetch) -> Fetch:
-            def tell(rows: Tensor) -> tuple[Tensor, Tensor]:
+            def tell(rows: Tensor, *seed: int) -> tuple[Tensor, Tensor]:
                 beat()
-                return fetch(rows)
+                return fetch(rows, *seed)
 
             return tell
 
@@ -71,9 +75,12 @@ def clip_samples(corpus: Corpus, seconds: float | None) -> int:
 
 
 def waveforms(
-    corpus: Corpus, rows: npt.NDArray[np.int64], samples: int, crop: str, generator: torch.Generator | None = None
+    corpus: Corpus, rows: npt.NDArray[np.int64], samples: int, crop: str, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """(B, samples) float32 in [-1, 1], zero-padded at the end, and (B,) lengths; longer recordings are cropped."""
+    """(B, samples) float32 in [-1, 1], zero-padded at the end, and (B,) lengths; longer recordings are cropped.
+
+    A random crop depends on the seed and the row alone: not on its batch, nor on what was read before.
+    """
     padded = np.zeros((len(rows), samples), dtype=np.float32)
     lengths = np.empty(len(rows), dtype=np.int64)
     for at, row in enumerate(rows):
@@ -83,7 +90,7 @@ def waveforms(
         if excess and crop == "center":
             start = excess // 2
         elif excess and crop == "random":
-            start = int(torch.randint(excess + 1, (1,), generator=generator))
+            start = stage_seed("crop", seed, int(row)) % (excess + 1)
         piece = audio[start : start + samples]
         padded[at, : len(piece)] = piece
         lengths[at] = len(piece)
@@ -100,16 +107,18 @@ def open_features(
     cache_dir: Path,
     device: torch.device,
     limit_gb: float,
-    generator: torch.Generator,
-    room_bytes: int = 0,
+    seed: int,
+    tf32: bool = False,
+    has_room: Callable[[int], bool] = lambda num_bytes: False,
     obtain: Callable[[Path, Callable[[], None]], None] = lambda path, build: build(),
 ) -> FeatureBank:
     """Open the features of a corpus, making them first if need be; per batch under random crops or above the limit.
 
-    Features of up to `room_bytes` are copied to the device, once for all trials of this process.
+    Features that the device `has_room` for are copied there, once for all trials of this process. `seed` is that of
+    random crops, `tf32` says whether fp32 products are rounded.
     """
     samples = clip_samples(corpus, clip["seconds"])
-    path = bank_path(corpus, plugin, clip, cache_dir)
+    path = bank_path(corpus, plugin, clip, cache_dir, arithmetic_of(device, tf32=tf32))
     if clip["crop"] != "random" and (path.exists() or _size_gb(corpus, backbone, samples) <= limit_gb):
         if not path.exists() or damaged_files(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,27 +127,40 @@ def open_features(
                     set_folder_aside(path, damaged)
                 if not path.exists():
                     obtain(path, lambda: _build(path, corpus, backbone, samples, clip["crop"], device))
-        return _mapped(path, device, room_bytes)
+        return _mapped(path, device, has_room)
     frontend = backbone.frontend(device)
 
-    def fetch(rows: Tensor, crop: str) -> tuple[Tensor, Tensor]:
-        return _through(frontend, *waveforms(corpus, rows.numpy(), samples, crop, generator), device)
+    random = clip["crop"] == "random"
+    calm = "center" if random else clip["crop"]
 
-    calm = "center" if clip["crop"] == "random" else clip["crop"]
-    return FeatureBank(lambda rows: fetch(rows, clip["crop"]), lambda rows: fetch(rows, calm), cached=False)
+    def train(rows: Tensor, walk: int = 0) -> tuple[Tensor, Tensor]:
+        return _through(frontend, *waveforms(corpus, rows.numpy(), samples, clip["crop"], seed ^ walk), device)
+
+    def evaluate(rows: Tensor, walk: int = 0) -> tuple[Tensor, Tensor]:
+        return _through(frontend, *waveforms(corpus, rows.numpy(), samples, calm), device)
+
+    return FeatureBank(train, evaluate, cached=False, random=random)
 
 
-def bank_path(corpus: Corpus, plugin: PlugIn, clip: Mapping[str, Any], cache_dir: Path) -> Path:
-    """Where the features of a corpus are, or would be."""
-    samples = clip_samples(corpus, clip["seconds"])
-    key = short_hash([FEATURES_VERSION, corpus.fingerprint, plugin.recipe(), {**clip, "samples": samples}])
+def bank_path(corpus: Corpus, plugin: PlugIn, clip: Mapping[str, Any], cache_dir: Path, arithmetic: str) -> Path:
+    """Where the features of a corpus are, or would be: named after all that changes them, and nothing else."""
+    frontend = {**plugin.recipe(), "name": plugin.name}  # an alias changes nothing
+    clipped = {**clip, "samples": clip_samples(corpus, clip["seconds"])}
+    key = short_hash([FEATURES_VERSION, corpus.fingerprint, frontend, clipped, arithmetic, torch.__version__])
     return cache_dir / "features" / key
+
+
+def arithmetic_of(device: torch.device, *, tf32: bool) -> str:
+    """What rounds features: the host, a GPU, or a GPU with TF32."""
+    return f"{device.type} tf32" if tf32 else device.type
 
 
 def are_cached(spec: TrialSpec, cache_dir: Path) -> bool:
     """Whether the features that a trial reads are on this machine; builds nothing."""
     built = list((cache_dir / "corpora").glob(f"*-{spec.task.content}"))
-    return bool(built) and bank_path(Corpus(built[0]), spec.backbone, spec.clip, cache_dir).is_dir()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    arithmetic = arithmetic_of(device, tf32=uses_tf32(spec.loop, device))
+    return bool(built) and bank_path(Corpus(built[0]), spec.backbone, spec.clip, cache_dir, arithmetic).is_dir()
 
 
 def _through(frontend: Frontend, audio: Tensor, lengths: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -177,13 +199,13 @@ def _build(path: Path, corpus: Corpus, backbone: Backbone, samples: int, crop: s
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _mapped(path: Path, device: torch.device, room_bytes: int) -> FeatureBank:
+def _mapped(path: Path, device: torch.device, has_room: Callable[[int], bool]) -> FeatureBank:
     array = np.load(path / "features.npy", mmap_mode="r")
     frames = torch.from_numpy(np.load(path / "lengths.npy"))
-    if array.nbytes <= room_bytes:
+    if has_room(array.nbytes):
         return features_on_device(array, frames, device)
 
-    def fetch(rows: Tensor) -> tuple[Tensor, Tensor]:
+    def fetch(rows: Tensor, walk: int = 0) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(array[rows.numpy()]), frames[rows]
 
     return FeatureBank(fetch, fetch, cached=True)
@@ -195,7 +217,7 @@ def features_on_device(array: npt.NDArray[Any], frames: Tensor, device: torch.de
     for at in range(0, len(array), CHUNK):
         features[at : at + CHUNK] = torch.from_numpy(array[at : at + CHUNK].copy()).to(device)
 
-    def fetch(rows: Tensor) -> tuple[Tensor, Tensor]:
+    def fetch(rows: Tensor, walk: int = 0) -> tuple[Tensor, Tensor]:
         return features.index_select(0, sent(rows, device)), frames[rows]
 
-    return FeatureBank(fetch, fetch, cached=True, on_device=True)
+    return FeatureBank(fetch, fetch, cached=True, on_device=True, device_bytes=array.nbytes)

@@ -6,9 +6,10 @@ import time
 import traceback
 from contextlib import suppress
 
-from orchestrator.outcomes import sigterm_as_interrupt
+from orchestrator.outcomes import StoppedEarly, sigterm_as_interrupt
 from orchestrator.run.breaker import is_futile
 from orchestrator.run.desk import Desk
+from orchestrator.run.device_errors import DeviceFailed
 from orchestrator.run.place import Place
 from orchestrator.run.trial import TRANSIENT, run_trial
 
@@ -28,6 +29,10 @@ def run_local(desk: Desk, place: Place) -> None:
                     for _ in run_trial(assignment, place):
                         pass
                     break
+                except DeviceFailed as failed:
+                    raise StoppedEarly(
+                        f"{failed}\nGive the same command again: it goes on with this trial."
+                    ) from failed
                 except TRANSIENT as met:
                     error = traceback.format_exc()
                     if is_futile(met):

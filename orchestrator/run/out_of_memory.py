@@ -16,28 +16,27 @@ import torch
 
 from orchestrator.files import Folder
 from orchestrator.plan.spec import short_hash
+from orchestrator.run.device_errors import is_out_of_memory
 from orchestrator.sealed import DigestMismatch, read_sealed_json, sealed_json
 
 T = TypeVar("T")
 ADVICE = (
-    "memory ran out with one utterance at a time; use a device with more memory or more of it (gpus_per_trial, "
-    "fewer trials at once), a smaller backbone, a shorter training.clip_seconds, or precision: bf16"
+    "use a device with more memory or more of it (gpus_per_trial, fewer trials at once), a smaller backbone, a shorter "
+    "training.clip_seconds, or precision: bf16"
 )
-SAYS_SO = ("DefaultCPUAllocator", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA out of memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether host or device memory ran out; PyTorch's allocator on the host says so in words only."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in SAYS_SO)
 
 
 class MemorySpent(Exception):
-    """Memory ran out in a batch, of which `tried` utterances were under way at once."""
+    """Memory ran out with `tried` utterances under way at once; with 0 of them, outside of any batch."""
 
-    def __init__(self, tried: int) -> None:
-        super().__init__(ADVICE if tried <= 1 else f"memory ran out with {tried} utterances at a time")
+    def __init__(self, tried: int, cause: str = "") -> None:
+        when = "outside of any batch" if tried == 0 else "with one utterance at a time"
+        said = f" ({cause})" if cause else ""
+        super().__init__(
+            f"memory ran out {when}{said}; {ADVICE}"
+            if tried <= 1
+            else f"memory ran out with {tried} utterances at a time"
+        )
         self.tried = tried
 
 
@@ -74,7 +73,11 @@ class FoundSize:
 
 
 def smaller_each_time(
-    attempt: Callable[[int | None], Iterator[T]], start: int | None, found: FoundSize, forget: Callable[[], None]
+    attempt: Callable[[int | None], Iterator[T]],
+    start: int | None,
+    found: FoundSize,
+    forget: Callable[[], None],
+    make_room: Callable[[], bool] = lambda: False,
 ) -> Iterator[T]:
     """Run `attempt` with `start` utterances at a time, None for whole batches; anew with half when memory runs out.
 
@@ -82,7 +85,8 @@ def smaller_each_time(
     A smaller size is kept for others once a trial has ended with it: one that nothing makes fit tells nothing of them.
 
     Raises:
-        MemorySpent: when one utterance at a time is too much.
+        MemorySpent: when one utterance at a time is too much, or when memory runs out outside of a batch and
+            `make_room` has nothing to give back.
     """
     size = first = min((known for known in (start, found.read()) if known is not None), default=None)
     while True:
@@ -90,9 +94,10 @@ def smaller_each_time(
             yield from attempt(size)
             break
         except MemorySpent as error:
-            if error.tried <= 1:
+            if error.tried > 1:
+                size = error.tried // 2
+            elif error.tried == 1 or not make_room():
                 raise
-            size = error.tried // 2
         # Not in the handler: until it ends, the error's traceback holds the attempt's model.
         forget()
         release()

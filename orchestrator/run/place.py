@@ -19,8 +19,9 @@ from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
 from orchestrator.plan.trainings import training_kind_of
 from orchestrator.results import Store
+from orchestrator.run.arithmetic import uses_tf32
 from orchestrator.run.features import FeatureBank, clip_samples, open_features
-from orchestrator.run.out_of_memory import FoundSize
+from orchestrator.run.out_of_memory import FoundSize, release
 from orchestrator.run.shared_cache import shared_cache
 from orchestrator.tasks.base import Corpus
 from orchestrator.tasks.forget_requests import ForgetRequest
@@ -55,6 +56,7 @@ class Place:
     cache_limit_gb: float = 50.0
     limits: Limits = Limits()
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _banks: dict[Any, FeatureBank] = field(default_factory=dict, repr=False)  # the one used last at the end
     _looked: float = field(default=-math.inf, repr=False)  # at the lease
 
     def __post_init__(self) -> None:
@@ -86,7 +88,7 @@ class Place:
     def features(self, spec: TrialSpec) -> FeatureBank:
         """The backbone's features of the corpus."""
         corpus, clip = self.corpus(spec.task), dict(spec.clip)
-        generator = torch.Generator().manual_seed(stage_seed("crops", spec.task.title, spec.seed))
+        tf32 = uses_tf32(spec.loop, self.device)
 
         def make() -> FeatureBank:
             return open_features(
@@ -97,15 +99,26 @@ class Place:
                 cache_dir=self.cache_dir,
                 device=self.device,
                 limit_gb=self.cache_limit_gb,
-                generator=generator,
+                seed=stage_seed("crops", spec.task.title, spec.seed),
+                tf32=tf32,
                 obtain=self._obtain,
-                room_bytes=self._room_bytes(),
+                has_room=self._has_room,
             )
 
         if clip["crop"] == "random":
             return make()
-        bank: FeatureBank = self._keep(("features", spec.task.content, repr(spec.backbone.recipe()), repr(clip)), make)
+        key = (spec.task.content, repr(spec.backbone.recipe()), repr(clip), tf32)
+        bank = self._banks.pop(key) if key in self._banks else make()
+        self._banks[key] = bank  # at the end
         return bank
+
+    def drop_features(self) -> bool:
+        """Give back the device memory of all kept features; returns whether there were any."""
+        found = [key for key, bank in self._banks.items() if bank.on_device]
+        for key in found:
+            del self._banks[key]
+        release()
+        return bool(found)
 
     def at_once(self, spec: TrialSpec) -> int | None:
         """Utterances that go through a model at once, at most; None for whole batches.
@@ -129,13 +142,27 @@ class Place:
             memory_share=self.limits.memory_share,
         )
 
-    def _room_bytes(self) -> int:
-        """Device memory that features may have: the rest is for weights, optimizer and activations."""
+    def _has_room(self, num_bytes: int) -> bool:
+        """Whether so many bytes of features may lie on the device; those that were used longest ago make room."""
+        kept = {key: bank.device_bytes for key, bank in self._banks.items() if bank.on_device}
+        room = self._room_bytes(sum(kept.values()))
+        if num_bytes > room:
+            return False
+        for key in list(kept):
+            if sum(kept.values()) + num_bytes <= room:
+                break
+            del self._banks[key], kept[key]
+            release()
+        return True
+
+    def _room_bytes(self, kept: int = 0) -> int:
+        """Device memory that features may have, with the `kept` that they have: the rest is for weights, optimizer and
+        activations."""
         if self.device.type != "cuda":
             return 0
         free, total = torch.cuda.mem_get_info(self.device)
         ours = int(self.limits.memory_share * total) - torch.cuda.memory_reserved(self.device)
-        return int(FEATURES_SHARE * max(0, min(free, ours)))
+        return int(FEATURES_SHARE * max(0, min(free, ours) + kept))
 
     def backbone(self, plugin: PlugIn) -> Backbone:
         """The backbone plug-in; from the hub, the commit that the plan found, whatever this node's cache has."""

@@ -11,6 +11,7 @@ import torch
 from methods.base import UnlearningProblem, UtteranceSet
 from orchestrator.evidence.probing import linear_probe
 from orchestrator.plan.spec import TrialSpec, stage_seed
+from orchestrator.run.out_of_memory import in_halves
 from orchestrator.run.problem import EVALUATION_BATCH, Parts
 from orchestrator.tasks.base import Corpus
 
@@ -52,10 +53,12 @@ def _embeddings(problem: UnlearningProblem, rows: npt.NDArray[np.int64]) -> npt.
         device=problem.validation.device,
     )
     problem.model.eval()
-    with torch.no_grad():
-        found = [
-            problem.model.embed(b.features, b.lengths).float().cpu()
-            for b in utterances.batches(EVALUATION_BATCH[utterances.device.type])
-        ]
-    embeddings: npt.NDArray[np.float64] = torch.cat(found).numpy().astype(np.float64)
+
+    def embedded(size: int) -> torch.Tensor:
+        with torch.no_grad():
+            batches = utterances.batches(size)
+            return torch.cat([problem.model.embed(b.features, b.lengths).float().cpu() for b in batches])
+
+    found = in_halves(embedded, EVALUATION_BATCH[utterances.device.type])
+    embeddings: npt.NDArray[np.float64] = found.numpy().astype(np.float64)
     return embeddings

@@ -113,7 +113,8 @@ def make_problem(
             fetch=bank.train if steps else bank.evaluate,
             device=place.device,
             durations=torch.from_numpy(corpus.num_samples[rows]) if training.length_buckets else None,
-            ahead=place.device.type == "cuda" and bank.cached and not bank.on_device,
+            ahead=place.device.type == "cuda" and not bank.on_device,
+            draws=steps and bank.random,
         )
 
     kept = ~np.isin(corpus.labels[parts.validation], parts.forgotten_classes)

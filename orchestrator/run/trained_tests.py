@@ -15,12 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from torch import Tensor
 
-from methods.base import Batch, Classifier, UnlearningProblem
+from methods.base import Batch, Classifier, UnlearningProblem, UtteranceSet
 from methods.loops import LoopSettings
 from orchestrator.evidence.distances import zrf
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.attribution import attribution_maps
+from orchestrator.run.device_errors import first_line, is_device_failure, is_out_of_memory
+from orchestrator.run.out_of_memory import MemorySpent, in_halves
 from orchestrator.run.place import Place
 from orchestrator.run.probe import probe
 from orchestrator.run.problem import EVALUATION_BATCH, Parts
@@ -44,7 +47,10 @@ def run_tests(
     asked, began = spec.evidence or {}, problem.meter.clock()
     rows: list[dict[str, Any]] = []
     steps: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        "relearning": lambda: relearn(spec, problem, loop, asked["relearning"]),
+        "relearning": lambda: in_halves(
+            lambda size: relearn(spec, problem, replace(loop, micro_batch=size), asked["relearning"]),
+            loop.micro_batch or problem.training.batch_size,
+        ),
         "probe": lambda: probe(spec, corpus, parts, problem),
         "zrf": lambda: _zrf(problem),
         "attribution": lambda: _attribution(spec, place, corpus, problem, asked["attribution"]),
@@ -64,9 +70,11 @@ def _caught(name: str, run: Callable[[], list[dict[str, Any]]]) -> list[dict[str
     """What a test found; one that fails says so and leaves the trial, which is finished, as it is."""
     try:
         return run()
-    except (OSError, MemoryError, torch.OutOfMemoryError):  # of the moment: the executor tries again
-        raise
-    except Exception as error:
+    except Exception as met:
+        short = is_out_of_memory(met)
+        if is_device_failure(met) or (isinstance(met, OSError) and not short):  # of the moment: tried again
+            raise
+        error = MemorySpent(1, first_line(met)) if short else met
         warnings.warn(f"the test {name} failed: {type(error).__name__}: {error}", stacklevel=2)
         return [{"test": name, "measure": "failed", "value": None, "utterances": 0}]
 
@@ -74,8 +82,12 @@ def _caught(name: str, run: Callable[[], list[dict[str, Any]]]) -> list[dict[str
 def _zrf(problem: UnlearningProblem) -> list[dict[str, Any]]:
     forget = replace(problem.forget, fetch=problem.validation.fetch)
     models = [model.eval() for model in (problem.model, problem.random_model())]
-    batches = forget.batches(EVALUATION_BATCH[forget.device.type])
-    value = zrf(tuple(_probabilities(model, batch) for model in models) for batch in batches)  # type: ignore[misc]
+
+    def measured(size: int) -> float:
+        batches = forget.batches(size)
+        return zrf(tuple(_probabilities(model, batch) for model in models) for batch in batches)  # type: ignore[misc]
+
+    value = in_halves(measured, EVALUATION_BATCH[forget.device.type])
     return [{"test": "zrf", "measure": "zrf", "value": value, "utterances": len(forget)}]
 
 
@@ -94,7 +106,11 @@ def _attribution(
         order = torch.randperm(len(utterances), generator=torch.Generator().manual_seed(seed))
         picked = utterances.where(order[: settings["utterances"]])
         chosen = replace(picked, fetch=problem.validation.fetch, durations=None)  # all maps of one length
-        maps = attribution_maps(problem.model, chosen.batches(ATTRIBUTION_BATCH), settings["steps"]).numpy()
+
+        def mapped(size: int, chosen: UtteranceSet = chosen) -> Tensor:
+            return attribution_maps(problem.model, chosen.batches(size), settings["steps"])
+
+        maps = in_halves(mapped, ATTRIBUTION_BATCH).numpy()
         ids = corpus.utterance_ids[chosen.utterances.numpy()].astype(str)
         rows += [
             {"utterance_id": name, "part": part, "attribution": values.astype(np.float32)}

@@ -21,6 +21,7 @@ from methods.superloss import SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.trainings import training_kind_of
+from orchestrator.run.arithmetic import set_arithmetic
 from orchestrator.run.checkpoints import (
     StoredEpochs,
     load_logits,
@@ -29,9 +30,10 @@ from orchestrator.run.checkpoints import (
     save_prepared,
     save_weights,
 )
+from orchestrator.run.device_errors import DeviceFailed, first_line, is_device_failure, is_out_of_memory
 from orchestrator.run.evaluation import keep_outputs, measures
 from orchestrator.run.objectives import objective_at
-from orchestrator.run.out_of_memory import MemorySpent, is_out_of_memory, smaller_each_time
+from orchestrator.run.out_of_memory import MemorySpent, smaller_each_time
 from orchestrator.run.peak_memory import PeakMemory
 from orchestrator.run.place import Place
 from orchestrator.run.problem import budget_meter, make_problem, predict, split_parts
@@ -41,7 +43,7 @@ from orchestrator.run.trained_tests import run_tests
 from orchestrator.run.unchanged import Before
 from orchestrator.run.watchdog import Hung, Watchdog
 
-TRANSIENT = (OSError, ConnectionError, MemoryError, torch.OutOfMemoryError)
+TRANSIENT = (OSError, ConnectionError)
 """Errors of the moment: raised, so that the executor tries again. All others are results of the trial."""
 
 
@@ -86,11 +88,18 @@ def run_trial(
 
     def attempt(micro_batch: int | None) -> Iterator[Point]:
         watchdog = Watchdog(place.limits.hang_seconds, give_up if expendable else None, clock=clock)
-        return _run(assignment, place, row, points, watchdog, clock, micro_batch)
+        try:
+            yield from _run(assignment, place, row, points, watchdog, clock, micro_batch)
+        except Exception as error:  # outside of the batches of a method
+            if is_out_of_memory(error):
+                raise MemorySpent(0, first_line(error)) from error
+            raise
 
     try:
         with clock:
-            yield from smaller_each_time(attempt, place.at_once(spec), place.found_size(spec), epochs.drop)
+            yield from smaller_each_time(
+                attempt, place.at_once(spec), place.found_size(spec), epochs.drop, place.drop_features
+            )
         row["status"] = "done"
     except Hung as error:
         row.update(status="failed", stop_reason="hang", error=str(error))
@@ -101,7 +110,11 @@ def run_trial(
     except GeneratorExit:  # a scheduler stopped this trial
         place.store.commit({**row, **last_columns(started), "status": "pruned", "stop_reason": "pruned"})
         raise
-    except Exception:
+    except Exception as error:
+        if is_device_failure(error):
+            raise DeviceFailed(
+                f"the device failed, and this process can use it no more: {first_line(error)}"
+            ) from error
         row.update(status="failed", stop_reason="error", error=traceback.format_exc())
     if row["status"] != "done" and _is_done(place, spec):
         raise OSError(f"ran again to keep its model, and came to nothing: {row['error']}")
@@ -127,8 +140,7 @@ def _run(
 ) -> Iterator[Point]:
     spec, began = assignment.spec, clock()
     torch.set_num_threads(int(spec.loop["threads"]))
-    if place.device.type == "cuda":  # what stays fp32 under bf16, evaluation above all, may use TF32
-        torch.set_float32_matmul_precision("high" if spec.loop["precision"] == "bf16" else "highest")
+    set_arithmetic(spec.loop, place.device)
     training = Training(**assignment.training)
     corpus, bank = place.corpus(spec.task), place.features(spec)
     parts = split_parts(place, spec, corpus)
@@ -146,7 +158,7 @@ def _run(
     method: Method = (
         training_kind_of(spec) if trains else plugins.load("methods", spec.method.name, **assignment.method)
     )
-    chosen = {name: value for name, value in spec.loop.items() if name != "threads"}
+    chosen = {name: value for name, value in spec.loop.items() if name not in ("threads", "deterministic")}
     loop = LoopSettings(**chosen, micro_batch=micro_batch)
     laid_over: dict[str, Any] = {
         "superloss": SuperLoss(**spec.superloss) if spec.superloss else None,
@@ -167,7 +179,8 @@ def _run(
             yield Point(progress.budget_used, row.get("objective"))
     except Exception as error:
         if is_out_of_memory(error) and meter.largest_batch:
-            raise MemorySpent(min(meter.largest_batch, micro_batch or meter.largest_batch)) from error
+            tried = min(meter.largest_batch, micro_batch or meter.largest_batch)
+            raise MemorySpent(tried, first_line(error)) from error
         raise
     finally:
         row.update(

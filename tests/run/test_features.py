@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from orchestrator import plugins
 from orchestrator.outcomes import DamagedFile
 from orchestrator.plan.spec import PlugIn
 from orchestrator.run import features
-from orchestrator.run.features import clip_samples, open_features, waveforms
+from orchestrator.run.features import bank_path, clip_samples, open_features, waveforms
 
 RATE = 16_000
 
@@ -32,8 +33,7 @@ def opened(corpus, path, crop="none", seconds=None, limit_gb=1.0, seed=0, room_b
     backbone = plugins.load("backbones", "logmel_cnn")
     return open_features(
         corpus, backbone, PlugIn(name="logmel_cnn"), {"crop": crop, "seconds": seconds}, cache_dir=path,
-        device=torch.device("cpu"), limit_gb=limit_gb, generator=torch.Generator().manual_seed(seed),
-        room_bytes=room_bytes,
+        device=torch.device("cpu"), limit_gb=limit_gb, seed=seed, has_room=lambda size: size <= room_bytes,
     )  # fmt: skip
 
 
@@ -79,15 +79,39 @@ def test_mapped_features_equal_those_computed_per_batch(tmp_path):
         torch.testing.assert_close(one, other)
 
 
-def test_random_crops_differ_in_training_and_never_in_evaluation(tmp_path):
-    corpus = corpus_of([9000, 9000])
-    bank = opened(corpus, tmp_path, crop="random", seconds=0.2)
-    rows = torch.arange(2)
-    assert not torch.equal(bank.train(rows)[0], bank.train(rows)[0])
-    assert torch.equal(bank.evaluate(rows)[0], bank.evaluate(rows)[0])
+def test_random_crops_differ_from_walk_to_walk_and_never_in_evaluation(tmp_path):
+    bank = opened(corpus_of([9000, 9000, 9000]), tmp_path, crop="random", seconds=0.2)
+    rows = torch.arange(3)
+    assert bank.random
+    assert not torch.equal(bank.train(rows, 1)[0], bank.train(rows, 2)[0])
+    assert torch.equal(bank.evaluate(rows, 1)[0], bank.evaluate(rows, 2)[0])
+
+
+def test_a_random_crop_depends_on_seed_walk_and_utterance_alone(tmp_path):
+    corpus, rows = corpus_of([9000, 9000, 9000]), torch.arange(3)
+    first = opened(corpus, tmp_path, crop="random", seconds=0.2)
+    expected = first.train(rows, 5)[0]
     again = opened(corpus, tmp_path, crop="random", seconds=0.2)
-    fresh = opened(corpus, tmp_path, crop="random", seconds=0.2)
-    assert torch.equal(again.train(rows)[0], fresh.train(rows)[0])
+    torch.testing.assert_close(again.train(torch.tensor([2, 0]), 5)[0], expected[[2, 0]])
+    other = opened(corpus, tmp_path, crop="random", seconds=0.2, seed=1)
+    assert not torch.equal(other.train(rows, 5)[0], expected)
+
+
+def test_cached_features_are_named_after_what_changes_them_and_nothing_else(tmp_path, monkeypatch):
+    corpus, clip = corpus_of([4000]), {"crop": "none", "seconds": None}
+    plugin = PlugIn(name="logmel_cnn", version=1, content="a")
+
+    def path(plugin=plugin, arithmetic="cpu", clip=clip):
+        return bank_path(corpus, plugin, clip, tmp_path, arithmetic)
+
+    known = path()
+    assert path(replace(plugin, alias="mine")) == known
+    changed = [
+        path(replace(plugin, version=2)), path(replace(plugin, content="b")), path(replace(plugin, identity={"x": 1})),
+        path(arithmetic="cuda"), path(arithmetic="cuda tf32"), path(clip={"crop": "first", "seconds": 0.1}),
+    ]  # fmt: skip
+    monkeypatch.setattr(torch, "__version__", "0.1")
+    assert len({known, path(), *changed}) == 2 + len(changed)
 
 
 def test_features_are_made_once_also_by_many_at_once(tmp_path, monkeypatch):

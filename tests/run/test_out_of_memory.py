@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from backbones.logmel import LogMelCnnClassifier
+from backbones.logmel import LogMelCnn, LogMelCnnClassifier
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.outcomes import DamagedFile
-from orchestrator.run.out_of_memory import FoundSize, MemorySpent, in_halves, is_out_of_memory, smaller_each_time
+from orchestrator.run import trial
+from orchestrator.run.device_errors import is_out_of_memory
+from orchestrator.run.out_of_memory import FoundSize, MemorySpent, in_halves, smaller_each_time
 
 METHODS = "methods=[retrain, {name: salun, learning_rate: 1.0e-4, batch_size: 16, superloss: true}]"
 
@@ -153,3 +156,73 @@ def test_evaluation_goes_on_in_smaller_batches():
     assert tried == [256, 128, 64]
     with pytest.raises(KeyError):
         in_halves(lambda size: {}[size], 256)
+
+
+def test_memory_that_ends_outside_of_a_batch_is_tried_again_only_where_something_was_given_back(tmp_path):
+    tried, room = [], iter([True, False])
+
+    def attempt(size):
+        tried.append(size)
+        yield "began"
+        raise MemorySpent(0, "RuntimeError: out of memory")
+
+    run = smaller_each_time(attempt, None, FoundSize.of(tmp_path), lambda: None, lambda: next(room))
+    with pytest.raises(MemorySpent, match=r"outside of any batch \(RuntimeError: out of memory\); use a device"):
+        list(run)
+    assert tried == [None, None]
+
+
+@pytest.mark.parametrize("where", ["build", "evaluate"])
+def test_memory_that_ends_before_or_after_the_batches_is_a_row_with_advice(
+    small_sweep, cache_dir, tmp_path, monkeypatch, where
+):
+    calls = []
+
+    def fails(self, *given, **named):
+        if where == "build" or not torch.is_grad_enabled():
+            calls.append(1)
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+        return real(self, *given, **named)
+
+    owner, name = (LogMelCnn, "build") if where == "build" else (LogMelCnnClassifier, "embed")
+    real = getattr(owner, name)
+    monkeypatch.setattr(owner, name, fails)
+    loaded = load_sweep(small_sweep, ["methods=[original]", "training.keep_epoch=last"])
+    run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    row = read_rows(tmp_path / "r").set_index("stage").loc["train"]
+    assert row["status"] == "failed"
+    assert "a smaller backbone" in row["error"]
+    assert "CUDNN_STATUS_ALLOC_FAILED" in row["error"]
+    assert len(calls) == (1 if where == "build" else 6)  # 32, 16 ... 1 utterances
+
+
+def test_a_test_of_the_model_goes_on_in_smaller_batches(small_sweep, cache_dir, tmp_path, monkeypatch):
+    tests = "{probe: true, zrf: true, attribution: {utterances: 4, steps: 2}, relearning: {forgotten: [1], epochs: 1}}"
+    loaded = load_sweep(small_sweep, [f"evidence={tests}", "methods=[retrain]", "unlearning=[{kind: class}]"])
+    run_sweep(loaded, tmp_path / "whole", executor="local", cache_dir=cache_dir)
+    real_embed, testing = LogMelCnnClassifier.embed, []
+    real_tests = trial.run_tests
+
+    def embed(self, features, lengths):
+        if testing and len(features) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
+        return real_embed(self, features, lengths)
+
+    def run_tests(*given):
+        testing.append(1)
+        try:
+            return real_tests(*given)
+        finally:
+            testing.clear()
+
+    monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
+    monkeypatch.setattr(trial, "run_tests", run_tests)
+    run_sweep(loaded, tmp_path / "parts", executor="local", cache_dir=cache_dir)
+
+    def values(folder):
+        (file,) = [f for f in (folder / "evidence").glob("*.parquet") if "attribution" not in f.name]
+        return pq.read_table(file).to_pandas().drop(columns="seconds")
+
+    whole, parts = values(tmp_path / "whole"), values(tmp_path / "parts")
+    assert "failed" not in set(parts["measure"])
+    assert parts["value"].tolist() == pytest.approx(whole["value"].tolist(), abs=0.02, nan_ok=True)

@@ -17,7 +17,7 @@ def ids(path, *overrides):
     return [spec.trial_id for spec in plan_sweep(load_sweep(path, overrides)).grid.trials]
 
 
-@pytest.mark.parametrize("key", ["training.length_buckets", "compile"])
+@pytest.mark.parametrize("key", ["training.length_buckets", "compile", "deterministic"])
 def test_a_recipe_names_what_changes_steps_only_where_it_is_on(small_sweep, key):
     assert ids(small_sweep, f"{key}=false") == ids(small_sweep)
     assert not set(ids(small_sweep, f"{key}=true")) & set(ids(small_sweep))
@@ -38,7 +38,7 @@ def test_length_buckets_give_shorter_batches_to_training_and_unlearning(small_sw
         return real(self, features, lengths)
 
     def shortened(self, beat):  # the corpus has clips of one length; pretend that they end after 20 to 99 frames
-        return replace(self, train=lambda rows: (self.train(rows)[0], 20 + rows % 80))
+        return replace(self, train=lambda rows, *seed: (self.train(rows)[0], 20 + rows % 80))
 
     monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
     monkeypatch.setattr(FeatureBank, "telling", shortened)
