@@ -27,7 +27,12 @@ def resampled(samples: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.
     if up * (down + 2 * 7 * max(1.0, down / up)) <= LARGEST_KERNEL:
         import torch
 
-        values: npt.NDArray[np.float32] = _by_torchaudio(rate_hz)(torch.from_numpy(samples)).numpy()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # a clip is too short for more: on a busy machine they wait for each other
+        try:
+            values: npt.NDArray[np.float32] = _by_torchaudio(rate_hz)(torch.from_numpy(samples)).numpy()
+        finally:
+            torch.set_num_threads(threads)
         return values
     from scipy.signal import resample_poly
 
