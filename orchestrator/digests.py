@@ -17,12 +17,13 @@ from typing import NamedTuple
 
 import platformdirs
 
-from orchestrator.outcomes import DamagedFile
+from orchestrator.outcomes import DamagedFile, RecordingsNotice
 
 STORE = "digests.sqlite"  # in the cache folder
 SIDECAR = "digests.json"  # in a folder, of its other files
 THREADS = 8
 SETTLED_NS = 1_000_000_000  # younger files are read again: a second change within one tick of the clock would not show
+LONG_READ_BYTES = 5 * 10**9  # to read which takes long enough to say so
 BUSY_SECONDS = 5.0  # for another process that writes the store
 TABLE = "CREATE TABLE IF NOT EXISTS digests (path BLOB PRIMARY KEY, state TEXT, sha256 TEXT) WITHOUT ROWID"
 
@@ -53,6 +54,10 @@ def digests_of(paths: Iterable[str | Path]) -> list[Digest]:
     known = _recalled(files, states)
     unknown = [at for at, state in enumerate(states) if state and not known[at]]
     if unknown:
+        total = sum(stat.st_size for at in unknown if (stat := found[at]) is not None)
+        if total > LONG_READ_BYTES:
+            said = f"reading {len(unknown)} files ({total / 1e9:.0f} GB) for their digests, which are then remembered"
+            warnings.warn(said, RecordingsNotice, stacklevel=2)
         with ThreadPoolExecutor(THREADS) as pool:
             for at, sha256 in zip(unknown, pool.map(_sha256, [files[at] for at in unknown]), strict=True):
                 known[at] = sha256

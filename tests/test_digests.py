@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator import digests
 from orchestrator.digests import damaged_files, digests_of, seal, set_folder_aside
-from orchestrator.outcomes import DamagedFile
+from orchestrator.outcomes import DamagedFile, RecordingsNotice
 
 
 @pytest.fixture
@@ -87,6 +87,13 @@ def test_a_damaged_store_is_replaced(tmp_path, cache, read):
         digests_of([tmp_path / "a"])
     assert len(read) < 3
     assert sqlite3.connect(cache / digests.STORE).execute("SELECT count(*) FROM digests").fetchone() == (1,)
+
+
+def test_a_long_read_is_announced(tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(digests, "LONG_READ_BYTES", 2)
+    (tmp_path / "a").write_bytes(b"one")
+    with pytest.warns(RecordingsNotice, match="reading 1 files"):
+        digests_of([tmp_path / "a"])
 
 
 def test_many_may_ask_at_once(tmp_path, cache):

@@ -126,5 +126,5 @@ def inside(path: str, where: str, root: Path) -> str:
 
 def _on_disk(path: str, root: Path) -> str:
     """The path in the Unicode form in which the file system has it, which may be another than the manifest's."""
-    forms = (path, unicodedata.normalize("NFD", path))
-    return next((form for form in forms if (root / form).exists()), path)
+    decomposed = unicodedata.normalize("NFD", path)
+    return path if decomposed == path or not (root / decomposed).exists() else decomposed

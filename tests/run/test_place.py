@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
+from orchestrator import plugins
 from orchestrator.plan.grid import build_grid
+from orchestrator.plan.spec import PlugIn
 from orchestrator.plan.sweep import Sweep
 from orchestrator.results import open_store
 from orchestrator.run.place import FEATURES_SHARE, Limits, Place
+from orchestrator.tasks.base import RecordingsChangedError
 
 GIB = 2**30
 
@@ -69,3 +74,17 @@ def test_a_processor_takes_as_many_at_once_as_are_worth_it(tmp_path, cache_dir, 
 
 def test_a_gpu_takes_whole_batches(paper_gpu, tmp_path):
     assert place(tmp_path, 1.0).at_once(None) is None
+
+
+def test_a_corpus_that_is_not_what_was_planned_is_refused(tmp_path):
+    for word in ("no", "yes"):
+        for take in range(6):
+            path = tmp_path / "in" / word / f"{take}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, np.full(160, take + (word == "no") * 10, np.int16), 16_000)
+    settings = {"root": str(tmp_path / "in"), "test_share": 0.2}
+    found = plugins.load("tasks", "audio_folder", **settings).fingerprint()
+    here = place(tmp_path, 1.0, device="cpu")
+    with pytest.raises(RecordingsChangedError, match=f"got corpus {found}, planned 0123456789ab"):
+        here.corpus(PlugIn(name="audio_folder", settings=settings, content="0123456789ab"))
+    assert here.corpus(PlugIn(name="audio_folder", settings=settings, content=found)).fingerprint == found
