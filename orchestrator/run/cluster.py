@@ -28,6 +28,7 @@ from orchestrator.run.place import Limits, Place
 from orchestrator.run.ray_start import start
 from orchestrator.run.searcher import DESKS, DeskSearcher, FirstInFirstOut, LeaseStopper, StudyAsha
 from orchestrator.run.trial import TRANSIENT, Point, run_trial
+from orchestrator.run.unseen_gpu import unseen_gpu
 
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
 
@@ -52,6 +53,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Run the trial to its end, or in a search to its next point."""
+        if problem := unseen_gpu(ray.get_gpu_ids()):
+            return {**ENDED, "given_up": problem}
         assignment = self._config["handed"].assignment
         place = self._place()
         watched = self._config["prune"] and assignment.spec.stage == "tune"

@@ -16,6 +16,7 @@ from orchestrator.results import Store
 from orchestrator.run.board import Blocked, Board
 from orchestrator.run.breaker import Breaker, is_full_disk
 from orchestrator.run.trial import Assignment
+from orchestrator.run.unseen_gpu import UNSEEN
 
 if TYPE_CHECKING:  # Optuna comes with it, which most launches and every worker do without
     from orchestrator.run.studies import Study
@@ -165,7 +166,10 @@ class Desk:
                 self._withdraw(str(trial_id))
 
     def _blameless(self, spec: TrialSpec, error: str) -> bool:
-        """Whether a trial left no row because a disk is full, or because what its parents made is lost."""
+        """Whether a trial left no row because a disk is full, a GPU is not seen, or what its parents made is lost."""
+        if error.startswith(UNSEEN):
+            self.stopped = self.stopped or error
+            return True
         if is_full_disk(error):
             self._stop_for_room(error.strip().splitlines()[-1])
             return True

@@ -22,6 +22,7 @@ from ray.tune.execution import class_cache
 
 PASSED_ON = (
     "HF_HOME", "HF_HUB_OFFLINE", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS", "UNLEARN_SHARED_CACHE",
+    "UNLEARN_LOGICAL_GPUS",
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
 )  # fmt: skip
 """What workers get of the starting machine's environment. No secrets: Ray logs these, and shows them in its dashboard.

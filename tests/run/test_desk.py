@@ -15,6 +15,7 @@ from orchestrator.run import desk as desk_module
 from orchestrator.run import lease
 from orchestrator.run.breaker import Breaker
 from orchestrator.run.desk import Desk
+from orchestrator.run.unseen_gpu import UNSEEN
 
 TRIALS = build_grid(
     Sweep.model_validate(
@@ -187,4 +188,13 @@ def test_a_driver_that_lost_its_lease_writes_no_row_for_a_trial_that_left_none(d
     desk.settle(taken, "LeaseLost: nothing was written")
     assert "another driver" in desk.stopped
     assert ours.row(taken) is None
+    assert taken in desk.board.pending
+
+
+def test_a_gpu_that_is_not_seen_stops_the_launch_and_blames_no_trial(store):
+    desk = Desk(TRIALS, {}, store)
+    taken = desk.take().spec.trial_id
+    desk.settle(taken, f"{UNSEEN} torch 2 on node7 sees none")
+    assert "node7" in desk.stopped
+    assert store.row(taken) is None
     assert taken in desk.board.pending

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import ray
+import torch
 from ray.cluster_utils import Cluster
 
 from orchestrator import load_sweep, run_sweep
@@ -29,8 +30,9 @@ def local_rows(tmp_path_factory, cache_dir, write_small, comparable):
 
 
 @pytest.fixture
-def nodes():
+def nodes(monkeypatch):
     """A head and two more nodes on this machine, one processor and one logical GPU each."""
+    monkeypatch.setenv("UNLEARN_LOGICAL_GPUS", "1")
     made = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 1, "num_gpus": 1, "include_dashboard": False, "_system_config": QUICK},
@@ -163,6 +165,22 @@ def test_a_killed_worker_costs_nothing(disturbed):
 
 def test_a_killed_node_costs_nothing(disturbed):
     disturbed(kill_a_node, 0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU here")
+def test_a_gpu_that_torch_does_not_see_ends_the_launch_before_anything_trains(
+    small_sweep, tmp_path, cache_dir, monkeypatch
+):
+    monkeypatch.delenv("UNLEARN_LOGICAL_GPUS", raising=False)
+    ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    finally:
+        ray.shutdown()
+    assert desk.stopped.startswith("Ray gave this trial a GPU, but torch")
+    assert "start its Ray with --num-gpus 0" in desk.stopped
+    assert not desk.over
+    assert not list((tmp_path / "r" / "rows").glob("*"))
 
 
 @pytest.mark.slow
