@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from backbones.cost import TrainBytes
+
 SAMPLE_RATE_HZ = 16_000
 
 Frontend = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -65,6 +67,10 @@ class Backbone(ABC):
     @abstractmethod
     def train_gflop(self, clip_seconds: float) -> float:
         """Billions of operations of one training step for one clip: an estimate, without loading."""
+
+    @abstractmethod
+    def train_bytes(self, clip_seconds: float) -> TrainBytes:
+        """Memory of weights, and of what one clip keeps in a training step: an estimate, without loading."""
 
     @abstractmethod
     def frontend(self, device: torch.device) -> Frontend:

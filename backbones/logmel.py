@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from backbones.base import Backbone, Frontend, SpeechClassifier
+from backbones.cost import TrainBytes
 from backbones.heads import linear_layers, masked_mean, new_linear, valid_frames
 from backbones.mel_spectrogram import HOP_SAMPLES, log_mel, mel_filters, pad_samples
 
@@ -151,6 +152,10 @@ class LogMelBackbone(Backbone):
     def train_gflop(self, clip_seconds: float) -> float:
         """A quarter of a million weights, used once a step of 20 ms, forward and twice back."""
         return 3 * 2 * 250_000 * clip_seconds * 50 * 1e-9
+
+    def train_bytes(self, clip_seconds: float) -> TrainBytes:
+        """A quarter of a million weights; 2,000 numbers a step of 20 ms."""
+        return TrainBytes(4 * 250_000, 4 * 2_000 * clip_seconds * 50)
 
     def frontend(self, device: torch.device) -> Frontend:
         """Centred log-mel; silence is appended up to a whole number of 20-ms steps."""

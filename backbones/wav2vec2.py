@@ -13,12 +13,21 @@ from torch import Tensor
 
 from backbones.base import SAMPLE_RATE_HZ, Backbone, Frontend, SpeechClassifier
 from backbones.checkpoints import load_config, load_model, random_model, weights_id
-from backbones.cost import feature_encoder_gflop, transformer_gflop, transformer_shape
+from backbones.cost import (
+    TrainBytes,
+    convolutions_bytes,
+    feature_encoder_bytes,
+    feature_encoder_gflop,
+    transformer_bytes,
+    transformer_gflop,
+    transformer_shape,
+)
 from backbones.export import transformers_names, with_classes, write_folder
 from backbones.heads import new_linear
 from backbones.waveform_encoder import FeatureEncoder, WaveformClassifier, fewest_samples, normalise, num_frames
 
 FRAMES_HZ = 50  # of the usual convolutions
+POSITION_KERNEL, POSITION_GROUPS = 128, 16  # of the convolution that tells positions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +57,16 @@ class Wav2Vec2(Backbone):
         frozen = self.freeze_feature_encoder
         convolutions = 0.0 if frozen else feature_encoder_gflop(self.checkpoint, clip_seconds, SAMPLE_RATE_HZ)
         return convolutions + transformer_gflop(transformer_shape(self.checkpoint), clip_seconds * FRAMES_HZ)
+
+    def train_bytes(self, clip_seconds: float) -> TrainBytes:
+        """The transformer with its convolution over positions, and the convolutions; frozen ones keep nothing."""
+        shape = transformer_shape(self.checkpoint)
+        positions = clip_seconds * FRAMES_HZ
+        of_positions = convolutions_bytes((shape[0],), (POSITION_KERNEL,), (1,), positions, shape[0] // POSITION_GROUPS)
+        convolutions = feature_encoder_bytes(self.checkpoint, clip_seconds, SAMPLE_RATE_HZ)
+        if self.freeze_feature_encoder:
+            convolutions = TrainBytes(convolutions.weights, 0.0)
+        return transformer_bytes(shape, positions) + of_positions + convolutions
 
     def frontend(self, device: torch.device) -> Frontend:
         """Normalisation, and the frozen convolutions; always the pretrained ones.

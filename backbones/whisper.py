@@ -15,7 +15,14 @@ from torch.nn import functional
 
 from backbones.base import SAMPLE_RATE_HZ, Backbone, Frontend, SpeechClassifier
 from backbones.checkpoints import load_config, load_model, random_model, weights_id
-from backbones.cost import convolutions_gflop, transformer_gflop, transformer_shape
+from backbones.cost import (
+    TrainBytes,
+    convolutions_bytes,
+    convolutions_gflop,
+    transformer_bytes,
+    transformer_gflop,
+    transformer_shape,
+)
 from backbones.export import transformers_names, with_classes, write_folder
 from backbones.heads import Readout, linear_layers, new_linear
 from backbones.mel_spectrogram import HOP_SAMPLES, log_mel, mel_filters, pad_samples
@@ -107,6 +114,13 @@ class Whisper(Backbone):
         frames = (30.0 if self.whisper_frames == "full" else clip_seconds) * SAMPLE_RATE_HZ / HOP_SAMPLES
         convolutions = convolutions_gflop((shape[0], shape[0]), (3, 3), (1, 2), frames, inputs=80)
         return convolutions + transformer_gflop(shape, frames / 2)
+
+    def train_bytes(self, clip_seconds: float) -> TrainBytes:
+        """The transformer, two convolutions, and positions up to 30 s."""
+        shape = transformer_shape(self.checkpoint)
+        frames = (30.0 if self.whisper_frames == "full" else clip_seconds) * SAMPLE_RATE_HZ / HOP_SAMPLES
+        convolutions = convolutions_bytes((shape[0], shape[0]), (3, 3), (1, 2), frames, inputs=80)
+        return transformer_bytes(shape, frames / 2) + convolutions + TrainBytes(4 * 1500 * shape[0], 0.0)
 
     def frontend(self, device: torch.device) -> Frontend:
         """Log-mel. `clip` appends silence up to a whole number of positions (20 ms)."""

@@ -17,7 +17,15 @@ from rich.markup import escape
 from orchestrator.cli_results import app as results_app
 from orchestrator.cli_results import console
 from orchestrator.file_names import absolute_path
-from orchestrator.outcomes import DamagedFile, FolderFull, Interrupted, RecordingsNotice, StoppedEarly, in_one_line
+from orchestrator.outcomes import (
+    DamagedFile,
+    FolderFull,
+    Interrupted,
+    RecordingsNotice,
+    StoppedEarly,
+    TooLarge,
+    in_one_line,
+)
 
 app = typer.Typer(
     name="unlearn",
@@ -190,7 +198,7 @@ def _retry(what: str | None) -> bool:
 
 def _say_damage(otherwise: Callable[..., None]) -> Callable[..., None]:
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if not issubclass(category, (DamagedFile, RecordingsNotice)):
+        if not issubclass(category, (DamagedFile, RecordingsNotice, TooLarge)):
             return otherwise(message, category, *where, **more)
         said = f"[yellow]warning:[/yellow] {escape(str(message))}"
         return Console(stderr=True).print(said, highlight=False, soft_wrap=True)

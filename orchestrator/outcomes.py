@@ -42,6 +42,10 @@ class RecordingsNotice(UserWarning):
     """What a user should know of the recordings of a corpus, or of a removal request: no error."""
 
 
+class TooLarge(UserWarning):
+    """Trials that may need more memory than any machine of the cluster has."""
+
+
 class ParentLost(FileNotFoundError):
     """What an earlier trial made is not there or cannot be read; that trial has no row any more, and runs again."""
 

@@ -78,7 +78,8 @@ def _medians(rows: pd.DataFrame | None) -> dict[tuple[str, ...], float]:
 _SIZES: dict[str, CorpusSize] = {}
 
 
-def _size(spec: TrialSpec) -> CorpusSize:
+def corpus_size(spec: TrialSpec) -> CorpusSize:
+    """What the trial's task expects its corpus to be."""
     key = spec.task.key
     if key not in _SIZES:
         _SIZES[key] = plugins.load("tasks", spec.task.name, **spec.task.settings).expected_size()
@@ -97,7 +98,7 @@ def train_gflop(backbone: PlugIn, seconds: float) -> float:
 
 
 def _gflop(spec: TrialSpec) -> float:
-    size = _size(spec)
+    size = corpus_size(spec)
     a_clip = train_gflop(spec.backbone, min(size.seconds, spec.clip["seconds"] or size.seconds))
     schedule = training_kind_of(spec).schedule_samples(Training(epochs=int(spec.training.get("epochs", 10))), 1.0)
     steps = 0.0
@@ -114,7 +115,7 @@ def trial_seconds(spec: TrialSpec) -> float:
 
 
 def _storage_gb(spec: TrialSpec) -> float:
-    size = _size(spec)
+    size = corpus_size(spec)
     if spec.stage != "train" and not spec.is_start:
         return size.utterances * 0.5 * min(size.classes, 12) * 4 / 1e9  # outputs of D_f, D_v, D_t, holdout, some of D_r
     weights = train_gflop(spec.backbone, 1.0) * 1e9 / 6 / POSITIONS_A_SECOND

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,8 +18,9 @@ from ray import tune
 
 from backbones.checkpoints import PACKAGED
 from orchestrator import plugins
-from orchestrator.outcomes import sigterm_as_interrupt
+from orchestrator.outcomes import TooLarge, sigterm_as_interrupt
 from orchestrator.plan.cost import trial_seconds
+from orchestrator.plan.memory import trial_bytes
 from orchestrator.plan.spec import PlugIn
 from orchestrator.results import Store
 from orchestrator.run.breaker import is_futile
@@ -31,6 +34,7 @@ from orchestrator.run.trial import TRANSIENT, Point, run_trial
 from orchestrator.run.unseen_gpu import unseen_gpu
 
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
+STEP_BYTES = 2**20  # by which requests of memory differ
 
 ENDED = {"done": True, "ended": True}  # Tune sets `done` itself when a scheduler stops a trial; `ended` is ours
 
@@ -160,7 +164,8 @@ def _tuner(
     available = ray.cluster_resources()
     has_gpu = available.get("GPU", 0) > 0
     slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / _threads(desk)
-    memory, classes = _memory_classes(desk), device_classes(desk.specs.values(), available, _measured(desk))
+    memory = _memory_classes(desk, place.limits, has_gpu, _largest_node_bytes(has_gpu))
+    classes = device_classes(desk.specs.values(), available, _measured(desk))
     timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in desk.specs.values())
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -218,13 +223,33 @@ def _longest_seconds(desk: Desk) -> float:
     return max((trial_seconds(spec) for spec in desk.specs.values()), default=0.0)
 
 
-def _memory_classes(desk: Desk) -> dict[str, float]:
-    """A memory request for each backbone: Tune gives a warm actor to any trial whose request is equal, and a warm actor
-    should meet its own backbone again. Those without a checkpoint to load, or with the package's own, share one."""
-    large = {spec.backbone.title for spec in desk.specs.values() if not _is_quick_to_load(spec.backbone)}
-    places = {title: place for place, title in enumerate(sorted(large), 1)}
-    titles = {spec.backbone.title for spec in desk.specs.values()}
-    return {title: float((256 + places.get(title, 0)) * 2**20) for title in titles}
+def _memory_classes(desk: Desk, limits: Limits, on_gpu: bool, largest: float) -> dict[str, float]:
+    """Bytes that trials of each backbone ask for, by its title: what the largest of them needs.
+
+    Tune gives a warm actor to any trial whose request is equal, and a warm actor should meet its own backbone again, so
+    requests of backbones differ. Those without a checkpoint to load, or with the package's own, share one. A request
+    beyond the largest node (`largest` bytes) would wait for ever: it asks for all of that node.
+    """
+    plugs = {spec.backbone.title: spec.backbone for spec in desk.specs.values()}
+    needed = dict.fromkeys(plugs, 0)
+    for spec in desk.specs.values():
+        found = trial_bytes(spec, on_gpu=on_gpu, micro_batch=limits.micro_batch)
+        needed[spec.backbone.title] = max(needed[spec.backbone.title], found)
+    quick = [title for title, plug in plugs.items() if _is_quick_to_load(plug)]
+    needed |= dict.fromkeys(quick, max((needed[title] for title in quick), default=0))
+    large = [title for title in sorted(plugs) if title not in quick]
+    room = largest / STEP_BYTES - len(large) if largest else math.inf
+    for title in (title for title in sorted(plugs) if needed[title] / STEP_BYTES > room):
+        said = f"trials of {title} may need {needed[title] / 2**30:.1f} GiB, more than any node has for trials"
+        warnings.warn(f"{said} ({largest / 2**30:.1f} GiB): each gets a node to itself", TooLarge, stacklevel=2)
+    steps = {title: int(min(math.ceil(needed[title] / STEP_BYTES), room)) for title in plugs}
+    places = {title: place for place, title in enumerate(large, 1)}
+    return {title: float(max(1, steps[title] + places.get(title, 0)) * STEP_BYTES) for title in plugs}
+
+
+def _largest_node_bytes(has_gpu: bool) -> float:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return max((n.get("memory", 0.0) for n in nodes if not has_gpu or n.get("GPU", 0) > 0), default=0.0)
 
 
 def _is_quick_to_load(backbone: PlugIn) -> bool:

@@ -16,6 +16,7 @@ from backbones.base import SAMPLE_RATE_HZ, Backbone
 from backbones.checkpoints import COMMIT
 from methods.base import Classifier
 from orchestrator import plugins
+from orchestrator.plan.memory import MICRO_BATCH_GFLOP
 from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
 from orchestrator.plan.trainings import training_kind_of
 from orchestrator.results import Store
@@ -29,7 +30,6 @@ from orchestrator.tasks.forget_sets import ForgetSet, corpus_arrays, draw
 
 FEATURES_SHARE = 0.3  # of the device memory that is free when they are opened
 LEASE_SECONDS = 30.0  # between two looks at whether our driver still has the folder
-MICRO_BATCH_GFLOP = 20.0  # of one step on a processor: larger ones are no faster there, and hold more memory
 
 
 @dataclass(frozen=True, kw_only=True)
