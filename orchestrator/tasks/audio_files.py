@@ -19,6 +19,7 @@ USABLE = f"readable, non-empty, finite {', '.join(suffix[1:].upper() for suffix 
 ON_BAD_AUDIO = ("error", "skip")
 HIGHEST_PEAK = 2.0  # of float samples: lossy decoders overshoot 1 by less
 CLIPPED_SHARE = 0.01  # of float samples beyond ±1, at most
+LONGEST_PAGE_BYTES = 65_307  # of an Ogg file
 UNKNOWN_BYTES = 0x7FFF_0000  # from here on a WAV header says that its writer did not know the length
 
 
@@ -102,6 +103,8 @@ def _require_whole(path: Path, file: Any, reached: int, wanted: int) -> None:
     missing = _missing_bytes(path)
     if missing:
         raise BadRecordingError(f"audio cut short: its header promises {missing} bytes more than the file has")
+    if file.format == "OGG" and not _has_last_page(path):
+        raise BadRecordingError("audio cut short: its last page is missing")
     if file.format == "MP3" and not _states_length(path):
         return  # its length is an estimate
     whole = min(wanted, file.frames)
@@ -131,6 +134,16 @@ def _missing_bytes(path: Path) -> int:
 
 def _beyond(start: int, length: int, size: int) -> int:
     return max(0, start + length - size) if length < UNKNOWN_BYTES else 0
+
+
+def _has_last_page(path: Path) -> bool:
+    """Whether an Ogg file ends with a page that says so, and is there to its end."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LONGEST_PAGE_BYTES))
+        page = file.read()
+    page = page[max(0, page.rfind(b"OggS")) :]
+    segments = page[27 : 27 + page[26]] if len(page) > 27 else b""
+    return bool(segments) and bool(page[5] & 4) and len(page) >= 27 + len(segments) + sum(segments)
 
 
 def _states_length(path: Path) -> bool:

@@ -23,7 +23,7 @@ SHOWN = 3  # names of unreadable files in a message
 
 @dataclass(frozen=True)
 class Found:
-    """Audio below a folder, by relative POSIX path as on disk, in byte order."""
+    """Audio below a folder, by relative POSIX path as on disk, in the order of the names as they are shown."""
 
     names: tuple[str, ...]
     unreadable: tuple[str, ...] = ()  # audio of kinds that cannot be read
@@ -79,7 +79,7 @@ def find_audio(root: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Found:
                 others.append(name)
     stems = {os.path.splitext(name)[0] for name in names}
     unreadable = [name for name in others if os.path.splitext(name)[0] not in stems]
-    return Found(tuple(sorted(names)), tuple(sorted(unreadable)), tuple(sorted(twice)))
+    return Found(*(tuple(sorted(found, key=shown)) for found in (names, unreadable, twice)))
 
 
 def _is_above(link: str) -> bool:
@@ -100,7 +100,7 @@ def digest_of_files(files: Mapping[str, Path]) -> dict[str, Any]:
     Args:
         files: where each file is, by the name that it has in the corpus. A missing file has size 0 and no digest.
     """
-    names = sorted(files)
+    names = sorted(files, key=shown)
     digests = digests_of(files[name] for name in names)
     hashed = hashlib.sha256()
     for name, digest in zip(names, digests, strict=True):

@@ -172,7 +172,7 @@ class SpeechCommands(Task):
         """The archive's words and, for superb_hf, its noise."""
         split_of: dict[str, str] = {}
         for split, list_name in LISTS.items():
-            listed = (self._folder / list_name).read_text().split()
+            listed = (self._folder / list_name).read_text("utf-8-sig").split()
             split_of.update(dict.fromkeys(listed, split))
             if absent := sum(name not in self._names for name in listed):
                 skipped.append(f"{self._folder / list_name}: {absent} of {len(listed)} listed files are not there")

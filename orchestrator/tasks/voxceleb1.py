@@ -118,7 +118,7 @@ class VoxCeleb1(Task):
 
     def _listed(self) -> dict[str, tuple[str, str]]:
         splits: dict[str, tuple[str, str]] = {}
-        for number, line in enumerate(self._list.read_text().splitlines(), start=1):
+        for number, line in enumerate(self._list.read_text("utf-8-sig").splitlines(), start=1):
             if not line.strip():
                 continue
             where = f"{self._list.name} line {number}"

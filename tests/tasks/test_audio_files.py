@@ -65,6 +65,16 @@ def test_a_file_that_was_cut_short_is_a_bad_recording(tmp_path: Path, suffix: st
         read_audio(path, max_seconds)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_long_ogg_file_that_was_cut_is_a_bad_recording(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 320_000), 16_000)
+    assert len(read_audio(path)) == 320_000
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(BadRecordingError, match="cut short"):
+        read_audio(path)
+
+
 def test_a_wav_whose_writer_did_not_know_its_length_is_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", tone(0.1, 16_000), 16_000)
     content = bytearray((tmp_path / "a.wav").read_bytes())

@@ -22,6 +22,14 @@ def test_audio_is_found_in_byte_order_without_hidden_files(tmp_path: Path) -> No
     assert find_audio(tmp_path).names == ("B/z.wav", "a/y.FLAC", "b/x.wav")
 
 
+def test_the_order_does_not_depend_on_the_unicode_form_of_the_disk(tmp_path: Path) -> None:
+    names = ["e.wav", "é.wav", "f.wav", "z.wav", "ö.wav"]
+    for form in ("NFC", "NFD"):
+        touch(tmp_path / form, *(unicodedata.normalize(form, name) for name in names))
+    orders = [[shown(name) for name in find_audio(tmp_path / form).names] for form in ("NFC", "NFD")]
+    assert orders[0] == orders[1] == ["e.wav", "f.wav", "z.wav", "é.wav", "ö.wav"]
+
+
 def test_a_link_to_nowhere_is_found_and_refused_when_read(tmp_path: Path) -> None:
     (tmp_path / "a.wav").symlink_to(tmp_path / "absent.wav")
     assert find_audio(tmp_path).names == ("a.wav",)

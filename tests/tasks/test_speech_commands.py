@@ -38,7 +38,8 @@ def tree(root: Path, words: tuple[str, ...] = (*KEYWORDS, "bed", "cat")) -> Path
         for speaker in range(10):
             write(root / word / f"{speaker:08x}_nohash_0.wav", np.full(1600, 1000, np.int16))
     for list_name, speaker in (("validation_list.txt", 8), ("testing_list.txt", 9)):
-        (root / list_name).write_text("".join(f"{word}/{speaker:08x}_nohash_0.wav\n" for word in words))
+        listed = "".join(f"{word}/{speaker:08x}_nohash_0.wav\n" for word in words)
+        (root / list_name).write_text(listed, encoding="utf-8-sig" if speaker == 8 else None)  # as some editors save
     return root
 
 
