@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
+
+from methods.base import Method
 
 
 @pytest.mark.parametrize(("count", "expected"), [(4, 4), (0, 0), (99, 10)])
@@ -20,3 +24,27 @@ def test_a_draw_is_the_generators_first_permutation(kit):
     first = torch.randperm(10, generator=torch.Generator().manual_seed(2))[:4]
     drawn = retain.drawn(4, torch.Generator().manual_seed(2))
     assert drawn.utterances.tolist() == retain.utterances[first].sort().values.tolist()
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", False), ("bf16", True)])
+def test_what_reads_a_set_outside_of_steps_runs_under_the_trials_autocast(kit, precision, expected):
+    problem, found = kit.make_problem(), []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Reading(Method):
+        label, version = "reading", 1
+
+        def passes(self, problem):
+            for _ in problem.walk(problem.forget, 4, backward=False):
+                found.append(torch.is_autocast_enabled("cpu"))
+            problem.evaluate(problem.validation)
+            return iter(())
+
+    def score(model, utterances):
+        found.append(torch.is_autocast_enabled("cpu"))
+        return kit.score(model, utterances)
+
+    problem.score = score
+    kit.run(Reading(), problem, precision=precision)
+    assert found == [expected] * 3
+    assert not torch.is_autocast_enabled("cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import PlugIn
 from orchestrator.plan.sweep import Sweep
 from orchestrator.results import open_store
+from orchestrator.run.features import FeatureBank
 from orchestrator.run.place import FEATURES_SHARE, Limits, Place
 from orchestrator.tasks.base import RecordingsChangedError
 
@@ -88,3 +90,61 @@ def test_a_corpus_that_is_not_what_was_planned_is_refused(tmp_path):
     with pytest.raises(RecordingsChangedError, match=f"got corpus {found}, planned 0123456789ab"):
         here.corpus(PlugIn(name="audio_folder", settings=settings, content="0123456789ab"))
     assert here.corpus(PlugIn(name="audio_folder", settings=settings, content=found)).fingerprint == found
+
+
+@pytest.fixture
+def banks(paper_gpu, tmp_path, monkeypatch):
+    """Opens features of a backbone and a size on that GPU, 90 GiB of which features may have 27; gives the place."""
+    made = place(tmp_path, 1.0)
+    sizes, opened = {}, []
+
+    def open_features(corpus, backbone, plugin, clip, *, has_room, **named):
+        opened.append(plugin.name)
+        fits = has_room(sizes[plugin.name])
+        taken = sizes[plugin.name] if fits else 0
+        return FeatureBank(None, None, cached=True, on_device=fits, device_bytes=taken)
+
+    def memory(device):
+        held = sum(bank.device_bytes for bank in made._banks.values())
+        return 90 * GIB - held, 100 * GIB
+
+    monkeypatch.setattr("orchestrator.run.place.open_features", open_features)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 100 * GIB - memory(device)[0])
+    monkeypatch.setattr(Place, "corpus", lambda self, task: None)
+    monkeypatch.setattr(Place, "backbone", lambda self, plugin: None)
+
+    def features(name, gib):
+        sizes[name] = gib * GIB
+        spec = SimpleNamespace(
+            task=PlugIn(name="t"), backbone=PlugIn(name=name), clip={"crop": "none", "seconds": None}, seed=0,
+            loop={"precision": "fp32"},
+        )  # fmt: skip
+        return made.features(spec)
+
+    return SimpleNamespace(features=features, opened=opened, place=made)
+
+
+def test_features_that_were_used_longest_ago_make_room(banks):
+    for name in ("a", "b", "a", "c"):  # 10 GiB each: two fit
+        assert banks.features(name, 10).on_device
+    assert banks.opened == ["a", "b", "c"]
+    assert banks.features("a", 10).on_device  # still there: b went
+    assert banks.opened == ["a", "b", "c"]
+    banks.features("b", 10)
+    assert banks.opened == ["a", "b", "c", "b"]
+
+
+def test_features_that_never_fit_push_nothing_out(banks):
+    banks.features("a", 10)
+    assert not banks.features("huge", 40).on_device
+    banks.features("a", 10)
+    assert banks.opened == ["a", "huge"]
+
+
+def test_features_are_given_back_where_memory_ends(banks):
+    banks.features("a", 10)
+    assert banks.place.drop_features()
+    assert not banks.place.drop_features()
+    banks.features("a", 10)
+    assert banks.opened == ["a", "a"]

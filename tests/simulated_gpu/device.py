@@ -307,6 +307,8 @@ class _Mode(TorchFunctionMode):
                 "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory "
                 "first."
             )
+        if on_device and func in (_TENSOR.untyped_storage, _TENSOR.data_ptr):
+            return func(args[0].held)
         if on_device and func is _TENSOR.tolist:
             _GPU.wait("tolist")
             return args[0].held.tolist()
