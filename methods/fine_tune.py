@@ -25,7 +25,7 @@ class FineTune(Method):
     version: ClassVar[int] = 1
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
     epochs: int = 3  # walks over D_r
     batch_size: int = 32
 

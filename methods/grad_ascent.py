@@ -26,7 +26,7 @@ class GradAscent(Method):
     version: ClassVar[int] = 1
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.3  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_f (over D when retain_weight is above 0)
     batch_size: int = 32
     retain_weight: float = 0.0  # λ

@@ -30,7 +30,7 @@ class L1Sparse(Method):
     version: ClassVar[int] = 1
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
     epochs: int = 3  # walks over D_r
     batch_size: int = 32
     l1_penalty: float = 1e-5  # α in the first epoch; the field searches 1e-6 to 5e-4

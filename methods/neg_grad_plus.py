@@ -26,7 +26,7 @@ class NegGradPlus(Method):
     version: ClassVar[int] = 1
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_r
     batch_size: int = 32  # half of D_r, half of D_f
     alpha: float = 0.95  # α: 1 is fine-tuning, 0 gradient ascent

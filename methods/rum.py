@@ -48,7 +48,7 @@ class Rum(Method):
     medium: str = "fine_tune"
     high: str = "salun"
     learning_rate: Rate = "auto"  # of each of them, as are the next two; all else is their default
-    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
     epochs: int = 1
     batch_size: int = 32
 

@@ -51,7 +51,7 @@ class Scrub(Method):
     version: ClassVar[int] = 1
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 1.0  # of the original's own rate, while learning_rate is auto
     epochs: int = 3  # min passes over D_r
     max_epochs: int = 2  # max passes over D_f
     batch_size: int = 32  # of the min pass

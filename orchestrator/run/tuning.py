@@ -45,7 +45,7 @@ SPACES: dict[str, dict[str, Any]] = {
     "msg": {"rate_share": (0.005, 1.0), "reinitialised_share": [0.03, 0.1, 0.3], "epochs": [1, 3, 5]},
     "rum": {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]},
     "scrub": {
-        "rate_share": (0.005, 1.0),
+        "rate_share": (0.01, 4.0),  # its max pass starts where the gradient is 0, and has few steps
         "retain_weight": (0.1, 10.0),
         "epochs": [1, 2, 3],
         "max_epochs": [1, 2, 3],

@@ -83,6 +83,11 @@ def test_requests_of_one_kind_share_a_search_since_a_lock_knows_the_kind_only(sm
             assert [spec.request["classes"] for spec in study.trials] == [("go",), ("stop",)] * 2
 
 
+def test_a_search_may_make_unsirs_noise_cheap_enough_for_its_budget():
+    """Its default of 40 steps uses up a fifth of what Retrain costs before the first pass begins."""
+    assert min(SPACES["unsir"]["noise_steps"]) <= 5 < max(SPACES["unsir"]["noise_steps"])
+
+
 def test_every_space_holds_settings_of_its_method_and_the_defaults_lie_inside(small_sweep):
     from orchestrator import plugins
 
