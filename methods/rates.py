@@ -1,4 +1,4 @@
-"""Learning rates as shares of the original's own: what `learning_rate: auto` stands for."""
+"""Learning rates as shares of the original's own: what `learning_rate: auto` means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 Rate = float | Literal["auto"]
 """Of AdamW; `auto` is the method's share of the rate that the original was trained at."""
 
-USUAL_RATE = 1e-4  # at which speech encoders are fine-tuned; stands in for an original whose own rate is not known
+USUAL_RATE = 1e-4  # at which speech encoders are fine-tuned; used where an original's own rate is not known
 SHARES = {"learning_rate": "rate_share", "repair_learning_rate": "repair_rate_share"}
 """The setting that scales each rate while that is `auto`."""
 

@@ -69,7 +69,7 @@ def explain(spec: TrialSpec, rows: Sequence[Mapping[str, Any]]) -> Explanation:
 
 
 def rates_of(spec: TrialSpec) -> list[str]:
-    """What `auto` stands for in a trial's rates, a line each."""
+    """Say what `auto` is in a trial's rates, a line each."""
     own = spec.training.get("learning_rate")
     of = "the rate that a search chooses for its original" if own is None else f"its original's {own:g}"
     settings, found = spec.method.settings, []

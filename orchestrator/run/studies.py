@@ -73,7 +73,7 @@ class Study:
                 settings, value = self._told[earlier]
                 params = {name: settings[name] for name in self.space}
                 if not all(holds(self.space[name], chosen) for name, chosen in params.items()):
-                    continue  # defaults may lie outside the space: the sampler knows nothing of them
+                    continue  # defaults may be outside the space: the sampler knows nothing of them
                 study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
         return study
 
@@ -82,7 +82,7 @@ class Study:
 
 
 def holds(values: Any, chosen: Any) -> bool:
-    """Whether a setting lies in its space: bounds, or a list of choices."""
+    """Whether a setting is in its space: bounds, or a list of choices."""
     return bool(values[0] <= chosen <= values[1]) if isinstance(values, tuple) else chosen in values
 
 

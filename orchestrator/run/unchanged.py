@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TOLERANCE = 1e-7  # of a tensor's largest magnitude: below what single precision tells apart
+TOLERANCE = 1e-7  # of a tensor's largest magnitude: below the resolution of single precision
 SAMPLED = 64  # entries of each tensor that are remembered: enough to see that a trained model moved
 AT_ONCE = 2**24  # entries that are compared at a time, so that no second copy of a large tensor is made
 
 
 @dataclass(frozen=True)
 class Before:
-    """A few entries of each tensor of a model, as they were."""
+    """A few entries of each tensor of a model before it is unlearned."""
 
     sampled: Mapping[str, Tensor]
 
@@ -27,7 +27,7 @@ class Before:
     def is_still(self, weights: Mapping[str, Tensor], stored: Callable[[], Mapping[str, Tensor]]) -> bool:
         """Whether a model has the weights and buffers that it had, each to within `TOLERANCE`.
 
-        `stored` reads all of them; it is called only when the remembered ones are as they were.
+        `stored` reads all of them; it is called only when the remembered entries are unchanged.
         """
         if not all(_equal(_some(weights[name]), value) for name, value in self.sampled.items()):
             return False
