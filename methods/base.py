@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from methods.length_buckets import bucketed, cut
 from methods.meter import Meter
+from methods.passes_seen import watch
 from methods.prefetch import one_ahead
 from methods.rates import resolved
 from methods.transfer import sent
-from methods.warm_up import warm_up
+from methods.warm_up import same_draws_again, warm_up
 
 
 class Classifier(Protocol):
@@ -243,7 +244,8 @@ class Pass:
     l1_penalty: float = 0.0  # α of α·‖θ‖₁, added to the loss
     before_step: Callable[[Classifier], None] | None = None  # gradients are there, not yet clipped
     after_step: Callable[[Classifier, torch.optim.Optimizer], None] | None = None
-    keep_best: bool = False  # score D_v after each epoch and end with the best weights
+    keep_best: bool = False  # score D_v after each whole epoch and end with the best weights
+    choice_charged: bool = True  # whether these scores are; not those of a training, which is the unit of budgets
 
 
 @dataclass
@@ -268,6 +270,9 @@ class UnlearningProblem:
     notes: list[str] = field(default_factory=list)  # what a method wants said of this run: a row's `note`
     precision: Literal["fp32", "bf16"] = "fp32"  # of what reads a set; the loop sets it
     warmed: set[bool] = field(default_factory=set)  # whether a forward (False) and a backward (True) ran off the clock
+
+    def __post_init__(self) -> None:
+        watch(self.model, self.meter)
 
     @property
     def device(self) -> torch.device:
@@ -295,19 +300,35 @@ class UnlearningProblem:
 
     def fresh_model(self) -> Classifier:
         """The pretrained encoder with the head that f started from."""
-        return self.build_model("pretrained")
+        return self._built("pretrained")
 
     def random_model(self) -> Classifier:
         """The same architecture with random weights (Bad-T's incompetent teacher)."""
-        return self.build_model("random")
+        return self._built("random")
+
+    def _built(self, weights: Literal["pretrained", "random"]) -> Classifier:
+        with self.meter.loading():
+            model = self.build_model(weights)
+        watch(model, self.meter)
+        return model
 
     def original_logits(self, batch: Batch) -> Float[Tensor, "batch classes"]:
         """Logits of f in eval mode, cached by utterance, charged at their measured making cost; no gradient."""
         return self.teacher_logits(batch)
 
     def evaluate(self, utterances: UtteranceSet) -> Scores:
-        """Accuracy and mean loss of the current model; timed as evaluation, never charged."""
-        with self.meter.evaluating(), self.autocast():
+        """Accuracy and mean loss of the current model; charged: a forward over the set.
+
+        Raises:
+            BudgetSpent: when the budget is used up before.
+        """
+        self.meter.check()
+        with self.meter.charging(), self.autocast():
+            return self.score(self.model, utterances)
+
+    def look(self, utterances: UtteranceSet) -> Scores:
+        """The same for the harness (curves, objectives): neither charged nor does it move a random state."""
+        with self.meter.evaluating(), self.autocast(), same_draws_again(utterances.device):
             return self.score(self.model, utterances)
 
     def walk(
@@ -315,6 +336,7 @@ class UnlearningProblem:
     ) -> Iterator[Batch]:
         """Batches for a weight edit or a score: the caller's work on each is charged, and the budget checked.
 
+        `backward` says whether the caller goes back too; what is charged is what models run.
         It runs under the trial's autocast; what needs all digits of a product turns that off.
 
         Where memory is short they are smaller, if that changes nothing: without a backward, or when the caller says
@@ -328,7 +350,7 @@ class UnlearningProblem:
         for batch in utterances.batches(batch_size):
             self.meter.check()  # before each: an edit whose last batch uses the budget up is made
             self.warm_up(batch, backward=backward)
-            with self.meter.charging(len(batch), backward=backward), self.autocast():
+            with self.meter.charging(len(batch)), self.autocast():
                 yield batch
 
     def restricted_to(self, forget: UtteranceSet, retain: UtteranceSet) -> UnlearningProblem:

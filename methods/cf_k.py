@@ -49,7 +49,7 @@ class CatastrophicForgetting(Method):
     """Fine-tuning of the last blocks on D_r; D_f is not used."""
 
     label: ClassVar[str] = "CF-k"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     learning_rate: Rate = "auto"
     rate_share: float = 1.0  # of the original's own rate, while learning_rate is auto

@@ -7,14 +7,18 @@ from typing import Any, cast
 import torch
 
 from methods.base import Batch, Classifier
+from methods.meter import Meter
+from methods.passes_seen import watch_compiled
 
 
 class CompiledModel:
     """A model beside its compiled self; both have the same weights."""
 
-    def __init__(self, model: Classifier, backend: str = "inductor") -> None:
+    def __init__(self, model: Classifier, meter: Meter, backend: str = "inductor") -> None:
+        """Passes of both are charged to the meter."""
         self.eager = model
         self.compiled = cast(Classifier, torch.compile(cast(Any, model), dynamic=False, backend=backend))
+        watch_compiled(self.compiled, model, meter)
         self._met: set[tuple[Any, ...]] = set()
 
     def for_part(self, part: Batch, full_size: int) -> Classifier:

@@ -19,7 +19,7 @@ class Downdate(Method):
     """A budget that ends before leaves f as it was."""
 
     label: ClassVar[str] = "Downdate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     edits: ClassVar[bool] = True
     needs: ClassVar[str] = "closed_form_head"
 
@@ -30,5 +30,5 @@ class Downdate(Method):
                 f"downdate reads the sums that training kept: got none, allowed: training kind {self.needs}"
             )
         sums = RidgeSums.of(problem.prepared)
-        set_head(problem, sums.plus(RidgeSums.over(problem, problem.forget), sign=-1.0))
+        set_head(problem, sums.plus(RidgeSums.over(problem, problem.forget), sign=-1.0), charged=True)
         return iter(())

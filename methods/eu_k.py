@@ -23,7 +23,7 @@ class ExactUnlearning(Method):
     """Retraining of the last blocks on D_r; what earlier blocks know of D_f stays."""
 
     label: ClassVar[str] = "EU-k"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     takes_adapters: ClassVar[bool] = False
 
     learning_rate: Rate = "auto"

@@ -62,7 +62,7 @@ def fisher_product(
     pieces = torch.split(vector, [p.numel() for p in weights.values()])
     along = {name: piece.view_as(p) for (name, p), piece in zip(weights.items(), pieces, strict=True)}
     problem.model.eval()
-    gradients = PerUtterance(problem.model, weights)
+    gradients = PerUtterance(problem.model, weights, problem.meter.uncounted)
     for batch in problem.walk(utterances, CHUNK, backward=True, summed=True):
         gradients.add_products(total, along, batch, losses)
     return _flat(total) / len(utterances)

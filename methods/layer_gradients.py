@@ -116,9 +116,9 @@ class Parametrized(LayerGradient):
 
     def add_squares(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
         """Utterance by utterance, from one backward over the network."""
-        for share, gradients in zip(shares.tolist(), self._each(), strict=True):
+        for share, gradients in zip(shares, self._each(), strict=True):
             for name, gradient in gradients.items():
-                total[name].addcmul_(gradient, gradient, value=share)
+                total[name].addcmul_(gradient, gradient * share)
 
     def products(self, vector: dict[str, Tensor]) -> Float[Tensor, " batch"]:
         """Utterance by utterance too: PyTorch's weight normalisation knows no forward derivative."""

@@ -10,11 +10,12 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Method, Pass, Scores, UnlearningProblem
+from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.compiled import CompiledModel
 from methods.curriculum import ForgetCurriculum, with_curriculum
 from methods.lora import Lora, add_adapters, merge_adapters
 from methods.meter import BudgetSpent
+from methods.passes_seen import unwatch, watch
 from methods.superloss import Curriculum, SuperLoss
 from methods.transfer import sent
 from methods.warm_up import same_draws_again
@@ -83,16 +84,18 @@ def run_method(
     Raises:
         Diverged: when a loss or a gradient norm is not finite.
     """
+    watch(problem.model, problem.meter)
     optimizer: torch.optim.Optimizer | None = None
     curriculum = Curriculum(superloss, problem.num_classes, problem.draws_apart()) if superloss else None
     moved = add_adapters(problem.model, lora) if lora else None
     outcome.parameters = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
-    compiled = CompiledModel(problem.model) if settings.compile else None
+    compiled = CompiledModel(problem.model, problem.meter) if settings.compile else None
     try:
         problem.precision = settings.precision
         if forget_curriculum:
-            problem = with_curriculum(problem, forget_curriculum)
-        for number, current in enumerate(method.passes(problem)):
+            with problem.meter.charging():
+                problem = with_curriculum(problem, forget_curriculum)
+        for number, current in enumerate(_charged_passes(method, problem)):
             if optimizer is None or current.optimizer == "fresh":
                 optimizer = _optimizer(problem.model, current)
             store = epochs if number == 0 else None
@@ -100,12 +103,25 @@ def run_method(
             yield from walk.run()
     except BudgetSpent:
         outcome.stop_reason = "budget"
-    for p in problem.model.parameters():  # what follows only looks at the model
+    unwatch(problem.meter)  # what follows only looks at the model
+    for p in problem.model.parameters():
         p.grad = None
     if moved is not None:
         merge_adapters(problem.model, moved)
     if not bool(torch.stack([torch.isfinite(p).all() for p in problem.model.parameters()]).all()):
         raise Diverged(f"a weight is not finite after step {outcome.steps}")
+
+
+def _charged_passes(method: Method, problem: UnlearningProblem) -> Iterator[Pass]:
+    """The method's passes; its own code before, between and after them is charged."""
+    with problem.meter.charging():
+        passes = iter(method.passes(problem))
+    while True:
+        with problem.meter.charging():
+            current = next(passes, None)
+        if current is None:
+            return
+        yield current
 
 
 def _moving(model: Classifier, current: Pass) -> list[torch.nn.Parameter]:
@@ -178,7 +194,7 @@ class _Walk:
                     loss = self._step(batch)
                 total, count = total + loss, count + 1
                 self.outcome.steps += 1
-            if current.keep_best and (score := self._score()) > best:
+            if current.keep_best and not spent and self._may_score() and (score := self._score()) > best:
                 best = score
                 best_weights = {name: value.detach().clone() for name, value in self.problem.model.state_dict().items()}
             if self.store and not spent:
@@ -257,12 +273,17 @@ class _Walk:
         the steps will repeat. Its seconds are charged, its samples are not: memory is no part of the algorithm.
         """
         assert self.curriculum is not None
-        with torch.no_grad(), same_draws_again(batch.features.device):
+        with torch.no_grad(), same_draws_again(batch.features.device), self.problem.meter.uncounted():
             difficulty = torch.cat([self._difficulty(part) for part in parts])
         return torch.split(self.curriculum.weights(difficulty, batch.forget_on_host), [len(part) for part in parts])
 
+    def _may_score(self) -> bool:
+        """Whether the budget leaves room to score an epoch; one without a score is kept if no other has one."""
+        return not (self.current.choice_charged and self.problem.meter.spent)
+
     def _score(self) -> float:
-        scores: Scores = self.problem.evaluate(self.problem.validation)
+        problem = self.problem
+        scores = (problem.evaluate if self.current.choice_charged else problem.look)(problem.validation)
         return scores.accuracy - 1e-6 * min(scores.loss, 1e3)  # ties go to the smaller loss
 
     @property
@@ -280,7 +301,7 @@ class _Walk:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.problem.generator.get_state(),
             "draws": _draws(self._device),
-            "meter": [meter.seconds, meter.samples, meter.evaluation_seconds, meter.preparation_seconds],
+            "meter": [meter.seconds, meter.thirds, meter.evaluation_seconds, meter.preparation_seconds],
             "stored": self.problem.stored or {},
         }
 
@@ -290,8 +311,7 @@ class _Walk:
         self.optimizer.load_state_dict(state["optimizer"])
         self.problem.generator.set_state(state["generator"])
         _draw_on(state["draws"], self._device)
-        meter.seconds, meter.samples, meter.evaluation_seconds, *later = state["meter"]
-        meter.preparation_seconds = sum(later)  # one number; none in states from before there were kinds of training
+        meter.seconds, meter.thirds, meter.evaluation_seconds, meter.preparation_seconds = state["meter"]
         if self.problem.stored is not None:
             self.problem.stored.update({name: value.clone() for name, value in state["stored"].items()})
         self.outcome.steps = state["steps"]

@@ -104,7 +104,7 @@ def never_heard(problem: UnlearningProblem) -> tuple[Float[Tensor, "forget class
     retain, forget, unheard = (vectors(s) for s in (problem.retain, problem.forget, problem.validation))
     device = retain.device
     labels, expected = problem.retain.labels.to(device), problem.validation.labels.to(device)
-    with problem.meter.charging(0, backward=False):
+    with problem.meter.charging():
         heads = fit_ridge(retain, labels, problem.num_classes, PENALTIES)
         right = [int((head.scores(unheard).argmax(dim=1) == expected).sum()) for head in heads]
         best = heads[right.index(max(right))]

@@ -11,7 +11,7 @@ against autograd; a network that has weights elsewhere, such as a recurrent one,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -45,6 +45,7 @@ class PerUtterance:
 
     model: Classifier
     weights: dict[str, nn.Parameter]
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext  # around the check, which the sums do not need
     covered: bool | None = None  # whether layers tell all; None before the first batch
     _listener: Callable[[LayerGradient], None] | None = field(default=None, repr=False)
 
@@ -83,7 +84,7 @@ class PerUtterance:
         """Whether the squares of the utterance with the largest value are autograd's; found out once."""
         if self.covered is None:
             total = {name: torch.zeros_like(p) for name, p in self.weights.items()}
-            with self._listening() as outputs:
+            with self.aside(), self._listening() as outputs:
                 found = values(self.model, batch)[0][:, 0]
                 chosen = torch.zeros_like(found).index_fill_(0, found.argmax(), 1.0)
                 expected = gradients_of((chosen * found).sum(), self.weights, retain_graph=True)

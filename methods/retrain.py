@@ -37,4 +37,5 @@ class Retrain(Method):
             schedule=training.schedule,
             warmup_share=training.warmup_share,
             keep_best=training.keep_epoch == "best",
+            choice_charged=False,
         )

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from methods.base import Method, Pass, UnlearningProblem
 from methods.losses import cross_entropy
+from methods.meter import FORWARD_SHARE
 from methods.trainings.early_checkpoints import checkpoint
 
 
@@ -23,7 +24,7 @@ class Rewind(Method):
     """The rest of the schedule is compressed where the budget has no room for it."""
 
     label: ClassVar[str] = "Rewind"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[str] = "early_checkpoints"
     takes_adapters: ClassVar[bool] = False
 
@@ -51,7 +52,8 @@ class Rewind(Method):
         problem.model.load_state_dict(checkpoint(problem.prepared, self.share))
         epochs = max(1, math.ceil(round((1 - self.share) * training.epochs, 6)))
         if meter.limit is not None and meter.unit == "samples":
-            epochs = max(1, min(epochs, int(meter.limit / max(1, len(problem.retain)))))
+            choice = FORWARD_SHARE * len(problem.validation) if training.keep_epoch == "best" else 0.0
+            epochs = max(1, min(epochs, int(meter.limit / max(1, len(problem.retain) + choice))))
         left = (1 - self.share) / (1 - training.warmup_share) if training.schedule == "linear" else 1.0
         yield Pass(
             name="rewind",

@@ -6,6 +6,7 @@ form: statistics that are sums over D are updated for D_r by subtracting those o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -104,20 +105,24 @@ class RidgeFit:
         return weight, self.sums.counts / self.sums.counts.sum() - weight.T @ self.mean
 
 
-def set_head(problem: UnlearningProblem, sums: RidgeSums) -> None:
+def set_head(problem: UnlearningProblem, sums: RidgeSums, *, charged: bool) -> None:
     """Solve for the model's head, in place; λ by accuracy on D_v (ties by loss), then 1/T by loss on D_v.
 
-    The choice is made anew for every set of sums: one that was made with D_f would remember it. The solutions are
-    charged; scoring D_v is evaluation, as Retrain's choice of epoch is.
+    The choice is made anew for every set of sums: one that was made with D_f would remember it. What it reads of D_v is
+    `charged` to a method; not to a training, as Retrain's choice of epoch is not.
+
+    Raises:
+        BudgetSpent: when the budget is used up before.
     """
+    problem.meter.check()
     head = problem.model.head
     assert isinstance(head, nn.Linear)
     assert head.bias is not None
-    with problem.meter.charging(0, backward=False):
+    with problem.meter.charging():
         fit = RidgeFit.of(sums.on(head.weight.device))
         there = fit.sums.counts > 0.5
         solved = [fit.head(ridge) for ridge in (RIDGES if len(problem.validation) else (RIDGE,))]
-        with problem.meter.evaluating():
+        with contextlib.nullcontext() if charged else problem.meter.evaluating():
             (weight, bias), sharpness = _chosen(problem, solved, ~there)
         with torch.no_grad():
             head.weight.copy_((sharpness * weight * there).T)
@@ -163,5 +168,6 @@ def embedded(problem: UnlearningProblem, batch: Batch) -> Float[Tensor, "batch w
     problem.model.eval()
     missing = max(0, min(BATCH, problem.micro_batch or BATCH) - len(batch))
     filled = [torch.cat([t, t[:1].expand(missing, *t.shape[1:])]) for t in (batch.features, batch.lengths)]
-    with torch.no_grad(), torch.autocast(problem.device.type, enabled=False):
+    problem.meter.count(len(batch))
+    with torch.no_grad(), torch.autocast(problem.device.type, enabled=False), problem.meter.uncounted():
         return problem.model.embed(*filled)[: len(batch)].double()

@@ -45,7 +45,7 @@ class ClosedFormHead(TrainingKind):
         """No pass: a walk over D_r, and the solution."""
         problem.model.load_state_dict(problem.fresh_model().state_dict())
         sums = RidgeSums.over(problem, problem.retain)
-        set_head(problem, sums)
+        set_head(problem, sums, charged=False)
         if problem.stored is not None:
             with problem.meter.preparing():
                 problem.stored.update(sums.tensors())

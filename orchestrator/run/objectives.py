@@ -42,9 +42,9 @@ def objective_at(
     if assignment.spec.stage != "tune":
         return None
     if now is None:
-        now = {"f": problem.evaluate(problem.forget).accuracy, "v": problem.evaluate(problem.validation).accuracy}
+        now = {"f": problem.look(problem.forget).accuracy, "v": problem.look(problem.validation).accuracy}
         if rule == "gap_to_retrain":
-            now["r"] = problem.evaluate(problem.retain).accuracy
+            now["r"] = problem.look(problem.retain).accuracy
     return objective_of(rule, now, _target(assignment, problem, place))
 
 

@@ -11,6 +11,7 @@ import torch
 from methods.base import UnlearningProblem, UtteranceSet
 from orchestrator.evidence.probing import linear_probe
 from orchestrator.plan.spec import TrialSpec, stage_seed
+from orchestrator.run.features import Fetch
 from orchestrator.run.out_of_memory import in_halves
 from orchestrator.run.problem import EVALUATION_BATCH, Parts
 from orchestrator.tasks.base import Corpus
@@ -18,7 +19,9 @@ from orchestrator.tasks.base import Corpus
 FEWEST = 10  # utterances of the forgotten class or speaker outside training
 
 
-def probe(spec: TrialSpec, corpus: Corpus, parts: Parts, problem: UnlearningProblem) -> list[dict[str, Any]]:
+def probe(
+    spec: TrialSpec, corpus: Corpus, parts: Parts, problem: UnlearningProblem, fetch: Fetch
+) -> list[dict[str, Any]]:
     """AUC of a linear probe for the forgotten classes or speakers; nothing for kinds that forget neither.
 
     On utterances that no model was trained on (D_v, D_t and holdout), if ten of them are of what was forgotten. Else,
@@ -39,17 +42,17 @@ def probe(spec: TrialSpec, corpus: Corpus, parts: Parts, problem: UnlearningProb
         measure = "auc of members"
         others = np.random.default_rng(seed % 2**32).permutation(parts.retain)[: len(parts.forget)]
         rows = np.concatenate([parts.forget, others])
-    found = linear_probe(_embeddings(problem, rows), is_forgotten[rows], seed=seed)
+    found = linear_probe(_embeddings(problem, rows, fetch), is_forgotten[rows], seed=seed)
     return [{"test": "probe", "measure": measure, "value": found.auc, "utterances": found.positives + found.negatives}]
 
 
-def _embeddings(problem: UnlearningProblem, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _embeddings(problem: UnlearningProblem, rows: npt.NDArray[np.int64], fetch: Fetch) -> npt.NDArray[np.float64]:
     """(N, width) of what the head reads, in eval mode."""
     utterances = UtteranceSet(
         utterances=torch.from_numpy(rows),
         labels=torch.zeros(len(rows), dtype=torch.long),
         is_forget=torch.zeros(len(rows), dtype=torch.bool),
-        fetch=problem.validation.fetch,
+        fetch=fetch,  # the harness's own: methods do not reach D_t and holdout
         device=problem.validation.device,
     )
     problem.model.eval()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem, UtteranceSet
 from methods.losses import label_loss
-from methods.meter import FORWARD_SHARE, Meter
+from methods.meter import Meter
 from methods.transfer import sent
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec, stage_seed
@@ -24,6 +24,7 @@ from orchestrator.run.checkpoints import load_logits, load_prepared, load_weight
 from orchestrator.run.features import FeatureBank
 from orchestrator.run.out_of_memory import in_halves
 from orchestrator.run.place import Place, device_name, seed_everything
+from orchestrator.run.reach import Reach
 from orchestrator.tasks.base import Corpus
 
 EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a processor, activations of more would be the most that a trial holds
@@ -104,20 +105,20 @@ def make_problem(
 ) -> UnlearningProblem:
     """What the method of this trial gets to see."""
     num_classes = len(corpus.classes)
+    kept = ~np.isin(corpus.labels[parts.validation], parts.forgotten_classes)
+    reach = Reach(len(corpus), [parts.forget, parts.retain, parts.validation[kept]], meter)
 
     def utterances(rows: npt.NDArray[np.int64], *, forget: bool = False, steps: bool = True) -> UtteranceSet:
         return UtteranceSet(
             utterances=torch.from_numpy(rows),
             labels=torch.from_numpy(corpus.labels[rows]),
             is_forget=torch.full((len(rows),), forget),
-            fetch=bank.train if steps else bank.evaluate,
+            fetch=reach.guarded(bank.train if steps else bank.evaluate),
             device=place.device,
             durations=torch.from_numpy(corpus.num_samples[rows]) if training.length_buckets else None,
             ahead=place.device.type == "cuda" and not bank.on_device,
             draws=steps and bank.random,
         )
-
-    kept = ~np.isin(corpus.labels[parts.validation], parts.forgotten_classes)
 
     def build(weights: Literal["pretrained", "random"]) -> Classifier:
         return place.model(spec, num_classes, pretrained=weights == "pretrained")
@@ -144,7 +145,7 @@ def make_problem(
         meter=meter,
         generator=torch.Generator().manual_seed(seed),
         build_model=build,
-        teacher_logits=Teacher(lambda: load_logits(place.store, str(spec.starts_from)), meter),
+        teacher_logits=reach.guarded_teacher(Teacher(lambda: load_logits(place.store, str(spec.starts_from)), meter)),
         score=score,
         micro_batch=micro_batch,
         stored={} if spec.stage == "train" else None,
@@ -177,7 +178,7 @@ class Teacher:
                 self.paid = torch.zeros(len(self.logits), dtype=torch.bool)
         fresh = int((~self.paid[batch.utterances]).sum())
         self.paid[batch.utterances] = True
-        self.meter.charge(seconds=fresh * self.seconds, samples=fresh * FORWARD_SHARE)
+        self.meter.charge(seconds=fresh * self.seconds, forwards=fresh)
         return sent(self.logits[batch.utterances], batch.features.device)
 
 

@@ -23,6 +23,7 @@ from orchestrator.evidence.distances import zrf
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.attribution import attribution_maps
 from orchestrator.run.device_errors import first_line, is_device_failure, is_out_of_memory
+from orchestrator.run.features import Fetch
 from orchestrator.run.out_of_memory import MemorySpent, in_halves
 from orchestrator.run.place import Place
 from orchestrator.run.probe import probe
@@ -41,9 +42,18 @@ ATTRIBUTION_BATCH = 16
 
 
 def run_tests(
-    spec: TrialSpec, place: Place, corpus: Corpus, parts: Parts, problem: UnlearningProblem, loop: LoopSettings
+    spec: TrialSpec,
+    place: Place,
+    corpus: Corpus,
+    parts: Parts,
+    problem: UnlearningProblem,
+    loop: LoopSettings,
+    fetch: Fetch,
 ) -> float:
-    """Run what `spec.evidence` asks for and write it; returns the seconds that it took. The model is left as it was."""
+    """Run what `spec.evidence` asks for and write it; returns the seconds that it took. The model is left as it was.
+
+    `fetch` reaches every row of the corpus, as evaluation does.
+    """
     asked, began = spec.evidence or {}, problem.meter.clock()
     rows: list[dict[str, Any]] = []
     steps: dict[str, Callable[[], list[dict[str, Any]]]] = {
@@ -51,7 +61,7 @@ def run_tests(
             lambda size: relearn(spec, problem, replace(loop, micro_batch=size), asked["relearning"]),
             loop.micro_batch or problem.training.batch_size,
         ),
-        "probe": lambda: probe(spec, corpus, parts, problem),
+        "probe": lambda: probe(spec, corpus, parts, problem, fetch),
         "zrf": lambda: _zrf(problem),
         "attribution": lambda: _attribution(spec, place, corpus, problem, asked["attribution"]),
     }

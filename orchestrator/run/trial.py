@@ -223,7 +223,7 @@ def _run(
         keep_outputs(place.store, spec.trial_id, corpus, parts, logits)
     if spec.evidence and spec.stage in ("retrain", "unlearn"):
         with watchdog:
-            row["evaluation_seconds"] += run_tests(spec, place, corpus, parts, problem, loop)
+            row["evaluation_seconds"] += run_tests(spec, place, corpus, parts, problem, loop, bank.evaluate)
     if spec.keep_model and not (spec.stage == "unlearn" and spec.line == "original"):  # that one is the train trial's
         from orchestrator.run.export import keep_model
 
