@@ -345,6 +345,7 @@ class UnlearningProblem:
         Raises:
             BudgetSpent: when the budget is used up before a batch.
         """
+        watch(self.model, self.meter)
         if self.micro_batch is not None and (summed or not backward):
             batch_size = min(batch_size, self.micro_batch)
         for batch in utterances.batches(batch_size):

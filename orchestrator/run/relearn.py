@@ -59,6 +59,13 @@ def relearn(
     Returns:
         Rows of `evidence/<trial_id>.parquet`. NaN where D_f's pool is smaller than k, or training diverged.
     """
+    with problem.meter.uncounted():
+        return _attack(spec, problem, loop, settings)
+
+
+def _attack(
+    spec: TrialSpec, problem: UnlearningProblem, loop: LoopSettings, settings: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     seed = stage_seed("relearning", spec.task.title, spec.seed)
     pool, unseen = split_forget_set(problem.forget, seed)
     unseen = replace(unseen, fetch=problem.validation.fetch)

@@ -38,7 +38,8 @@ def graphs(monkeypatch):
         return run
 
     torch._dynamo.reset()
-    monkeypatch.setattr(loops, "CompiledModel", lambda model: compiled.CompiledModel(model, backend=backend))
+    real = compiled.CompiledModel
+    monkeypatch.setattr(loops, "CompiledModel", lambda model, meter: real(model, meter, backend=backend))
     yield sizes
     torch._dynamo.reset()
 

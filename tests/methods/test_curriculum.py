@@ -110,7 +110,7 @@ def test_a_run_follows_it_and_stops_on_a_budget_that_the_scores_use_up(kit):
     kit.run(Watched(batch_size=4), problem, forget_curriculum=ForgetCurriculum(order="hard_first"))
     assert seen == by_loss(problem)[::-1]
     problem = kit.make_problem(limit=1.0)
-    problem.meter.samples = 1.0
+    problem.meter.charge(samples=1.0)
     outcome, _ = kit.run(RandomLabel(), problem, forget_curriculum=ForgetCurriculum())
     assert (outcome.stop_reason, outcome.steps) == ("budget", 0)
 

@@ -97,7 +97,7 @@ def test_budgets_are_shares_of_the_retraining_of_the_same_kind(finished):
     _, rows, _ = finished
     row = rows[(rows["method"] == "downdate") & (rows["unlearning"] == "sample")].iloc[0]
     assert row["budget_samples"] == pytest.approx(row["num_retain"] / 3)
-    assert row["samples"] == pytest.approx(row["num_forget"] / 3)
+    assert row["samples"] == pytest.approx((row["num_forget"] + row["num_validation"]) / 3)
 
 
 def test_rows_know_their_training(finished):

@@ -70,7 +70,7 @@ class TinySpeech(nn.Module):
         return self.head(self.embed(features, lengths))
 
 
-@dataclass
+@dataclass(eq=False)
 class CountingMeter(Meter):
     """A meter that also counts the waits in each charged block, and from each block's end to the next one's."""
 
@@ -80,14 +80,14 @@ class CountingMeter(Meter):
     _last: int | None = None
 
     @contextmanager
-    def charging(self, examples: int, *, backward: bool = True) -> Iterator[None]:
-        if self._inside or self.gpu is None or not examples:
-            with super().charging(examples, backward=backward):
+    def charging(self, examples: int = 0) -> Iterator[None]:
+        if self.gpu is None or not examples:
+            with super().charging(examples):
                 yield
             return
         began = self.gpu.total
         try:
-            with super().charging(examples, backward=backward):
+            with super().charging(examples):
                 yield
         finally:
             now = self.gpu.total
