@@ -148,3 +148,30 @@ def test_features_are_given_back_where_memory_ends(banks):
     assert not banks.place.drop_features()
     banks.features("a", 10)
     assert banks.opened == ["a", "a"]
+
+
+def test_every_train_utterance_of_a_manifest_can_be_named_for_removal(tmp_path):
+    rows = []
+    for number in range(48):
+        word, split = ("no", "yes")[number % 2], "test" if number > 39 else "train"
+        (tmp_path / "in").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "in" / f"{number}.wav", np.full(160, number, np.int16), 16_000)
+        rows.append(f"{number}.wav,{word},{split}")
+    (tmp_path / "in" / "clips.csv").write_text("\n".join(["path,label,split", *rows]))
+    (tmp_path / "remove.txt").write_text("\n".join(f"./{number}.wav" for number in range(0, 40, 2)))
+    values = {
+        "name": "removal",
+        "tasks": [
+            {"name": "audio_folder", "root": str(tmp_path / "in"), "manifest": "clips.csv", "holdout_share": 0.3}
+        ],
+        "backbones": ["logmel_cnn"],
+        "unlearning": [{"kind": "ids", "ids_file": str(tmp_path / "remove.txt")}],
+        "methods": ["original", "retrain"],
+        "seeds": [0],
+    }
+    here = place(tmp_path, 1.0, device="cpu")
+    (spec,) = (spec for spec in build_grid(Sweep.model_validate(values)).trials if spec.stage == "retrain")
+    corpus = here.corpus(spec.task)
+    assert corpus.info["counts"]["holdout"] > 0
+    (drawn,) = here.forget_sets(spec)
+    assert sorted(corpus.utterance_ids[drawn.rows]) == sorted(f"{number}.wav" for number in range(0, 40, 2))
