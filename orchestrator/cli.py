@@ -197,11 +197,17 @@ def _retry(what: str | None) -> bool:
 
 
 def _say_damage(otherwise: Callable[..., None]) -> Callable[..., None]:
+    printed: set[str] = set()
+
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if not issubclass(category, (DamagedFile, RecordingsNotice, TooLarge)):
-            return otherwise(message, category, *where, **more)
+            otherwise(message, category, *where, **more)
+            return
+        if str(message) in printed:
+            return
+        printed.add(str(message))
         said = f"[yellow]warning:[/yellow] {escape(str(message))}"
-        return Console(stderr=True).print(said, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(said, highlight=False, soft_wrap=True)
 
     return show
 

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator import load_sweep, plan_sweep, run_sweep
-from orchestrator.cli import main
+from orchestrator.cli import _say_damage, main
+from orchestrator.outcomes import RecordingsNotice
 
 PROBE = """
 import sys
 sys.argv = ["unlearn", *{arguments!r}]
-from orchestrator.cli import main
+from orchestrator.cli import _say_damage, main
+from orchestrator.outcomes import RecordingsNotice
 try:
     main()
 except SystemExit as end:
@@ -196,3 +198,10 @@ def test_a_folder_that_another_driver_has_is_a_clear_message(unlearn, finished):
         done = unlearn("run", str(finished / "small.yaml"), "--results", str(finished / "r"), "--executor", "local")
     assert done.returncode == 2
     assert "is in use by process" in done.stderr
+
+
+def test_a_notice_about_recordings_is_one_line_however_often_it_comes(capsys):
+    show = _say_damage(lambda *given: pytest.fail("printed as Python does"))
+    for text in ("two copies", "two copies", "others"):
+        show(RecordingsNotice(text), RecordingsNotice, "file.py", 1)
+    assert capsys.readouterr().err.splitlines() == ["warning: two copies", "warning: others"]

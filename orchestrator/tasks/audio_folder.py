@@ -22,7 +22,7 @@ from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, CorpusSize, Source, 
 from orchestrator.tasks.coverage import require_trained, still_trained
 from orchestrator.tasks.listings import Listed, Listing, from_folders, from_manifest, from_names
 from orchestrator.tasks.splits import require_share, stratified_share
-from orchestrator.tasks.tables import Cell, read_table, text
+from orchestrator.tasks.tables import Cell, class_name, equals, read_table, text
 
 SHOWN = 10  # values of a column in a message
 RESERVED = {"utterance_id", "label", "true_label", "speaker", "split", "audio"}  # columns that a corpus fills itself
@@ -73,7 +73,7 @@ class AudioFolder(Task):
                 "two ways to list recordings: got manifest and pattern, allowed: one, or neither for folders"
             )
         if self.classes:
-            object.__setattr__(self, "classes", tuple(map(_name, self.classes)))
+            object.__setattr__(self, "classes", tuple(map(class_name, self.classes)))
         if self.unknown_label and not self.classes:
             raise ValueError(
                 "unknown_label stands for labels outside `classes`: got no classes, allowed: a list of them"
@@ -268,7 +268,7 @@ class AudioFolder(Task):
             if column not in known:
                 raise ValueError(f"unknown column in {setting}: got {column!r}, allowed: {', '.join(sorted(known))}")
             values = wanted if isinstance(wanted, list | tuple) else [wanted]
-            if not any(_is(known[column], value) for value in values):
+            if not any(equals(known[column], value) for value in values):
                 return False
         return True
 
@@ -280,21 +280,6 @@ class AudioFolder(Task):
             more = ", …" if len(values) > SHOWN else ""
             said += f"; values of {column}: {', '.join(values[:SHOWN])}{more}"
         return said
-
-
-def _is(known: Cell, wanted: Any) -> bool:
-    """Whether a cell is a value of a sweep: numbers in any spelling, booleans in any case."""
-    if isinstance(wanted, bool):
-        return text(known).lower() == str(wanted).lower()
-    return text(known) == text(wanted)
-
-
-def _name(given: Any) -> str:
-    if isinstance(given, bool):
-        raise ValueError(
-            f"classes must be names: got {given!r}, which is how YAML reads an unquoted yes or no; quote it"
-        )
-    return text(given)
 
 
 def _draw(recordings: list[Recording], share: float, rng: np.random.Generator) -> Any:

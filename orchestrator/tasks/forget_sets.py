@@ -133,8 +133,8 @@ def _copies_left(corpus: CorpusArrays, rows: Rows) -> str:
             left.append(" = ".join([first, *others[:SHOWN]]) + (" = …" if len(others) > SHOWN else ""))
     shown = "; ".join(left[:SHOWN]) + ("; …" if len(left) > SHOWN else "")
     return (
-        f"the audio of {len(left)} forgotten recordings stays in the corpus under other ids: {shown}; a removal "
-        "request must name those in train too"
+        f"forgotten audio stays in the corpus under other ids ({len(left)} of {len(rows)} recordings): {shown}; a "
+        "removal request must name those in train too"
         if left
         else ""
     )

@@ -74,6 +74,24 @@ def text(value: Any) -> str:
     return "" if found is None else str(found)
 
 
+def equals(known: Cell, wanted: Any) -> bool:
+    """Whether a cell is a value that a sweep names: numbers in any spelling, booleans in any case."""
+    if isinstance(wanted, bool):
+        return text(known).lower() == str(wanted).lower()
+    return text(known) == text(wanted)
+
+
+def class_name(given: Any) -> str:
+    """A class as a sweep names it.
+
+    Raises:
+        ValueError: a boolean.
+    """
+    if isinstance(given, bool):
+        raise ValueError(f"classes must be names: got {given!r}, which is how YAML reads an unquoted true; quote it")
+    return text(given)
+
+
 def _delimited(path: Path, delimiter: str) -> tuple[list[str], list[list[Cell]]]:
     try:
         content = path.read_bytes().decode("utf-8-sig")

@@ -192,9 +192,7 @@ def test_identical_audio_under_several_ids_is_found_and_warned_of(
     for row in (3, 60, 170):
         given[row] = replace(given[row], audio=given[0].audio)
     monkeypatch.setattr(toy.ToyTask, "read", lambda _: Source(("yes", "no", "up"), iter(given)))
-    said = (
-        "4 recordings have the audio of another, in 1 groups, of which 1 are in several splits and 1 in several classes"
-    )
+    said = r"4 recordings have the same audio as another \(groups: 1; in several splits: 1; in several classes: 1\)"
     with pytest.warns(RecordingsNotice, match=f"Toy: {said}: u0 = u3 = u60 = …"):
         corpus = toy.ToyTask(folder=tmp_path).load(tmp_path)
     assert corpus.info["duplicates"] == [["u0", "u3", "u60", "u170"]]

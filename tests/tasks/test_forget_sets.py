@@ -368,7 +368,9 @@ def test_ids_are_compared_in_their_plain_form() -> None:
 
 def test_copies_that_a_removal_leaves_are_said_and_those_that_it_takes_are_not() -> None:
     corpus = replace(people(), duplicates=(("u0", "u1"), ("u2", "u8"), ("u30", "u31")))
-    with pytest.warns(RecordingsNotice, match=r"audio of 2 forgotten .*: u0 = u1 \(in train\); u2 = u8 \(in val"):
+    with pytest.warns(
+        RecordingsNotice, match=r"under other ids \(2 of 2 recordings\): u0 = u1 \(in train\); u2 = u8 \(in val"
+    ):
         draw(ForgetRequest(kind="ids", ids=("u0", "u2")), corpus, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
