@@ -67,8 +67,8 @@ def _of_identical(groups: list[list[str]], columns: Mapping[str, list[Any]]) -> 
     shown = "; ".join(" = ".join(group[:SHOWN]) + (" = …" if len(group) > SHOWN else "") for group in groups[:SHOWN])
     return (
         f"{sum(map(len, groups))} recordings have the same audio as another (groups: {len(groups)}; in several splits: "
-        f"{differ('split')}; in several classes: {differ('true_label')}): {shown}{'; …' if len(groups) > SHOWN else ''}; "
-        "corpus.json lists all under `duplicates`"
+        f"{differ('split')}; in several classes: {differ('true_label')}): {shown}"
+        f"{'; …' if len(groups) > SHOWN else ''}; corpus.json lists all under `duplicates`"
     )
 
 
