@@ -97,8 +97,8 @@ class Task(ABC):
         """What the audio is made from, as plain values: an engine's version, or a digest of names and bytes of the
         files.
 
-        It is asked for by `plan`: what was read once is remembered (`orchestrator.digests`). Raises FileNotFoundError
-        where the data are not at hand.
+        `plan` calls it: what was read once is remembered (`orchestrator.digests`). Raises FileNotFoundError where the
+        data are missing.
         """
 
     @abstractmethod

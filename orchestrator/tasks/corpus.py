@@ -58,7 +58,7 @@ def write_corpus(task: Task, path: Path) -> None:
 
 
 def _of_identical(groups: list[list[str]], columns: Mapping[str, list[Any]]) -> str:
-    """What there is to say of groups of ids with the same audio, which split and label may tell apart."""
+    """The warning about groups of ids with the same audio, which may differ in split and class."""
     row_of = {name: row for row, name in enumerate(columns["utterance_id"])}
 
     def differ(column: str) -> int:

@@ -95,7 +95,7 @@ def shown(name: str) -> str:
 
 
 def digest_of_files(files: Mapping[str, Path]) -> dict[str, Any]:
-    """What stands for audio in a task's `content`: number, bytes, and a hash of names, sizes and bytes of the files.
+    """Audio in a task's `content`: number, bytes, and a hash of names, sizes and bytes of the files.
 
     Args:
         files: where each file is, by the name that it has in the corpus. A missing file has size 0 and no digest.

@@ -34,8 +34,8 @@ class Listing:
     """All recordings of a corpus, and what is known about each."""
 
     recordings: list[Listed]
-    columns: tuple[str, ...]  # beside `path`
-    name: str  # as messages show it: of the manifest, or what stands for one
+    columns: tuple[str, ...]  # without `path`
+    name: str  # as messages show it: of the manifest, or of what replaces one
 
     def require(self, column: str, setting: str) -> None:
         """Refuse a column that is not there, naming those that are.
