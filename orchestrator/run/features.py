@@ -158,9 +158,11 @@ def arithmetic_of(device: torch.device, *, tf32: bool) -> str:
 def are_cached(spec: TrialSpec, cache_dir: Path) -> bool:
     """Whether the features that a trial reads are on this machine; builds nothing."""
     built = list((cache_dir / "corpora").glob(f"*-{spec.task.content}"))
+    if not built or damaged_files(built[0]):
+        return False
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     arithmetic = arithmetic_of(device, tf32=uses_tf32(spec.loop, device))
-    return bool(built) and bank_path(Corpus(built[0]), spec.backbone, spec.clip, cache_dir, arithmetic).is_dir()
+    return bank_path(Corpus(built[0]), spec.backbone, spec.clip, cache_dir, arithmetic).is_dir()
 
 
 def _through(frontend: Frontend, audio: Tensor, lengths: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:

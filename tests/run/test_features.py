@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from orchestrator import plugins
+from orchestrator.digests import seal
 from orchestrator.outcomes import DamagedFile
 from orchestrator.plan.spec import PlugIn
 from orchestrator.run import features
-from orchestrator.run.features import bank_path, clip_samples, open_features, waveforms
+from orchestrator.run.features import are_cached, bank_path, clip_samples, open_features, waveforms
 
 RATE = 16_000
 
@@ -175,3 +176,14 @@ def test_a_fetch_tells_that_it_happens(tmp_path):
     bank.train(torch.arange(1))
     bank.evaluate(torch.arange(1))
     assert len(heard) == 2
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{"])
+def test_a_damaged_corpus_has_no_features_and_is_left_to_the_run(tmp_path, content):
+    folder = tmp_path / "corpora" / "tiny-abc"
+    folder.mkdir(parents=True)
+    (folder / "corpus.json").write_bytes(b"{}")
+    seal(folder)
+    (folder / "corpus.json").unlink() if content is None else (folder / "corpus.json").write_bytes(content)
+    assert not are_cached(SimpleNamespace(task=PlugIn(name="tiny", content="abc")), tmp_path)
+    assert folder.is_dir()
