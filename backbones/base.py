@@ -68,6 +68,11 @@ class Backbone(ABC):
     def train_gflop(self, clip_seconds: float) -> float:
         """Billions of operations of one training step for one clip: an estimate, without loading."""
 
+    def unfit(self, shortest: int, samples: int) -> str:
+        """Why clips of `samples` samples, of which the shortest recording fills `shortest`, cannot be its input, or
+        nothing. Reads the settings of a checkpoint, not its weights."""
+        return ""
+
     @abstractmethod
     def train_bytes(self, clip_seconds: float) -> TrainBytes:
         """Memory of weights, and of what one clip keeps in a training step: an estimate, without loading."""
@@ -80,7 +85,8 @@ class Backbone(ABC):
     def build(self, num_classes: int, *, pretrained: bool = True) -> SpeechClassifier:
         """The trainable part with a new head (drawn from torch's global generator), on the CPU, in train mode.
 
-        The head is drawn first, so one seed gives one head, whether the rest is pretrained or random.
+        The head is drawn first, so one seed gives one head, whether the rest is pretrained or random. Where "meta" is
+        torch's default device, weights are compared by name and shape and not read.
         """
 
     @abstractmethod

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from backbones.hub import COMMIT, cached_commit, cached_file, hub_commit
+from backbones.weight_files import CONFIG, DamagedWeights, require_sound_folder, require_sound_weights
+
 PACKAGED = "packaged:"
-COMMIT = re.compile("[0-9a-f]{40}")
 HEAD_KEYS = ("projector.", "classifier.")
 
 
@@ -41,38 +42,38 @@ def weights_id(checkpoint: str, revision: str) -> str:
     """`sha256:…` of a packaged file, or of a local folder's config.json and weights together; else `hub-id@commit`.
 
     Raises:
-        FileNotFoundError: a local path that does not hold a checkpoint.
+        FileNotFoundError: what is named holds no checkpoint, or the hub cannot be asked for one.
+        DamagedWeights: a file of it cannot be read.
     """
     folder = Path(checkpoint)
     if checkpoint.startswith(PACKAGED):
         files = [packaged_file(checkpoint)]
-    elif folder.is_dir():
-        files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
-        if not files[0].exists() or len(files) == 1:
-            raise FileNotFoundError(_not_at_hand(checkpoint, revision))
-    elif checkpoint.startswith(("/", ".", "~")):
-        raise FileNotFoundError(_not_at_hand(checkpoint, revision))
+        require_sound_weights(files[0])
     else:
-        return f"{checkpoint}@{commit_of(checkpoint, revision)}"
+        try:
+            if not folder.is_dir():
+                if checkpoint.startswith(("/", ".", "~")):
+                    raise FileNotFoundError("there is no such folder")
+                return f"{checkpoint}@{hub_commit(checkpoint, revision)}"
+            require_sound_folder(folder)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(_not_at_hand(checkpoint, revision, str(error))) from None
+        files = [folder / CONFIG, *sorted(folder.glob("*.safetensors"))]
     stats = [(file, file.stat()) for file in files]
     return f"sha256:{_digest(tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats))}"
 
 
-@cache
 def commit_of(checkpoint: str, revision: str) -> str:
     """The commit that a branch or tag of a hub repository names now, as the local cache has it, or else the hub; the
     revision itself where neither can be asked."""
-    from huggingface_hub import HfApi, constants, try_to_load_from_cache
-
     if COMMIT.fullmatch(revision) or Path(checkpoint).is_dir():
         return revision
-    with suppress(OSError, ValueError):  # requests' errors are OSErrors; what cannot be a hub id is a ValueError
-        cached = try_to_load_from_cache(checkpoint, "config.json", revision=revision)
-        if isinstance(cached, str):
-            return Path(cached).parent.name
-        if not constants.HF_HUB_OFFLINE:
-            return HfApi().model_info(checkpoint, revision=revision, timeout=10).sha or revision
-    return revision
+    if found := cached_commit(checkpoint, revision):
+        return found
+    try:
+        return hub_commit(checkpoint, revision)
+    except FileNotFoundError:
+        return revision
 
 
 @cache
@@ -85,12 +86,13 @@ def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
     return digest.hexdigest()
 
 
-def settings_at_hand(checkpoint: str) -> dict[str, Any] | None:
-    """The plain config.json of a packaged or local checkpoint; None for one on the hub, or none at all."""
+def settings_at_hand(checkpoint: str, revision: str = "main") -> dict[str, Any] | None:
+    """The plain config.json of a checkpoint in this package, in a folder or in the hub's cache; else None."""
     if checkpoint.startswith(PACKAGED):
         return _packaged_settings(checkpoint)
-    file = Path(checkpoint) / "config.json"
-    return json.loads(file.read_text()) if file.exists() else None
+    folder = Path(checkpoint)
+    file = folder / CONFIG if folder.is_dir() else cached_file(checkpoint, CONFIG, revision)
+    return json.loads(file.read_text()) if file and file.exists() else None
 
 
 def load_config(checkpoint: str, revision: str, family: str) -> Any:
@@ -120,28 +122,39 @@ def load_model(
     """A transformers classification model with pretrained encoder, float32 on the CPU; its head is not to be used.
 
     `may_lack` are prefixes of weights that transformers computes (sinusoid positions). Draws nothing from the global
-    generators.
+    generators. Where "meta" is torch's default device, names and shapes are compared and no weight is read.
 
     Raises:
         ValueError: weights of the encoder are missing from the checkpoint.
         FileNotFoundError: no safetensors are at hand or to be had.
     """
     import transformers
+    from safetensors import SafetensorError
 
     model_class = getattr(transformers, architecture)
+    shape_only = torch.get_default_device().type == "meta"
     with torch.random.fork_rng(devices=[]):
         if checkpoint.startswith(PACKAGED):
             model = model_class(config)
-            missing = model.load_state_dict(_packaged_weights(checkpoint), strict=False).missing_keys
+            missing = model.load_state_dict(_packaged_weights(checkpoint), strict=False, assign=shape_only).missing_keys
         else:
             try:
                 with _quiet():
                     model, info = model_class.from_pretrained(
                         checkpoint, revision=commit_of(checkpoint, revision), config=config, dtype=torch.float32,
-                        use_safetensors=True, output_loading_info=True,
+                        use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True,
+                        device_map="meta" if shape_only else None,
                     )  # fmt: skip
             except OSError as error:
                 raise FileNotFoundError(_not_at_hand(checkpoint, revision)) from error
+            except SafetensorError as error:
+                raise DamagedWeights(f"weights of {checkpoint} are damaged ({error}): download them again") from error
+            other = [key for key, *_ in info["mismatched_keys"] if not key.startswith(HEAD_KEYS)]
+            if other:
+                raise ValueError(
+                    f"checkpoint {checkpoint} does not fit its {CONFIG}: {len(other)} weights have another shape, "
+                    f"such as {other[0]}; download both files again"
+                )
             missing = sorted(info["missing_keys"])
     lacking = [key for key in missing if not key.startswith((*HEAD_KEYS, *may_lack))]
     if lacking:
@@ -185,11 +198,12 @@ def _packaged_weights(checkpoint: str) -> dict[str, Tensor]:
     return {key: value.float() for key, value in load_file(packaged_file(checkpoint)).items()}
 
 
-def _not_at_hand(checkpoint: str, revision: str) -> str:
+def _not_at_hand(checkpoint: str, revision: str, why: str = "") -> str:
+    reason = f": {why}" if why else ""
     return (
-        f"pretrained weights are not at hand: got checkpoint {checkpoint!r} at revision {revision!r}; allowed: "
-        "a local folder with config.json and model.safetensors, or a hub id with safetensors "
-        "(in the cache, or online with HF_HUB_OFFLINE=0)"
+        f"no pretrained weights for checkpoint {checkpoint!r} at revision {revision!r}{reason}; allowed: a folder "
+        "with config.json and model.safetensors, or a hub id with safetensors (in the cache, or online with "
+        "HF_HUB_OFFLINE=0)"
     )
 
 

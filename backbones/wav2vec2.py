@@ -68,24 +68,30 @@ class Wav2Vec2(Backbone):
             convolutions = TrainBytes(convolutions.weights, 0.0)
         return transformer_bytes(shape, positions) + of_positions + convolutions
 
+    def unfit(self, shortest: int, samples: int) -> str:
+        """A recording that makes no frame."""
+        return self._too_short(min(shortest, samples), self._config())
+
+    def _too_short(self, shortest: int, config: Any) -> str:
+        fewest = fewest_samples(config)
+        if shortest >= fewest:
+            return ""
+        return f"utterance too short for {self.label}: got {shortest} samples, allowed: {fewest} or more"
+
     def frontend(self, device: torch.device) -> Frontend:
         """Normalisation, and the frozen convolutions; always the pretrained ones.
 
         The frontend raises ValueError on clips and utterances that are too short to make one frame.
         """
         config = self._config()
-        fewest = fewest_samples(config)
         encoder: FeatureEncoder | None = None
         if self.freeze_feature_encoder:
             convolutions = getattr(self._load(config), self.family).feature_extractor.conv_layers
             encoder = FeatureEncoder(convolutions).to(device).eval().requires_grad_(False)
 
         def extract(waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-            shortest = int(lengths.min())
-            if shortest < fewest:
-                raise ValueError(
-                    f"utterance too short for {self.label}: got {shortest} samples, allowed: {fewest} or more"
-                )
+            if reason := self._too_short(int(lengths.min()), config):
+                raise ValueError(reason)
             lengths = lengths.to(device)
             with torch.no_grad():
                 normalised = normalise(waveforms.to(device), lengths)

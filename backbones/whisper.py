@@ -122,6 +122,16 @@ class Whisper(Backbone):
         convolutions = convolutions_bytes((shape[0], shape[0]), (3, 3), (1, 2), frames, inputs=80)
         return transformer_bytes(shape, frames / 2) + convolutions + TrainBytes(4 * 1500 * shape[0], 0.0)
 
+    def unfit(self, shortest: int, samples: int) -> str:
+        """A clip longer than its positions."""
+        return self._too_long(samples, self._config())
+
+    def _too_long(self, samples: int, config: Any) -> str:
+        most = int(config.max_source_positions) * POSITION_SAMPLES
+        if samples <= most:
+            return ""
+        return f"clip too long for {self.checkpoint}: got {samples} samples, allowed: at most {most}"
+
     def frontend(self, device: torch.device) -> Frontend:
         """Log-mel. `clip` appends silence up to a whole number of positions (20 ms)."""
         config = self._config()
@@ -130,8 +140,8 @@ class Whisper(Backbone):
 
         def extract(waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
             samples = waveforms.shape[1]
-            if samples > most:
-                raise ValueError(f"clip too long for {self.checkpoint}: got {samples} samples, allowed: at most {most}")
+            if reason := self._too_long(samples, config):
+                raise ValueError(reason)
             padded = most if self.whisper_frames == "full" else -(-samples // POSITION_SAMPLES) * POSITION_SAMPLES
             with torch.no_grad():
                 features = log_mel(pad_samples(waveforms.to(device), padded), filters)

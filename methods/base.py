@@ -395,6 +395,10 @@ class Method(ABC):
         """Why it cannot unlearn from an original that this kind of training made with these settings, or nothing."""
         return "" if self.needs in ("", kind) else f"it reads what training kind {self.needs} keeps"
 
+    def unfit(self, model: Classifier) -> str:
+        """Why it cannot unlearn from a network like this one, whose weights are not read, or nothing."""
+        return ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingKind(Method):

@@ -24,9 +24,16 @@ def last_blocks(model: Classifier, count: int) -> Sequence[nn.Module]:
     Raises:
         ValueError: the network has fewer.
     """
-    if not 1 <= count <= len(model.blocks):
-        raise ValueError(f"last_blocks must lie between 1 and the network's {len(model.blocks)} blocks, got {count}")
+    if reason := too_many_blocks(model, count):
+        raise ValueError(reason)
     return model.blocks[-count:]
+
+
+def too_many_blocks(model: Classifier, count: int) -> str:
+    """Why the network has no `count` last blocks, or nothing."""
+    if 1 <= count <= len(model.blocks):
+        return ""
+    return f"last_blocks must lie between 1 and the network's {len(model.blocks)} blocks, got {count}"
 
 
 @contextmanager
@@ -56,6 +63,10 @@ class CatastrophicForgetting(Method):
     epochs: int = 3  # walks over D_r
     batch_size: int = 32
     last_blocks: int = 2  # k; 1 is the head, 2 the projection too
+
+    def unfit(self, model: Classifier) -> str:
+        """A network of fewer blocks."""
+        return too_many_blocks(model, self.last_blocks)
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass over D_r."""

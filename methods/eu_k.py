@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from methods.base import Method, Pass, UnlearningProblem
-from methods.cf_k import last_blocks, only_moving
+from methods.base import Classifier, Method, Pass, UnlearningProblem
+from methods.cf_k import last_blocks, only_moving, too_many_blocks
 from methods.losses import cross_entropy
 from methods.rates import Rate
 
@@ -31,6 +31,10 @@ class ExactUnlearning(Method):
     epochs: int = 5  # walks over D_r
     batch_size: int = 32
     last_blocks: int = 2  # k; 1 is the head, 2 the projection too
+
+    def unfit(self, model: Classifier) -> str:
+        """A network of fewer blocks."""
+        return too_many_blocks(model, self.last_blocks)
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass over D_r."""

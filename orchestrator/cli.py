@@ -61,25 +61,35 @@ def plan(
     sweep: SweepFile,
     results: Annotated[Optional[str], typer.Option("--results", help="Count what is done there.")] = None,  # noqa: UP045
     explain: Annotated[Optional[str], typer.Option(help="Id of a trial, or its beginning: why it runs.")] = None,  # noqa: UP045
+    check: Annotated[
+        bool, typer.Option("--check", help="Build corpora that are not in the cache, to check them.")
+    ] = False,
     set_: Set = None,
 ) -> None:
-    """Count a sweep's trials: done, pending, refused, failed; estimate device-hours and storage."""
+    """Count a sweep's trials: done, pending, refused, failed; estimate device-hours and storage.
+
+    Exit code 1 when a part of the sweep is refused.
+    """
     from orchestrator.run.launch import explain_trial, load_sweep, plan_sweep
     from orchestrator.run.show import explanation_tables, plan_tables
 
     loaded, folder = load_sweep(sweep, set_ or []), _absolute(results)
     if explain and not folder:
         raise ValueError(f"--explain compares with finished trials: got {explain} without --results, allowed: with it")
+    refused = False
     if explain and folder:
         tables = explanation_tables(explain_trial(loaded, folder, explain))
     else:
         gc.disable()  # many trials are made and none dropped: looking through them again and again finds nothing
         try:
-            tables = plan_tables(plan_sweep(loaded, folder))
+            planned = plan_sweep(loaded, folder, check=check, say=console.print)
         finally:
             gc.enable()
+        tables, refused = plan_tables(planned), bool(planned.grid.refused)
     for table in tables:
         console.print(table, soft_wrap=isinstance(table, str))
+    if refused:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -108,6 +118,7 @@ def run(
         retry_failed=_retry(retry),
         on_planned=display.planned,
         on_settled=display.settled,
+        say=console.print,
     )
     raise typer.Exit(display.finish(desk))
 
@@ -144,6 +155,7 @@ def tune(
         error_limit=error_limit,
         on_planned=display.planned,
         on_settled=display.settled,
+        say=console.print,
     )
     display.stop()
     console.print(lock_table(chosen))
@@ -215,7 +227,7 @@ def _say_damage(otherwise: Callable[..., None]) -> Callable[..., None]:
 def main() -> None:
     """Entry point of `unlearn`: a user's mistake ends in one clear message, never in a traceback.
 
-    Exit codes: 0 all well; 1 trials failed or are blocked; 2 a mistake; 3 stopped early; 130 interrupted.
+    Exit codes: 0 all well; 1 trials failed, are blocked or were refused; 2 a mistake; 3 stopped early; 130 interrupted.
     """
     with warnings.catch_warnings():
         warnings.showwarning = _say_damage(warnings.showwarning)

@@ -81,6 +81,41 @@ def test_plan_counts_what_is_done(unlearn, finished):
     assert "0 trials to run" in shown
 
 
+def test_plan_says_what_cannot_run_and_does_not_count_it(unlearn, finished, cache_dir, monkeypatch, tmp_path):
+    monkeypatch.setenv("UNLEARN_CACHE", str(cache_dir))
+    sweep, unknown = str(finished / "small.yaml"), "unlearning=[{kind: class, classes: [xylophone]}, {kind: class}]"
+    done = unlearn("plan", sweep, "--set", unknown)
+    assert done.returncode == 1
+    assert "refused espeak_keywords: class xylophone: class cannot be forgotten: got xylophone" in done.stdout
+    assert "4 trials refused" in done.stdout
+    assert "5 trials to run" in done.stdout
+    missing = "backbones=[{name: hubert_base, checkpoint: some/model}, logmel_cnn]"
+    done = unlearn("plan", sweep, "--set", missing)
+    assert done.returncode == 1
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("refused"))
+    assert "some/model" in line
+    assert "5 trials to run" in done.stdout
+
+
+def test_plan_builds_a_corpus_on_request(unlearn, finished, monkeypatch, tmp_path):
+    monkeypatch.setenv("UNLEARN_CACHE", str(tmp_path))
+    sweep, unknown = str(finished / "small.yaml"), "unlearning=[{kind: class, classes: [xylophone]}]"
+    assert unlearn("plan", sweep, "--set", unknown).returncode == 0
+    done = unlearn("plan", sweep, "--set", unknown, "--check")
+    assert done.returncode == 1
+    assert "building the corpus of task espeak_keywords" in done.stdout
+    assert "0 trials to run" in done.stdout
+
+
+def test_a_run_does_not_train_what_is_refused_and_says_so(unlearn, finished, cache_dir, monkeypatch, tmp_path):
+    monkeypatch.setenv("UNLEARN_CACHE", str(cache_dir))
+    sweep, unknown = str(finished / "small.yaml"), "unlearning=[{kind: class, classes: [xylophone]}]"
+    done = unlearn("run", sweep, "--results", str(tmp_path / "r"), "--executor", "local", "--set", unknown)
+    assert done.returncode == 1
+    assert "0 trials: 0 in the results folder, 0 to run" in done.stdout
+    assert "refused espeak_keywords: class xylophone" in done.stdout
+
+
 def test_plan_counts_what_is_pending(unlearn, finished):
     assert "5 trials to run" in unlearn("plan", str(finished / "small.yaml")).stdout
 

@@ -30,13 +30,13 @@ class Estimate:
     storage_gb: float  # originals, logits, per-example outputs
     measured_share: float  # of the trials whose time comes from rows of the same stage, task and backbone
 
-    def sentence(self) -> str:
-        """The estimate in words."""
+    def sentence(self, doing: str = "to run") -> str:
+        """The estimate in words; `doing` says what becomes of the trials."""
         basis = (
             f"{self.measured_share:.0%} of it from measured rows" if self.measured_share else "a guess from arithmetic"
         )
         return (
-            f"{self.trials} trials to run: about {self.cpu_hours:,.1f} hours of one CPU core ({basis}), "
+            f"{self.trials} trials {doing}: about {self.cpu_hours:,.1f} hours of one CPU core ({basis}), "
             f"or {self.gpu_hours:,.1f} GPU-hours (a guess), and {self.storage_gb:,.1f} GB of results"
         )
 

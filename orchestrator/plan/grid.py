@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from backbones.weight_files import DamagedWeights
 from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
 from orchestrator.plan.locks import Lock, read_lock
 from orchestrator.plan.method_lines import MethodLine, method_lines, method_plugin, with_choice
-from orchestrator.plan.requests import Asked, read_requests, removed_ids, unsuitable
+from orchestrator.plan.requests import ABSENT, Asked, read_requests, removed_ids, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.plan.sweep import BackboneEntry, KindOfTraining, Sweep, TaskEntry
 from orchestrator.plan.trainings import StudyPlan, kind_plugin, study_plan, training_of
@@ -24,21 +25,43 @@ class Refusal:
 
     what: str
     reason: str
+    trials: int = 0  # that were planned and are left out for it
 
 
 @dataclass
 class Grid:
-    """All trials of a sweep, parents before children; and what was refused."""
+    """All trials of a sweep, parents before children; and what was refused, trials among them."""
 
     trials: list[TrialSpec] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     studies: dict[str, StudyPlan] = field(default_factory=dict)
+    refused_ids: set[str] = field(default_factory=set)  # of trials that cannot run
 
-    def refuse(self, what: str, reason: str) -> None:
+    @property
+    def runnable(self) -> list[TrialSpec]:
+        """The trials that were not refused, in the same order."""
+        return [spec for spec in self.trials if spec.trial_id not in self.refused_ids]
+
+    def refuse(self, what: str, reason: str, trials: int = 0) -> None:
         """Say of a part that it cannot run, once."""
-        refusal = Refusal(what, reason)
+        refusal = Refusal(what, reason, trials)
         if refusal not in self.refused:
             self.refused.append(refusal)
+
+    def refuse_trials(self, trial_ids: Iterable[str]) -> None:
+        """Leave trials out, with those that depend on them, and the originals and searches that nothing else needs."""
+        self.refused_ids.update(trial_ids)
+        if not self.refused_ids:
+            return
+        for spec in self.trials:
+            if not self.refused_ids.isdisjoint(spec.parents.values()):
+                self.refused_ids.add(spec.trial_id)
+        wanted = {parent for spec in self.trials for parent in spec.parents.values()}
+        wanted -= {parent for spec in self.runnable for parent in spec.parents.values()}
+        self.refused_ids.update(s.trial_id for s in self.trials if s.stage == "train" and s.trial_id in wanted)
+        searched = {spec.training.get("study") for spec in self.runnable}
+        self.refused_ids.update(s.trial_id for s in self.trials if s.study and s.study["id"] not in searched)
+        self.studies = {study_id: plan for study_id, plan in self.studies.items() if study_id in searched}
 
 
 def build_grid(sweep: Sweep) -> Grid:
@@ -75,7 +98,14 @@ def build_grid(sweep: Sweep) -> Grid:
                         grid.trials.append(spec)
     started_from = {spec.parents["step"] for spec in grid.trials if "step" in spec.parents}
     grid.trials = [replace(spec, is_start=True) if spec.trial_id in started_from else spec for spec in grid.trials]
+    grid.refuse_trials([spec.trial_id for spec in grid.trials if _is_absent(spec)])
     return grid
+
+
+def _is_absent(spec: TrialSpec) -> bool:
+    """Whether data, weights or a file of the trial are not here."""
+    files = [request.settings.get("file_sha256") for request in (*spec.before, *([spec.forget] if spec.forget else []))]
+    return ABSENT in (spec.task.content, spec.backbone.content, *files)
 
 
 @dataclass(frozen=True)
@@ -223,9 +253,9 @@ def _task(entry: TaskEntry, requests: list[Asked], grid: Grid) -> PlugIn | None:
         task = plugins.load("tasks", entry.name, **settings)
     try:
         content = task.fingerprint()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         grid.refuse(f"task {entry.alias or entry.name}", str(error))
-        content = "absent"
+        content = ABSENT
     return PlugIn(
         name=entry.name,
         alias=entry.alias,
@@ -240,9 +270,9 @@ def _backbone(entry: BackboneEntry, grid: Grid) -> PlugIn | None:
     backbone = plugins.load("backbones", entry.name, **entry.settings)
     try:
         content = backbone.weights_id()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError, DamagedWeights) as error:
         grid.refuse(f"backbone {entry.alias or entry.name}", str(error))
-        content = "absent"
+        content = ABSENT
     paths = ("checkpoint", "revision")  # the weights' id stands for them
     identity = {f.name: getattr(backbone, f.name) for f in fields(backbone) if f.name not in paths}
     return PlugIn(

@@ -123,7 +123,7 @@ def _sequence(values: Mapping[str, Any], tasks: tuple[str, ...], backbones: tupl
     steps = [_step(number, entry) for number, entry in enumerate(entries, start=1)]
     requests = tuple(step.requests[0] for step in steps)
     _require_something_new(requests)
-    name = str(values.get("name") or " > ".join(map(_in_short, requests)))
+    name = str(values.get("name") or " > ".join(map(in_short, requests)))
     return Asked(requests, tasks, backbones, name, next((step.missing for step in steps if step.missing), ""))
 
 
@@ -158,7 +158,7 @@ def _require_something_new(requests: Sequence[ForgetRequest]) -> None:
         raise ValueError(f"a sequence must leave some of D: got forget_ratio {ratios}, allowed: less than 1 together")
 
 
-def _in_short(request: ForgetRequest) -> str:
+def in_short(request: ForgetRequest) -> str:
     """`sample 0.02`, `class go`: in the name of a sequence that is given none."""
     details = [] if request.forget_ratio is None else [f"{request.forget_ratio:g}"]
     details += [request.rule] if request.rule != "random" else []

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.run.lease import Held
     from orchestrator.run.studies import Study
 
+Say = Callable[[str], None]
 Heard = Callable[[TrialSpec, Mapping[str, Any]], None]  # hears of each row as it comes
 
 
@@ -42,12 +43,13 @@ class SweepPlan:
     grid: Grid
     statuses: Mapping[str, str]  # of trials in the store, by id
     estimate: Estimate
+    estimate_refused: Estimate  # of the trials that cannot run
     shared: Sequence[Shared]  # what is computed once for many trials
 
     @property
     def pending(self) -> list[TrialSpec]:
-        """Trials that have no row yet."""
-        return [spec for spec in self.grid.trials if spec.trial_id not in self.statuses]
+        """Trials that can run and have no row yet."""
+        return [spec for spec in self.grid.runnable if spec.trial_id not in self.statuses]
 
 
 def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSweep:
@@ -57,10 +59,23 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSweep:
 
 
 def plan_sweep(
-    loaded: LoadedSweep, results: str | Path | None = None, cache_dir: str | Path | None = None
+    loaded: LoadedSweep,
+    results: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    *,
+    check: bool = False,
+    say: Say = lambda line: None,
 ) -> SweepPlan:
-    """Every trial of the sweep, which of them are in the results folder, and what of their shared work is done."""
-    grid = build_grid(loaded.sweep)
+    """Every trial of the sweep, which of them are in the results folder, and what of their shared work is done.
+
+    Trials that cannot run are refused. That is found out for corpora that are in the cache; with `check` the others are
+    built for it, each of which `say` is told of.
+    """
+    from orchestrator.digests import default_cache_dir
+    from orchestrator.run.check import check_grid
+
+    grid, cache = build_grid(loaded.sweep), absolute_path(cache_dir or default_cache_dir())
+    check_grid(grid, open_store(cache if results is None else results), cache, build=check, say=say)
     statuses: dict[str, str] = {}
     rows, logits = None, frozenset[str]()
     if results is not None:
@@ -74,14 +89,14 @@ def plan_sweep(
         logits = frozenset(name.partition(".")[0] for name in store.files.names("logits"))
 
     def is_cached(spec: TrialSpec) -> bool:
-        from orchestrator.digests import default_cache_dir
         from orchestrator.run.features import are_cached
 
-        return are_cached(spec, absolute_path(cache_dir or default_cache_dir()))
+        return are_cached(spec, cache)
 
     done = {trial_id for trial_id, status in statuses.items() if status == "done"}
-    shared = shared_work(grid.trials, done, logits, is_cached)
-    return SweepPlan(grid, statuses, estimate(grid.trials, rows), shared)
+    refused = [spec for spec in grid.trials if spec.trial_id in grid.refused_ids]
+    shared = shared_work(grid.runnable, done, logits, is_cached)
+    return SweepPlan(grid, statuses, estimate(grid.runnable, rows), estimate(refused, rows), shared)
 
 
 def explain_trial(loaded: LoadedSweep, results: str | Path, prefix: str) -> Explanation:
@@ -111,8 +126,12 @@ def run_sweep(
     cache_dir: str | Path | None = None,
     on_planned: Callable[[Desk], None] = lambda desk: None,
     on_settled: Heard = lambda spec, row: None,
+    say: Say = lambda line: None,
 ) -> Desk:
     """Run what is missing of the sweep; the same call resumes and extends. Returns the desk with what became of it.
+
+    Before anything trains the sweep is checked, for which corpora that are not in the cache are built here; `say` is
+    told of each. Trials that cannot run are refused, and the others run.
 
     After `error_limit` trials that failed with the same error, no more are handed out (0: never mind), and
     `Desk.stopped` says why.
@@ -124,13 +143,13 @@ def run_sweep(
     from orchestrator.run.lease import sole_driver
 
     grid = build_grid(loaded.sweep)
-    require_all_at_hand(grid)
+    checked(grid, results, cache_dir, say)
     studies = studies_of(grid) if grid.studies else {}
     with sole_driver(open_store(results).files) as held:
         store = Store(held.files)
-        record_sweep(store.files, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.trials])
+        record_sweep(store.files, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.runnable])
         return execute(
-            grid.trials,
+            grid.runnable,
             studies,
             store,
             loaded.sweep,
@@ -145,6 +164,21 @@ def run_sweep(
             on_settled=on_settled,
             refused=grid.refused,
         )
+
+
+def checked(grid: Grid, results: str | Path, cache_dir: str | Path | None, say: Say) -> None:
+    """Check a grid before anything of it trains.
+
+    Raises:
+        SweepError: data, models or files are not here, or cannot be used.
+    """
+    from orchestrator.digests import default_cache_dir
+    from orchestrator.run.check import check_grid
+
+    require_all_at_hand(grid)
+    cache = absolute_path(cache_dir or default_cache_dir())
+    check_grid(grid, open_store(results), cache, build=True, say=say)
+    require_all_at_hand(grid)
 
 
 def require_all_at_hand(grid: Grid) -> None:

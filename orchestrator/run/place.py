@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from backbones.base import SAMPLE_RATE_HZ, Backbone
-from backbones.checkpoints import COMMIT
+from backbones.hub import COMMIT
 from methods.base import Classifier
 from orchestrator import plugins
 from orchestrator.plan.memory import MICRO_BATCH_GFLOP

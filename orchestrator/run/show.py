@@ -32,14 +32,16 @@ GOOD = ("done", "pruned")
 def plan_tables(plan: SweepPlan) -> list[Any]:
     """The plan as a table by stage, what was refused, and the estimate."""
     table = Table(title="plan", caption="a trial's id is the hash of its recipe; the same trial is never run twice")
-    for column in ("stage", "trials", "done", "diverged", "failed", "pending"):
+    for column in ("stage", "trials", "done", "diverged", "failed", "refused", "pending"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, title in STAGES.items():
         specs = [spec for spec in plan.grid.trials if spec.stage == stage]
         if not specs:
             continue
-        found = [plan.statuses.get(spec.trial_id, "pending") for spec in specs]
-        table.add_row(title, str(len(specs)), *(str(found.count(s)) for s in ("done", "diverged", "failed", "pending")))
+        refused = plan.grid.refused_ids
+        found = [plan.statuses.get(s.trial_id, "refused" if s.trial_id in refused else "pending") for s in specs]
+        counted = ("done", "diverged", "failed", "refused", "pending")
+        table.add_row(title, str(len(specs)), *(str(found.count(status)) for status in counted))
     once = Table(title="made once", caption="found by what they were made from, and never made a second time")
     for column in ("what", "needed", "there", "trials that share them"):
         once.add_column(column, justify="left" if column == "what" else "right")
@@ -47,6 +49,8 @@ def plan_tables(plan: SweepPlan) -> list[Any]:
         once.add_row(s.what, str(s.needed), str(s.there), str(s.uses))
     shown: list[Any] = [table, once]
     shown += [f"[yellow]refused[/yellow] {escape(r.what)}: {escape(r.reason)}" for r in plan.grid.refused]
+    if plan.estimate_refused.trials:
+        shown.append(plan.estimate_refused.sentence("refused"))
     return [*shown, plan.estimate.sentence()]
 
 
@@ -112,7 +116,8 @@ class Display:
         self.total, self.seen = len(desk.specs), desk.found
         self.console.print(f"{self.total} trials: {self.seen} in the results folder, {self.total - self.seen} to run")
         for refusal in desk.refused:
-            self.console.print(f"[yellow]refused[/yellow] {escape(refusal.what)}: {escape(refusal.reason)}")
+            said = f"[yellow]refused[/yellow] {escape(refusal.what)}: {escape(refusal.reason)}"
+            self.console.print(said, soft_wrap=True)
         self.task = self.bar.add_task("trials", total=self.total, completed=self.seen)
         self.bar.start()
 
@@ -135,7 +140,8 @@ class Display:
         self.bar.stop()
 
     def finish(self, desk: Desk) -> int:
-        """Say how the launch ended. The exit code is 1 when a trial failed or is blocked, 3 when it gave up early."""
+        """Say how the launch ended. The exit code is 1 when a trial failed, is blocked or was refused, 3 when it
+        gave up early."""
         self.stop()
         if desk.stopped:
             self.console.print(f"[red]stopped early:[/red] {escape(desk.stopped)}", highlight=False, soft_wrap=True)
@@ -153,4 +159,5 @@ class Display:
                 self.console.print(f"{name}: {STATUSES[name]}")
         for blocked in list(desk.board.blocked.values())[:10]:
             self.console.print(f"blocked {blocked.trial_id}: needs {blocked.because_of}, which is {blocked.status}")
-        return 1 if counts.get("failed") or counts.get("blocked") else 0
+        refused = any(refusal.trials for refusal in desk.refused)
+        return 1 if counts.get("failed") or counts.get("blocked") or refused else 0

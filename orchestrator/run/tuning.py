@@ -18,7 +18,7 @@ from orchestrator.plan.sweep import EvidenceEntry, Sweep, SweepError
 from orchestrator.results import Store, open_store
 from orchestrator.run.breaker import ERROR_LIMIT
 from orchestrator.run.desk import Desk
-from orchestrator.run.launch import Heard, LoadedSweep, execute, require_all_at_hand, studies_of
+from orchestrator.run.launch import Heard, LoadedSweep, Say, checked, execute, studies_of
 from orchestrator.run.lease import sole_driver
 from orchestrator.run.objectives import RULES
 from orchestrator.run.studies import Study, holds
@@ -87,6 +87,7 @@ def tune_sweep(
     cache_dir: str | Path | None = None,
     on_planned: Callable[[Desk], None] = lambda desk: None,
     on_settled: Heard = lambda spec, row: None,
+    say: Say = lambda line: None,
 ) -> Lock:
     """Search each method's settings per (task, backbone, kind of unlearning, SuperLoss or not), and write the lock
     file.
@@ -115,7 +116,7 @@ def tune_sweep(
     asked = each_alone(sweep.unlearning)  # a step takes what is chosen for its kind
     searched = {"seeds": sweep.tuning.seeds, "backbones": backbones, "unlearning": asked}
     grid = build_grid(sweep.model_copy(update=searched))
-    require_all_at_hand(grid)
+    checked(grid, results, cache_dir, say)
     studies, specs = _searches(grid, sweep, count, rule)
     if not studies:
         raise SweepError("nothing to tune: no method of the sweep has a space; give it one with tuning.spaces")
@@ -192,8 +193,8 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
     lines: dict[str, dict[str, TrialSpec]] = {}
     searches: dict[str, dict[str, Any]] = {}
     others: list[TrialSpec] = []
-    spaces = {name: space_of(name, sweep) for name in {s.method.name for s in grid.trials if s.stage == "unlearn"}}
-    for spec in grid.trials:
+    spaces = {name: space_of(name, sweep) for name in {s.method.name for s in grid.runnable if s.stage == "unlearn"}}
+    for spec in grid.runnable:
         if spec.stage == "unlearn" and spaces[spec.method.name]:
             spec = replace(spec, curriculum=None)  # a curriculum gets the settings of the line without
             forget = {k: v for k, v in spec.forget.identity.items() if k != "forget_ratio"} if spec.forget else {}

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from backbones.checkpoints import load_config, load_model, packaged_file, weights_id, write_packaged
+from backbones.hub import hub_commit
 from backbones.hubert import Hubert
+from backbones.wav2vec2 import Wav2Vec2
+from backbones.weight_files import DamagedWeights
 from backbones.whisper import Whisper
 
 Folder = Callable[[str], str]
@@ -33,8 +38,150 @@ def test_a_local_folder_is_named_by_its_bytes(whisper: Path) -> None:
     assert weights_id(str(whisper), "main") != before
 
 
-def test_a_hub_id_is_named_with_its_revision() -> None:
-    assert weights_id("openai/whisper-tiny", "abc123") == "openai/whisper-tiny@abc123"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub, which is not asked unless a test says so."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("backbones.hub.UNREACHABLE", [])
+    hub_commit.cache_clear()
+    return tmp_path / "hub"
+
+
+def cached_model(cache: Path, whisper: Path, name: str = "models--some--speech") -> Path:
+    """Puts a model into the cache as its main branch; gives the folder of its files."""
+    (cache / name / "refs").mkdir(parents=True)
+    (cache / name / "refs" / "main").write_text(COMMIT)
+    return Path(shutil.copytree(whisper, cache / name / "snapshots" / COMMIT))
+
+
+def test_a_branch_of_the_hub_is_named_by_the_commit_that_the_cache_has(hub_cache: Path, whisper: Path) -> None:
+    cached_model(hub_cache, whisper)
+    assert weights_id("some/speech", "main") == weights_id("some/speech", COMMIT) == f"some/speech@{COMMIT}"
+    with pytest.raises(FileNotFoundError, match="HF_HUB_OFFLINE=1 keeps the hub from being asked"):
+        weights_id("some/speech", "another")
+
+
+def test_a_model_without_its_weights_in_the_cache_is_refused_offline(hub_cache: Path, whisper: Path) -> None:
+    (cached_model(hub_cache, whisper) / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="it is not in the cache"):
+        weights_id("some/speech", "main")
+
+
+def test_a_damaged_file_in_the_cache_is_named(hub_cache: Path, whisper: Path) -> None:
+    file = cached_model(hub_cache, whisper) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(DamagedWeights, match=f"{file} is damaged"):
+        weights_id("some/speech", "main")
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line_and_asked_once(
+    hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Unreachable(Exception):
+        """As the hub's HTTP library raises it: no OSError."""
+
+    def model_info(self: object, checkpoint: str, **more: object) -> None:
+        asked.append(checkpoint)
+        raise Unreachable("Name or service not known\nmore")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
+    for name in ("one/model", "another/model"):
+        with pytest.raises(FileNotFoundError, match=f"{name}.*cannot be reached .Name or service not known.") as error:
+            weights_id(name, "main")
+        assert len(str(error.value).splitlines()) == 1
+    assert asked == ["one/model"]
+
+
+@pytest.mark.parametrize(("files", "fits"), [(["config.json", "model.safetensors"], True), (["config.json"], False)])
+def test_the_hub_must_have_safetensors(
+    hub_cache: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], fits: bool
+) -> None:
+    siblings = [SimpleNamespace(rfilename=name) for name in files]
+    found = SimpleNamespace(sha=COMMIT, siblings=siblings)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda self, name, **more: found)
+    if fits:
+        assert weights_id("some/speech", "main") == f"some/speech@{COMMIT}"
+    else:
+        with pytest.raises(FileNotFoundError, match="the hub has it without"):
+            weights_id("some/speech", "main")
+
+
+def test_what_is_neither_a_folder_nor_a_hub_id_is_refused(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with pytest.raises(FileNotFoundError, match="it cannot be a hub id"):
+        weights_id("a/b/c", "main")
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("model.safetensors", POINTER, "is a pointer of Git LFS, not the file itself: run `git lfs pull`"),
+        ("config.json", POINTER, "is a pointer of Git LFS"),
+        ("model.safetensors", "", "is damaged"),
+        ("model.safetensors", None, "is damaged"),
+        ("config.json", "{", "is damaged"),
+        ("config.json", "{}", "names no model_type"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_when_planning(
+    whisper: Path, name: str, content: str | None, said: str
+) -> None:
+    whole = (whisper / name).read_bytes()
+    (whisper / name).write_bytes(whole[: len(whole) // 2] if content is None else content.encode())
+    with pytest.raises(DamagedWeights, match=f"{whisper / name} {said}"):
+        weights_id(str(whisper), "main")
+
+
+def test_a_missing_shard_is_named(whisper: Path) -> None:
+    (whisper / "model.safetensors").rename(whisper / "a.safetensors")
+    index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
+    (whisper / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(
+        FileNotFoundError, match=r"b\.safetensors, which model\.safetensors\.index\.json names, is missing"
+    ):
+        weights_id(str(whisper), "main")
+
+
+def test_a_head_of_another_shape_does_not_matter_and_other_weights_do(tmp_path: Path, tiny_folder: Folder) -> None:
+    from transformers import Wav2Vec2Config, Wav2Vec2ForXVector
+
+    given = json.loads((Path(tiny_folder("wav2vec2-group")) / "config.json").read_text())
+    config = Wav2Vec2Config(**{**given, "tdnn_dim": (8, 8, 8, 8, 8), "xvector_output_dim": 8})
+    Wav2Vec2ForXVector(config).save_pretrained(tmp_path / "speaker")
+    backbone = Wav2Vec2(checkpoint=str(tmp_path / "speaker"))
+    assert backbone.build(3).head.out_features == 3
+    weights = load_file(tmp_path / "speaker" / "model.safetensors")
+    name = next(name for name in weights if name.endswith("layers.0.attention.k_proj.weight"))
+    save_file(
+        {**weights, name: weights[name][:1].clone()}, tmp_path / "speaker" / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(
+        ValueError, match=r"does not fit its config\.json: 1 weights have another shape, such as .*k_proj"
+    ):
+        backbone.build(3)
+
+
+def test_weights_are_checked_without_being_read(whisper: Path) -> None:
+    with torch.device("meta"):
+        model = Whisper(checkpoint=str(whisper)).build(2)
+    assert {p.device.type for p in model.parameters()} == {"meta"}
+    weights = load_file(whisper / "model.safetensors")
+    key = next(name for name in weights if name.endswith("encoder.layers.1.fc1.weight"))
+    del weights[key]
+    save_file(weights, whisper / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="1 encoder weights are missing"), torch.device("meta"):
+        Whisper(checkpoint=str(whisper)).build(2)
 
 
 @pytest.mark.parametrize("path", ["/nowhere/at/all", "./nowhere", "packaged:no_such_model"])
@@ -47,7 +194,7 @@ def test_a_folder_without_safetensors_is_refused(whisper: Path) -> None:
     weights = load_file(whisper / "model.safetensors")
     (whisper / "model.safetensors").unlink()
     torch.save(weights, whisper / "pytorch_model.bin")
-    with pytest.raises(FileNotFoundError, match=r"config.json and model.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"only pytorch_model\.bin, which .*convert it to safetensors"):
         weights_id(str(whisper), "main")
     with pytest.raises(FileNotFoundError, match=r"config.json and model.safetensors"):
         Whisper(checkpoint=str(whisper)).build(2)
@@ -100,17 +247,3 @@ def test_packaged_models_are_small(name: str) -> None:
     assert file.stat().st_size < 1_500_000
     assert sum(value.numel() for value in load_file(file).values()) <= 500_000
     assert weights_id(f"packaged:{name}", "main") == f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
-
-
-def test_a_branch_of_the_hub_is_pinned_to_the_commit_that_the_cache_has(tmp_path, monkeypatch):
-    from huggingface_hub import constants
-
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    folder = tmp_path / "models--some--speech"
-    (folder / "refs").mkdir(parents=True)
-    (folder / "refs" / "main").write_text(commit)
-    (folder / "snapshots" / commit).mkdir(parents=True)
-    (folder / "snapshots" / commit / "config.json").write_text("{}")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    assert weights_id("some/speech", "main") == f"some/speech@{commit}"
-    assert weights_id("some/speech", commit) == f"some/speech@{commit}"

@@ -132,8 +132,22 @@ def test_a_study_comes_first_and_its_originals_wait_for_it():
 
 def test_data_that_are_not_there_are_refused_with_the_reason_and_still_counted():
     grid = build_grid(sweep(tasks=[{"name": "audio_folder", "root": "/nowhere/at/all"}]))
-    assert len(grid.trials) == 20
+    assert len(grid.trials) == len(grid.refused_ids) == 20
+    assert grid.runnable == []
     assert "/nowhere/at/all" in grid.refused[0].reason
+
+
+def test_a_part_that_cannot_run_leaves_the_others_and_nothing_that_only_it_needs():
+    tasks = [{"name": "espeak_keywords", "clips": 240}, {"name": "audio_folder", "root": "/nowhere/at/all"}]
+    grid = build_grid(sweep(tasks=tasks, training={"study": {"trials": 2}}))
+    assert {spec.task.title for spec in grid.runnable} == {"espeak_keywords"}
+    assert {study.trials[0].task.title for study in grid.studies.values()} == {"espeak_keywords"}
+    last = [spec for spec in grid.runnable if spec.stage in ("retrain", "unlearn")]
+    grid.refuse_trials([spec.trial_id for spec in last if spec.seed == 1])
+    assert {(spec.stage, spec.seed) for spec in grid.runnable if spec.stage == "train"} == {("train", 0)}
+    grid.refuse_trials([spec.trial_id for spec in last])
+    assert grid.runnable == []
+    assert grid.studies == {}
 
 
 def test_what_does_not_fit_a_task_is_refused_with_the_reason():

@@ -1,0 +1,160 @@
+"""What a launch would find: corpora are opened, forget sets drawn, networks fitted; nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from backbones.hub import has_sound_weights
+from methods.base import Method
+from orchestrator import plugins
+from orchestrator.files import NO_ROOM
+from orchestrator.outcomes import FolderFull
+from orchestrator.plan.grid import Grid
+from orchestrator.plan.requests import in_short
+from orchestrator.plan.spec import PlugIn, TrialSpec
+from orchestrator.results import Store
+from orchestrator.run.features import clip_samples
+from orchestrator.run.place import Place
+from orchestrator.tasks.base import Corpus
+from orchestrator.tasks.forget_requests import ForgetRequest
+
+Say = Callable[[str], None]
+
+
+def check_grid(grid: Grid, store: Store, cache_dir: Path, *, build: bool, say: Say = lambda line: None) -> None:
+    """Refuse the trials of a grid that cannot run.
+
+    Args:
+        grid: whose refusals are added to.
+        store: the results folder, beside which nodes may share corpora.
+        cache_dir: of corpora.
+        build: whether corpora that are not in the cache are built; else what depends on them is not checked.
+        say: is told of each corpus before it is built.
+
+    Raises:
+        FolderFull: no room for a corpus in the cache.
+    """
+    check = _Check(grid, Place(store, cache_dir, device=torch.device("cpu")), build, say)
+    for backbone in check.distinct(lambda spec: spec.backbone):
+        check.network(backbone)
+    for task in check.distinct(lambda spec: spec.task):
+        if corpus := check.corpus(task):
+            check.fits(task, corpus)
+            check.forget_sets(task)
+
+
+class _Check:
+    """One look through a grid; refuses as it goes."""
+
+    def __init__(self, grid: Grid, place: Place, build: bool, say: Say) -> None:
+        self.grid, self.place, self.build, self.say = grid, place, build, say
+
+    def distinct(self, of: Callable[[TrialSpec], PlugIn]) -> list[PlugIn]:
+        """The plug-ins of trials that can run, each once."""
+        return list({of(spec).key: of(spec) for spec in self.grid.runnable}.values())
+
+    def refuse(self, what: str, reason: str, trials: Iterable[TrialSpec]) -> None:
+        """Say why, and leave the trials out."""
+        ids = [spec.trial_id for spec in trials]
+        self.grid.refuse(what, reason, len(ids))
+        self.grid.refuse_trials(ids)
+
+    def network(self, backbone: PlugIn) -> None:
+        """A backbone's settings and the names and shapes of its weights, then what trials do with such a network."""
+        trials = [spec for spec in self.grid.runnable if spec.backbone.key == backbone.key]
+        lines = {s.method.key: s.method for s in trials if s.stage == "unlearn" and _looks_at_network(s.method)}
+        asked = any(spec.lora or spec.training.get("length_buckets") for spec in trials)
+        if not (lines or asked or backbone.settings or "@" in backbone.content):
+            return  # nothing of it was chosen here, and building it takes seconds
+        name, _, commit = backbone.content.rpartition("@")
+        try:
+            pretrained = not name or has_sound_weights(name, commit)  # plan and check download no weights
+            with torch.device("meta"):
+                model = self.place.backbone(backbone).build(2, pretrained=pretrained)
+        except (ValueError, OSError) as error:
+            self.refuse(f"backbone {backbone.title}", _first_line(error), trials)
+            return
+        for line in lines.values():
+            if reason := plugins.load("methods", line.name, **line.settings).unfit(model):
+                ours = [spec for spec in trials if spec.stage == "unlearn" and spec.method.key == line.key]
+                self.refuse(f"{line.name} on {backbone.title}", reason, ours)
+        if not model.adapter_targets:
+            without = "lora needs linear layers that can be adapted: it has none"
+            if adapted := [spec for spec in trials if spec.lora]:
+                self.refuse(f"lora on {backbone.title}", without, adapted)
+        if not model.masks_padding and (cut := [spec for spec in trials if spec.training.get("length_buckets")]):
+            reason = "its logits depend on padding, which training.length_buckets cuts off; set it to false"
+            self.refuse(f"length_buckets on {backbone.title}", reason, cut)
+
+    def corpus(self, task: PlugIn) -> Corpus | None:
+        """A task's corpus; None where it is not to be built, or cannot be used."""
+        cached = any((self.place.cache_dir / "corpora").glob(f"*-{task.content}"))
+        if not cached and not self.build:
+            return None
+        if not cached:
+            self.say(f"building the corpus of task {task.title}")
+        reason = ""
+        try:
+            corpus = self.place.corpus(task)
+            if len(corpus.classes) < 2:
+                reason = f"a classifier needs two classes: got {', '.join(corpus.classes) or 'none'}"
+        except Exception as error:  # whatever reading recordings may end in
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                said = f"the corpus of task {task.title} does not fit into {self.place.cache_dir}"
+                raise FolderFull(error.errno, said) from None
+            known = isinstance(error, ValueError | OSError)
+            reason = _first_line(error) if known else f"{type(error).__name__}: {_first_line(error)}"
+        if reason:
+            self.refuse(f"task {task.title}", reason, self._of(task))
+        return None if reason else corpus
+
+    def _of(self, task: PlugIn) -> list[TrialSpec]:
+        return [spec for spec in self.grid.runnable if spec.task.key == task.key]
+
+    def fits(self, task: PlugIn, corpus: Corpus) -> None:
+        """The lengths of a corpus's recordings, for each backbone and clip."""
+        lengths = corpus.num_samples
+        shortest, longest = (str(corpus.utterance_ids[int(row)]) for row in (lengths.argmin(), lengths.argmax()))
+        cells = {(spec.backbone.key, repr(spec.clip)): spec for spec in self._of(task)}
+        for (key, clip), spec in cells.items():
+            try:
+                samples = clip_samples(corpus, spec.clip["seconds"])
+                reason = self.place.backbone(spec.backbone).unfit(int(lengths.min()), samples)
+            except (ValueError, OSError) as error:
+                reason = _first_line(error)
+            if reason:
+                ours = [s for s in self._of(task) if (s.backbone.key, repr(s.clip)) == (key, clip)]
+                reason = f"{reason} (shortest utterance: {shortest!r}; longest: {longest!r})"
+                self.refuse(f"{task.title} on {spec.backbone.title}", reason, ours)
+
+    def forget_sets(self, task: PlugIn) -> None:
+        """Each request, drawn for each seed."""
+        asked: dict[tuple[str, ...], list[TrialSpec]] = {}
+        for spec in self._of(task):
+            if spec.forget:
+                keys = tuple(step.key for step in (*spec.before, spec.forget))
+                asked.setdefault((*keys, str(spec.seed)), []).append(spec)
+        seeds = {spec.seed for trials in asked.values() for spec in trials}
+        failing: dict[tuple[str, str], dict[int, list[TrialSpec]]] = {}
+        for trials in asked.values():
+            spec = trials[0]
+            try:
+                self.place.forget_sets(spec)
+            except (ValueError, OSError) as error:
+                steps = [in_short(ForgetRequest(**step.settings)) for step in (*spec.before, spec.forget) if step]
+                what = f"{task.title}: {' > '.join(steps)}"
+                failing.setdefault((what, _first_line(error)), {}).setdefault(spec.seed, []).extend(trials)
+        for (what, reason), by_seed in failing.items():
+            which = "" if set(by_seed) == seeds else f" (seed {', '.join(map(str, sorted(by_seed)))})"
+            self.refuse(f"{what}{which}", reason, [spec for trials in by_seed.values() for spec in trials])
+
+
+def _looks_at_network(method: PlugIn) -> bool:
+    return plugins.plugin_class("methods", method.name).unfit is not Method.unfit
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
