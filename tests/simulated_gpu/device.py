@@ -307,7 +307,7 @@ class _Mode(TorchFunctionMode):
                 "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory "
                 "first."
             )
-        if on_device and func in (_TENSOR.untyped_storage, _TENSOR.data_ptr):
+        if on_device and func is _TENSOR.untyped_storage:  # `data_ptr` stays 0: recurrent layers take it for cuDNN's
             return func(args[0].held)
         if on_device and func is _TENSOR.tolist:
             _GPU.wait("tolist")
@@ -385,7 +385,11 @@ def simulated_gpu() -> Iterator[SimulatedGpu]:
     gpu = SimulatedGpu(thread=threading.current_thread())
     before, _GPU = _GPU, gpu
     functions, one_ahead, autocast = _cuda_functions(gpu), methods.base.one_ahead, torch.autocast
-    grouped = clip_grad._group_tensors_by_device_and_dtype
+    grouped, engine = clip_grad._group_tensors_by_device_and_dtype, torch.autograd._engine_run_backward
+
+    def run_backward(*given: Any, **named: Any) -> Any:  # hooks of tensors run within
+        with _Mode():
+            return engine(*given, **named)
 
     def grouped_here(tensors: Any, *given: Any) -> Any:  # C++ groups by the device that it sees
         where = tensors[0][0].device if tensors[0] else HOST
@@ -406,6 +410,7 @@ def simulated_gpu() -> Iterator[SimulatedGpu]:
         setattr(torch.cuda, name, function)
     torch.autocast = _Autocast  # type: ignore[misc]
     clip_grad._group_tensors_by_device_and_dtype = grouped_here
+    torch.autograd._engine_run_backward = run_backward
     methods.base.one_ahead = lambda items: one_ahead(in_the_mode(items))
     try:
         with _Mode():
@@ -415,5 +420,6 @@ def simulated_gpu() -> Iterator[SimulatedGpu]:
             setattr(torch.cuda, name, function)
         torch.autocast = autocast  # type: ignore[misc]
         clip_grad._group_tensors_by_device_and_dtype = grouped
+        torch.autograd._engine_run_backward = engine
         methods.base.one_ahead = one_ahead
         _GPU = before

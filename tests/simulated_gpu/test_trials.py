@@ -56,15 +56,15 @@ def test_a_trial_on_a_gpu_measures_what_one_on_the_host_does(small_sweep, cache_
 @pytest.mark.parametrize(
     "training",
     [
-        "training={epochs: 1, learning_rate: 1.0e-3, batch_size: 16}",
-        "training={epochs: 1, learning_rate: 1.0e-3, batch_size: 16, crop: random, clip_seconds: 0.4}",
+        "training={epochs: 1, learning_rate: 1.0e-3, batch_size: 64}",
+        "training={epochs: 1, learning_rate: 1.0e-3, batch_size: 64, crop: random, clip_seconds: 0.4}",
     ],
     ids=["cached", "random crops"],
 )
 def test_every_family_runs_on_a_gpu(small_sweep, cache_dir, tmp_path, name, training):
     ran(
-        small_sweep, tmp_path / "r", cache_dir, f"backbones=[{name}]", "tasks.0.clips=96", training,
-        "methods=[npo, ssd]", "precision=bf16", "micro_batch=8", TESTS,
+        small_sweep, tmp_path / "r", cache_dir, f"backbones=[{name}]", training,
+        "methods=[npo, salun]", "precision=bf16", "micro_batch=8", TESTS,
     )  # fmt: skip
 
 
