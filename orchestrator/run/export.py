@@ -21,4 +21,4 @@ def keep_model(place: Place, spec: TrialSpec, model: Classifier, corpus: Corpus)
         backbone = place.backbone(spec.backbone)
         backbone.save_pretrained(model, Path(scratch), corpus.classes, clip_samples=samples)
         for file in sorted(Path(scratch).iterdir()):
-            place.store.files.write_bytes(f"unlearned/{spec.trial_id}/{file.name}", file.read_bytes())
+            place.store.files.upload(file, f"unlearned/{spec.trial_id}/{file.name}")

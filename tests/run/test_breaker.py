@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.run.breaker import Breaker, gist
+from orchestrator.run.breaker import Breaker, gist, is_full_disk
 
 TRACE = "Traceback (most recent call last):\n  File 'x.py', line 3\n"
 
@@ -81,3 +81,18 @@ def test_different_errors_do_not_add_up_nor_does_one_trial_with_itself():
 def test_a_limit_of_none_never_stops():
     breaker = Breaker(0)
     assert not any(breaker.heard(spec(n), failed()) for n in range(50))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "OSError: [Errno 27] File too large: 'a'",
+        "OSError: [Errno 122] Disk quota exceeded",
+        "SafetensorError: I/O error: No space left on device (os error 28)",
+        "StorageError: AWS Error UNKNOWN (HTTP status 507) during PutObject: XMinioStorageFull: no space",
+        "StorageError: AWS Error ACCESS_DENIED during UploadPart: QuotaExceeded",
+    ],
+)
+def test_a_used_up_disk_or_quota_is_no_room_whoever_says_so(said):
+    assert is_full_disk(said)
+    assert not is_full_disk("OSError: [Errno 5] Input/output error")
