@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods.never_heard import IMPOSSIBLE
 from methods.unheard import (
     LARGEST_MARGIN,
     Unheard,
@@ -13,6 +12,7 @@ from methods.unheard import (
     log_odds,
     temperature,
 )
+from methods.vector_sums import IMPOSSIBLE
 
 
 def logs(rows):
