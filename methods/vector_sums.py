@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -59,13 +59,12 @@ class RidgeHead:
     scale: Float[Tensor, " read"]
     weights: Float[Tensor, "read classes"]
     bias: Float[Tensor, " classes"]
-    absent: tuple[int, ...]  # classes that were not there to learn
+    absent: Bool[Tensor, " classes"]  # which were not there to learn
 
     def scores(self, vectors: Float[Tensor, "n width"]) -> Float[Tensor, "n classes"]:
         """About 1 for the class that fits and 0 for others; `IMPOSSIBLE` for absent classes."""
         found = (self.reading(vectors) - self.centre) / self.scale @ self.weights + self.bias
-        found[:, list(self.absent)] = IMPOSSIBLE
-        return found
+        return found.masked_fill(self.absent, IMPOSSIBLE)
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class VectorSums:
         """
         n = self.counts.sum()
         centre = self.total / n
-        gram = self.gram.addr_(centre, centre, alpha=-float(n))
+        gram = self.gram.addr_(centre, n * centre, alpha=-1)
         deviation = (gram.diagonal() / n).clamp(min=0).sqrt()
         smallest = torch.full_like(deviation, 1e-6)
         if self.reading.places is None:  # 1e-6 of the number as the network gives it
@@ -109,11 +108,10 @@ class VectorSums:
         scale = torch.maximum(deviation, smallest)
         gram.div_(scale[:, None]).div_(scale)
         moments = (self.by_class - torch.outer(centre, self.counts)) / scale[:, None]
-        absent = tuple((self.counts == 0).nonzero().flatten().tolist())
         found, before = [], 0.0
         for penalty in penalties:
             gram.diagonal().add_(penalty - before)
             before = penalty
             weights = torch.cholesky_solve(moments, torch.linalg.cholesky(gram))
-            found.append(RidgeHead(self.reading, centre, scale, weights, self.counts / n, absent))
+            found.append(RidgeHead(self.reading, centre, scale, weights, self.counts / n, self.counts == 0))
         return found

@@ -49,7 +49,7 @@ def test_batch_by_batch_the_scores_are_those_of_the_whole_design(penalty):
 def test_a_class_that_is_not_there_is_never_said():
     vectors, labels = drawn(20, 4), torch.arange(20) % 2 * 2  # of classes 0, 1, 2
     (head,) = heads(vectors, labels, 3, penalties=[1.0])
-    assert head.absent == (1,)
+    assert head.absent.tolist() == [False, True, False]
     assert head.scores(vectors)[:, 1].eq(IMPOSSIBLE).all()
     assert head.scores(vectors).argmax(dim=1).eq(labels).any()
 
