@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pandas as pd
@@ -16,6 +17,8 @@ import pytest
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep, tune_sweep
 from orchestrator.outcomes import DamagedFile
 from orchestrator.plan.locks import read_lock
+from orchestrator.results import open_store
+from orchestrator.run import lease
 
 TIMES = (
     "started_at",
@@ -78,6 +81,26 @@ def test_fresh_workers_give_the_rows_of_one_process(
     monkeypatch.setattr(cluster, "REUSE_BELOW_SECONDS", 0.0)
     run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
     pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+
+
+def test_workers_end_with_a_driver_that_lost_its_lease(ray_session, small_sweep, tmp_path, cache_dir, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.2)
+    results = tmp_path / "r"
+
+    def steal():
+        while not list(results.glob("checkpoints/*.safetensors")):  # an epoch is over
+            time.sleep(0.05)
+        with lease._locked(open_store(results).files):
+            (results / lease.NAME).write_text('{"token": "999999-theirs", "pid": 1}')
+
+    thief = threading.Thread(target=steal, daemon=True)
+    thief.start()
+    endless = load_sweep(small_sweep, ["training.epochs=1000000", "methods=[original]"])
+    desk = run_sweep(endless, results, executor="ray", cache_dir=cache_dir)
+    assert not thief.is_alive()
+    assert "another driver" in desk.stopped
+    assert not desk.over
+    assert read_rows(results).empty
 
 
 def test_a_bug_in_a_method_is_a_row_under_ray_too(ray_session, small_sweep, tmp_path, cache_dir, injected):
