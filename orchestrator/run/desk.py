@@ -83,9 +83,7 @@ class Desk:
 
     def take(self) -> Assignment | None:
         """The next assignment that can run now, or None."""
-        if not self.stopped and not self.ours():
-            self.stopped = TAKEN_OVER
-        if self.stopped:
+        if self.lost_the_folder() or self.stopped:
             return None
         if self.board.over:
             self._reopen_replaced()
@@ -96,6 +94,13 @@ class Desk:
                 self.board.settle(spec.trial_id, "blocked")
                 self.board.blocked[spec.trial_id] = Blocked(spec.trial_id, str(spec.training.get("study")), "failed")
         return None
+
+    def lost_the_folder(self) -> bool:
+        """Whether another driver has the results folder; nothing is handed out any more then."""
+        if self.ours():
+            return False
+        self.stopped = self.stopped or TAKEN_OVER
+        return True
 
     def assign(self, spec: TrialSpec) -> Assignment:
         """The trial with the settings that its searches gave, and rates as numbers."""
@@ -188,7 +193,7 @@ class Desk:
 
     def settle_pruned(self, trial_id: str, objective: float | None) -> None:
         """A scheduler stopped a search's trial; its process commits the row on its own."""
-        if not self.ours():
+        if self.lost_the_folder():
             self.board.put_back(trial_id)
             return
         spec = self.specs[trial_id]
