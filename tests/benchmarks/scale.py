@@ -23,6 +23,10 @@ PARTS = {"forget": 24, "retain": 24, "validation": 40, "test": 40, "holdout": 24
 CLASSES = 12
 A_SEED = 1_136  # trials of one seed of `sweep_values`
 INDEX = "import sys; from orchestrator.results import open_store; print(len(open_store(sys.argv[1]).rows()))"
+WRITE = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from scale import write_folder;"
+    "write_folder(Path(sys.argv[2]), int(sys.argv[3]))"
+)
 INDEX_IMPORTS = "import pandas, pyarrow.parquet; from orchestrator.results import open_store"
 REPORT_IMPORTS = "import orchestrator.report.write, orchestrator.report.leaderboard, orchestrator.report.write_evidence"
 
@@ -95,7 +99,9 @@ def lines(sizes: Sequence[int] = SIZES) -> Iterator[str]:
     base = {of: child([sys.executable, "-c", of])[0].peak_mb for of in (INDEX_IMPORTS, REPORT_IMPORTS)}
     for count in sizes:
         with tempfile.TemporaryDirectory() as scratch:
-            folder = str(write_folder(Path(scratch) / "r", count))
+            folder = str(Path(scratch) / "r")
+            # In a process of its own: a child's peak counts from what its parent had.
+            child([sys.executable, "-c", WRITE, str(Path(__file__).parent), folder, str(count)])
             commands = {
                 "cold index": ([sys.executable, "-c", INDEX, folder], INDEX_IMPORTS),
                 "warm index": ([sys.executable, "-c", INDEX, folder], INDEX_IMPORTS),
