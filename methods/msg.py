@@ -59,13 +59,13 @@ class Msg(Method):
     rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
     epochs: int = 5  # walks over D_r
     batch_size: int = 64
-    reinitialised_share: float = 0.3  # of each layer's weights
+    reinitialized_share: float = 0.3  # of each layer's weights
     other_step: float = 0.1  # of the step, for all other weights
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.reinitialised_share <= 1:
-            raise ValueError(f"reinitialised_share must lie in [0, 1], got {self.reinitialised_share}")
+        if not 0 <= self.reinitialized_share <= 1:
+            raise ValueError(f"reinitialized_share must lie in [0, 1], got {self.reinitialized_share}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass over D_r, after the weights were drawn."""
@@ -107,7 +107,7 @@ class Msg(Method):
                 ):
                     if gradient is not None:
                         total += gradient
-        masks = {name: smallest(total, self.reinitialised_share) for name, total in pull.items()}
+        masks = {name: smallest(total, self.reinitialized_share) for name, total in pull.items()}
         with torch.no_grad():
             for name, p in weights.items():
                 drawn = nn.init.kaiming_normal_(torch.empty(p.shape), generator=problem.generator)

@@ -106,7 +106,7 @@ _REAL = [
     "mia_accuracy",
     "chance_accuracy",
     "constant_predictor_accuracy",
-    "optimisation_seconds",
+    "optimization_seconds",
     "setup_seconds",
     "preparation_seconds",
     "evaluation_seconds",
@@ -126,9 +126,6 @@ SCHEMA = pa.schema(
     + [(name, pa.bool_()) for name in ("collapsed", "unchanged", "tuning")]
 )
 """The only list of columns. Fractions lie in 0-1, times are in seconds; what methods are given is JSON."""
-
-BEFORE_TRAININGS = {"setup_seconds": "preparation_seconds", "preparation_seconds": "nowhere"}
-"""Columns of rows from before there were kinds of training, by their names now."""
 
 # With when each row's file was changed last: an entry is good while that is the same.
 _INDEX = SCHEMA.append(pa.field("modified_ns", pa.int64()))
@@ -261,8 +258,6 @@ class Store:
 def as_column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
     """A column as SCHEMA has it; nulls where an older row lacks it."""
     name = field.name
-    if "setup_seconds" not in table.schema.names:
-        name = BEFORE_TRAININGS.get(name, name)
     if name not in table.schema.names:
         return pa.nulls(len(table), field.type)
     return table.column(name).cast(field.type)

@@ -152,8 +152,8 @@ def _require_something_new(requests: Sequence[ForgetRequest]) -> None:
         times = Counter(value for request in requests for value in getattr(request, name))
         if twice := [value for value, number in times.items() if number > 1]:
             raise ValueError(f"{name} are forgotten once: got {twice[0]!r} twice in a sequence, allowed: once")
-    if sum(request.kind == "mislabelled" for request in requests) > 1:
-        raise ValueError("kind mislabelled forgets all wrong labels: got it twice in a sequence, allowed: once")
+    if sum(request.kind == "mislabeled" for request in requests) > 1:
+        raise ValueError("kind mislabeled forgets all wrong labels: got it twice in a sequence, allowed: once")
     if sum(ratios := [request.forget_ratio for request in requests if request.forget_ratio]) >= 1:
         raise ValueError(f"a sequence must leave some of D: got forget_ratio {ratios}, allowed: less than 1 together")
 
@@ -171,7 +171,7 @@ def unsuitable(asked: Asked, task: PlugIn) -> str:
     """Why a task cannot meet what is asked, or nothing."""
     made = plugins.load("tasks", task.name, **task.settings)
     kinds = {request.kind for request in asked.requests}
-    if "mislabelled" in kinds and not made.label_noise:
+    if "mislabeled" in kinds and not made.label_noise:
         return "the task has no wrong labels; set its label_noise: {share: 0.05, seed: 0}"
     if "speaker" in kinds and made.kind == "speakers":
         return "a speaker is a class here; use kind: class"

@@ -17,7 +17,7 @@ def with_originals(rows: pd.DataFrame) -> pd.DataFrame:
     """
     trained = rows[(rows["stage"] == "train") & (rows["status"] == "done")].drop_duplicates("trial_id")
     trained = trained.set_index("trial_id")
-    columns = {"original_seconds": "optimisation_seconds", "original_preparation_seconds": "preparation_seconds"}
+    columns = {"original_seconds": "optimization_seconds", "original_preparation_seconds": "preparation_seconds"}
     return rows.assign(
         **{name: trained[column].reindex(rows["parent_original"]).to_numpy() for name, column in columns.items()}
     )

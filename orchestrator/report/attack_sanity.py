@@ -19,8 +19,8 @@ from orchestrator.report.standings import Cell
 from orchestrator.report.trial_evidence import Models
 
 ABOUT_ATTACKS = (
-    "Threshold on log p_y; all of D_f against all non-members of the same class (mislabelled D_f against "
-    "mislabelled ones), class by class within a run, since scores of two models share no scale. Brackets are 95 % "
+    "Threshold on log p_y; all of D_f against all non-members of the same class (mislabeled D_f against "
+    "mislabeled ones), class by class within a run, since scores of two models share no scale. Brackets are 95 % "
     "intervals over utterances, DeLong's, with an utterance that several seeds share counted as one. The last "
     "column is on the same utterances: what makes one easy for both models cancels. A cell in which Retrain is "
     "not at chance differs in more than membership, and no AUC of it can be read. Too few: fewer than "

@@ -75,9 +75,9 @@ class Standing:
 
 def with_seconds_share(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with `SHARE`."""
-    seconds = rows.drop_duplicates("trial_id").set_index("trial_id")["optimisation_seconds"]
+    seconds = rows.drop_duplicates("trial_id").set_index("trial_id")["optimization_seconds"]
     return rows.copy().assign(  # copied: many columns were laid on one by one
-        **{SHARE: rows["optimisation_seconds"].to_numpy() / seconds.reindex(reference_ids(rows)).to_numpy()}
+        **{SHARE: rows["optimization_seconds"].to_numpy() / seconds.reindex(reference_ids(rows)).to_numpy()}
     )
 
 

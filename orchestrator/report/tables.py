@@ -21,7 +21,7 @@ KIND_TITLES = {
     "sample": "Sample Unlearning",
     "class": "Class Unlearning",
     "speaker": "Speaker Unlearning",
-    "mislabelled": "Unlearning of mislabelled utterances",
+    "mislabeled": "Unlearning of mislabeled utterances",
     "ids": "Unlearning of listed utterances",
 }
 IN_MEANS = ("collapsed", "unchanged")

@@ -115,10 +115,10 @@ class Models:
         )
 
     def _nonmembers(self, outputs: Outputs) -> Outputs:
-        """As the row's own attack takes them: of mislabelled D_f, those that were corrupted the same way."""
+        """As the row's own attack takes them: of mislabeled D_f, those that were corrupted the same way."""
         outside = outputs.part(self.row["mia_reference"] or "holdout")
         wrong = outside.labels != outside.true_labels
-        return outside.where(wrong) if self.row["unlearning"] == "mislabelled" and wrong.any() else outside
+        return outside.where(wrong) if self.row["unlearning"] == "mislabeled" and wrong.any() else outside
 
     def _sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
         """D_f and as many non-members of each class, drawn as for the row's `mia_auc`; a population that is neither."""
@@ -170,7 +170,7 @@ def _in_one_number(row: Row, target: Row | None, original: Row | None) -> dict[s
         found["cgum"] = conjunctive_gum(
             macro_f1=(row["test_macro_f1"], target["test_macro_f1"]),
             attack=(row["mia_accuracy"], target["mia_accuracy"], original["mia_accuracy"]),
-            seconds=(row["optimisation_seconds"], target["optimisation_seconds"]),
+            seconds=(row["optimization_seconds"], target["optimization_seconds"]),
             num_classes=int(row["num_classes"]),
         )
     return found

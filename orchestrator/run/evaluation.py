@@ -95,10 +95,10 @@ def _membership(
 
 
 def _outsiders(assignment: Assignment, corpus: Corpus, parts: Parts, reference: str) -> npt.NDArray[np.int64]:
-    """Non-members: held-out utterances; for mislabelled D_f those that were corrupted the same way."""
+    """Non-members: held-out utterances; for mislabeled D_f those that were corrupted the same way."""
     rows: npt.NDArray[np.int64] = getattr(parts, reference)
     wrong = corpus.labels[rows] != corpus.true_labels[rows]
-    if assignment.spec.request.get("kind") == "mislabelled" and wrong.any():
+    if assignment.spec.request.get("kind") == "mislabeled" and wrong.any():
         rows = rows[wrong]
     return rows
 

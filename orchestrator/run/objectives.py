@@ -54,21 +54,21 @@ def _target(assignment: Assignment, problem: UnlearningProblem, place: Place) ->
         return {}
     if rule == "rewind":
         original = load_logits(place.store, parents["original"])[0]
-        return _rewind_target(problem, original, mislabelled=assignment.spec.request["kind"] == "mislabelled")
+        return _rewind_target(problem, original, mislabeled=assignment.spec.request["kind"] == "mislabeled")
     row = place.store.row(parents["retrain"]) or {}
     parts = {"f": "forget_accuracy", "r": "retain_accuracy", "v": "validation_accuracy_kept_classes"}
     return {part: float(row[column]) for part, column in parts.items()}
 
 
 def _rewind_target(
-    problem: UnlearningProblem, original_logits: torch.Tensor, *, mislabelled: bool = False
+    problem: UnlearningProblem, original_logits: torch.Tensor, *, mislabeled: bool = False
 ) -> dict[str, float]:
-    """Accuracies to reach; what is mislabelled should be as wrong as unseen speech with wrong labels."""
+    """Accuracies to reach; what is mislabeled should be as wrong as unseen speech with wrong labels."""
     labels = problem.validation.labels
     correct = (original_logits[problem.validation.utterances].argmax(dim=-1) == labels).double()
     if problem.forgotten_classes:
         return {"v": float(correct.mean()), "f": 0.0}
-    if mislabelled:  # the expected accuracy on D_v under labels drawn uniformly from the wrong ones
+    if mislabeled:  # the expected accuracy on D_v under labels drawn uniformly from the wrong ones
         return {"v": float(correct.mean()), "f": (1 - float(correct.mean())) / (problem.num_classes - 1)}
     mix = torch.bincount(problem.forget.labels, minlength=problem.num_classes).double()
     there = torch.bincount(labels, minlength=problem.num_classes).double()

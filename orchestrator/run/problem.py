@@ -90,7 +90,7 @@ def budget_meter(spec: TrialSpec, parts: Parts, training: Training, place: Place
         )
     share = 1.0 if role == "retrain" else len(parts.retain) / parts.num_train
     source = f"{role} seconds" if row["device"] == device_name(place.device) else f"{role} seconds on {row['device']}"
-    return Meter(limit=fraction * share * row["optimisation_seconds"], unit="seconds", synchronize=synchronize), source
+    return Meter(limit=fraction * share * row["optimization_seconds"], unit="seconds", synchronize=synchronize), source
 
 
 def make_problem(

@@ -184,7 +184,7 @@ def _run(
         raise
     finally:
         row.update(
-            optimisation_seconds=meter.seconds,
+            optimization_seconds=meter.seconds,
             samples=meter.samples,
             steps=outcome.steps,
             parameters=outcome.parameters,

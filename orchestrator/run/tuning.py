@@ -42,7 +42,7 @@ SPACES: dict[str, dict[str, Any]] = {
     "bad_teacher_light": {"rate_share": (0.0005, 0.5), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
     "lotus": {"rate_share": (0.0005, 0.5), "alpha": [0.5, 1.0, 2.0, 4.0], "epochs": [1, 3, 5]},
     "sfron": {"rate_share": (0.0005, 0.5), "ascent_weight": (1.0, 500.0), "epochs": [1, 2, 3]},
-    "msg": {"rate_share": (0.005, 1.0), "reinitialised_share": [0.03, 0.1, 0.3], "epochs": [1, 3, 5]},
+    "msg": {"rate_share": (0.005, 1.0), "reinitialized_share": [0.03, 0.1, 0.3], "epochs": [1, 3, 5]},
     "rum": {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]},
     "scrub": {
         "rate_share": (0.01, 4.0),  # its max pass starts where the gradient is 0, and has few steps

@@ -177,7 +177,7 @@ def with_label_noise(
     """(N,) labels, of which a share in train and holdout is wrong; never the true one, uniform over the others.
 
     Validation and test keep their true labels: selection and utility are judged on clean data. Holdout is corrupted
-    like train, so that attacks compare mislabelled members with mislabelled non-members.
+    like train, so that attacks compare mislabeled members with mislabeled non-members.
     """
     labels = true_labels.astype(np.int64).copy()
     if not noise:

@@ -13,7 +13,7 @@ SETTINGS = {  # which settings a kind takes
     "sample": {"forget_ratio", "rule", "index_file", "index_total"},
     "class": {"classes", "num_classes", "class_share"},
     "speaker": {"speakers", "num_speakers"},
-    "mislabelled": set[str](),
+    "mislabeled": set[str](),
     "ids": {"ids", "ids_file"},
 }
 INDEX_FILE_RATIO = 0.1  # MU-Bench's files hold ten steps of 1 %
@@ -30,7 +30,7 @@ class ForgetRequest:
     The paths `ids_file` and `index_file` are no part of what is asked; `file_sha256`, filled in from the file, is.
     """
 
-    kind: str = "sample"  # or class, speaker, mislabelled, ids
+    kind: str = "sample"  # or class, speaker, mislabeled, ids
     forget_ratio: float | None = None  # sample: |D_f| / |D|
     rule: str = "random"  # sample: or stratified, balanced, index_file
     index_file: str | None = None  # rule index_file: ranks in the byte-sorted train split; all of them at ratio 0.1
@@ -75,7 +75,7 @@ class ForgetRequest:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a whole number of 1 or more, got {value!r}")
-        needed = {"sample": ["forget_ratio"], "class": [], "speaker": [], "mislabelled": [], "ids": []}[self.kind]
+        needed = {"sample": ["forget_ratio"], "class": [], "speaker": [], "mislabeled": [], "ids": []}[self.kind]
         for name in (*needed, "class_share"):
             value = getattr(self, name)
             if value is None and name not in needed:

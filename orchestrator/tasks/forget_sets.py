@@ -213,7 +213,7 @@ def _speakers(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Gener
     return rows, (), f"speaker{'s' if len(chosen) != 1 else ''} {shown}"
 
 
-def _mislabelled(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
+def _mislabeled(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
     left = corpus.left
     return left[corpus.labels[left] != corpus.true_labels[left]], (), "utterances with wrong labels (label_noise)"
 
@@ -254,6 +254,6 @@ DRAWS: dict[str, Callable[[ForgetRequest, CorpusArrays, np.random.Generator], Dr
     "sample": _samples,
     "class": _classes,
     "speaker": _speakers,
-    "mislabelled": _mislabelled,
+    "mislabeled": _mislabeled,
     "ids": _ids,
 }

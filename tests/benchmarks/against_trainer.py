@@ -268,7 +268,7 @@ def sweep_times(bench: Bench) -> SweepTimes:
     rows = bench.place.store.rows()
     assert set(rows["status"]) == {"done"}, "a trial did not finish"
     spent = {
-        "steps": float(rows["optimisation_seconds"].sum()),
+        "steps": float(rows["optimization_seconds"].sum()),
         "evaluation": float(rows["evaluation_seconds"].sum()),
         "preparation": float(rows["setup_seconds"].sum()),
     }

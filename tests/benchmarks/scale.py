@@ -79,7 +79,7 @@ def write_folder(folder: Path, count: int) -> Path:
             row |= {f"{part}_accuracy": rng.uniform(0.5, 1.0), f"{part}_macro_f1": 0.5, f"{part}_loss": 1.0}
         row |= {"num_forget": PARTS["forget"], "num_holdout": PARTS["holdout"], "num_classes": CLASSES,
                 "forget_ratio": ratio, "requested_forget_ratio": ratio, "mia_reference": "holdout",
-                "mia_nonmember": 0.5, "mia_auc": 0.5, "mia_accuracy": 0.5, "optimisation_seconds": rng.uniform(1, 2),
+                "mia_nonmember": 0.5, "mia_auc": 0.5, "mia_accuracy": 0.5, "optimization_seconds": rng.uniform(1, 2),
                 "corpus_fingerprint": spec.task.title, "collapsed": False, "tuning": False}  # fmt: skip
         if spec.forget:
             drawn = np.random.default_rng(stage_seed("forgotten", spec.task.title, ratio, spec.seed))

@@ -25,7 +25,7 @@ def test_draws_anew_what_neither_set_pulls_at_in_each_layer(kit):
     assert names == ["body.weight", "head.weight"]
     gradients = torch.autograd.grad(pull, list(layer_weights(model).values()))
     before = kit.weights(problem.model)
-    Msg(reinitialised_share=0.4).reinitialise(problem)
+    Msg(reinitialized_share=0.4).reinitialise(problem)
     after = kit.weights(problem.model)
     for name, gradient in zip(names, gradients, strict=True):
         changed = after[name] != before[name]
@@ -60,5 +60,5 @@ def test_weights_that_were_kept_take_a_tenth_of_the_step(kit):
 
 
 def test_a_share_above_one_is_refused():
-    with pytest.raises(ValueError, match=r"reinitialised_share must lie in .*got 1.5"):
-        Msg(reinitialised_share=1.5)
+    with pytest.raises(ValueError, match=r"reinitialized_share must lie in .*got 1.5"):
+        Msg(reinitialized_share=1.5)

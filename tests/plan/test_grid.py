@@ -151,7 +151,7 @@ def test_a_part_that_cannot_run_leaves_the_others_and_nothing_that_only_it_needs
 
 
 def test_what_does_not_fit_a_task_is_refused_with_the_reason():
-    grid = build_grid(sweep(unlearning=[{"kind": "mislabelled"}]))
+    grid = build_grid(sweep(unlearning=[{"kind": "mislabeled"}]))
     assert "label_noise" in grid.refused[0].reason
     grid = build_grid(sweep(tasks=["espeak_speakers"], unlearning=[{"kind": "speaker"}]))
     assert "kind: class" in grid.refused[0].reason
@@ -386,9 +386,9 @@ def test_a_step_takes_the_settings_that_were_chosen_for_its_kind(tmp_path):
 
 
 def test_a_sequence_with_a_request_that_does_not_fit_the_task_is_refused_as_a_whole():
-    grid = build_grid(in_turn(SMALL_STEP, {"kind": "mislabelled"}))
+    grid = build_grid(in_turn(SMALL_STEP, {"kind": "mislabeled"}))
     assert grid.trials == []
-    assert grid.refused[0].what == "espeak_keywords: sequence sample 0.02 > mislabelled"
+    assert grid.refused[0].what == "espeak_keywords: sequence sample 0.02 > mislabeled"
     assert "label_noise" in grid.refused[0].reason
 
 

@@ -45,7 +45,7 @@ def test_a_sequence_is_named_by_its_requests_unless_it_has_a_name():
         ([in_turn({"kind": "sample", "forget_ratio": 10})], "strictly between 0 and 1, got 10"),
         ([in_turn(*[{"kind": "class", "classes": ["go"]}] * 2)], "classes are forgotten once: got 'go' twice"),
         ([in_turn(*[{"kind": "ids", "ids": ["u1"]}] * 2)], "ids are forgotten once: got 'u1' twice"),
-        ([in_turn(*[{"kind": "mislabelled"}] * 2)], "got it twice in a sequence, allowed: once"),
+        ([in_turn(*[{"kind": "mislabeled"}] * 2)], "got it twice in a sequence, allowed: once"),
         (
             [in_turn(*[{"kind": "sample", "forget_ratio": 0.5}] * 2)],
             r"must leave some of D: got .*\[0.5, 0.5\], allowed",

@@ -39,7 +39,7 @@ LEVELS = {
     },
 }
 LEVELS["speaker"] = LEVELS["sample"]
-LEVELS["mislabelled"] = LEVELS["sample"]
+LEVELS["mislabeled"] = LEVELS["sample"]
 CLASSES = ("yes", "no", "up", "down", "left", "right", "on", "off")
 Rows = pd.DataFrame
 MakeRows = Callable[..., Rows]
@@ -104,7 +104,7 @@ def run(
         "settings": json.dumps({"learning_rate": 1e-4}), "forget_accuracy": f, "retain_accuracy": r,
         "test_accuracy": t, "validation_accuracy": t, "test_accuracy_kept_classes": kept,
         "test_accuracy_forgotten_classes": gone, "forget_true_label_accuracy": f, "mia_nonmember": mia, "mia_auc": 0.55,
-        "optimisation_seconds": seconds * (1 + place), "samples": 1e4,
+        "optimization_seconds": seconds * (1 + place), "samples": 1e4,
         "forget_ratio": (cell["requested_forget_ratio"] or 1 / 12) * rng.uniform(0.98, 1.02),
     }  # fmt: skip
     if method not in ("original", "retrain"):

@@ -29,7 +29,7 @@ def both(make_rows, shift: float = -0.02, **sizes) -> pd.DataFrame:
             trained.append(
                 {
                     "trial_id": f"trained-{seed}{mark}", "stage": "train", "method": "original", "status": "done",
-                    "seed": seed, "training": title, "optimisation_seconds": seconds, "preparation_seconds": kept,
+                    "seed": seed, "training": title, "optimization_seconds": seconds, "preparation_seconds": kept,
                     "task": rows["task"].iloc[0], "backbone": rows["backbone"].iloc[0], "unlearning": "none",
                 }
             )  # fmt: skip

@@ -81,7 +81,7 @@ def test_no_search_no_plot(make_rows) -> None:
 
 
 @pytest.mark.parametrize("draw", [trade_off, gap_bars])
-@pytest.mark.parametrize("kinds", [["sample"], ["sample", "class"], ["sample", "class", "speaker", "mislabelled"]])
+@pytest.mark.parametrize("kinds", [["sample"], ["sample", "class"], ["sample", "class", "speaker", "mislabeled"]])
 def test_no_text_overlaps_another_or_leaves_the_figure(make_rows, draw, kinds) -> None:
     rows = make_rows(
         kinds=kinds, superloss=["grad_ascent", "random_label", "bad_teacher", "scrub", "salun"], seeds=[0, 1, 2]

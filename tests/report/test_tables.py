@@ -42,8 +42,8 @@ def test_a_measure_that_says_nothing_of_its_own_is_not_shown(make_rows) -> None:
     (sample,) = tables(make_rows(kinds=["sample"]))
     assert "D_t kept" not in header(sample)  # all classes are kept
     assert "D_f true labels" not in header(sample)  # they are the labels
-    (mislabelled,) = tables(make_rows(kinds=["mislabelled"]))
-    assert "D_f true labels" in header(mislabelled)
+    (mislabeled,) = tables(make_rows(kinds=["mislabeled"]))
+    assert "D_f true labels" in header(mislabeled)
 
 
 def test_one_backbone_and_one_ratio_make_one_table(make_rows) -> None:
@@ -221,8 +221,8 @@ def test_the_caption_names_unit_rules_and_references(make_rows) -> None:
 
 def test_long_times_are_shown_in_hours(make_rows) -> None:
     rows = make_rows(kinds=["sample"])
-    assert "Time (h)" in header(tables(rows.assign(optimisation_seconds=rows["optimisation_seconds"] * 400))[0])
-    assert "Time (min)" in header(tables(rows.assign(optimisation_seconds=rows["optimisation_seconds"] * 20))[0])
+    assert "Time (h)" in header(tables(rows.assign(optimization_seconds=rows["optimization_seconds"] * 400))[0])
+    assert "Time (min)" in header(tables(rows.assign(optimization_seconds=rows["optimization_seconds"] * 20))[0])
 
 
 def test_seeds_that_were_planned_and_never_run_are_missing(make_rows) -> None:

@@ -106,7 +106,7 @@ def test_tow_and_cgum_follow_from_the_rows(sweep) -> None:
     parts = [1 - abs(row[f"{p}_accuracy"] - target[f"{p}_accuracy"]) for p in ("forget", "retain", "test")]
     assert row["tow"] == pytest.approx(math.prod(parts))
     useful = min(1, (row["test_macro_f1"] - 1 / 12) / (target["test_macro_f1"] - 1 / 12))
-    fast = 1 - math.log(row["optimisation_seconds"] + 1) / math.log(target["optimisation_seconds"] + 1)
+    fast = 1 - math.log(row["optimization_seconds"] + 1) / math.log(target["optimization_seconds"] + 1)
     assert row["cgum"] == pytest.approx(3 / (1 / useful + 1 / 0.5 + 1 / fast))
     assert of(evidence, "retrain")["tow"].isna().all()
 

@@ -43,7 +43,7 @@ def test_rows_are_filled(finished):
     assert unlearned[unlearned["unlearning"] == "sample"]["mia_auc"].notna().all()
     for column in ("forget_accuracy", "retain_macro_f1", "test_loss", "test_largest_prediction_share", "mia_nonmember"):
         assert unlearned[column].notna().all(), column
-    assert (rows["optimisation_seconds"] > 0).sum() == len(rows) - 2  # the two lines of Original do nothing
+    assert (rows["optimization_seconds"] > 0).sum() == len(rows) - 2  # the two lines of Original do nothing
     assert set(rows["mia_reference"].dropna()) == {"holdout"}
 
 
@@ -119,7 +119,7 @@ def test_a_seconds_budget_comes_from_retrains_charge(small_sweep, cache_dir, tmp
     loaded = load_sweep(small_sweep, ["time_budget={fraction: 0.5, unit: seconds}"])
     run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r").set_index("method")
-    assert rows.loc["scrub", "budget_seconds"] == pytest.approx(0.5 * rows.loc["retrain", "optimisation_seconds"])
+    assert rows.loc["scrub", "budget_seconds"] == pytest.approx(0.5 * rows.loc["retrain", "optimization_seconds"])
     assert rows.loc["scrub", "budget_source"] == "retrain seconds"
 
 
@@ -127,7 +127,7 @@ def test_without_retrain_the_seconds_come_from_the_original(small_sweep, cache_d
     overrides = ["time_budget={fraction: 0.5, unit: seconds}", "methods=[grad_ascent]"]
     run_sweep(load_sweep(small_sweep, overrides), tmp_path / "r", executor="local", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r").set_index("method")
-    expected = 0.5 * rows.loc["original", "optimisation_seconds"] * (1 - rows.loc["grad_ascent", "forget_ratio"])
+    expected = 0.5 * rows.loc["original", "optimization_seconds"] * (1 - rows.loc["grad_ascent", "forget_ratio"])
     assert rows.loc["grad_ascent", "budget_seconds"] == pytest.approx(expected)
     assert rows.loc["grad_ascent", "budget_source"] == "original seconds"
 

@@ -54,7 +54,7 @@ def test_a_forgotten_class_is_to_be_at_zero():
     assert _rewind_target(Problem(forgotten=(1,)), torch.zeros(8, 2))["f"] == 0.0
 
 
-def test_mislabelled_speech_is_to_be_as_wrong_as_unseen_mislabelled_speech():
+def test_mislabeled_speech_is_to_be_as_wrong_as_unseen_mislabeled_speech():
     logits = torch.zeros(8, 2)
     logits[4:6, 0], logits[6, 1], logits[7, 0] = 1.0, 1.0, 1.0  # three of four right: a wrong label is met once in four
-    assert _rewind_target(Problem(), logits, mislabelled=True)["f"] == pytest.approx(0.25)
+    assert _rewind_target(Problem(), logits, mislabeled=True)["f"] == pytest.approx(0.25)

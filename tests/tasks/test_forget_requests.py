@@ -17,14 +17,14 @@ def test_a_ratio_that_is_no_fraction_is_refused(ratio: object) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "word"}, "unknown kind of unlearning: got 'word', allowed: sample, class, speaker, mislabelled, ids"),
+        ({"kind": "word"}, "unknown kind of unlearning: got 'word', allowed: sample, class, speaker, mislabeled, ids"),
         ({"forget_ratio": 0.1, "rule": "fair"}, "unknown rule: got 'fair', allowed: random, stratified, balanced"),
         (
             {"kind": "class", "forget_ratio": 0.1},
             "kind class does not take forget_ratio, allowed: class_share, classes",
         ),
         ({"kind": "speaker", "classes": ["yes"]}, "kind speaker does not take classes"),
-        ({"kind": "mislabelled", "ids": ["a"]}, "kind mislabelled does not take ids, allowed: no settings"),
+        ({"kind": "mislabeled", "ids": ["a"]}, "kind mislabeled does not take ids, allowed: no settings"),
         ({"kind": "class", "classes": ["yes"], "num_classes": 2}, "got classes and num_classes"),
         ({"kind": "class", "classes": "yes"}, "classes must be a list of names, got 'yes'"),
         ({"kind": "class", "num_classes": 0}, "num_classes must be a whole number of 1 or more, got 0"),

@@ -59,7 +59,7 @@ REQUESTS = [
     ForgetRequest(kind="class"),
     ForgetRequest(kind="class", num_classes=3),
     ForgetRequest(kind="speaker", num_speakers=2),
-    ForgetRequest(kind="mislabelled"),
+    ForgetRequest(kind="mislabeled"),
 ]
 
 
@@ -170,18 +170,18 @@ def test_a_speaker_of_a_speaker_task_is_a_class() -> None:
         draw(ForgetRequest(kind="speaker"), people(), 0)
 
 
-def test_mislabelled_takes_exactly_the_wrong_labels_of_train() -> None:
+def test_mislabeled_takes_exactly_the_wrong_labels_of_train() -> None:
     corpus = keywords(wrong=True)
-    rows = draw(ForgetRequest(kind="mislabelled"), corpus, 0).rows
+    rows = draw(ForgetRequest(kind="mislabeled"), corpus, 0).rows
     wrong = (corpus.labels != corpus.true_labels) & (corpus.splits == "train")
     assert np.array_equal(rows, np.flatnonzero(wrong))
 
 
-def test_mislabelled_without_wrong_labels_is_refused() -> None:
+def test_mislabeled_without_wrong_labels_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"forget set is empty: utterances with wrong labels \(label_noise\) came to 0"
     ):
-        draw(ForgetRequest(kind="mislabelled"), keywords(), 0)
+        draw(ForgetRequest(kind="mislabeled"), keywords(), 0)
 
 
 def test_a_list_and_a_file_of_ids_give_the_same_rows(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_requests_of_different_kinds_never_forget_an_utterance_twice():
     requests = [
         ForgetRequest(forget_ratio=0.1),
         ForgetRequest(kind="class"),
-        ForgetRequest(kind="mislabelled"),
+        ForgetRequest(kind="mislabeled"),
         ForgetRequest(kind="speaker"),
         ForgetRequest(forget_ratio=0.1, rule="balanced"),
         ForgetRequest(kind="class"),
