@@ -54,7 +54,7 @@ class ForgetRequest:
         self._require_ranges()
         path = self.ids_file or self.index_file
         if path and not self.file_sha256:
-            object.__setattr__(self, "file_sha256", hashlib.sha256(_bytes(path)).hexdigest())
+            object.__setattr__(self, "file_sha256", self._digest(_lines(path)))
 
     def _require_settings_of_kind(self) -> None:
         if self.kind not in SETTINGS:
@@ -100,14 +100,15 @@ class ForgetRequest:
             ValueError: the file is not the one that was there when the request was made, or is not UTF-8.
         """
         path = str(self.ids_file or self.index_file)
-        data = _bytes(path)
-        if (found := hashlib.sha256(data).hexdigest()) != self.file_sha256:
-            raise ValueError(f"{path} changed since it was planned: got SHA-256 {found}, allowed: {self.file_sha256}")
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"cannot read {path}: {error}; save it as UTF-8") from None
-        return [line.strip() for line in text.splitlines() if line.strip()]
+        found = _lines(path)
+        if (digest := self._digest(found)) != self.file_sha256:
+            raise ValueError(f"{path} changed since it was planned: got SHA-256 {digest}, allowed: {self.file_sha256}")
+        return found
+
+    def _digest(self, lines: list[str]) -> str:
+        """SHA-256 of what a file says: of its ids in any order, or of its ranks in theirs."""
+        said = "\n".join(sorted(lines) if self.ids_file else lines)
+        return hashlib.sha256(said.encode()).hexdigest()
 
     def identity(self) -> dict[str, Any]:
         """What belongs to a trial's recipe: the settings that were given, as plain values, without paths."""
@@ -128,8 +129,12 @@ def _in_one_order(setting: str, names: tuple[Any, ...]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _bytes(path: str) -> bytes:
+def _lines(path: str) -> list[str]:
     file = Path(path).expanduser().absolute()
     if not file.is_file():
         raise MissingFile(f"file of a forget set not found: got {file}, allowed: a text file")
-    return file.read_bytes()
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot read {path}: {error}; save it as UTF-8") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -87,3 +87,13 @@ def test_a_file_of_ids_is_read_whatever_editor_wrote_it(tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_bytes("é\n".encode("latin-1"))
     with pytest.raises(ValueError, match="save it as UTF-8"):
         ForgetRequest(kind="ids", ids_file=str(tmp_path / "ids.txt")).lines()
+
+
+def test_two_files_with_the_same_ids_are_one_request_and_ranks_keep_their_order(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.txt", tmp_path / "other.txt"
+    one.write_bytes(b"1\n2\n")
+    other.write_bytes(b"\xef\xbb\xbf2\r\n\r\n 1")
+    made = [ForgetRequest(kind="ids", ids_file=str(file)).identity() for file in (one, other)]
+    assert made[0] == made[1]
+    ranked = [ForgetRequest(forget_ratio=0.01, rule="index_file", index_file=str(file)) for file in (one, other)]
+    assert ranked[0].identity() != ranked[1].identity()
