@@ -241,11 +241,12 @@ class AudioFolder(Task):
                 f"split given for some recordings only: got none for {first.path} ({first.where or 'its name'})"
             )
         rng = np.random.default_rng(self.seed)
+        kept = np.isin([plain_id(r.utterance_id) for r in recordings], self.keep_in_train)
         if not given.any():
             test = (
                 [self._fits(r, "test_where", self.test_where) for r in recordings]
                 if self.test_where
-                else _draw(recordings, self.test_share, rng)
+                else _draw(recordings, ~kept, self.test_share, rng)
             )
             if not np.any(test) and self.test_where:
                 raise ValueError(
@@ -254,9 +255,7 @@ class AudioFolder(Task):
                 )
             splits = np.where(np.asarray(test, dtype=bool), "test", "train").astype(object)
         if not np.any(splits == "validation"):
-            kept = np.isin([plain_id(r.utterance_id) for r in recordings], self.keep_in_train)
-            train = np.flatnonzero((splits == "train") & ~(kept & given))
-            splits[train[_draw([recordings[row] for row in train], self.validation_share, rng)]] = "validation"
+            splits[_draw(recordings, (splits == "train") & ~kept, self.validation_share, rng)] = "validation"
         return [replace(recording, split=str(split)) for recording, split in zip(recordings, splits, strict=True)]
 
     def _known(self, recording: Recording) -> dict[str, Cell]:
@@ -282,8 +281,13 @@ class AudioFolder(Task):
         return said
 
 
-def _draw(recordings: list[Recording], share: float, rng: np.random.Generator) -> Any:
-    return stratified_share([r.label for r in recordings], [r.speaker for r in recordings], share, rng)
+def _draw(recordings: list[Recording], among: Any, share: float, rng: np.random.Generator) -> Any:
+    """(N,) mask of `share` of the recordings of the mask `among`."""
+    rows = np.flatnonzero(among)
+    drawn = np.zeros(len(recordings), dtype=bool)
+    labels, speakers = [recordings[row].label for row in rows], [recordings[row].speaker for row in rows]
+    drawn[rows] = stratified_share(labels, speakers, share, rng)
+    return drawn
 
 
 TASKS = {"audio_folder": AudioFolder}

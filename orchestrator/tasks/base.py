@@ -70,7 +70,9 @@ class Task(ABC):
 
     label_noise: Mapping[str, float] | None = None  # {share: of each split's utterances given a wrong label, seed: 0}
     holdout_share: float = 0.05  # of train, given up where the corpus has no holdout of its own
-    keep_in_train: Sequence[str] = ()  # ids that no drawn holdout or validation takes; requests of kind ids add theirs
+    keep_in_train: Sequence[
+        str
+    ] = ()  # ids that no drawn test, validation or holdout takes; requests of kind ids add theirs
 
     def __post_init__(self) -> None:
         if not 0 <= self.holdout_share < 1:

@@ -501,3 +501,12 @@ def test_ids_stay_in_train_of_a_manifest_with_splits_whatever_is_drawn(tmp_path:
     corpus = replace(task, keep_in_train=moved).load(tmp_path / "cache")
     assert set(corpus.splits[np.isin(corpus.utterance_ids, moved)]) == {"train"}
     assert min(len(corpus.rows(split)) for split in ("validation", "holdout")) > 0
+
+
+def test_ids_stay_in_train_where_all_splits_are_drawn(tmp_path: Path) -> None:
+    task = AudioFolder(root=str(two_words(tmp_path / "in", takes=20)), test_share=0.2, validation_share=0.2)
+    plain = task.load(tmp_path / "cache")
+    moved = plain.utterance_ids[plain.splits != "train"].tolist()
+    corpus = replace(task, keep_in_train=moved).load(tmp_path / "cache")
+    assert set(corpus.splits[np.isin(corpus.utterance_ids, moved)]) == {"train"}
+    assert min(len(corpus.rows(split)) for split in ("test", "validation", "holdout")) > 0
