@@ -21,8 +21,10 @@ from typing import IO
 from filelock import FileLock
 
 from orchestrator.digests import digests_of
+from orchestrator.tasks.found_files import find_audio, shown
 
 SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip")
+OF_MACOS = "__MACOSX/"  # members of a zip that the Finder adds: no recordings
 UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -112,6 +114,8 @@ def _members(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes] | None]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
             for info in packed.infolist():
+                if info.filename.startswith(OF_MACOS):
+                    continue
                 is_link = stat.S_ISLNK(info.external_attr >> 16)
                 name = _safe(info.filename, not is_link, archive)
                 yield name, None if info.is_dir() else packed.open(info)
@@ -143,10 +147,13 @@ def _require_same(archive: Path, folder: Path) -> None:
         members = {name.relative_to(folder.name): sha256 for name, sha256 in members.items()}
     found = digests_of(folder / name for name in members)
     others = [str(name) for (name, sha256), one in zip(members.items(), found, strict=True) if one.sha256 != sha256]
-    if others:
+    said = [f"{len(others)} of {len(members)} files differ or are missing, such as {others[0]}"] if others else []
+    if more := sorted(set(find_audio(folder).names) - {str(name) for name in members}):
+        said.append(f"{len(more)} recordings are in the folder only, such as {shown(more[0])}")
+    if said:
         raise ValueError(
-            f"{folder} is not what {archive} holds: {len(others)} of {len(members)} files differ or are missing, such "
-            f"as {others[0]}; remove the folder to extract the archive again, or give the folder as root"
+            f"{folder} is not what {archive} holds: {'; '.join(said)}; remove the folder to extract the archive again, "
+            "or give the folder as root"
         )
     _note_source(archive, folder)
 

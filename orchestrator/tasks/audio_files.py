@@ -20,6 +20,7 @@ ON_BAD_AUDIO = ("error", "skip")
 HIGHEST_PEAK = 2.0  # of float samples: lossy decoders overshoot 1 by less
 CLIPPED_SHARE = 0.01  # of float samples beyond ±1, at most
 LONGEST_PAGE_BYTES = 65_307  # of an Ogg file
+LENGTH_WITHIN_BYTES = 44  # of an MP3 file's first frame: its header, checksum and side information, and four letters
 UNKNOWN_BYTES = 0x7FFF_0000  # from here on a WAV header says that its writer did not know the length
 
 
@@ -60,7 +61,8 @@ def read_audio(
         with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes: a name need not be UTF-8
             rate = int(file.samplerate)
             first = min(round(start_seconds * rate), file.frames)
-            file.seek(first)
+            if first:  # some codecs of WAV files, such as GSM, can only be read from their beginning
+                file.seek(first)
             wanted = file.frames - first if max_seconds is None else max(1, round(max_seconds * rate))
             samples = file.read(wanted, dtype="float32", always_2d=True)
             _require_whole(path, file, first + len(samples), first + wanted)
@@ -89,9 +91,13 @@ def _require_in_range(samples: npt.NDArray[np.float32]) -> None:
     loud = np.abs(samples)
     peak, clipped = float(loud.max()), float(np.mean(loud > 1.0))
     if peak > HIGHEST_PEAK or clipped > CLIPPED_SHARE:
+        advice = (
+            "divide them by their full scale, which is 32768 for 16-bit audio"
+            if peak > HIGHEST_PEAK
+            else "lower their gain, so that they are not clipped"
+        )
         raise BadRecordingError(
-            f"float samples outside -1 to 1 (largest {peak:.4g}, {clipped:.1%} of them outside); divide them by their "
-            "full scale, which is 32768 for 16-bit audio"
+            f"float samples outside -1 to 1 (largest {peak:.4g}, {clipped:.1%} of them outside); {advice}"
         )
 
 
@@ -147,9 +153,17 @@ def _has_last_page(path: Path) -> bool:
 
 
 def _states_length(path: Path) -> bool:
-    """Whether an MP3 file has the header that counts its frames."""
-    content = path.read_bytes()
-    return b"Xing" in content or b"Info" in content
+    """Whether the first frame of an MP3 file, after its tags, is the header that counts the others."""
+    with path.open("rb") as file:
+        head = file.read(10)
+        start = 0
+        while head[:3] == b"ID3" and len(head) == 10:
+            start += 10 + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+            file.seek(start)
+            head = file.read(10)
+        file.seek(start)
+        frame = file.read(LENGTH_WITHIN_BYTES)
+    return b"Xing" in frame or b"Info" in frame
 
 
 def duration_seconds(path: Path) -> float:

@@ -126,3 +126,23 @@ def test_a_folder_unpacked_by_hand_is_compared_once(tmp_path: Path, monkeypatch:
     assert unpacked(archive) == tmp_path / "a"
     monkeypatch.setattr("orchestrator.tasks.archives._members", None)
     assert unpacked(archive) == tmp_path / "a"
+
+
+def test_a_recording_that_only_the_folder_has_is_named(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "a.tar.gz", {"yes/one.wav": b"1"})
+    (tmp_path / "a/yes").mkdir(parents=True)
+    (tmp_path / "a/yes/one.wav").write_bytes(b"1")
+    (tmp_path / "a/notes.txt").write_bytes(b"of no matter")
+    assert unpacked(archive) == tmp_path / "a"
+    (tmp_path / ".a.source").unlink()
+    (tmp_path / "a/yes/two.wav").write_bytes(b"2")
+    with pytest.raises(ValueError, match=r"1 recordings are in the folder only, such as yes/two\.wav"):
+        unpacked(archive)
+
+
+def test_what_the_finder_adds_to_a_zip_is_left_out(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        for name in ("a/", "a/yes/", "a/yes/one.wav", "__MACOSX/a/yes/._one.wav"):
+            packed.writestr(name, b"" if name.endswith("/") else b"1")
+    folder = unpacked(tmp_path / "a.zip")
+    assert [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()] == ["yes/one.wav"]

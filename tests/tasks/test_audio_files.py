@@ -10,6 +10,7 @@ import soundfile
 from orchestrator.tasks.audio_files import (
     BadRecordingError,
     Recording,
+    _states_length,
     read_audio,
     utterances,
 )
@@ -147,3 +148,20 @@ def test_skipped_recordings_are_listed_and_the_others_kept(tmp_path: Path) -> No
     assert len(skipped) == 2
     assert "bad.wav (list.csv row 2): unreadable audio" in skipped[0]
     assert skipped[1].endswith("absent.wav (list.csv row 3): missing file")
+
+
+def test_telephone_codecs_that_cannot_be_searched_are_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(0.4, 8_000), 8_000, subtype="GSM610")
+    assert abs(len(read_audio(tmp_path / "a.wav")) - 6400) <= 640
+
+
+@pytest.mark.parametrize("states", [True, False])
+def test_an_mp3_counts_its_frames_in_its_first_frame_only_and_not_in_its_tags(tmp_path: Path, states: bool) -> None:
+    soundfile.write(tmp_path / "a.mp3", tone(0.4, 16_000), 16_000)
+    content = (tmp_path / "a.mp3").read_bytes()
+    at = max(content.find(b"Xing"), content.find(b"Info"))
+    frames = content if states else content[content.index(content[:2], at) :]
+    title = b"TIT2\0\0\0\x0c\0\0\x03Information"
+    (tmp_path / "b.mp3").write_bytes(b"ID3\x03\0\0\0\0\0" + bytes([len(title)]) + title + frames)
+    assert _states_length(tmp_path / "b.mp3") is states
+    assert len(read_audio(tmp_path / "b.mp3")) > 0
