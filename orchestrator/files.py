@@ -207,15 +207,20 @@ class Folder:
         """Move a file to `damaged/`, where it is in nobody's way; with a reason why it cannot be read, warn of it."""
         fs, root = self._fs()
         moved = f"damaged/{name}"
-        with contextlib.suppress(OSError):  # a folder that only others may write, or another process was faster
+        now = f"moved to {moved} of {root}"
+        try:
             if isinstance(fs, pafs.LocalFileSystem):
                 fs.create_dir(f"{root}/{moved}".rpartition("/")[0], recursive=True)
             with self.changing():
                 fs.move(f"{root}/{name}", f"{root}/{moved}")
+        except FileNotFoundError:  # another process was faster
+            pass
+        except OSError:  # a folder that only others may write
+            now = f"left in {root}, which cannot be written"
         if reason is None:
             return
         first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
-        said = f"cannot read {name} ({first}); moved to {moved} of {root}; `unlearn run` makes it again"
+        said = f"cannot read {name} ({first}); {now}; `unlearn run` makes it again"
         warnings.warn(said, DamagedFile, stacklevel=2)
 
     def modified_ns(self, name: str) -> int | None:

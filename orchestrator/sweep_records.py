@@ -46,7 +46,7 @@ def record_sweep(files: Folder, name: str, values: Mapping[str, Any], trial_ids:
 def recorded_sweeps(files: Folder) -> list[SweepRecord]:
     """Records by name, of each name the plan of the last launch first.
 
-    An earlier plan whose trials are all in the last one was extended and is left out; any other is `replaced`. A record
+    An earlier plan whose trials are all in a later one was extended and is left out; any other is `replaced`. A record
     that cannot be read is set aside with a warning, and written anew by `run`.
     """
     found: dict[str, list[SweepRecord]] = {}
@@ -67,8 +67,12 @@ def recorded_sweeps(files: Folder) -> list[SweepRecord]:
     records = []
     for name in sorted(found):
         last, *earlier = sorted(found[name], key=lambda one: (one.planned_at, one.plan), reverse=True)
-        kept = set(last.trials)
-        records += [last, *(replace(one, replaced=True) for one in earlier if not kept.issuperset(one.trials))]
+        records.append(last)
+        later = [set(last.trials)]
+        for one in earlier:
+            if not any(plan.issuperset(one.trials) for plan in later):
+                records.append(replace(one, replaced=True))
+                later.append(set(one.trials))
     return records
 
 

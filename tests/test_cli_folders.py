@@ -100,6 +100,10 @@ def test_other_files_that_cannot_be_written_are_one_line_before_anything_runs(fi
     assert str(finished / "file") in line(*tuning, "--lock", below / "lock.yaml")
     monkeypatch.setenv("UNLEARN_CACHE", str(below))
     assert str(finished / "file") in line(*commands(finished, tmp_path / "r")["run"])
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "scratch").write_text("in its place")
+    monkeypatch.setenv("UNLEARN_CACHE", str(tmp_path / "cache"))
+    assert str(tmp_path / "cache" / "scratch") in line(*commands(finished, tmp_path / "r")["run"])
     assert not (tmp_path / "r" / "rows").exists()
 
 

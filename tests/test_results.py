@@ -169,6 +169,18 @@ def test_rows_are_read_where_nothing_can_be_written(tmp_path, monkeypatch):
     assert store.rows()["seed"].tolist() == [1]
 
 
+def test_what_is_damaged_in_a_folder_that_cannot_be_written_is_said_to_stay(tmp_path, monkeypatch):
+    store = open_store(tmp_path)
+    store.files.write_bytes("a.json", b"torn")
+
+    def refused(self):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(Folder, "changing", refused)
+    with pytest.warns(DamagedFile, match=rf"cannot read a\.json \(torn\); left in {tmp_path}, which cannot be written"):
+        store.files.set_aside("a.json", "torn")
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_write_that_fails_leaves_the_old_file_and_no_scratch(tmp_path, monkeypatch, code):
     store = open_store(tmp_path)

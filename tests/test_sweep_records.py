@@ -34,6 +34,12 @@ def test_a_sweep_that_was_extended_leaves_one_record(files) -> None:
     assert set(record.trials) == {"a", "b", "c"}
 
 
+def test_a_plan_that_was_extended_before_another_replaced_it_shows_once(files) -> None:
+    for trials in (["a"], ["a", "b"], ["c"]):
+        record_sweep(files, "mine", {}, trials)
+    assert [set(record.trials) for record in recorded_sweeps(files)] == [{"c"}, {"a", "b"}]
+
+
 def test_running_an_earlier_plan_again_makes_it_current(files) -> None:
     for trials in (["a", "b"], ["a", "c"], ["b", "a"]):
         record_sweep(files, "mine", {}, trials)

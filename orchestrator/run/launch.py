@@ -226,7 +226,7 @@ def execute(
     from orchestrator.run.desk import Desk
     from orchestrator.run.place import Limits, Place
     from orchestrator.run.rows import package_version
-    from orchestrator.run.scratch import remove_scratch
+    from orchestrator.run.scratch import remove_scratch, require_writable
 
     def again(row: Mapping[str, Any]) -> bool:
         return retry_failed or row["package_version"] != package_version()
@@ -245,7 +245,7 @@ def execute(
     limits = Limits(hang_seconds=sweep.hang_seconds, micro_batch=sweep.micro_batch)
     cache = absolute_path(cache_dir or default_cache_dir())
     if not address:
-        cache.mkdir(parents=True, exist_ok=True)  # one that cannot be written would fail each trial by itself
+        require_writable(cache)
     place = Place(store, cache, cache_limit_gb=sweep.cache_limit_gb, limits=limits)
     remove_scratch(store, cache)
     on_planned(desk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,6 +31,18 @@ def remove_scratch(store: Store, cache_dir: Path) -> None:
     for name, pattern in IN_CACHE.items():
         for path in (cache_dir / name).glob(pattern):
             _remove(path)
+
+
+def require_writable(cache_dir: Path) -> None:
+    """Make a cache folder, in which each trial has its scratch file.
+
+    Raises:
+        OSError: it cannot be written, which would fail each trial by itself.
+    """
+    scratch = cache_dir / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=scratch, prefix=".writable-"):
+        pass
 
 
 def _half_written(folder: Path) -> Iterator[Path]:
