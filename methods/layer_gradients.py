@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-BLOCK_BYTES = {"cpu": 2**20, "cuda": 2**28}  # of the gradients of a batch at once: a processor's cache, a GPU's spare
+BLOCK_BYTES = 2**28  # of a GPU: gradients of a batch that exist at once
 
 
 class LayerGradient(ABC):
@@ -82,15 +82,23 @@ class Matrices(LayerGradient):
     given: Float[Tensor, "groups batch time outputs"]
 
     def add_squares(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
-        """In blocks of rows, or without the gradients where an utterance has one moment."""
+        """Without the gradients where an utterance has one moment; else one by one, or on a GPU in blocks of rows.
+
+        A processor is fastest where each gradient is written over the one before: it stays in the cache.
+        """
         given = self.given * shares.to(self.given).sqrt()[:, None, None]
         into = total[self.name].view(len(given), given.shape[-1], -1)
         for g, (read, gave) in enumerate(zip(self.read, given, strict=True)):
             if read.shape[1] == 1:
                 into[g] += gave[:, 0].square().T @ read[:, 0].square()
                 continue
-            a_row = read.shape[0] * read.shape[2] * read.element_size()
-            rows = max(1, BLOCK_BYTES.get(read.device.type, BLOCK_BYTES["cpu"]) // a_row)
+            if read.device.type == "cpu":
+                alone = torch.empty_like(into[g])
+                for reads, gives in zip(read, gave, strict=True):
+                    torch.mm(gives.T, reads, out=alone)
+                    into[g].addcmul_(alone, alone)
+                continue
+            rows = max(1, BLOCK_BYTES // (read.shape[0] * read.shape[2] * read.element_size()))
             for at in range(0, gave.shape[2], rows):
                 block = torch.bmm(gave[:, :, at : at + rows].transpose(1, 2), read)
                 into[g, at : at + rows] += block.square_().sum(dim=0)

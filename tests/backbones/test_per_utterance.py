@@ -144,15 +144,3 @@ def test_a_network_that_layers_do_not_tell_all_of_goes_utterance_by_utterance(ki
     PerUtterance(model, weights, covered=False).add_squares(expected, batch, losses)
     assert at_once.covered is False
     assert_equal(found, expected)
-
-
-def test_blocks_of_any_size_give_the_same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    model: Any = Picture().double().eval()
-    weights, batch = trainable(model), batch_of(torch.randn(5, 2, 9, 7), torch.ones(5))
-    found = []
-    for size in (1, 2**20):
-        monkeypatch.setattr("methods.layer_gradients.BLOCK_BYTES", {"cpu": size})
-        found.append(zeros(weights))
-        PerUtterance(model, weights).add_squares(found[-1], batch, losses)
-    assert_equal(*found)

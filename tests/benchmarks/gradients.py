@@ -36,11 +36,14 @@ def sides(name: str, **settings: Any) -> dict[str, tuple[Callable[[], None], Cal
     vector = {key: torch.randn_like(p) for key, p in weights.items()}
 
     def squares(covered: bool | None) -> Callable[[], None]:
-        gradients = PerUtterance(model, weights, covered)
+        gradients = PerUtterance(model, weights, covered=covered)
         return lambda: gradients.add_squares({k: torch.zeros_like(p) for k, p in weights.items()}, batch, _losses)
 
     def products(covered: bool | None) -> Callable[[], None]:
-        gradients, zeros = PerUtterance(model, weights, covered), {k: torch.zeros_like(p) for k, p in weights.items()}
+        gradients, zeros = (
+            PerUtterance(model, weights, covered=covered),
+            {k: torch.zeros_like(p) for k, p in weights.items()},
+        )
         return lambda: gradients.add_products(zeros, vector, batch, _losses)
 
     return {"squares": (squares(False), squares(None)), "products": (products(False), products(None))}
