@@ -56,7 +56,7 @@ class Msg(Method):
     takes_adapters: ClassVar[bool] = False
 
     learning_rate: Rate = "auto"  # of the weights drawn anew
-    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
     epochs: int = 5  # walks over D_r
     batch_size: int = 64
     reinitialized_share: float = 0.3  # of each layer's weights

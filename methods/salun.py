@@ -43,7 +43,7 @@ class SalUn(Method):
     version: ClassVar[int] = 1
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.3  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_f ∪ D_r
     batch_size: int = 32
     retain_weight: float = 1.0  # λ

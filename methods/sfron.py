@@ -79,7 +79,7 @@ class SFRon(Method):
     version: ClassVar[int] = 1
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # walks over D_r
     batch_size: int = 32
     ascent_every: int = 5  # steps on D_r for each step on D_f
