@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from functools import cache, partial
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -95,6 +95,7 @@ def _adapter(kind: str, name: str) -> TypeAdapter[Any]:
 
 def _typed(kind: str, name: str, settings: Mapping[str, Any]) -> Any:
     """The plug-in, its settings turned into the types of its fields."""
+    require_no_booleans(f"of {kind[:-1]} {name}", settings, plugin_class(kind, name))
     try:
         made = _adapter(kind, name).validate_python(dict(settings))
     except ValidationError as error:
@@ -107,6 +108,39 @@ def _typed(kind: str, name: str, settings: Mapping[str, Any]) -> Any:
         ) from None
     require_finite(f"of {kind[:-1]} {name}", {f.name: getattr(made, f.name) for f in fields(made)})
     return made
+
+
+def require_no_booleans(whose: str, settings: Mapping[str, Any], made: type[Any]) -> None:
+    """Refuse booleans, in lists too, where a class has a number: `true` would count as 1.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    hints = get_type_hints(made)
+    for name, value in settings.items():
+        if name in hints and holds_boolean(value) and takes_numbers_only(hints[name]):
+            raise ValueError(f"setting {name!r} {whose} must be a number, got {value!r}")
+
+
+def holds_boolean(value: Any) -> bool:
+    """Whether a value, or one in a list, is a boolean."""
+    return isinstance(value, bool) or (isinstance(value, list | tuple) and any(map(holds_boolean, value)))
+
+
+def takes_numbers_only(hint: Any) -> bool:
+    """Whether a type has numbers in it and no boolean."""
+    found = set(_types_in(hint))
+    return bool(found & {int, float}) and not found & {bool, Any}
+
+
+def _types_in(hint: Any) -> Iterator[Any]:
+    if get_origin(hint) is Literal:
+        return
+    inner = get_args(hint)
+    if not inner:
+        yield hint
+    for one in inner:
+        yield from _types_in(one)
 
 
 def require_finite(whose: str, settings: Mapping[str, Any]) -> None:

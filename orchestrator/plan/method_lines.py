@@ -125,6 +125,7 @@ def _knob(knob: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
     for key in settings:
         if key not in allowed:
             raise ValueError(f"unknown setting of {knob}: got {key!r}, allowed: {', '.join(allowed)}")
+    plugins.require_no_booleans(f"of {knob}", values, made)
     try:
         spelled = asdict(made(**values))
         plugins.require_finite(f"of {knob}", spelled)

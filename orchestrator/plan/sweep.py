@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from orchestrator import plugins
 
 Seed = Annotated[int, Field(ge=0)]
 
@@ -17,6 +19,14 @@ class SweepError(ValueError):
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_as_number(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[info.field_name or ""]
+        if plugins.holds_boolean(value) and plugins.takes_numbers_only(field.annotation):
+            raise ValueError("must be a number")
+        return value
 
 
 class NamedPlugIn(BaseModel):

@@ -29,7 +29,8 @@ def load_yaml(text: str, keys: Sequence[str] = ()) -> Any:
         keys: under which the values belong, outermost first, where the text is only a part of a file.
 
     Raises:
-        YamlError: text that is not YAML, a key given twice, or a name that YAML does not read as text or number.
+        YamlError: text that is not YAML, a key given twice, a value that contains itself, or a name that YAML does not
+            read as text or number.
     """
     parts = [key for key in keys if not key.isdigit()]
     for key in reversed(parts[-2:]):  # a value of `where.take` is read as under both keys
@@ -42,6 +43,7 @@ def load_yaml(text: str, keys: Sequence[str] = ()) -> Any:
         raise YamlError(" ".join(str(error).split())) from None
     for key in parts[-2:]:
         values = values[key]
+    _refuse_circles(values)
     return values
 
 
@@ -76,6 +78,14 @@ class _Constructor(SafeConstructor):
                         _as_text(column)
                         _as_text(wanted, compared=True)
         return super().construct_mapping(node, deep)
+
+
+def _refuse_circles(value: Any, around: tuple[int, ...] = ()) -> None:
+    if id(value) in around:
+        raise YamlError("a value contains itself: an alias (*) is inside of what its anchor (&) names")
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for item in inner:
+        _refuse_circles(item, (*around, id(value)))
 
 
 # YAML 1.2 has no dates.

@@ -73,7 +73,7 @@ class ForgetRequest:
     def _require_ranges(self) -> None:
         for name in ("num_classes", "num_speakers", "index_total"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a whole number of 1 or more, got {value!r}")
         needed = {"sample": ["forget_ratio"], "class": [], "speaker": [], "mislabeled": [], "ids": []}[self.kind]
         for name in (*needed, "class_share"):
@@ -81,7 +81,7 @@ class ForgetRequest:
             if value is None and name not in needed:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-                raise ValueError(f"{name} must lie strictly between 0 and 1, got {value}")
+                raise ValueError(f"{name} must lie strictly between 0 and 1, got {value!r}")
         if self.kind == "ids" and not (self.ids or self.ids_file):
             raise ValueError("kind ids needs utterances: got none, allowed: ids (a list) or ids_file (a text file)")
         if (self.rule == "index_file") != bool(self.index_file):

@@ -206,6 +206,37 @@ def test_a_broken_override_is_told_in_one_line(tmp_path, override):
     assert len(said.splitlines()) == 1
 
 
+def test_a_value_that_contains_itself_is_refused(tmp_path):
+    assert "contains itself" in errors_of(tmp_path, "name: x\ntasks: &a [espeak_keywords, *a]\n")
+    assert "contains itself" in errors_of(tmp_path, "name: x\ntraining: &a {epochs: {deeper: *a}}\n")
+
+
+def test_one_value_may_be_used_at_two_places(tmp_path):
+    tasks = "tasks: [{name: espeak_keywords, training: &a {epochs: 3}}, {name: espeak_keywords, as: b, training: *a}]"
+    sweep, _ = read_sweep(write(tmp_path, MINIMAL.replace("tasks: [espeak_keywords]", tasks)))
+    assert [task.training.epochs for task in sweep.tasks] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.learning_rate=true",
+        "training.epochs=true",
+        "seeds=[0, true]",
+        "tuning.trials=true",
+        "clip_norm=true",
+        "methods=[{name: scrub, learning_rate: true}]",
+        "methods=[{name: scrub, epochs: [1, true]}]",
+        "methods=[{name: scrub, superloss: {strength: true}}]",
+        "methods=[{name: scrub, lora: {rank: true}}]",
+        "tasks=[{name: espeak_keywords, clips: true}]",
+        "tasks=[{name: espeak_keywords, snr_db: [true, 30.0]}]",
+    ],
+)
+def test_a_boolean_is_no_number(tmp_path, override):
+    assert "must be a number, got" in errors_of(tmp_path, MINIMAL, override)
+
+
 def test_a_missing_key_is_named_without_the_rest_of_the_sweep(tmp_path):
     said = errors_of(tmp_path, MINIMAL.replace("name: minimal\n", ""))
     assert "missing key name" in said
