@@ -23,6 +23,26 @@ def test_no_setting_of_a_plug_in_is_nan_or_infinite(kind, name, settings):
         plugins.load(kind, name, **settings)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "settings"),
+    [
+        ("methods", "scrub", {"learning_rate": True}),
+        ("methods", "scrub", {"epochs": True}),
+        ("trainings", "early_checkpoints", {"keep_at": [0.2, True]}),
+        ("tasks", "espeak_keywords", {"clips": True}),
+    ],
+)
+def test_a_boolean_is_no_number(kind, name, settings):
+    with pytest.raises(ValueError, match="must be a number, got .*True"):
+        plugins.load(kind, name, **settings)
+
+
+@pytest.mark.parametrize("knob", [{"superloss": {"strength": [1.0, True]}}, {"lora": {"rank": True}}])
+def test_a_boolean_is_no_number_of_what_is_laid_over_a_method(knob):
+    with pytest.raises(ValueError, match=f"of {next(iter(knob))} must be a number, got True"):
+        method_lines(MethodEntry.model_validate({"name": "scrub", **knob}))
+
+
 @pytest.mark.parametrize("knob", [{"superloss": {"strength": float("inf")}}, {"lora": {"alpha": float("nan")}}])
 def test_nothing_laid_over_a_method_is_nan_or_infinite(knob):
     with pytest.raises(ValueError, match=f"of {next(iter(knob))} must be a finite number"):

@@ -225,12 +225,6 @@ def test_one_value_may_be_used_at_two_places(tmp_path):
         "seeds=[0, true]",
         "tuning.trials=true",
         "clip_norm=true",
-        "methods=[{name: scrub, learning_rate: true}]",
-        "methods=[{name: scrub, epochs: [1, true]}]",
-        "methods=[{name: scrub, superloss: {strength: true}}]",
-        "methods=[{name: scrub, lora: {rank: true}}]",
-        "tasks=[{name: espeak_keywords, clips: true}]",
-        "tasks=[{name: espeak_keywords, snr_db: [true, 30.0]}]",
     ],
 )
 def test_a_boolean_is_no_number(tmp_path, override):
