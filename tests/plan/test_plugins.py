@@ -33,7 +33,7 @@ def test_no_setting_of_a_plug_in_is_nan_or_infinite(kind, name, settings):
     ],
 )
 def test_a_boolean_is_no_number(kind, name, settings):
-    with pytest.raises(ValueError, match="must be a number, got .*True"):
+    with pytest.raises(ValueError, match=r"must be a number, got .*True"):
         plugins.load(kind, name, **settings)
 
 
