@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {"utterance_id": "string", "label": "int32", "true_label": "int32", "speaker": "string", "split": "string"}
 ROWS_PER_BATCH = 500
+LARGEST_WHOLE = 2**53  # as a float; larger ones, such as ids, are kept as text
 SHOWN = 3  # groups of identical audio in a warning
 
 
@@ -118,7 +119,7 @@ def _write_arrow(
 def _typed(name: str, values: list[Any]) -> tuple[list[Any], str]:
     if name in COLUMNS:
         return values, COLUMNS[name]
-    if any(isinstance(value, str) for value in values):
+    if any(isinstance(value, str) or (isinstance(value, int) and abs(value) > LARGEST_WHOLE) for value in values):
         return [None if value is None else str(value) for value in values], "string"
     return values, "float64"
 

@@ -14,6 +14,11 @@ from typing import Any
 
 Cell = str | int | float | None
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+EXTRA_CELLS = {
+    ",": "put a cell that contains ',' into double quotes",
+    "\t": "a cell of a TSV file cannot contain a tab",
+}
+LONGEST_SHOWN = 60  # characters of a cell in a message
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,12 @@ def read_table(path: Path) -> Table:
     """Read a `.csv`, `.tsv` or `.parquet` file; texts are stripped of blanks and in Unicode's composed form (NFC).
 
     In Parquet numbers stay numbers, and whole ones are whole numbers (`2.0` is 2). Only null, NaN and empty text are
-    missing: 0 is a value. Empty cells after the last column of a row are ignored.
+    missing: 0 is a value. Empty cells after the last column of a row are ignored. In TSV quotes are characters, except
+    around a whole cell.
 
     Raises:
-        ValueError: the suffix is another, the file cannot be parsed, a row is longer than the header, or two columns
-            have one name.
+        ValueError: the suffix is another, the file cannot be parsed, a row is longer than the header, a cell has several
+            lines, or two columns have one name.
     """
     suffix = path.suffix.lower()
     if suffix in DELIMITERS:
@@ -61,6 +67,8 @@ def cell(value: Any) -> Cell:
     """A value as it is compared and kept: whole floats as whole numbers, texts stripped and in NFC, NaN and '' None."""
     if value is None or isinstance(value, bool):
         return None if value is None else str(value)
+    if isinstance(value, bytes):  # text, as some writers of Parquet leave it
+        value = value.decode("utf-8", errors="backslashreplace")
     if isinstance(value, float):
         return None if math.isnan(value) else int(value) if value.is_integer() else value
     if isinstance(value, int):
@@ -99,28 +107,48 @@ def _delimited(path: Path, delimiter: str) -> tuple[list[str], list[list[Cell]]]
         raise ValueError(f"cannot read {path}: {error}; save it as UTF-8") from None
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    reader = csv.reader(
+        io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting, skipinitialspace=True, strict=True
+    )
     columns: list[str] = []
     rows: list[list[Cell]] = []
     try:
         for line in reader:
+            if delimiter == "\t":
+                line = [_unquoted(value) for value in line]
             cells = [cell(value) for value in line]
             if not any(value is not None for value in cells):
                 continue
+            if broken := [value for value in line if len(value.splitlines()) > 1]:
+                raise ValueError(
+                    f"cannot read {path}: a cell that ends in line {reader.line_num} has several lines: got "
+                    f"{broken[0][:LONGEST_SHOWN]!r}; close its quotes, or remove the line break"
+                )
             if not columns:
                 columns = [text(value) for value in cells]
                 continue
             if any(value is not None for value in cells[len(columns) :]):
                 raise ValueError(
                     f"{path.name} row {len(rows) + 1} has {len(cells)} cells, but the header has {len(columns)}: "
-                    f"got {delimiter.join(line)!r}; put a cell that contains {delimiter!r} into double quotes"
+                    f"got {delimiter.join(line)!r}; {EXTRA_CELLS[delimiter]}"
                 )
             rows.append([*cells, *[None] * len(columns)][: len(columns)])
     except csv.Error as error:
-        raise ValueError(f"cannot read {path}: {error} (line {reader.line_num})") from None
+        raise ValueError(
+            f"cannot read {path}: {error} (line {reader.line_num}); put a cell that contains quotes into double quotes, "
+            "and double those in it"
+        ) from None
     if not columns:
         raise ValueError(f"cannot read {path}: it is empty; the first line names the columns")
     return _named(columns, rows)
+
+
+def _unquoted(value: str) -> str:
+    """A cell of a TSV file without quotes around all of it."""
+    inside = value.strip()
+    quoted = len(inside) > 1 and inside[0] == inside[-1] == '"'
+    return inside[1:-1].replace('""', '"') if quoted else value
 
 
 def _parquet(path: Path) -> tuple[list[str], list[list[Cell]]]:

@@ -125,6 +125,11 @@ def test_bad_recordings_are_refused_and_nothing_is_left(
     assert not hidden(tmp_path)
 
 
+def test_whole_numbers_too_large_for_a_float_are_kept_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = with_read(toy.ToyTask(folder=tmp_path), monkeypatch, attributes={"client": 2**60 + 1}).load(tmp_path)
+    assert corpus.column("client")[:5].tolist() == [None, None, None, str(2**60 + 1), None]
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_corpus_without_train_or_test_is_refused(split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Utterance] = [u for u in toy.toy_utterances(("yes", "no", "up")) if u.split != split]

@@ -43,6 +43,12 @@ def test_tabs_separate_the_cells_of_a_tsv_file(tmp_path: Path) -> None:
     assert rows(write(tmp_path, "path\tlabel\na, b.wav\tyes\n", "m.TSV")) == [{"path": "a, b.wav", "label": "yes"}]
 
 
+def test_quotes_in_a_tsv_file_are_characters_except_around_a_whole_cell(tmp_path: Path) -> None:
+    content = 'path\tsentence\n"a.wav"\t"Go," he said\nb.wav\t"open\nc.wav\tclosed"\nd.wav\t"""Go"" now"\n'
+    read = [(row["path"], row["sentence"]) for row in rows(write(tmp_path, content, "m.tsv"))]
+    assert read == [("a.wav", '"Go," he said'), ("b.wav", '"open'), ("c.wav", 'closed"'), ("d.wav", '"Go" now')]
+
+
 def test_text_is_composed(tmp_path: Path) -> None:
     assert rows(write(tmp_path, unicodedata.normalize("NFD", "path,é\na,é\n"))) == [{"path": "a", "é": "é"}]
 
@@ -65,7 +71,9 @@ def test_the_index_of_a_frame_is_no_column(tmp_path: Path) -> None:
     assert read_table(tmp_path / "m.parquet").columns == ("path",)
 
 
-@pytest.mark.parametrize(("value", "kept"), [(0, 0), (0.0, 0), (2.0, 2), (False, "False"), ("", None), ("  ", None)])
+@pytest.mark.parametrize(
+    ("value", "kept"), [(0, 0), (0.0, 0), (2.0, 2), (False, "False"), (b"no ", "no"), ("", None), ("  ", None)]
+)
 def test_only_none_and_empty_text_are_missing(value: object, kept: object) -> None:
     assert cell(value) == kept
     assert type(cell(value)) is type(kept)
@@ -79,6 +87,9 @@ def test_only_none_and_empty_text_are_missing(value: object, kept: object) -> No
         ("m.csv", "", "it is empty"),
         ("m.csv", 'path,label\n"a.wav,yes\nb.wav,no\n', "cannot read .*line 3"),
         ("m.csv", "path,label\na,b\n".encode("utf-16"), "save it as UTF-8"),
+        ("m.csv", 'path,word\na.wav,"open\nb.wav,closed"\nc.wav,x\n', "line 3 has several lines: got 'open"),
+        ("m.csv", 'path,word\na.wav,"Go," he said\n', "line 2.; put a cell that contains quotes into double quotes"),
+        ("m.tsv", "path\tword\na.wav\tb\tc\n", "row 1 has 3 cells, .*cannot contain a tab"),
         ("m.parquet", b"PAR1", "cannot read"),
         ("m.xlsx", b"", r"allowed: \.csv, \.tsv, \.parquet"),
     ],
