@@ -32,6 +32,7 @@ def status_tables(store: Store, sweep: str | None = None) -> list[Any]:
     if not records and rows.empty:
         raise ValueError(f"no results in {store.files.location}; `unlearn run SWEEP --results DIR` puts them there")
     given_up = only_in_replaced(records)
+    unplanned = 0 if sweep else int((~rows["trial_id"].isin({t for one in records for t in one.trials})).sum())
     if sweep is not None:
         known = ", ".join(record.title for record in records) or "none"
         records = records_of(records, sweep)
@@ -52,6 +53,8 @@ def status_tables(store: Store, sweep: str | None = None) -> list[Any]:
     shown: list[Any] = [table]
     if any(record.replaced for record in records):
         shown.append(EARLIER)
+    if unplanned:
+        shown.append(f"{unplanned} more runs are in no plan of this folder, such as those of a restored file.")
     bad = rows[rows["status"].isin(["failed", "diverged"]) & ~rows["trial_id"].isin(given_up)]
     for row in bad.head(LISTED).to_dict("records"):
         shown.append(escape(_line({str(k): v for k, v in row.items()})))

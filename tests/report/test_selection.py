@@ -91,6 +91,13 @@ def test_status_shows_an_earlier_plan_and_its_failures_only_on_request(rows, cha
         status_tables(store, "none")
 
 
+def test_status_counts_runs_of_no_plan_such_as_those_of_a_restored_file(rows, tmp_path) -> None:
+    store = stored(rows, tmp_path)
+    assert f"{len(rows)} more runs are in no plan" in printed(status_tables(store))
+    record_sweep(store.files, "mine", {}, list(rows["trial_id"]))
+    assert "in no plan" not in printed(status_tables(store))
+
+
 def test_a_page_of_one_sweep_has_its_rows_only_wherever_it_is_asked_for(rows, tmp_path) -> None:
     store = stored(rows, tmp_path)
     mine = rows[rows["method"] != "salun"]
