@@ -48,8 +48,8 @@ def read_table(path: Path) -> Table:
     around a whole cell.
 
     Raises:
-        ValueError: the suffix is another, the file cannot be parsed, a row is longer than the header, a cell has several
-            lines, or two columns have one name.
+        ValueError: the suffix is another, the file cannot be parsed, a row is longer than the header, a cell has
+            several lines, or two columns have one name.
     """
     suffix = path.suffix.lower()
     if suffix in DELIMITERS:
@@ -107,9 +107,12 @@ def _delimited(path: Path, delimiter: str) -> tuple[list[str], list[list[Cell]]]
         raise ValueError(f"cannot read {path}: {error}; save it as UTF-8") from None
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.reader(
-        io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting, skipinitialspace=True, strict=True
+        io.StringIO(content, newline=""),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+        skipinitialspace=True,
+        strict=True,
     )
     columns: list[str] = []
     rows: list[list[Cell]] = []
@@ -136,8 +139,8 @@ def _delimited(path: Path, delimiter: str) -> tuple[list[str], list[list[Cell]]]
             rows.append([*cells, *[None] * len(columns)][: len(columns)])
     except csv.Error as error:
         raise ValueError(
-            f"cannot read {path}: {error} (line {reader.line_num}); put a cell that contains quotes into double quotes, "
-            "and double those in it"
+            f"cannot read {path}: {error} (line {reader.line_num}); put a cell that contains quotes into double "
+            "quotes, and double those in it"
         ) from None
     if not columns:
         raise ValueError(f"cannot read {path}: it is empty; the first line names the columns")
