@@ -75,18 +75,23 @@ def restore_results(file: str | Path, store: Store) -> int:
     A trial that has a row there is left as it is. Weights are in no file: a new trial makes those of its original anew.
 
     Raises:
-        ValueError: the file is none that `compact_results` wrote.
+        ValueError: the file is none that `compact_results` wrote, or one of version 0.1, whose trials have other ids.
     """
     said = f"a file that `unlearn compact` wrote is needed: got {file}"
     try:
         content = absolute_path(file).read_bytes()
-        if MARK.encode() in content:  # files of version 0.1 have none
+        if MARK.encode() in content:
             check_sealed(content)
         whole = pq.read_table(pa.BufferReader(content))
     except (DigestMismatch, pa.ArrowException, OSError) as error:
         raise ValueError(f"{said}, which cannot be read ({error}), allowed: Parquet") from None
     if missing := {"trial_id", "status", "finished_at"} - set(whole.column_names):
         raise ValueError(f"{said} without {', '.join(sorted(missing))}, allowed: one row a trial")
+    if MARK.encode() not in content:
+        raise ValueError(
+            f"{file} holds no digest: it is of version 0.1, whose trials have other ids and columns. Restore it with "
+            "that version, or read it as Parquet"
+        )
     there = {name.removesuffix(".parquet") for name in store.files.names("rows")}
     new = whole.filter(pc.invert(pc.is_in(whole["trial_id"], pa.array(sorted(there), pa.string()))))
     _keep_figures(whole, store)

@@ -191,6 +191,9 @@ def test_other_files_are_refused(tmp_path) -> None:
     ):
         with pytest.raises(ValueError, match=f"{name}.parquet,? {said}"):
             restore_results(tmp_path / f"{name}.parquet", open_store(tmp_path / "r"))
+    pd.DataFrame({"trial_id": ["a"], "status": ["done"], "finished_at": [""]}).to_parquet(tmp_path / "older.parquet")
+    with pytest.raises(ValueError, match=r"older.parquet holds no digest: it is of version 0\.1"):
+        restore_results(tmp_path / "older.parquet", open_store(tmp_path / "r"))
     with pytest.raises(ValueError, match="nothing to compact"):
         compact_results(open_store(tmp_path / "r"), tmp_path / "x.parquet")
 
