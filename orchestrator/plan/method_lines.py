@@ -89,6 +89,8 @@ def _must_take_adapters(method: PlugIn) -> None:
 def _combinations(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The settings, once for each combination of values of those that are lists."""
     swept = [key for key, value in settings.items() if isinstance(value, list)]
+    if empty := [key for key in swept if not settings[key]]:
+        raise ValueError(f"{empty[0]} of a method must be a value or a list of values, got an empty list")
     for values in itertools.product(*(settings[key] for key in swept)):
         yield {**settings, **dict(zip(swept, values, strict=True))}
 

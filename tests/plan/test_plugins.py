@@ -43,6 +43,12 @@ def test_a_boolean_is_no_number_of_what_is_laid_over_a_method(knob):
         method_lines(MethodEntry.model_validate({"name": "scrub", **knob}))
 
 
+@pytest.mark.parametrize("settings", [{"learning_rate": []}, {"superloss": {"strength": []}}])
+def test_an_empty_list_of_values_does_not_drop_the_method(settings):
+    with pytest.raises(ValueError, match="got an empty list"):
+        method_lines(MethodEntry.model_validate({"name": "scrub", **settings}))
+
+
 @pytest.mark.parametrize("knob", [{"superloss": {"strength": float("inf")}}, {"lora": {"alpha": float("nan")}}])
 def test_nothing_laid_over_a_method_is_nan_or_infinite(knob):
     with pytest.raises(ValueError, match=f"of {next(iter(knob))} must be a finite number"):
