@@ -186,7 +186,7 @@ class Store:
         written = {name.removesuffix(".parquet"): at for name, at in self.files.modified("rows").items()}
         index = self._index()
         entries = zip(index.column("trial_id").to_pylist(), index.column("modified_ns").to_pylist(), strict=True)
-        current = [written.get(trial_id) == at for trial_id, at in entries]
+        current = [at != 0 and written.get(trial_id) == at for trial_id, at in entries]  # 0: a store that has no times
         known = index.filter(pa.array(current, pa.bool_()))
         fresh = sorted(set(written) - set(known.column("trial_id").to_pylist()))
         if not fresh and len(known) == len(index):

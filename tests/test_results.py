@@ -158,6 +158,15 @@ def test_a_row_replaced_while_the_index_is_written_is_read_again(tmp_path, monke
     assert store.rows()["status"].tolist() == ["done"]
 
 
+def test_a_row_is_read_again_where_a_store_has_no_times_of_change(tmp_path, monkeypatch):
+    listed = Folder.modified
+    monkeypatch.setattr(Folder, "modified", lambda self, folder: dict.fromkeys(listed(self, folder), 0))
+    store = open_store(tmp_path)
+    for status in ("failed", "done"):
+        store.commit({**row(1), "status": status})
+        assert store.rows()["status"].tolist() == [status]
+
+
 def test_rows_are_read_where_nothing_can_be_written(tmp_path, monkeypatch):
     store = open_store(tmp_path)
     store.commit(row(1))
