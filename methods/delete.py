@@ -48,7 +48,7 @@ class Delete(Method):
     version: ClassVar[int] = 1
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.05  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.02  # of the original's own rate, while learning_rate is auto
     epochs: int = 20  # walks over D_f
     batch_size: int = 32
 

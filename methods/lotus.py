@@ -59,7 +59,7 @@ class Lotus(Method):
     version: ClassVar[int] = 1
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 3  # at most; walks over D_f and the chosen part of D_r
     batch_size: int = 32
     alpha: float = 1.0  # of τ = exp(α · difference of accuracies)

@@ -37,7 +37,7 @@ class NegativePreference(Method):
     version: ClassVar[int] = 1
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.05  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
     epochs: int = 10  # walks over D_f
     batch_size: int = 32  # half of D_f, half of D_r; all of D_f when retain_weight is 0
     retain_weight: float = 1.0  # λ
