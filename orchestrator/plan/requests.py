@@ -97,6 +97,8 @@ def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
     if ratios == []:
         raise ValueError("forget_ratio must be a number or a list of numbers, got an empty list")
     _require_keys("unlearning", values, [*WHERE, *(f.name for f in fields(ForgetRequest) if f.name not in INTERNAL)])
+    if empty := [key for key in ("classes", "speakers", "ids") if values.get(key) == []]:
+        raise ValueError(f"{empty[0]} must be a list of names, got an empty list; leave it out to draw by seed")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     for ratio in ratios if isinstance(ratios, list) else [ratios]:
         given = {**values, **({} if ratio is None else {"forget_ratio": ratio})}

@@ -94,9 +94,16 @@ class StudyEntry(_Model):
 
     trials: int = Field(default=8, ge=1)
     learning_rate: tuple[float, float] | None = (1e-5, 1e-3)
-    batch_size: list[int] | None = None
-    epochs: list[int] | None = None
+    batch_size: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
+    epochs: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
     seed: Seed = 10_000  # of the trained models; never a reported seed
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _rising(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not 0 < value[0] < value[1]:
+            raise ValueError("must be two bounds above 0, the lower one first")
+        return value
 
 
 class TaskEntry(NamedPlugIn):

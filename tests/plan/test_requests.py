@@ -61,6 +61,12 @@ def test_a_wrong_sequence_is_refused_in_three_parts(entries, message):
         read(*entries)
 
 
+@pytest.mark.parametrize("request_", [{"kind": "class", "classes": []}, {"kind": "speaker", "speakers": []}])
+def test_an_empty_list_of_names_is_no_draw_by_seed(request_):
+    with pytest.raises(ValueError, match="got an empty list; leave it out to draw by seed"):
+        read(request_)
+
+
 def test_for_a_search_the_requests_of_sequences_stand_alone():
     entries = [SAMPLE, in_turn(SAMPLE, CLASS, tasks=["words"])]
     assert each_alone(entries) == [SAMPLE, {**SAMPLE, "tasks": ["words"]}, {**CLASS, "tasks": ["words"]}]

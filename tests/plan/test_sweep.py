@@ -231,6 +231,14 @@ def test_a_boolean_is_no_number(tmp_path, override):
     assert "must be a number, got" in errors_of(tmp_path, MINIMAL, override)
 
 
+@pytest.mark.parametrize(
+    "study",
+    ["learning_rate: [1e-3, 1e-4]", "learning_rate: [0, 1e-3]", "epochs: []", "epochs: [0]", "batch_size: [-4]"],
+)
+def test_a_study_searches_between_rising_bounds_and_among_choices(tmp_path, study):
+    assert f"study.{study.split(':')[0]}" in errors_of(tmp_path, MINIMAL, f"training.study={{trials: 2, {study}}}")
+
+
 def test_a_missing_key_is_named_without_the_rest_of_the_sweep(tmp_path):
     said = errors_of(tmp_path, MINIMAL.replace("name: minimal\n", ""))
     assert "missing key name" in said
