@@ -114,7 +114,7 @@ class Unheard(Method):
     """Cross-entropy to borrowed answers on D_f, and to the labels on a part of D_r."""
 
     label: ClassVar[str] = "Unheard"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 2
 
     learning_rate: Rate = "auto"  # of the first epoch; it falls linearly, epoch by epoch
     rate_share: float = 0.25  # of the original's own rate, while learning_rate is auto

@@ -41,7 +41,7 @@ def test_default_does_nothing_for_the_least_memorised_part(kit):
 
 def test_its_methods_get_its_settings(kit):
     made = Rum(learning_rate=3e-3, epochs=4, batch_size=7).method("high")
-    assert made == SalUn(learning_rate=3e-3, epochs=4, batch_size=7)
+    assert made == SalUn(learning_rate=3e-3, rate_share=Rum().rate_share, epochs=4, batch_size=7)
 
 
 def test_a_forget_set_smaller_than_three_is_not_lost(kit):

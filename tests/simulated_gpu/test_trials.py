@@ -88,9 +88,10 @@ def test_the_first_kernels_run_off_the_clock_and_change_nothing(monkeypatch):
         order.append("apart")
         return real[0](self)
 
-    def charging(self, *given, **named):
-        order.append("charged")
-        return real[1](self, *given, **named)
+    def charging(self, examples=0):
+        if examples:
+            order.append("charged")
+        return real[1](self, examples)
 
     monkeypatch.setattr(Meter, "evaluating", evaluating)
     monkeypatch.setattr(Meter, "charging", charging)
