@@ -78,6 +78,8 @@ def restore_results(file: str | Path, store: Store) -> int:
         ValueError: the file is none that `compact_results` wrote, or one of version 0.1, whose trials have other ids.
     """
     said = f"a file that `unlearn compact` wrote is needed: got {file}"
+    if not absolute_path(file).is_file():
+        raise ValueError(f"{said}, which does not exist. Check the path")
     try:
         content = absolute_path(file).read_bytes()
         if MARK.encode() in content:

@@ -171,6 +171,12 @@ def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
     for share, rate in RATE_OF.items():
         if {share, rate} <= set(space):
             raise SweepError(f"tuning.spaces.{method}: got {rate} and {share}; give one of them: {share} scales {rate}")
+    for name, values in space.items():
+        if len(values) == 2 and all(isinstance(value, float) for value in values) and values[0] >= values[1]:
+            raise SweepError(
+                f"tuning.spaces.{method}.{name}: two fractions are bounds, the lower one first; got {list(values)}. "
+                "Swap them, or give three choices or more"
+            )
     fixed = {name for e in sweep.methods if e.name == method and not e.preset for name in e.settings}
     fixed |= {other for pair in SHARES.items() if fixed & set(pair) for other in pair}
     space = {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}
@@ -185,7 +191,7 @@ def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
 
 
 def _are_bounds(values: Sequence[Any]) -> bool:
-    return len(values) == 2 and all(isinstance(v, float) for v in values) and values[0] < values[1]
+    return len(values) == 2 and all(isinstance(v, float) for v in values)
 
 
 def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str, Study], list[TrialSpec]]:

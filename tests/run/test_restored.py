@@ -187,7 +187,7 @@ def test_other_files_are_refused(tmp_path) -> None:
     for name, said in (
         ("torn", "which cannot be read"),
         ("other", "without finished_at"),
-        ("none", "which cannot be read"),
+        ("none", "which does not exist"),
     ):
         with pytest.raises(ValueError, match=f"{name}.parquet,? {said}"):
             restore_results(tmp_path / f"{name}.parquet", open_store(tmp_path / "r"))

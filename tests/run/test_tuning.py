@@ -39,6 +39,7 @@ def test_what_a_shipped_sweep_searches_holds_the_defaults_and_is_in_its_lock(nam
 def test_a_space_for_a_setting_that_the_method_has_not_is_refused(small_sweep):
     for wrong, said in (
         ("rate_share: [1.0e-6, 1.0e-5]", r"rate_share must hold the method's default.* without 0\.\d"),
+        ("rate_share: [0.5, 0.1]", r"rate_share: two fractions are bounds, the lower one first; got \[0\.5, 0\.1\]"),
         ("epochs: [7, 9]", r"epochs must hold the method's default.* got \[7, 9\]"),
     ):
         with pytest.raises(SweepError, match=rf"tuning.spaces.salun.{said}"):
