@@ -10,7 +10,7 @@ from orchestrator.tasks.forget_requests import ForgetRequest
 
 @pytest.mark.parametrize("ratio", [10, 1, 0, -0.1, None, "1%", True, float("nan")])
 def test_a_ratio_that_is_no_fraction_is_refused(ratio: object) -> None:
-    with pytest.raises(ValueError, match=f"forget_ratio must lie strictly between 0 and 1, got {ratio}"):
+    with pytest.raises(ValueError, match=f"forget_ratio must lie strictly between 0 and 1, got {ratio!r}"):
         ForgetRequest(kind="sample", forget_ratio=ratio)  # type: ignore[arg-type]
 
 
