@@ -81,12 +81,8 @@ class Meter:
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Time the block as evaluation and charge nothing: what the harness looks at, not the method."""
-        before, self.counts = self.counts, False
-        try:
-            with self._on("evaluation_seconds"):
-                yield
-        finally:
-            self.counts = before
+        with self.uncounted(), self._on("evaluation_seconds"):
+            yield
 
     def preparing(self) -> AbstractContextManager[None]:
         """Time the block as preparation for later requests."""

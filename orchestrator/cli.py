@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from orchestrator.cli_results import Results, console
 from orchestrator.cli_results import app as results_app
-from orchestrator.cli_results import console
 from orchestrator.file_names import absolute_path
 from orchestrator.outcomes import (
     DamagedFile,
@@ -37,7 +37,6 @@ app = typer.Typer(
 app.add_typer(results_app)
 
 SweepFile = Annotated[Path, typer.Argument(help="A sweep file, or the name of one that ships with the package.")]
-Results = Annotated[str, typer.Option("--results", help="Results folder, or a URI (s3://…, gs://…).")]
 Set = Annotated[Optional[list[str]], typer.Option("--set", help="key=value over the sweep file, dots for depth.")]  # noqa: UP045
 Executor = Annotated[str, typer.Option(help="ray, or local: one process without Ray.")]
 Address = Annotated[Optional[str], typer.Option(help="Ray cluster to use; this machine when unset.")]  # noqa: UP045

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 app = typer.Typer()
 console = Console(width=None if sys.stdout.isatty() else 120)  # a log file is no narrow terminal
 
+Folder = Annotated[str, typer.Argument(help="Results folder or URI.")]
+Results = Annotated[str, typer.Option("--results", help="Results folder, or a URI (s3://…, gs://…).")]
+Out = Annotated[Optional[Path], typer.Option(help="Folder to write; RESULTS/report when unset.")]  # noqa: UP045
 OfSweep = Annotated[Optional[str], typer.Option(help="Only this sweep; NAME@PLAN for an earlier plan of it.")]  # noqa: UP045
 TunedOnly = Annotated[bool, typer.Option("--tuned-only", help="Leave out methods whose settings no search chose.")]
 
 
 @app.command()
-def status(results: Annotated[str, typer.Argument(help="Results folder or URI.")], sweep: OfSweep = None) -> None:
+def status(results: Folder, sweep: OfSweep = None) -> None:
     """What of each sweep in a results folder is done, failed or missing."""
     from orchestrator.report.progress import status_tables
     from orchestrator.results import open_store
@@ -33,8 +36,8 @@ def status(results: Annotated[str, typer.Argument(help="Results folder or URI.")
 
 @app.command()
 def report(
-    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
-    out: Annotated[Optional[Path], typer.Option(help="Folder to write; RESULTS/report when unset.")] = None,  # noqa: UP045
+    results: Folder,
+    out: Out = None,
     sweep: OfSweep = None,
     tuned_only: TunedOnly = False,
 ) -> None:
@@ -56,8 +59,8 @@ def report(
 
 @app.command()
 def evidence(
-    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
-    out: Annotated[Optional[Path], typer.Option(help="Folder to write; RESULTS/report when unset.")] = None,  # noqa: UP045
+    results: Folder,
+    out: Out = None,
     sweep: OfSweep = None,
     tuned_only: TunedOnly = False,
 ) -> None:
@@ -73,7 +76,7 @@ def evidence(
 
 @app.command()
 def leaderboard(
-    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
+    results: Folder,
     out: Annotated[Optional[Path], typer.Option(help="Page; RESULTS/report/leaderboard.md when unset.")] = None,  # noqa: UP045
     sweep: OfSweep = None,
     tuned_only: TunedOnly = False,
@@ -91,7 +94,7 @@ def leaderboard(
 
 @app.command()
 def compact(
-    results: Annotated[str, typer.Argument(help="Results folder or URI.")],
+    results: Folder,
     to: Annotated[Path, typer.Option(help="Parquet file to write.")],
 ) -> None:
     """Write rows and evidence of a results folder to one small file, from which `restore` makes a folder again."""
@@ -106,7 +109,7 @@ def compact(
 @app.command()
 def restore(
     file: Annotated[Path, typer.Argument(help="Parquet file that `compact` wrote.")],
-    results: Annotated[str, typer.Option("--results", help="Results folder, or a URI (s3://…, gs://…).")],
+    results: Results,
 ) -> None:
     """Put the trials of a compacted file into a results folder: `run`, `tune` and `report` then go on from them."""
     from orchestrator.report.compaction import restore_results

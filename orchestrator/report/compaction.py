@@ -78,18 +78,19 @@ def restore_results(file: str | Path, store: Store) -> int:
         ValueError: the file is none that `compact_results` wrote, or one of version 0.1, whose trials have other ids.
     """
     said = f"a file that `unlearn compact` wrote is needed: got {file}"
-    if not absolute_path(file).is_file():
+    path = absolute_path(file)
+    if not path.is_file():
         raise ValueError(f"{said}, which does not exist. Check the path")
     try:
-        content = absolute_path(file).read_bytes()
-        if MARK.encode() in content:
+        content = path.read_bytes()
+        if is_sealed := MARK.encode() in content:
             check_sealed(content)
         whole = pq.read_table(pa.BufferReader(content))
     except (DigestMismatch, pa.ArrowException, OSError) as error:
         raise ValueError(f"{said}, which cannot be read ({error}), allowed: Parquet") from None
     if missing := {"trial_id", "status", "finished_at"} - set(whole.column_names):
         raise ValueError(f"{said} without {', '.join(sorted(missing))}, allowed: one row a trial")
-    if MARK.encode() not in content:
+    if not is_sealed:
         raise ValueError(
             f"{file} holds no digest: it is of version 0.1, whose trials have other ids and columns. Restore it with "
             "that version, or read it as Parquet"

@@ -39,8 +39,6 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     frame["seed"] = frame["seed"].fillna(-1).astype(int)
     if "sweeps" in rows:  # joined on from the records of launches
         frame["sweeps"] = rows["sweeps"].to_numpy()
-    if "unchanged" in rows:
-        frame["unchanged"] = rows["unchanged"].astype(object).where(rows["unchanged"].notna(), False).to_numpy(bool)
     frame["training"] = frame["training"].replace("", "standard")  # rows from before there were kinds of training
     return frame
 

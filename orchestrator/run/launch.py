@@ -75,11 +75,11 @@ def plan_sweep(
     from orchestrator.run.check import check_grid
 
     grid, cache = build_grid(loaded.sweep), absolute_path(cache_dir or default_cache_dir())
-    check_grid(grid, open_store(cache if results is None else results), cache, build=check, say=say)
+    store = open_store(cache if results is None else results)
+    check_grid(grid, store, cache, build=check, say=say)
     statuses: dict[str, str] = {}
     rows, logits = None, frozenset[str]()
     if results is not None:
-        store = open_store(results)
         rows = store.rows()
         statuses = dict(zip(rows["trial_id"], rows["status"], strict=True))
         again = store.incomplete()
