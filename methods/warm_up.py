@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from methods.base import Batch, Classifier
+    from methods.batches import Batch, Classifier
 
 
 def same_draws_again(device: torch.device) -> contextlib.AbstractContextManager[None]:

@@ -23,6 +23,7 @@ from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.memory import trial_bytes
 from orchestrator.plan.spec import PlugIn
 from orchestrator.results import Store
+from orchestrator.run.assignment import TRANSIENT, Point
 from orchestrator.run.breaker import is_futile
 from orchestrator.run.desk import Desk
 from orchestrator.run.device_classes import SHARE, device_classes, family
@@ -30,7 +31,7 @@ from orchestrator.run.lease import LeasedFolder
 from orchestrator.run.place import Limits, Place
 from orchestrator.run.ray_start import start
 from orchestrator.run.searcher import DESKS, DeskSearcher, FirstInFirstOut, LeaseStopper, StudyAsha
-from orchestrator.run.trial import TRANSIENT, Point, run_trial
+from orchestrator.run.trial import run_trial
 from orchestrator.run.unseen_gpu import unseen_gpu
 
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each

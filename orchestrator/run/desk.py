@@ -13,9 +13,9 @@ from orchestrator.outcomes import DamagedFile, FolderFull, LeaseLost
 from orchestrator.plan.grid import Refusal
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.results import Store
+from orchestrator.run.assignment import Assignment
 from orchestrator.run.board import Blocked, Board
 from orchestrator.run.breaker import Breaker, is_full_disk
-from orchestrator.run.trial import Assignment
 from orchestrator.run.unseen_gpu import UNSEEN
 
 if TYPE_CHECKING:  # Optuna comes with it, which most launches and every worker do without

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,9 @@ from orchestrator.evidence import accuracy as acc
 from orchestrator.evidence import membership
 from orchestrator.plan.spec import stage_seed
 from orchestrator.results import Store
+from orchestrator.run.assignment import Assignment
 from orchestrator.run.problem import Parts
 from orchestrator.tasks.base import Corpus
-
-if TYPE_CHECKING:
-    from orchestrator.run.trial import Assignment
 
 WIDEST = 64  # classes: up to here all logits are kept, above a summary
 PARTS = ("forget", "retain", "test", "validation", "holdout", "before")  # of `Parts`

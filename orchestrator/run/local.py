@@ -7,11 +7,12 @@ import traceback
 from contextlib import suppress
 
 from orchestrator.outcomes import StoppedEarly, sigterm_as_interrupt
+from orchestrator.run.assignment import TRANSIENT
 from orchestrator.run.breaker import is_futile
 from orchestrator.run.desk import Desk
 from orchestrator.run.device_errors import DeviceFailed
 from orchestrator.run.place import Place
-from orchestrator.run.trial import TRANSIENT, run_trial
+from orchestrator.run.trial import run_trial
 
 ATTEMPTS = 3
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 
 from methods.base import UnlearningProblem
+from orchestrator.run.assignment import Assignment
 from orchestrator.run.checkpoints import load_logits
 from orchestrator.run.place import Place
-
-if TYPE_CHECKING:
-    from orchestrator.run.trial import Assignment
 
 RULES = ("rewind", "gap_to_retrain", "authors")
 

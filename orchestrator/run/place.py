@@ -25,6 +25,7 @@ from orchestrator.run.features import FeatureBank, clip_samples, open_features
 from orchestrator.run.out_of_memory import FoundSize, release
 from orchestrator.run.shared_cache import shared_cache
 from orchestrator.tasks.base import Corpus
+from orchestrator.tasks.corpus import open_corpus
 from orchestrator.tasks.forget_requests import ForgetRequest
 from orchestrator.tasks.forget_sets import ForgetSet, corpus_arrays, draw
 
@@ -82,7 +83,9 @@ class Place:
         """The task's corpus, built on the first call on this machine."""
         key = ("corpus", task.content, task.name)
         plugin = plugins.load("tasks", task.name, **task.settings)
-        corpus: Corpus = self._keep(key, lambda: plugin.load(self.cache_dir, self._obtain, task.content or None))
+        corpus: Corpus = self._keep(
+            key, lambda: open_corpus(plugin, self.cache_dir, self._obtain, task.content or None)
+        )
         return corpus
 
     def features(self, spec: TrialSpec) -> FeatureBank:

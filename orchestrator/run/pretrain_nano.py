@@ -35,6 +35,7 @@ from orchestrator.digests import default_cache_dir
 from orchestrator.run.place import seed_everything
 from orchestrator.tasks.acoustics import NOISES, noise
 from orchestrator.tasks.base import SAMPLE_RATE_HZ, Corpus
+from orchestrator.tasks.corpus import open_corpus
 from orchestrator.tasks.espeak import EspeakPretraining
 
 WIDTH, LAYERS, INNER, HEADS = 96, 2, 384, 4
@@ -240,7 +241,7 @@ def main() -> None:
         clips=asked.clips, speakers=400, seed=asked.seed, snr_db=(60.0, 60.0), noises=("white",), test_share=0.01,
         validation_share=0.02, holdout_share=0.0,
     )  # fmt: skip
-    corpus = task.load(default_cache_dir())
+    corpus = open_corpus(task, default_cache_dir())
     assert int(corpus.num_samples[0]) == SAMPLE_RATE_HZ
     clean = read_clean(corpus, asked.seed)
     for family in asked.families or EPOCHS:

@@ -9,17 +9,15 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from orchestrator import plugins
 from orchestrator.plan.method_lines import KNOBS
 from orchestrator.plan.spec import canonical
+from orchestrator.run.assignment import Assignment
 from orchestrator.run.place import Place, device_name
-
-if TYPE_CHECKING:
-    from orchestrator.run.trial import Assignment
 
 
 def first_columns(assignment: Assignment, place: Place, started: float) -> dict[str, Any]:

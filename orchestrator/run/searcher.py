@@ -12,8 +12,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from orchestrator.run.assignment import Assignment
 from orchestrator.run.desk import Desk
-from orchestrator.run.trial import Assignment
 
 RETRIES = 2  # of a trial's errors of the moment
 DEATHS = 10  # of a trial's worker process; one that always dies is out of memory or crashes its process

@@ -7,7 +7,6 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,6 +21,7 @@ from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.trainings import training_kind_of
 from orchestrator.run.arithmetic import set_arithmetic
+from orchestrator.run.assignment import TRANSIENT, Assignment, Point
 from orchestrator.run.checkpoints import (
     StoredEpochs,
     load_logits,
@@ -42,27 +42,6 @@ from orchestrator.run.running_clock import RunningClock
 from orchestrator.run.trained_tests import run_tests
 from orchestrator.run.unchanged import Before
 from orchestrator.run.watchdog import Hung, Watchdog
-
-TRANSIENT = (OSError, ConnectionError)
-"""Errors of the moment: raised, so that the executor tries again. All others are results of the trial."""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A trial with the values that a search gave it: training settings, or the method's own."""
-
-    spec: TrialSpec
-    training: Mapping[str, Any]  # all fields of `methods.base.Training`
-    method: Mapping[str, Any]
-    objective_rule: str = ""  # of a search's trial
-
-
-@dataclass(frozen=True)
-class Point:
-    """What a running trial says of itself."""
-
-    budget_used: float  # 0-1
-    objective: float | None  # of a search's trial at this point; smaller is better
 
 
 def run_trial(

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import posixpath
-import shutil
-import tempfile
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
-
-from orchestrator.digests import damaged_files, seal, set_folder_aside
 
 SAMPLE_RATE_HZ = 16_000
 SPLITS = ("train", "validation", "test", "holdout")
@@ -127,52 +121,12 @@ class Task(ABC):
         }  # fmt: skip
         return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
-    def load(
-        self,
-        cache_dir: Path,
-        obtain: Callable[[Path, Callable[[], None]], None] = lambda path, build: build(),
-        fingerprint: str | None = None,
-    ) -> Corpus:
-        """Open the corpus, building it first if need be; safe when many processes ask at once.
-
-        A torn build is never visible: the folder appears by one rename, after everything in it was written. A corpus
-        whose files differ from their digests is set aside with a warning, and built again.
-
-        Args:
-            cache_dir: corpora are in `corpora/` there.
-            obtain: called with the folder and what builds it; may fetch the folder from elsewhere instead.
-            fingerprint: of the corpus as it was planned; its own when None.
+    def require_unchanged(self, planned: str) -> None:
+        """Check that the files are still those of the planned fingerprint.
 
         Raises:
-            RecordingsChangedError: the corpus has to be built, and its files are not those of the fingerprint.
+            RecordingsChangedError: they are not.
         """
-        named = fingerprint or self.fingerprint()
-        path = cache_dir / "corpora" / f"{type(self).__name__.lower()}-{named}"
-        if not path.exists() or damaged_files(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{path}.lock"):
-                if path.exists() and (damaged := damaged_files(path)):
-                    set_folder_aside(path, damaged)
-                if not path.exists():
-                    obtain(path, lambda: self._build(path, named))
-        return Corpus(path)
-
-    def _build(self, path: Path, fingerprint: str) -> None:
-        from orchestrator.tasks.corpus import write_corpus
-
-        self._require_unchanged(fingerprint)
-        for torn in path.parent.glob(f".{path.name}-*"):  # left by builders that were killed; the lock is ours
-            shutil.rmtree(torn, ignore_errors=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        try:
-            write_corpus(self, scratch)
-            replace(self)._require_unchanged(fingerprint)  # a new object looks at the files again
-            seal(scratch)
-            os.replace(scratch, path)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-    def _require_unchanged(self, planned: str) -> None:
         if (found := self.fingerprint()) != planned:
             raise RecordingsChangedError(
                 f"the recordings of {self.label} are not those that were planned: got corpus {found}, planned "

@@ -1,27 +1,76 @@
-"""Writing a corpus: recordings in, an Arrow data set with holdout and label noise out."""
+"""Build and open corpora: recordings in, an Arrow data set with holdout and label noise out."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
+from orchestrator.digests import damaged_files, seal, set_folder_aside
 from orchestrator.outcomes import RecordingsNotice
-from orchestrator.tasks.base import SPLITS, plain_id
-
-if TYPE_CHECKING:
-    from orchestrator.tasks.base import Source, Task, Utterance
+from orchestrator.tasks.base import SPLITS, Corpus, Source, Task, Utterance, plain_id
 
 COLUMNS = {"utterance_id": "string", "label": "int32", "true_label": "int32", "speaker": "string", "split": "string"}
 ROWS_PER_BATCH = 500
 LARGEST_WHOLE = 2**53  # as a float; larger ones, such as ids, are kept as text
 SHOWN = 3  # groups of identical audio in a warning
+
+
+def open_corpus(
+    task: Task,
+    cache_dir: Path,
+    obtain: Callable[[Path, Callable[[], None]], None] = lambda path, build: build(),
+    fingerprint: str | None = None,
+) -> Corpus:
+    """Open the task's corpus, building it first if need be; safe when many processes ask at once.
+
+    A torn build is never visible: the folder appears by one rename, after everything in it was written. A corpus
+    whose files differ from their digests is set aside with a warning, and built again.
+
+    Args:
+        task: the recipe.
+        cache_dir: corpora are in `corpora/` there.
+        obtain: called with the folder and what builds it; may fetch the folder from elsewhere instead.
+        fingerprint: of the corpus as it was planned; its own when None.
+
+    Raises:
+        RecordingsChangedError: the corpus has to be built, and its files are not those of the fingerprint.
+    """
+    named = fingerprint or task.fingerprint()
+    path = cache_dir / "corpora" / f"{type(task).__name__.lower()}-{named}"
+    if not path.exists() or damaged_files(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if path.exists() and (damaged := damaged_files(path)):
+                set_folder_aside(path, damaged)
+            if not path.exists():
+                obtain(path, lambda: _build(task, path, named))
+    return Corpus(path)
+
+
+def _build(task: Task, path: Path, fingerprint: str) -> None:
+    task.require_unchanged(fingerprint)
+    for torn in path.parent.glob(f".{path.name}-*"):  # left by builders that were killed; the lock is ours
+        shutil.rmtree(torn, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        write_corpus(task, scratch)
+        replace(task).require_unchanged(fingerprint)  # a new object looks at the files again
+        seal(scratch)
+        os.replace(scratch, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_corpus(task: Task, path: Path) -> None:

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from backbones.checkpoints import packaged_file
 from orchestrator import plugins
+from orchestrator.tasks.corpus import open_corpus
 from orchestrator.tasks.espeak import EspeakKeywords
 
 NAMES = ("whisper_nano", "wav2vec2_nano", "hubert_nano")
@@ -28,8 +29,8 @@ def test_the_file_is_small_and_in_float16(name):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    return EspeakKeywords(clips=360, speakers=12, voice_spread=0.5, snr_db=(10.0, 30.0)).load(
-        tmp_path_factory.mktemp("nano")
+    return open_corpus(
+        EspeakKeywords(clips=360, speakers=12, voice_spread=0.5, snr_db=(10.0, 30.0)), tmp_path_factory.mktemp("nano")
     )
 
 

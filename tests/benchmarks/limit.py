@@ -16,7 +16,8 @@ from methods.losses import cross_entropy
 from orchestrator import plugins
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.sweep import Sweep
-from orchestrator.run.trial import Assignment, run_trial
+from orchestrator.run.assignment import Assignment
+from orchestrator.run.trial import run_trial
 
 BATCH = 32
 SIDE = 2048  # of the square matrices: 48 MB, far above every cache

@@ -18,8 +18,9 @@ from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.sweep import Sweep
 from orchestrator.results import open_store
+from orchestrator.run.assignment import Assignment
 from orchestrator.run.place import Place
-from orchestrator.run.trial import Assignment, run_trial
+from orchestrator.run.trial import run_trial
 
 MOST_EXTRA_MB = 300
 PAUSE_SECONDS = 0.01

@@ -10,8 +10,8 @@ import torch
 from backbones.logmel import LogMelCnnClassifier
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.outcomes import StoppedEarly
+from orchestrator.run.assignment import TRANSIENT
 from orchestrator.run.device_errors import DeviceFailed, is_device_failure, is_out_of_memory
-from orchestrator.run.trial import TRANSIENT
 
 ILLEGAL = "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronously reported"
 MEMORY = [

@@ -12,8 +12,8 @@ from orchestrator.plan.grid import build_grid
 from orchestrator.plan.sweep import Sweep
 from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.run import searcher
+from orchestrator.run.assignment import Assignment
 from orchestrator.run.searcher import DESKS, LOSSES, DeskSearcher, FirstInFirstOut, Handed, loss_of
-from orchestrator.run.trial import Assignment
 
 NODE = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: 1"
 WORKER = "The actor died unexpectedly before finishing this task.\nWorker unexpectedly exits with a connection error"

@@ -17,6 +17,7 @@ from orchestrator.tasks import audio_files
 from orchestrator.tasks.audio_files import BadRecordingError
 from orchestrator.tasks.audio_folder import AudioFolder
 from orchestrator.tasks.base import RecordingsChangedError, Source, Utterance
+from orchestrator.tasks.corpus import open_corpus
 from orchestrator.tasks.forget_sets import ForgetRequest, corpus_arrays, draw
 
 DIGITS = r"(?P<digit>\d)_(?P<speaker>[a-z]+)_(?P<take>\d+)"
@@ -175,7 +176,7 @@ def test_bad_recordings_are_an_error_by_default(tmp_path: Path) -> None:
 
 def test_skipped_recordings_are_listed_in_the_corpus(tmp_path: Path) -> None:
     task = AudioFolder(root=str(bad_tree(tmp_path / "in")), on_bad_audio="skip")
-    corpus = task.load(tmp_path / "cache")
+    corpus = open_corpus(task, tmp_path / "cache")
     assert len(corpus) == 38
     assert {Path(line.split(":")[0]).name for line in corpus.info["skipped"]} == {"stray.wav", "3.wav", "4.wav"}
 
@@ -268,7 +269,7 @@ def test_the_expected_size_needs_no_audio(tmp_path: Path) -> None:
 
 def test_forget_sets_are_drawn_from_the_corpus_on_disk(tmp_path: Path) -> None:
     task = AudioFolder(root=str(digits(tmp_path / "in")), pattern=DIGITS, label_from="digit", holdout_share=0.2)
-    corpus = task.load(tmp_path / "cache")
+    corpus = open_corpus(task, tmp_path / "cache")
     arrays = corpus_arrays(corpus, task.unforgettable)
     forget_set = draw(ForgetRequest(kind="speaker", speakers=("ann",)), arrays, seed=0)
     assert set(corpus.speakers[forget_set.rows]) == {"ann"}
@@ -401,7 +402,7 @@ def test_unreadable_kinds_are_an_error_or_counted_among_what_was_skipped(tmp_pat
 def test_names_that_are_not_utf_8_are_escaped_everywhere(tmp_path: Path) -> None:
     two_words(tmp_path / "in")
     os.rename(tmp_path / "in/0", os.fsencode(tmp_path) + b"/in/caf\xe9")
-    corpus = AudioFolder(root=str(tmp_path / "in"), test_share=0.2).load(tmp_path / "cache")
+    corpus = open_corpus(AudioFolder(root=str(tmp_path / "in"), test_share=0.2), tmp_path / "cache")
     assert corpus.classes == ("1", "caf\\xe9")
     assert "caf\\xe9/0.wav" in corpus.utterance_ids
 
@@ -409,7 +410,7 @@ def test_names_that_are_not_utf_8_are_escaped_everywhere(tmp_path: Path) -> None
 def test_a_link_to_a_folder_that_was_read_is_noted(tmp_path: Path) -> None:
     (two_words(tmp_path / "in") / "2").symlink_to("1")
     with pytest.warns(RecordingsNotice, match="links to folders that were read under another name are left out: 2"):
-        corpus = AudioFolder(root=str(tmp_path / "in"), test_share=0.2).load(tmp_path / "cache")
+        corpus = open_corpus(AudioFolder(root=str(tmp_path / "in"), test_share=0.2), tmp_path / "cache")
     assert len(corpus.info["notes"]) == 1
 
 
@@ -434,7 +435,9 @@ def test_other_audio_of_the_same_names_and_lengths_is_another_corpus(tmp_path: P
                 path = tmp_path / folder / word / f"{take}.wav"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 soundfile.write(path, np.full(160, level + take, np.int16), 16_000)
-    corpora = [AudioFolder(root=str(tmp_path / f), test_share=0.2).load(tmp_path / "c") for f in ("clean", "noisy")]
+    corpora = [
+        open_corpus(AudioFolder(root=str(tmp_path / f), test_share=0.2), tmp_path / "c") for f in ("clean", "noisy")
+    ]
     assert corpora[0].fingerprint != corpora[1].fingerprint
     assert [int(corpus.audio(0)[0]) for corpus in corpora] == [100, 200]
 
@@ -462,7 +465,7 @@ def test_recordings_replaced_after_the_plan_are_not_built_under_its_name(tmp_pat
     planned = AudioFolder(root=str(root)).fingerprint()
     write(root, ["1/3.wav", "0/3.wav"])
     with pytest.raises(RecordingsChangedError, match=f"not those that were planned: got corpus .*, planned {planned}"):
-        AudioFolder(root=str(root)).load(tmp_path / "cache", fingerprint=planned)
+        open_corpus(AudioFolder(root=str(root)), tmp_path / "cache", fingerprint=planned)
     assert not list((tmp_path / "cache/corpora").glob("audiofolder-*[0-9a-f]"))
 
 
@@ -478,16 +481,16 @@ def test_recordings_replaced_while_the_corpus_is_built_are_refused(
 
     monkeypatch.setattr(audio_files, "read_audio", replacing)
     with pytest.raises(RecordingsChangedError):
-        AudioFolder(root=str(root)).load(tmp_path / "cache")
+        open_corpus(AudioFolder(root=str(root)), tmp_path / "cache")
     assert not list((tmp_path / "cache/corpora").glob("audiofolder-*[0-9a-f]"))
 
 
 def test_a_planned_corpus_is_opened_without_its_recordings(tmp_path: Path) -> None:
     task = AudioFolder(root=str(two_words(tmp_path / "in")), test_share=0.2)
-    corpus = task.load(tmp_path / "cache")
+    corpus = open_corpus(task, tmp_path / "cache")
     shutil.rmtree(tmp_path / "in")
     again = AudioFolder(root=str(tmp_path / "in"), test_share=0.2)
-    assert again.load(tmp_path / "cache", fingerprint=corpus.fingerprint).path == corpus.path
+    assert open_corpus(again, tmp_path / "cache", fingerprint=corpus.fingerprint).path == corpus.path
 
 
 def test_ids_stay_in_train_of_a_manifest_with_splits_whatever_is_drawn(tmp_path: Path) -> None:
@@ -495,18 +498,18 @@ def test_ids_stay_in_train_of_a_manifest_with_splits_whatever_is_drawn(tmp_path:
     rows = "".join(f"{w}/{t}.wav,{w},{'train' if t < 16 else 'test'}\n" for w in (0, 1) for t in range(20))
     settings = {"manifest": manifest(tmp_path / "in", "path,label,split\n" + rows), "validation_share": 0.25}
     task = AudioFolder(root=str(tmp_path / "in"), **settings, holdout_share=0.25)  # type: ignore[arg-type]
-    plain = task.load(tmp_path / "cache")
+    plain = open_corpus(task, tmp_path / "cache")
     moved = plain.utterance_ids[np.isin(plain.splits, ["validation", "holdout"])].tolist()
     assert len(moved) == 14
-    corpus = replace(task, keep_in_train=moved).load(tmp_path / "cache")
+    corpus = open_corpus(replace(task, keep_in_train=moved), tmp_path / "cache")
     assert set(corpus.splits[np.isin(corpus.utterance_ids, moved)]) == {"train"}
     assert min(len(corpus.rows(split)) for split in ("validation", "holdout")) > 0
 
 
 def test_ids_stay_in_train_where_all_splits_are_drawn(tmp_path: Path) -> None:
     task = AudioFolder(root=str(two_words(tmp_path / "in", takes=20)), test_share=0.2, validation_share=0.2)
-    plain = task.load(tmp_path / "cache")
+    plain = open_corpus(task, tmp_path / "cache")
     moved = plain.utterance_ids[plain.splits != "train"].tolist()
-    corpus = replace(task, keep_in_train=moved).load(tmp_path / "cache")
+    corpus = open_corpus(replace(task, keep_in_train=moved), tmp_path / "cache")
     assert set(corpus.splits[np.isin(corpus.utterance_ids, moved)]) == {"train"}
     assert min(len(corpus.rows(split)) for split in ("test", "validation", "holdout")) > 0

@@ -10,6 +10,7 @@ import soundfile
 
 from orchestrator import plugins
 from orchestrator.tasks.base import SPLITS
+from orchestrator.tasks.corpus import open_corpus
 
 RATE_HZ = 16_000
 
@@ -78,7 +79,7 @@ def made(tmp_path_factory):
             folder = tmp_path_factory.mktemp(name)
             settings = SMALLEST[name](folder / "source")
             task = plugins.load("tasks", name, **settings)
-            kept[name] = (settings, task, task.load(folder / "cache"))
+            kept[name] = (settings, task, open_corpus(task, folder / "cache"))
         return kept[name]
 
     return make
@@ -131,7 +132,9 @@ def test_the_fingerprint_repeats_and_knows_the_settings_but_no_path(made, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_label_noise_gives_wrong_labels_to_its_share_of_train_and_holdout_only(made, name, tmp_path):
     settings, _, _ = made(name)
-    corpus = plugins.load("tasks", name, **{**settings, "label_noise": {"share": 0.25, "seed": 1}}).load(tmp_path)
+    corpus = open_corpus(
+        plugins.load("tasks", name, **{**settings, "label_noise": {"share": 0.25, "seed": 1}}), tmp_path
+    )
     wrong = corpus.labels != corpus.true_labels
     for split in SPLITS:
         rows = corpus.rows(split)

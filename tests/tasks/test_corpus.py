@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.outcomes import DamagedFile, RecordingsNotice
 from orchestrator.tasks.base import Source, Utterance
-from orchestrator.tasks.corpus import with_holdout, with_label_noise, write_corpus
+from orchestrator.tasks.corpus import open_corpus, with_holdout, with_label_noise, write_corpus
 
 SCRIPT = Path(__file__).parent / "toy_builder.py"
 spec = importlib.util.spec_from_file_location("toy_builder", SCRIPT)
@@ -40,7 +40,7 @@ def hidden(folder: Path) -> list[Path]:
 
 
 def test_what_was_read_comes_back_row_by_row(tmp_path: Path) -> None:
-    corpus = toy.ToyTask(folder=tmp_path, holdout_share=0.0).load(tmp_path)
+    corpus = open_corpus(toy.ToyTask(folder=tmp_path, holdout_share=0.0), tmp_path)
     given = list(toy.toy_utterances(("yes", "no", "up")))
     assert len(corpus) == len(given)
     for row, utterance in enumerate(given):
@@ -56,12 +56,12 @@ def test_what_was_read_comes_back_row_by_row(tmp_path: Path) -> None:
 
 def test_a_corpus_of_many_batches_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.tasks.corpus.ROWS_PER_BATCH", 7)
-    corpus = toy.ToyTask(folder=tmp_path).load(tmp_path)
+    corpus = open_corpus(toy.ToyTask(folder=tmp_path), tmp_path)
     assert [int(corpus.audio(row)[0]) for row in range(len(corpus))] == list(range(len(corpus)))
 
 
 def test_a_corpus_is_built_once_and_its_folder_named_by_its_fingerprint(tmp_path: Path) -> None:
-    first, second = (toy.ToyTask(folder=tmp_path).load(tmp_path) for _ in range(2))
+    first, second = (open_corpus(toy.ToyTask(folder=tmp_path), tmp_path) for _ in range(2))
     assert first.path == second.path
     assert first.path.name.endswith(first.fingerprint)
     assert len(list(tmp_path.glob("built-by-*"))) == 1
@@ -93,7 +93,7 @@ def test_a_killed_builder_leaves_nothing_visible_and_the_next_one_clears_up(
     assert visible(tmp_path) == []
     assert len(hidden(tmp_path)) == 1
     injected("SIGKILL of a process that builds a corpus", "nothing half-built is visible; the next one clears up")
-    corpus = toy.ToyTask(folder=tmp_path).load(tmp_path)
+    corpus = open_corpus(toy.ToyTask(folder=tmp_path), tmp_path)
     assert visible(tmp_path) == [corpus.path.name]
     assert not hidden(tmp_path)
     assert len(corpus) == 180
@@ -120,13 +120,15 @@ def test_bad_recordings_are_refused_and_nothing_is_left(
     changes: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        with_read(toy.ToyTask(folder=tmp_path), monkeypatch, **changes).load(tmp_path)
+        open_corpus(with_read(toy.ToyTask(folder=tmp_path), monkeypatch, **changes), tmp_path)
     assert not visible(tmp_path)
     assert not hidden(tmp_path)
 
 
 def test_whole_numbers_too_large_for_a_float_are_kept_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    corpus = with_read(toy.ToyTask(folder=tmp_path), monkeypatch, attributes={"client": 2**60 + 1}).load(tmp_path)
+    corpus = open_corpus(
+        with_read(toy.ToyTask(folder=tmp_path), monkeypatch, attributes={"client": 2**60 + 1}), tmp_path
+    )
     assert corpus.column("client")[:5].tolist() == [None, None, None, str(2**60 + 1), None]
 
 
@@ -139,7 +141,7 @@ def test_a_corpus_without_train_or_test_is_refused(split: str, tmp_path: Path, m
 
 
 def test_train_gives_up_the_same_share_of_each_class_for_holdout(tmp_path: Path) -> None:
-    corpus = toy.ToyTask(folder=tmp_path, holdout_share=0.1).load(tmp_path)
+    corpus = open_corpus(toy.ToyTask(folder=tmp_path, holdout_share=0.1), tmp_path)
     assert np.bincount(corpus.labels[corpus.rows("holdout")]).tolist() == [4, 4, 4]
     assert np.bincount(corpus.labels[corpus.rows("train")]).tolist() == [36, 36, 36]
     assert len(corpus.rows("test")) == len(corpus.rows("validation")) == 30
@@ -158,7 +160,9 @@ def test_a_holdout_share_outside_its_range_is_refused(share: float) -> None:
 
 
 def test_label_noise_spoils_its_share_of_train_and_holdout_only(tmp_path: Path) -> None:
-    corpus = toy.ToyTask(folder=tmp_path, holdout_share=0.25, label_noise={"share": 0.2, "seed": 1}).load(tmp_path)
+    corpus = open_corpus(
+        toy.ToyTask(folder=tmp_path, holdout_share=0.25, label_noise={"share": 0.2, "seed": 1}), tmp_path
+    )
     wrong = corpus.labels != corpus.true_labels
     assert {split: int(wrong[corpus.rows(split)].sum()) for split in ("train", "holdout")} == {
         "train": 18,
@@ -187,7 +191,7 @@ def test_label_noise_that_cannot_be_meant_is_refused_before_anything_is_read(noi
 def test_fewer_than_two_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toy.ToyTask, "read", lambda _: Source(("yes",), iter(toy.toy_utterances(("yes",)))))
     with pytest.raises(ValueError, match="too few classes: got yes, allowed: two or more"):
-        toy.ToyTask().load(tmp_path)
+        open_corpus(toy.ToyTask(), tmp_path)
 
 
 def test_identical_audio_under_several_ids_is_found_and_warned_of(
@@ -199,7 +203,7 @@ def test_identical_audio_under_several_ids_is_found_and_warned_of(
     monkeypatch.setattr(toy.ToyTask, "read", lambda _: Source(("yes", "no", "up"), iter(given)))
     said = r"4 recordings have the same audio as another \(groups: 1; in several splits: 1; in several classes: 1\)"
     with pytest.warns(RecordingsNotice, match=f"Toy: {said}: u0 = u3 = u60 = …"):
-        corpus = toy.ToyTask(folder=tmp_path).load(tmp_path)
+        corpus = open_corpus(toy.ToyTask(folder=tmp_path), tmp_path)
     assert corpus.info["duplicates"] == [["u0", "u3", "u60", "u170"]]
 
 
@@ -210,13 +214,13 @@ def test_a_damaged_corpus_is_named_set_aside_and_built_again(
 ) -> None:
     monkeypatch.setattr("orchestrator.digests.SETTLED_NS", -1)
     task = toy.ToyTask(folder=tmp_path)
-    file = task.load(tmp_path).path / name
+    file = open_corpus(task, tmp_path).path / name
     content = file.read_bytes()
     flipped = content[:-30] + bytes([content[-30] ^ 1]) + content[-29:]
     damaged = {"flipped": flipped, "cut": content[: len(content) // 2], "emptied": b""}.get(damage)
     file.unlink() if damaged is None else file.write_bytes(damaged)
     with pytest.warns(DamagedFile, match=rf"is damaged \({re.escape(name)} differ"):
-        corpus = task.load(tmp_path)
+        corpus = open_corpus(task, tmp_path)
     assert len(corpus) == 180
     assert (corpus.path / name).read_bytes() == content
     assert (tmp_path / "damaged" / corpus.path.name / "digests.json").is_file()
@@ -226,9 +230,9 @@ def test_a_whole_corpus_is_read_once_for_its_digests(tmp_path: Path, monkeypatch
     monkeypatch.setattr("orchestrator.digests.SETTLED_NS", -1)
     task = toy.ToyTask(folder=tmp_path)
     for _ in range(2):
-        task.load(tmp_path)
+        open_corpus(task, tmp_path)
     monkeypatch.setattr("orchestrator.digests._sha256", lambda file: pytest.fail(f"{file} was read again"))
-    task.load(tmp_path)
+    open_corpus(task, tmp_path)
 
 
 def test_named_utterances_stay_in_train_and_others_take_their_place() -> None:
@@ -243,12 +247,12 @@ def test_named_utterances_stay_in_train_and_others_take_their_place() -> None:
 
 def test_ids_to_keep_in_train_are_there_and_name_the_corpus(tmp_path: Path) -> None:
     plain = toy.ToyTask(folder=tmp_path, holdout_share=0.5)
-    moved = plain.load(tmp_path).utterance_ids[plain.load(tmp_path).rows("holdout")][:5].tolist()
+    moved = open_corpus(plain, tmp_path).utterance_ids[open_corpus(plain, tmp_path).rows("holdout")][:5].tolist()
     kept = toy.ToyTask(folder=tmp_path, holdout_share=0.5, keep_in_train=[f" ./{name}" for name in moved])
-    corpus = kept.load(tmp_path)
+    corpus = open_corpus(kept, tmp_path)
     assert corpus.fingerprint != plain.fingerprint()
     assert set(corpus.splits[np.isin(corpus.utterance_ids, moved)]) == {"train"}
-    assert corpus.info["counts"] == plain.load(tmp_path).info["counts"]
+    assert corpus.info["counts"] == open_corpus(plain, tmp_path).info["counts"]
     assert kept.fingerprint() == replace(plain, keep_in_train=tuple(reversed(moved))).fingerprint()
     assert len(str(kept.settings()["keep_in_train"])) < 80  # in every row: a digest, however many there are
     assert "keep_in_train" not in plain.settings()

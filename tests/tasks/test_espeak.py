@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from orchestrator.tasks.base import SPLITS, Corpus
+from orchestrator.tasks.corpus import open_corpus
 from orchestrator.tasks.espeak import TASKS, EspeakKeywords, EspeakPretraining, EspeakSpeakers
 from orchestrator.tasks.espeak_base import NOBODY, EspeakTask
 from orchestrator.tasks.espeak_engine import variant_halves
@@ -25,7 +26,7 @@ SMALL: dict[str, EspeakTask] = {
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Corpus]:
     folder = tmp_path_factory.mktemp("corpora")
-    return cache(lambda name: SMALL[name].load(folder))
+    return cache(lambda name: open_corpus(SMALL[name], folder))
 
 
 def heard(task: EspeakTask) -> list[tuple[str, str, bytes]]:
@@ -95,7 +96,7 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(
     settings = {**task.settings(), "workers": 1}
     again = TASKS[name](**settings)
     assert again.fingerprint() == task.fingerprint()
-    second = again.load(tmp_path)
+    second = open_corpus(again, tmp_path)
     assert second.path != first.path
     assert second.table.equals(first.table)
 

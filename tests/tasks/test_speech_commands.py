@@ -14,6 +14,7 @@ import soundfile
 
 from orchestrator.tasks import speech_commands
 from orchestrator.tasks.base import Utterance
+from orchestrator.tasks.corpus import open_corpus
 from orchestrator.tasks.speech_commands import KEYWORDS, SHA256, URL, SpeechCommands
 
 NOISES = ("doing_the_dishes", "pink_noise")
@@ -224,7 +225,9 @@ def test_real_recordings_fall_into_the_official_splits(tmp_path: Path, protocol:
     shutil.copytree(sample, tmp_path / "in")
     for number, name in enumerate(NOISES):
         write(tmp_path / "in/_background_noise_" / f"{name}.wav", noise(number))
-    corpus = SpeechCommands(root=str(tmp_path / "in"), protocol=protocol, holdout_share=0.0).load(tmp_path / "cache")
+    corpus = open_corpus(
+        SpeechCommands(root=str(tmp_path / "in"), protocol=protocol, holdout_share=0.0), tmp_path / "cache"
+    )
     words = np.array([not name.startswith("_background_noise_") for name in corpus.utterance_ids])
     counts = {split: int(np.sum(words & (corpus.splits == split))) for split in ("train", "validation", "test")}
     assert counts == {"train": 205, "validation": 44, "test": 51}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from orchestrator.tasks.corpus import open_corpus
 from orchestrator.tasks.voxceleb1 import VoxCeleb1
 
 SPEAKERS = ("id10001", "id10002", "id10271")  # the last is one of the 40 of the verification test
@@ -175,6 +176,6 @@ def test_the_expected_size_is_the_published_one() -> None:
 
 def test_a_corpus_is_built_with_sessions_and_holdout(tmp_path: Path) -> None:
     task = VoxCeleb1(root=str(tree(tmp_path / "in")), split="verification_dev", holdout_share=0.2)
-    corpus = task.load(tmp_path / "cache")
+    corpus = open_corpus(task, tmp_path / "cache")
     assert corpus.info["counts"] == {"train": 16, "validation": 10, "test": 10, "holdout": 4}
     assert set(corpus.column("video")) == set(VIDEOS)

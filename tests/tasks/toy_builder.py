@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from orchestrator.tasks.base import CorpusSize, Source, Task, Utterance
+from orchestrator.tasks.corpus import open_corpus
 
 PER_CLASS = {"train": 40, "validation": 10, "test": 10}
 
@@ -66,5 +67,5 @@ class ToyTask(Task):
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     (folder / f"came-{os.getpid()}").touch()
-    corpus = ToyTask(folder=folder, builders=int(sys.argv[2]), killed=sys.argv[3] == "killed").load(folder)
+    corpus = open_corpus(ToyTask(folder=folder, builders=int(sys.argv[2]), killed=sys.argv[3] == "killed"), folder)
     print(len(corpus), corpus.path.name, int(corpus.audio(77)[0]))

@@ -1,0 +1,30 @@
+"""What an executor gives to a trial, and what comes back while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.plan.spec import TrialSpec
+
+TRANSIENT = (OSError, ConnectionError)
+"""Errors of the moment: raised, so that the executor tries again. All others are results of the trial."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial with the values that a search gave it: training settings, or the method's own."""
+
+    spec: TrialSpec
+    training: Mapping[str, Any]  # all fields of `methods.base.Training`
+    method: Mapping[str, Any]
+    objective_rule: str = ""  # of a search's trial
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a running trial says of itself."""
+
+    budget_used: float  # 0-1
+    objective: float | None  # of a search's trial at this point; smaller is better
