@@ -1,6 +1,6 @@
 """What a method is, what it may see of the world, and what it hands to the shared loop.
 
-Notation (docs/notation.md): D_f forget set, D_r retain set, D_v validation set; B utterances in a batch, C classes.
+Notation (docs/glossary.md): D_f forget set, D_r retain set, D_v validation set; B utterances in a batch, C classes.
 """
 
 from __future__ import annotations

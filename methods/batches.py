@@ -1,6 +1,6 @@
 """What a model reads: one batch of utterances, and sets of utterances that passes iterate over in batches.
 
-Notation (docs/notation.md): D_f forget set, D_r retain set, D_v validation set; B utterances in a batch, C classes.
+Notation (docs/glossary.md): D_f forget set, D_r retain set, D_v validation set; B utterances in a batch, C classes.
 """
 
 from __future__ import annotations
