@@ -26,7 +26,7 @@ class FineTune(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
-    epochs: int = 3  # walks over D_r
+    epochs: int = 3  # over D_r
     batch_size: int = 32
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:

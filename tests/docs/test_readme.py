@@ -1,0 +1,64 @@
+"""The README's counts, its method and its picture are those of the package."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from orchestrator import plugins
+from orchestrator.plan.sweep_file import shipped_sweeps
+from orchestrator.report.averages import with_spread
+from orchestrator.report.evidence_table import GROUPS
+from orchestrator.report.lines import REFERENCES
+from orchestrator.results import SCHEMA
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+RESULTS = ROOT / "docs" / "results"
+
+
+def test_counts_are_those_of_the_registry() -> None:
+    methods = set(plugins.names("methods")) - set(REFERENCES)
+    presets = {name for name in methods if name.endswith("_mubench")}
+    auc, _, distances = ([figure for figure in group if figure.pairs or not figure.counts] for group in GROUPS.values())
+    counted = {
+        "methods": len(methods - presets),
+        "presets": len(presets),
+        "trainings": len(plugins.names("trainings")),
+        "backbones": len(plugins.names("backbones")),
+        "corpora": len(plugins.names("tasks")),
+        "membership attacks": len(auc) + 1,  # and the SVC behind the MIA column
+        "distances": len(distances),
+        "sweeps": len(shipped_sweeps()),
+        "columns": len(SCHEMA),
+    }
+    written = {what: int(n) for n, what in re.findall(r"\*\*(\d+)\*\* (membership attacks|\w+)", README)}
+    assert written == counted
+
+
+def test_the_method_is_the_code_of_its_file() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert (ROOT / "methods" / "fine_tune.py").read_text().endswith(block)
+
+
+def test_shipped_sweeps_are_listed_in_the_documentation() -> None:
+    text = (RESULTS / "README.md").read_text().partition("## Shipped sweeps")[2]
+    assert set(re.findall(r"`(\w+)`(?=[,|` ])", text)) == set(shipped_sweeps())
+
+
+def test_the_picture_shows_the_gaps_of_the_leaderboard_page() -> None:
+    spec = importlib.util.spec_from_file_location("plot_leaderboard", RESULTS / "plot_leaderboard.py")
+    assert spec is not None
+    assert spec.loader is not None
+    plot = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plot)
+    gaps, cells = plot.mean_gaps(pd.read_parquet(RESULTS / "data" / "leaderboard.parquet"))
+    page = (RESULTS / "leaderboard.md").read_text().partition("## All cells")[2].partition("Gap: for each seed")[0]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "±" in line]
+    assert {line[0]: line[1] for line in lines if len(line) > 2 and line[1] != "target"} == {
+        label: with_spread(gap) for label, gap in gaps.items()
+    }
+    assert cells == 12
