@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,6 +26,9 @@ from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.forget_table import ForgetTable
 from methods.never_heard import WALK_BATCH, never_heard
 from methods.rates import Rate
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 TEMPERATURES = torch.logspace(-2.0, 1.0, 61, dtype=torch.float64)  # of scores of about 0 to 1
 LARGEST_MARGIN = 20.0  # in nats either way
@@ -49,6 +51,8 @@ def temperature(scores: Float[Tensor, "v classes"], answers: Int[Tensor, " v"]) 
 
 def _fitted(margins: Tensor, outcomes: Tensor) -> LogisticRegression | None:
     """P(outcome | margin); None where the outcome is always the same."""
+    from sklearn.linear_model import LogisticRegression  # here, because importing it takes a second
+
     if bool(outcomes.all()) or not bool(outcomes.any()):
         return None
     return LogisticRegression().fit(margins[:, None].cpu().numpy(), outcomes.cpu().numpy())

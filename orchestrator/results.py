@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,6 +16,9 @@ from orchestrator.file_names import absolute_path
 from orchestrator.files import Folder
 from orchestrator.sealed import DigestMismatch, read_sealed_parquet, sealed_parquet
 from orchestrator.sweep_records import recorded_sweeps, with_sweeps
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STATUSES = {
     "done": "finished; a diverged line does not appear here",

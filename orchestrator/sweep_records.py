@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.file_names import file_name
 from orchestrator.files import Folder
 from orchestrator.sealed import read_sealed_json, sealed_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDER = "sweeps"
 SEARCH = ".tune"  # ends the name under which `unlearn tune` records a sweep's search
@@ -87,6 +88,8 @@ def with_sweeps(rows: pd.DataFrame, records: Iterable[SweepRecord]) -> pd.DataFr
             titles.setdefault(trial, []).append(record.title)
     made_by = rows["sweep"].fillna("")
     found = [",".join(titles.get(trial, [])) or own for trial, own in zip(rows["trial_id"], made_by, strict=True)]
+    import pandas as pd
+
     return rows.assign(sweeps=pd.Series(found, index=rows.index, dtype=object))
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from methods.base import Training
-from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.plan.trainings import training_kind_of
 from orchestrator.tasks.base import CorpusSize
@@ -82,7 +81,7 @@ def corpus_size(spec: TrialSpec) -> CorpusSize:
     """What the trial's task expects its corpus to be."""
     key = spec.task.key
     if key not in _SIZES:
-        _SIZES[key] = plugins.load("tasks", spec.task.name, **spec.task.settings).expected_size()
+        _SIZES[key] = spec.task.instance.expected_size()
     return _SIZES[key]
 
 
@@ -93,7 +92,7 @@ def train_gflop(backbone: PlugIn, seconds: float) -> float:
     """Billions of operations of one training step for one clip of this length."""
     key = (backbone.key, seconds)
     if key not in _GFLOP:
-        _GFLOP[key] = float(plugins.load("backbones", backbone.name, **backbone.settings).train_gflop(seconds))
+        _GFLOP[key] = float(backbone.instance.train_gflop(seconds))
     return _GFLOP[key]
 
 

@@ -16,7 +16,7 @@ from orchestrator.plan.method_lines import MethodLine, method_lines, method_plug
 from orchestrator.plan.requests import ABSENT, Asked, read_requests, removed_ids, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.plan.sweep import BackboneEntry, KindOfTraining, Sweep, TaskEntry
-from orchestrator.plan.trainings import StudyPlan, kind_plugin, study_plan, training_of
+from orchestrator.plan.trainings import STANDARD, StudyPlan, kind_plugin, study_plan, training_of
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ def build_grid(sweep: Sweep) -> Grid:
     missing = dict.fromkeys(asked.missing for asked in requests if asked.missing)
     grid = Grid(refused=[Refusal(f"file of {sweep.name}", reason) for reason in missing])
     trainings = [
-        (entry, kind_plugin(entry), [line for line in lines if _suits(line, entry, grid)])
+        (entry, kind, [line for line in lines if _suits(line, entry, kind, grid)])
         for entry in sweep.each_training
+        for kind in [kind_plugin(entry)]
     ]
     tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, requests, grid))]
     backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
@@ -170,7 +171,7 @@ class _Cell:
                 yield from self.unlearning(base, shared.trial_id, lines, last)
 
     def _can_be_kept(self) -> bool:
-        kind = plugins.load("trainings", self.training.kind, **self.training.settings)
+        kind = (self.kind or STANDARD).instance
         if kind.changes_classifier:
             reason = "its classifier is not the backbone's own, which is what such a folder holds"
             self.grid.refuse(f"keep_models after training {self.training.title}", reason)
@@ -198,7 +199,7 @@ class _Cell:
             if line.name == "original":
                 yield base.but(method=line.plugin, parents={"original": original_id})
                 continue
-            if base.before and plugins.plugin_class("methods", line.name).needs:
+            if base.before and line.plugin.instance.needs:
                 self._refuse_later(line.name)
                 continue
             chosen = self.lock.settings(
@@ -217,11 +218,10 @@ class _Cell:
             yield made
 
 
-def _suits(line: MethodLine, training: KindOfTraining, grid: Grid) -> bool:
+def _suits(line: MethodLine, training: KindOfTraining, plugin: PlugIn | None, grid: Grid) -> bool:
     """Whether a line's method finds what it reads beside originals of this training; else it is refused, once."""
-    kind = plugins.load("trainings", training.kind, **training.settings)
-    method = plugins.load("methods", line.name, **line.plugin.settings)
-    reason = method.unmet(training.kind, {f.name: getattr(kind, f.name) for f in fields(kind)})
+    kind = (plugin or STANDARD).instance
+    reason = line.plugin.instance.unmet(training.kind, {f.name: getattr(kind, f.name) for f in fields(kind)})
     if reason:
         grid.refuse(f"{line.name} after training {training.title}", reason)
     return not reason
@@ -240,7 +240,7 @@ def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> l
         if reason := unsuitable(one, task):
             grid.refuse(f"{task.title}: {one.what}", reason)
             continue
-        steps = [PlugIn(name=r.kind, settings=asdict(r), identity=r.identity()) for r in one.requests]
+        steps = [PlugIn(kind="requests", name=r.kind, settings=asdict(r), identity=r.identity()) for r in one.requests]
         suited.append(_Suited(one, tuple(steps)))
     return suited
 
@@ -256,7 +256,8 @@ def _task(entry: TaskEntry, requests: list[Asked], grid: Grid) -> PlugIn | None:
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         grid.refuse(f"task {entry.alias or entry.name}", str(error))
         content = ABSENT
-    return PlugIn(
+    made = PlugIn(
+        kind="tasks",
         name=entry.name,
         alias=entry.alias,
         settings=settings,
@@ -264,6 +265,7 @@ def _task(entry: TaskEntry, requests: list[Asked], grid: Grid) -> PlugIn | None:
         version=task.version,
         content=content,
     )
+    return made.carrying(task)
 
 
 def _backbone(entry: BackboneEntry, grid: Grid) -> PlugIn | None:
@@ -275,7 +277,8 @@ def _backbone(entry: BackboneEntry, grid: Grid) -> PlugIn | None:
         content = ABSENT
     paths = ("checkpoint", "revision")  # the weights' id stands for them
     identity = {f.name: getattr(backbone, f.name) for f in fields(backbone) if f.name not in paths}
-    return PlugIn(
+    made = PlugIn(
+        kind="backbones",
         name=entry.name,
         alias=entry.alias,
         settings=entry.settings,
@@ -283,3 +286,4 @@ def _backbone(entry: BackboneEntry, grid: Grid) -> PlugIn | None:
         version=backbone.version,
         content=content,
     )
+    return made.carrying(backbone)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from backbones.cost import FLOAT_BYTES, TrainBytes
-from orchestrator import plugins
 from orchestrator.plan.cost import corpus_size, train_gflop
 from orchestrator.plan.spec import PlugIn, TrialSpec
 
@@ -46,7 +45,7 @@ _HELD: dict[tuple[str, float], TrainBytes] = {}
 def _train_bytes(backbone: PlugIn, seconds: float) -> TrainBytes:
     key = (backbone.key, seconds)
     if key not in _HELD:
-        _HELD[key] = plugins.load("backbones", backbone.name, **backbone.settings).train_bytes(seconds)
+        _HELD[key] = backbone.instance.train_bytes(seconds)
     return _HELD[key]
 
 

@@ -40,7 +40,8 @@ def method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
     method = plugins.load("methods", name, **settings)
     refuse_idle_shares(settings)
     spelled = without_idle_shares({f.name: getattr(method, f.name) for f in fields(method)})
-    return PlugIn(name=name, settings=spelled, identity=spelled, version=method.version)
+    made = PlugIn(kind="methods", name=name, settings=spelled, identity=spelled, version=method.version)
+    return made.carrying(method)
 
 
 def with_choice(chosen: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

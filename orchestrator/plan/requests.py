@@ -171,10 +171,9 @@ def in_short(request: ForgetRequest) -> str:
 
 def unsuitable(asked: Asked, task: PlugIn) -> str:
     """Why a task cannot meet what is asked, or nothing."""
-    made = plugins.load("tasks", task.name, **task.settings)
     kinds = {request.kind for request in asked.requests}
-    if "mislabeled" in kinds and not made.label_noise:
+    if "mislabeled" in kinds and not task.instance.label_noise:
         return "the task has no wrong labels; set its label_noise: {share: 0.05, seed: 0}"
-    if "speaker" in kinds and made.kind == "speakers":
+    if "speaker" in kinds and task.instance.kind == "speakers":
         return "a speaker is a class here; use kind: class"
     return ""

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from orchestrator import plugins
+
 SPEC_VERSION = 2  # bumped when the meaning of a recipe changes
 EVIDENCE_VERSION = 2  # bumped when a measure in the rows changes
 
@@ -35,8 +37,9 @@ def stage_seed(purpose: str, *parts: Any) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class PlugIn:
-    """A task, backbone or method with its settings."""
+    """A task, backbone, method, kind of training or forget request with its settings."""
 
+    kind: Literal["tasks", "backbones", "methods", "trainings", "requests"]
     name: str  # of the plug-in
     alias: str = ""  # as rows name it; the plug-in's name when empty
     settings: Mapping[str, Any] = field(default_factory=dict)  # all that the plug-in is made with
@@ -57,6 +60,19 @@ class PlugIn:
     def key(self) -> str:
         """The recipe as canonical JSON; made once, since thousands of trials share a plug-in."""
         return canonical(self.recipe())
+
+    @cached_property
+    def instance(self) -> Any:
+        """The plug-in itself, made at the first use. It is not sent to other processes, which make their own."""
+        return plugins.load(self.kind, self.name, **self.settings)
+
+    def carrying(self, instance: Any) -> PlugIn:
+        """This plug-in with an instance that was made already."""
+        self.__dict__["instance"] = instance
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "instance"}
 
 
 @dataclass(frozen=True, kw_only=True)

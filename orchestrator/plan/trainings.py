@@ -56,7 +56,15 @@ def kind_plugin(entry: KindOfTraining) -> PlugIn | None:
             raise ValueError(f"the title standard is for standard training: got as: standard for {entry.kind}")
         return None
     spelled = {f.name: getattr(kind, f.name) for f in fields(kind)}
-    return PlugIn(name=entry.kind, alias=entry.alias, settings=spelled, identity=spelled, version=kind.version)
+    made = PlugIn(
+        kind="trainings",
+        name=entry.kind,
+        alias=entry.alias,
+        settings=spelled,
+        identity=spelled,
+        version=kind.version,
+    )
+    return made.carrying(kind)
 
 
 def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:
@@ -69,13 +77,10 @@ def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:
     return StudyPlan(study_id, space, base, trials)
 
 
-_KINDS: dict[str, TrainingKind] = {}
+STANDARD = PlugIn(kind="trainings", name="standard")
 
 
 def training_kind_of(spec: TrialSpec) -> TrainingKind:
     """How the trial's original is trained; standard training where the recipe names no kind."""
-    of = spec.training_kind
-    key = of.key if of else ""
-    if key not in _KINDS:
-        _KINDS[key] = plugins.load("trainings", of.name if of else "standard", **(of.settings if of else {}))
-    return _KINDS[key]
+    kind: TrainingKind = (spec.training_kind or STANDARD).instance
+    return kind

@@ -9,7 +9,6 @@ import torch
 
 from backbones.hub import has_sound_weights
 from methods.base import Method
-from orchestrator import plugins
 from orchestrator.files import NO_ROOM
 from orchestrator.outcomes import FolderFull
 from orchestrator.plan.grid import Grid
@@ -78,7 +77,7 @@ class _Check:
             self.refuse(f"backbone {backbone.title}", _first_line(error), trials)
             return
         for line in lines.values():
-            if reason := plugins.load("methods", line.name, **line.settings).unfit(model):
+            if reason := line.instance.unfit(model):
                 ours = [spec for spec in trials if spec.stage == "unlearn" and spec.method.key == line.key]
                 self.refuse(f"{line.name} on {backbone.title}", reason, ours)
         if not model.adapter_targets:
@@ -153,7 +152,7 @@ class _Check:
 
 
 def _looks_at_network(method: PlugIn) -> bool:
-    return plugins.plugin_class("methods", method.name).unfit is not Method.unfit
+    return type(method.instance).unfit is not Method.unfit
 
 
 def _first_line(error: Exception) -> str:

@@ -17,7 +17,6 @@ import ray
 from ray import tune
 
 from backbones.checkpoints import PACKAGED
-from orchestrator import plugins
 from orchestrator.outcomes import TooLarge, sigterm_as_interrupt
 from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.memory import trial_bytes
@@ -254,5 +253,5 @@ def _largest_node_bytes(has_gpu: bool) -> float:
 
 
 def _is_quick_to_load(backbone: PlugIn) -> bool:
-    made = plugins.load("backbones", backbone.name, **backbone.settings)
+    made = backbone.instance
     return str(getattr(made, "checkpoint", PACKAGED)).startswith(PACKAGED)

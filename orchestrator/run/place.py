@@ -82,7 +82,7 @@ class Place:
     def corpus(self, task: PlugIn) -> Corpus:
         """The task's corpus, built on the first call on this machine."""
         key = ("corpus", task.content, task.name)
-        plugin = plugins.load("tasks", task.name, **task.settings)
+        plugin = plugins.load("tasks", task.name, **task.settings)  # a new one, which looks at the files again
         corpus: Corpus = self._keep(
             key, lambda: open_corpus(plugin, self.cache_dir, self._obtain, task.content or None)
         )
@@ -190,8 +190,7 @@ class Place:
         """
         if spec.forget is None:
             return []
-        task = plugins.load("tasks", spec.task.name, **spec.task.settings)
-        arrays = corpus_arrays(self.corpus(spec.task), task.unforgettable)
+        arrays = corpus_arrays(self.corpus(spec.task), spec.task.instance.unforgettable)
         found: list[ForgetSet] = []
         for asked in (*spec.before, spec.forget):
             request = ForgetRequest(**asked.settings)

@@ -17,7 +17,6 @@ from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem,
 from methods.losses import label_loss
 from methods.meter import Meter
 from methods.transfer import sent
-from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.plan.trainings import training_kind_of
 from orchestrator.run.checkpoints import load_logits, load_prepared, load_weights
@@ -155,7 +154,7 @@ def make_problem(
 
 def _prepared(spec: TrialSpec, place: Place) -> Mapping[str, Tensor] | None:
     """What the original's training kept, for a method that reads it."""
-    if "original" not in spec.parents or not plugins.plugin_class("methods", spec.method.name).needs:
+    if "original" not in spec.parents or not spec.method.instance.needs:
         return None
     return load_prepared(place.store, spec.parents["original"])
 

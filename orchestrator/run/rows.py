@@ -40,7 +40,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "sweep": spec.sweep,
         "stage": spec.stage,
         "task": spec.task.title,
-        "task_kind": plugins.load("tasks", spec.task.name, **spec.task.settings).kind,
+        "task_kind": spec.task.instance.kind,
         "backbone": spec.backbone.title,
         "method": spec.line,
         "method_label": plugins.plugin_class("methods", spec.line).label,

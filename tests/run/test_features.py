@@ -33,7 +33,8 @@ def corpus_of(lengths, seed=0):
 def opened(corpus, path, crop="none", seconds=None, limit_gb=1.0, seed=0, room_bytes=0):
     backbone = plugins.load("backbones", "logmel_cnn")
     return open_features(
-        corpus, backbone, PlugIn(name="logmel_cnn"), {"crop": crop, "seconds": seconds}, cache_dir=path,
+        corpus, backbone, PlugIn(kind="backbones", name="logmel_cnn"), {"crop": crop, "seconds": seconds},
+        cache_dir=path,
         device=torch.device("cpu"), limit_gb=limit_gb, seed=seed, has_room=lambda size: size <= room_bytes,
     )  # fmt: skip
 
@@ -100,7 +101,7 @@ def test_a_random_crop_depends_on_seed_walk_and_utterance_alone(tmp_path):
 
 def test_cached_features_are_named_after_what_changes_them_and_nothing_else(tmp_path, monkeypatch):
     corpus, clip = corpus_of([4000]), {"crop": "none", "seconds": None}
-    plugin = PlugIn(name="logmel_cnn", version=1, content="a")
+    plugin = PlugIn(kind="backbones", name="logmel_cnn", version=1, content="a")
 
     def path(plugin=plugin, arithmetic="cpu", clip=clip):
         return bank_path(corpus, plugin, clip, tmp_path, arithmetic)
@@ -185,5 +186,5 @@ def test_a_damaged_corpus_has_no_features_and_is_left_to_the_run(tmp_path, conte
     (folder / "corpus.json").write_bytes(b"{}")
     seal(folder)
     (folder / "corpus.json").unlink() if content is None else (folder / "corpus.json").write_bytes(content)
-    assert not are_cached(SimpleNamespace(task=PlugIn(name="tiny", content="abc")), tmp_path)
+    assert not are_cached(SimpleNamespace(task=PlugIn(kind="tasks", name="tiny", content="abc")), tmp_path)
     assert folder.is_dir()

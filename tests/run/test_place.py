@@ -88,8 +88,8 @@ def test_a_corpus_that_is_not_what_was_planned_is_refused(tmp_path):
     found = plugins.load("tasks", "audio_folder", **settings).fingerprint()
     here = place(tmp_path, 1.0, device="cpu")
     with pytest.raises(RecordingsChangedError, match=f"got corpus {found}, planned 0123456789ab"):
-        here.corpus(PlugIn(name="audio_folder", settings=settings, content="0123456789ab"))
-    assert here.corpus(PlugIn(name="audio_folder", settings=settings, content=found)).fingerprint == found
+        here.corpus(PlugIn(kind="tasks", name="audio_folder", settings=settings, content="0123456789ab"))
+    assert here.corpus(PlugIn(kind="tasks", name="audio_folder", settings=settings, content=found)).fingerprint == found
 
 
 @pytest.fixture
@@ -117,7 +117,8 @@ def banks(paper_gpu, tmp_path, monkeypatch):
     def features(name, gib):
         sizes[name] = gib * GIB
         spec = SimpleNamespace(
-            task=PlugIn(name="t"), backbone=PlugIn(name=name), clip={"crop": "none", "seconds": None}, seed=0,
+            task=PlugIn(kind="tasks", name="t"), backbone=PlugIn(kind="backbones", name=name),
+            clip={"crop": "none", "seconds": None}, seed=0,
             loop={"precision": "fp32"},
         )  # fmt: skip
         return made.features(spec)
