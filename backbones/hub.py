@@ -59,8 +59,7 @@ def hub_commit(checkpoint: str, revision: str) -> str:
     Raises:
         FileNotFoundError: neither has them; says in one line why.
     """
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub import constants
 
     commit = revision if COMMIT.fullmatch(revision) else cached_commit(checkpoint, revision)
     if commit and has_sound_weights(checkpoint, commit):
@@ -69,6 +68,9 @@ def hub_commit(checkpoint: str, revision: str) -> str:
         raise FileNotFoundError("it is not in the cache, and HF_HUB_OFFLINE=1 keeps the hub from being asked")
     if UNREACHABLE:
         raise FileNotFoundError(UNREACHABLE[0])
+    from huggingface_hub import HfApi  # here, because importing it takes longer than all else of an offline plan
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
     try:
         info = HfApi().model_info(checkpoint, revision=revision, timeout=ANSWER_SECONDS)
     except HFValidationError:
