@@ -34,10 +34,8 @@ def registry(kind: str) -> Mapping[str, Callable[..., Any]]:
             continue
         module = importlib.import_module(f"{KINDS[kind]}.{info.name}")
         if kind in ALONE:
-            from methods.base import Method
-
             own = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
-            for method in (c for c in own if issubclass(c, Method) and not inspect.isabstract(c)):
+            for method in (c for c in own if hasattr(c, "passes") and not inspect.isabstract(c)):
                 found[info.name] = method
         else:
             found.update(getattr(module, TABLES[kind], {}))
