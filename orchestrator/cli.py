@@ -174,7 +174,7 @@ def launcher(
     image: Annotated[Optional[str], typer.Option(help="Container image with this package in it.")] = None,  # noqa: UP045
 ) -> None:
     """Print what starts a sweep on a cluster: a Ray cluster file, a KubeRay RayJob, or a SLURM batch script."""
-    from orchestrator.run.launchers import Job, manifest
+    from orchestrator.deploy.manifests import Job, manifest
 
     sizes: dict[str, Any] = {"nodes": nodes, "cpus": cpus, "gpus": gpus, "memory_gib": memory_gib, "hours": hours}
     chosen = {**sizes, **({"image": image} if image else {})}

@@ -17,8 +17,8 @@ import yaml
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
+from orchestrator.deploy.manifests import LAUNCHERS, Job, manifest
 from orchestrator.plan.sweep_file import read_sweep
-from orchestrator.run.launchers import LAUNCHERS, Job, manifest
 
 jsonschema = pytest.importorskip("jsonschema")
 

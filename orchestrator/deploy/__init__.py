@@ -1,0 +1,1 @@
+"""Start sweeps on clusters: manifests and the templates behind them."""
