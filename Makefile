@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: setup demo test test-slow check format bench bench-gpu faults report nano clean
+.PHONY: setup demo test test-slow check format bench bench-gpu faults report nano constraints clean
 setup: .venv/.installed
 
 .venv/.installed: pyproject.toml
@@ -51,6 +51,9 @@ report: setup
 
 nano: setup
 	$(BIN)/python -m orchestrator.run.pretrain_nano
+
+constraints: setup  # versions for the Containerfile
+	$(BIN)/python -m orchestrator.deploy.constraints
 
 clean:
 	rm -rf .venv results .mypy_cache .ruff_cache .pytest_cache

@@ -171,14 +171,15 @@ def launcher(
     gpus: Annotated[int, typer.Option(help="GPUs of a node.")] = 0,
     memory_gib: Annotated[int, typer.Option(help="Memory of a node in GiB.")] = 32,
     hours: Annotated[float, typer.Option(help="Time limit.")] = 24.0,
-    image: Annotated[Optional[str], typer.Option(help="Container image with this package in it.")] = None,  # noqa: UP045
+    image: Annotated[
+        str, typer.Option(help="Container image (ray and kuberay).", show_default="speech-unlearning:VERSION")
+    ] = "",
 ) -> None:
     """Print what starts a sweep on a cluster: a Ray cluster file, a KubeRay RayJob, or a SLURM batch script."""
     from orchestrator.deploy.manifests import Job, manifest
 
     sizes: dict[str, Any] = {"nodes": nodes, "cpus": cpus, "gpus": gpus, "memory_gib": memory_gib, "hours": hours}
-    chosen = {**sizes, **({"image": image} if image else {})}
-    typer.echo(manifest(kind, Job(sweep=sweep, results=str(_absolute(results)), **chosen)), nl=False)
+    typer.echo(manifest(kind, Job(sweep=sweep, results=str(_absolute(results)), image=image, **sizes)), nl=False)
 
 
 def _absolute(location: str | None) -> str | None:
