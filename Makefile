@@ -1,4 +1,4 @@
-# Every target makes .venv itself, through `setup`, which does nothing when pyproject.toml has not changed.
+# Every target first creates .venv through `setup`, which does nothing while pyproject.toml is unchanged.
 PYTHON ?= python3
 BIN := .venv/bin
 RESULTS ?= results/demo
@@ -9,12 +9,9 @@ export RAY_USAGE_STATS_ENABLED ?= 0
 .PHONY: setup demo test test-slow check format bench bench-gpu faults report nano constraints clean
 setup: .venv/.installed
 
-.venv/.installed: pyproject.toml
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, got {sys.version}"'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	touch $@
+# Dependencies are shared by all checkouts of this machine, in $UNLEARN_VENVS (default: ~/.cache/speech-unlearning/venvs).
+.venv/.installed: pyproject.toml .ci/install.py
+	$(PYTHON) .ci/install.py
 
 demo: setup
 	$(BIN)/unlearn run sweeps/demo.yaml --results $(RESULTS)
