@@ -14,6 +14,7 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SOURCE = re.compile(r"(?:methods|orchestrator|backbones|sweeps|tests|docs)/[\w/]+\.(?:py|yaml|md)")
 OUTSIDE = re.compile(r"[a-z][a-z0-9+.-]*:|//")
 
 
@@ -73,3 +74,15 @@ def test_the_index_lists_every_page() -> None:
     index = ROOT / "docs" / "README.md"
     listed = {(index.parent / link.partition("#")[0]).resolve() for link in links(index)}
     assert {page for page in index.parent.glob("*.md") if page != index} <= listed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_source_files_that_a_page_names_exist(page: Path) -> None:
+    named = {code for code in code_spans(page) if SOURCE.fullmatch(code)}
+    missing = sorted(path for path in named if not (ROOT / path).exists())
+    assert not missing, f"{page.relative_to(ROOT)} names files that do not exist: {', '.join(missing)}"
+
+
+def code_spans(page: Path) -> Iterator[str]:
+    for token in tokens(page):
+        yield from (child.content for child in token.children or [] if child.type == "code_inline")
