@@ -68,6 +68,10 @@ class Backbone(ABC):
     def train_gflop(self, clip_seconds: float) -> float:
         """Billions of operations of one training step for one clip: an estimate, without loading."""
 
+    def cpu_gflops(self) -> float:
+        """Billions of operations per second that one CPU core does in a training step; 20 unless measured."""
+        return 20.0
+
     def unfit(self, shortest: int, samples: int) -> str:
         """Why clips of `samples` samples, of which the shortest recording fills `shortest`, cannot be its input, or
         nothing. Reads the settings of a checkpoint, not its weights."""

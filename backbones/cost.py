@@ -23,6 +23,8 @@ TRAINED = 3  # a step costs a forward pass and twice that to go back
 GFLOP = 1e-9
 FLOAT_BYTES = 4
 HEAD_WIDTH = 64  # of one attention head
+PEAK_GFLOPS = 80.0  # of one CPU core: float32 products of large matrices; measured, docs/results/bench.md
+HALF_PEAK_WIDTH = 96  # of a transformer whose small matrices reach half of the peak; measured
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ def transformer_shape(checkpoint: str) -> tuple[int, int, int]:
         keys = {"hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072}
     width, layers, inner = (int(settings.get(key, default)) for key, default in keys.items())
     return width, layers, inner
+
+
+def transformer_gflops(shape: tuple[int, int, int]) -> float:
+    """Billions of operations per second that one CPU core does in a training step: wider matrices are faster."""
+    width = shape[0]
+    return PEAK_GFLOPS * width / (width + HALF_PEAK_WIDTH)
 
 
 def transformer_gflop(shape: tuple[int, int, int], positions: float) -> float:

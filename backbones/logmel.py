@@ -143,6 +143,8 @@ class LogMelGruClassifier(SpeechClassifier):
 class LogMelBackbone(Backbone):
     """What the two share: features (B, frames, 40), no pretrained weights."""
 
+    measured_gflops: ClassVar[float]  # billions of operations per second of one CPU core
+
     projection: int = 128  # width of what the head reads
 
     def weights_id(self) -> str:
@@ -152,6 +154,10 @@ class LogMelBackbone(Backbone):
     def train_gflop(self, clip_seconds: float) -> float:
         """A quarter of a million weights, used once a step of 20 ms, forward and twice back."""
         return 3 * 2 * 250_000 * clip_seconds * 50 * 1e-9
+
+    def cpu_gflops(self) -> float:
+        """Measured, docs/results/bench.md: small convolutions, and recurrence that is one step after the other."""
+        return self.measured_gflops
 
     def train_bytes(self, clip_seconds: float) -> TrainBytes:
         """A quarter of a million weights; 2,000 numbers a step of 20 ms."""
@@ -201,6 +207,7 @@ class LogMelCnn(LogMelBackbone):
 
     label: ClassVar[str] = "log-mel CNN"
     version: ClassVar[int] = 1
+    measured_gflops: ClassVar[float] = 38.0
 
     widths: Sequence[int] = (96, 96, 96, 96)  # channels of each convolution
 
@@ -214,6 +221,7 @@ class LogMelGru(LogMelBackbone):
 
     label: ClassVar[str] = "log-mel GRU"
     version: ClassVar[int] = 1
+    measured_gflops: ClassVar[float] = 32.0
 
     width: int = 128  # of a recurrent layer
 

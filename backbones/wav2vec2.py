@@ -20,6 +20,7 @@ from backbones.cost import (
     feature_encoder_gflop,
     transformer_bytes,
     transformer_gflop,
+    transformer_gflops,
     transformer_shape,
 )
 from backbones.export import transformers_names, with_classes, write_folder
@@ -57,6 +58,10 @@ class Wav2Vec2(Backbone):
         frozen = self.freeze_feature_encoder
         convolutions = 0.0 if frozen else feature_encoder_gflop(self.checkpoint, clip_seconds, SAMPLE_RATE_HZ)
         return convolutions + transformer_gflop(transformer_shape(self.checkpoint), clip_seconds * FRAMES_HZ)
+
+    def cpu_gflops(self) -> float:
+        """What a transformer of this width reaches."""
+        return transformer_gflops(transformer_shape(self.checkpoint))
 
     def train_bytes(self, clip_seconds: float) -> TrainBytes:
         """The transformer with its convolution over positions, and the convolutions; frozen ones keep nothing."""

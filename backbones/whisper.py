@@ -21,6 +21,7 @@ from backbones.cost import (
     convolutions_gflop,
     transformer_bytes,
     transformer_gflop,
+    transformer_gflops,
     transformer_shape,
 )
 from backbones.export import transformers_names, with_classes, write_folder
@@ -114,6 +115,10 @@ class Whisper(Backbone):
         frames = (30.0 if self.whisper_frames == "full" else clip_seconds) * SAMPLE_RATE_HZ / HOP_SAMPLES
         convolutions = convolutions_gflop((shape[0], shape[0]), (3, 3), (1, 2), frames, inputs=80)
         return convolutions + transformer_gflop(shape, frames / 2)
+
+    def cpu_gflops(self) -> float:
+        """What a transformer of this width reaches."""
+        return transformer_gflops(transformer_shape(self.checkpoint))
 
     def train_bytes(self, clip_seconds: float) -> TrainBytes:
         """The transformer, two convolutions, and positions up to 30 s."""

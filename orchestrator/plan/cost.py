@@ -1,12 +1,13 @@
-"""What a grid would cost: device-hours and storage, measured where rows tell, modelled where none do."""
+"""How long a grid takes and what it stores: measured where the results folder has rows, estimated everywhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from methods.base import Training
+from orchestrator.plan.duration import in_words, size_in_words
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.plan.trainings import training_kind_of
 from orchestrator.tasks.base import CorpusSize
@@ -14,9 +15,17 @@ from orchestrator.tasks.base import CorpusSize
 if TYPE_CHECKING:
     import pandas as pd
 
-CPU_GFLOPS = 20.0  # a core, small float32 matrices: the rate that guesses assume
-GPU_GFLOPS = 60_000.0  # a data-centre GPU in bf16 at a fifth of its peak
-POSITIONS_A_SECOND = 50  # of the encoders here: turns operations into weights
+# Measured on two cores of an AMD EPYC; docs/results/bench.md has the figures.
+START_SECONDS = 10.0  # from the command to the first trial, and from the last row to the prompt, under Ray
+TRIAL_SECONDS = 1.2  # of a trial besides its passes: opening what it needs, attacks, its row
+UTTERANCE_SECONDS = 0.005  # to synthesize or read one recording of a corpus that is not in the cache
+FORWARD_SHARE = 1 / 3  # of a training step; computing a clip's features costs about as much
+TRAIN_SHARE = 0.7  # of a corpus: the rest is D_v, D_t and the holdout
+GPU_GFLOPS = 60_000.0  # a data-center GPU in bf16 at a fifth of its peak: a guess
+POSITIONS_PER_SECOND = 50  # of the encoders here: turns operations into weights
+
+Kind = tuple[str, ...]
+"""Trials that take about as long: stage, task, backbone, training, method."""
 
 
 @dataclass(frozen=True)
@@ -24,54 +33,100 @@ class Estimate:
     """Cost of the trials that have no row yet."""
 
     trials: int
-    cpu_hours: float  # on one core
-    gpu_hours: float  # the same work on one GPU; a guess
-    storage_gb: float  # originals, logits, per-example outputs
-    measured_share: float  # of the trials whose time comes from rows of the same stage, task and backbone
+    seconds: float  # from the command to the end of the last trial, on `cores` cores
+    cores: int
+    gpu_seconds: float  # the same work on one GPU; a guess
+    storage_bytes: float  # originals, logits, per-example outputs
+    measured_share: float  # of the trials: those whose time is the median of finished trials of their kind
 
     def sentence(self, doing: str = "to run") -> str:
-        """The estimate in words; `doing` says what becomes of the trials."""
-        basis = (
-            f"{self.measured_share:.0%} of it from measured rows" if self.measured_share else "a guess from arithmetic"
-        )
+        """Say it in words; `doing` says what happens to the trials."""
+        if not self.trials:
+            return f"0 trials {doing}"
+        basis = f"estimate, {self.measured_share:.0%} of it measured" if self.measured_share else "estimate"
+        cores = f"{self.cores} core{'' if self.cores == 1 else 's'}"
         return (
-            f"{self.trials} trials {doing}: about {self.cpu_hours:,.1f} hours of one CPU core ({basis}), "
-            f"or {self.gpu_hours:,.1f} GPU-hours (a guess), and {self.storage_gb:,.1f} GB of results"
+            f"{self.trials} trial{'' if self.trials == 1 else 's'} {doing}: about {in_words(self.seconds)} on {cores} "
+            f"({basis}), or {in_words(self.gpu_seconds)} on one GPU (a guess); "
+            f"{size_in_words(self.storage_bytes)} of results"
         )
 
 
-def estimate(trials: Sequence[TrialSpec], rows: pd.DataFrame | None) -> Estimate:
-    """Cost of those trials that `rows` do not hold; unlearning is counted at its whole budget."""
+def estimate(
+    trials: Iterable[TrialSpec],
+    rows: pd.DataFrame | None,
+    *,
+    cores: int = 1,
+    has_corpus: Callable[[PlugIn], bool] = lambda task: True,
+    has_features: Callable[[TrialSpec], bool] = lambda spec: True,
+) -> Estimate:
+    """Estimate the cost of the trials that have no row in `rows`; unlearning counts at its whole budget.
+
+    Args:
+        trials: in the order of the plan, parents first.
+        rows: of the results folder; medians of their kinds replace estimates.
+        cores: CPU cores that work on them.
+        has_corpus: whether a task's corpus is in the cache.
+        has_features: whether the features that a trial reads are in the cache.
+    """
     present = set() if rows is None else set(rows["trial_id"])
-    medians = _medians(rows)
-    cpu = gflop = storage = 0.0
-    pending = measured = 0
-    for spec in trials:
-        if spec.trial_id in present:
-            continue
-        pending += 1
-        work = _gflop(spec)
-        gflop += work
-        seconds = medians.get((spec.stage, spec.task.title, spec.backbone.title, spec.training_title))
-        measured += seconds is not None
-        cpu += trial_seconds(spec) if seconds is None else seconds
-        storage += _storage_gb(spec)
+    pending = [spec for spec in trials if spec.trial_id not in present]
+    if not pending:
+        return Estimate(0, 0.0, cores, 0.0, 0.0, 0.0)
+    medians = medians_by_kind(rows)
+    found = {spec.trial_id: medians.get(kind_of(spec)) for spec in pending}
+    seconds = {spec.trial_id: trial_seconds(spec) if (m := found[spec.trial_id]) is None else m for spec in pending}
+    measured = sum(median is not None for median in found.values())
+    busy = max(sum(seconds.values()) / cores, _longest_chain(pending, seconds))
+    prepared = preparation_seconds(pending, has_corpus, has_features)
     return Estimate(
-        trials=pending,
-        cpu_hours=cpu / 3600,
-        gpu_hours=gflop / GPU_GFLOPS / 3600,
-        storage_gb=storage,
-        measured_share=measured / pending if pending else 0.0,
+        trials=len(pending),
+        seconds=START_SECONDS + prepared + busy,
+        cores=cores,
+        gpu_seconds=sum(_gflop(spec) for spec in pending) / GPU_GFLOPS,
+        storage_bytes=sum(_storage_bytes(spec) for spec in pending),
+        measured_share=measured / len(pending),
     )
 
 
-def _medians(rows: pd.DataFrame | None) -> dict[tuple[str, ...], float]:
+def kind_of(spec: TrialSpec) -> Kind:
+    """The kind of a trial, as `medians_by_kind` finds it in rows."""
+    return spec.stage, spec.task.title, spec.backbone.title, spec.training_title, spec.line
+
+
+def medians_by_kind(rows: pd.DataFrame | None) -> dict[Kind, float]:
+    """Median seconds of the finished trials of each kind."""
     if rows is None or rows.empty:
         return {}
     done = rows[rows["status"] == "done"]
-    cells = [done["stage"], done["task"], done["backbone"], done["training"].fillna("standard")]
-    found = done.groupby(cells)["total_seconds"].median()
+    kinds = [done["stage"], done["task"], done["backbone"], done["training"].fillna("standard"), done["method"]]
+    found = done.groupby(kinds)["total_seconds"].median()
     return {tuple(map(str, key)): float(value) for key, value in found.items()}  # type: ignore[call-overload]
+
+
+def _longest_chain(trials: Sequence[TrialSpec], seconds: Mapping[str, float]) -> float:
+    """Seconds until the last trial ends on unlimited cores: each waits for its parents."""
+    ended: dict[str, float] = {}
+    for spec in trials:
+        began = max((ended.get(parent, 0.0) for parent in spec.parents.values()), default=0.0)
+        ended[spec.trial_id] = began + seconds[spec.trial_id] / max(1, int(spec.loop["threads"]))
+    return max(ended.values())
+
+
+def preparation_seconds(
+    trials: Iterable[TrialSpec], has_corpus: Callable[[PlugIn], bool], has_features: Callable[[TrialSpec], bool]
+) -> float:
+    """Seconds for the corpora and features that are not in the cache, one after the other."""
+    tasks: dict[str, TrialSpec] = {}
+    features: dict[tuple[str, str, str], TrialSpec] = {}
+    for spec in trials:
+        tasks.setdefault(spec.task.key, spec)
+        features.setdefault((spec.task.key, spec.backbone.key, repr(spec.clip)), spec)
+    spent = sum(
+        corpus_size(spec).utterances * UTTERANCE_SECONDS for spec in tasks.values() if not has_corpus(spec.task)
+    )
+    missing = (spec for spec in features.values() if not has_features(spec))
+    return spent + sum(corpus_size(spec).utterances * FORWARD_SHARE * step_seconds(spec) for spec in missing)
 
 
 _SIZES: dict[str, CorpusSize] = {}
@@ -96,26 +151,47 @@ def train_gflop(backbone: PlugIn, seconds: float) -> float:
     return _GFLOP[key]
 
 
-def _gflop(spec: TrialSpec) -> float:
+def _clip_gflop(spec: TrialSpec) -> float:
     size = corpus_size(spec)
-    a_clip = train_gflop(spec.backbone, min(size.seconds, spec.clip["seconds"] or size.seconds))
-    schedule = training_kind_of(spec).schedule_samples(Training(epochs=int(spec.training.get("epochs", 10))), 1.0)
-    steps = 0.0
+    return train_gflop(spec.backbone, min(size.seconds, spec.clip["seconds"] or size.seconds))
+
+
+def step_seconds(spec: TrialSpec) -> float:
+    """Seconds of one CPU core for one clip of a training step."""
+    return _clip_gflop(spec) / float(spec.backbone.instance.cpu_gflops())
+
+
+def _clips(spec: TrialSpec) -> float:
+    """Clips that a trial trains on, a forward pass counted as a third."""
+    size = corpus_size(spec)
+    train, evaluated = TRAIN_SHARE * size.utterances, FORWARD_SHARE * size.utterances
+    training = Training(epochs=int(spec.training.get("epochs", 10)))
+    schedule = training_kind_of(spec).schedule_samples(training, train)
+    relearning = (spec.evidence or {}).get("relearning")
+    if relearning and spec.stage in ("retrain", "unlearn"):
+        retain = min(train, relearning["retain_limit"] or train)
+        evaluated += len(relearning["forgotten"]) * relearning["epochs"] * retain
     if spec.stage in ("train", "study", "retrain"):
-        steps = schedule
-    elif spec.budget:
-        steps = min(spec.budget["fraction"] * schedule, float(spec.method.settings.get("epochs", schedule)) + 1)
-    return size.utterances * a_clip * (steps + 1 / 3)  # the third: evaluating every utterance once
+        return evaluated + schedule
+    if spec.line == "original" or not spec.budget:
+        return evaluated
+    epochs = spec.method.settings.get("epochs")
+    whole = spec.budget["fraction"] * schedule
+    return evaluated + (min(whole, (epochs + 1) * train) if isinstance(epochs, int) else whole)
+
+
+def _gflop(spec: TrialSpec) -> float:
+    return _clips(spec) * _clip_gflop(spec)
 
 
 def trial_seconds(spec: TrialSpec) -> float:
-    """A guess at the trial's time on one CPU core."""
-    return _gflop(spec) / CPU_GFLOPS
+    """An estimate of the trial's time on one CPU core."""
+    return TRIAL_SECONDS + _clips(spec) * step_seconds(spec)
 
 
-def _storage_gb(spec: TrialSpec) -> float:
+def _storage_bytes(spec: TrialSpec) -> float:
     size = corpus_size(spec)
     if spec.stage != "train" and not spec.is_start:
-        return size.utterances * 0.5 * min(size.classes, 12) * 4 / 1e9  # outputs of D_f, D_v, D_t, holdout, some of D_r
-    weights = train_gflop(spec.backbone, 1.0) * 1e9 / 6 / POSITIONS_A_SECOND
-    return (weights * (1 + training_kind_of(spec).kept_models) * 4 + size.utterances * size.classes * 4) / 1e9
+        return size.utterances * 0.5 * min(size.classes, 12) * 4  # outputs of D_f, D_v, D_t, holdout, some of D_r
+    weights = train_gflop(spec.backbone, 1.0) * 1e9 / 6 / POSITIONS_PER_SECOND
+    return weights * (1 + training_kind_of(spec).kept_models) * 4 + size.utterances * size.classes * 4

@@ -31,9 +31,11 @@ def parts() -> dict[str, Callable[[Path], list[str]]]:
     import limit
     import memory
     import steps
+    import throughput
 
     found = {
         "steps": steps.report,
+        "throughput": throughput.report,
         "gradients": gradients.report,
         "limit": limit.report,
         "against": against_trainer.steps_report,
