@@ -63,9 +63,10 @@ def plan(
     check: Annotated[
         bool, typer.Option("--check", help="Build corpora that are not in the cache, to check them.")
     ] = False,
+    cores: Annotated[Optional[int], typer.Option(min=1, help="CPU cores to estimate for; all when unset.")] = None,  # noqa: UP045
     set_: Set = None,
 ) -> None:
-    """Count a sweep's trials: done, pending, refused, failed; estimate device-hours and storage.
+    """Count a sweep's trials: done, pending, refused, failed; estimate duration and storage.
 
     Exit code 1 when a part of the sweep is refused.
     """
@@ -81,7 +82,7 @@ def plan(
     else:
         gc.disable()  # many trials are made and none dropped: looking through them again and again finds nothing
         try:
-            planned = plan_sweep(loaded, folder, check=check, say=console.print)
+            planned = plan_sweep(loaded, folder, check=check, cores=cores, say=console.print)
         finally:
             gc.enable()
         tables, refused = plan_tables(planned), bool(planned.grid.refused)

@@ -132,7 +132,7 @@ def test_plan_shows_what_is_made_once_and_is_there(unlearn, finished, cache_dir,
 
 def test_an_edited_sweep_runs_what_changed_and_plan_says_why(unlearn, finished):
     sweep, here, edit = str(finished / "small.yaml"), str(finished / "r"), "methods.3.epochs=3"
-    assert "1 trials to run" in unlearn("plan", sweep, "--results", here, "--set", edit).stdout
+    assert "1 trial to run" in unlearn("plan", sweep, "--results", here, "--set", edit).stdout
     (spec,) = (s for s in plan_sweep(load_sweep(sweep, [edit]), here).pending)
     shown = unlearn("plan", sweep, "--results", here, "--set", edit, "--explain", spec.trial_id[:8]).stdout
     assert f"{spec.trial_id}: espeak_keywords logmel_cnn sample 0.1 scrub seed 0" in shown

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Measured on two cores of an AMD EPYC; docs/results/bench.md has the figures.
 START_SECONDS = 10.0  # from the command to the first trial, and from the last row to the prompt, under Ray
-TRIAL_SECONDS = 1.2  # of a trial besides its passes: opening what it needs, attacks, its row
+TRIAL_SECONDS = 0.9  # of a trial besides its passes: opening what it needs, attacks, its row
 UTTERANCE_SECONDS = 0.005  # to synthesize or read one recording of a corpus that is not in the cache
 FORWARD_SHARE = 1 / 3  # of a training step; computing a clip's features costs about as much
 TRAIN_SHARE = 0.7  # of a corpus: the rest is D_v, D_t and the holdout
@@ -83,7 +83,7 @@ def estimate(
         trials=len(pending),
         seconds=START_SECONDS + prepared + busy,
         cores=cores,
-        gpu_seconds=sum(_gflop(spec) for spec in pending) / GPU_GFLOPS,
+        gpu_seconds=START_SECONDS + sum(TRIAL_SECONDS + _gflop(spec) / GPU_GFLOPS for spec in pending),
         storage_bytes=sum(_storage_bytes(spec) for spec in pending),
         measured_share=measured / len(pending),
     )
@@ -151,20 +151,32 @@ def train_gflop(backbone: PlugIn, seconds: float) -> float:
     return _GFLOP[key]
 
 
+def clip_seconds(spec: TrialSpec) -> float:
+    """Length of every clip of the trial; a shorter recording is padded."""
+    return float(spec.clip["seconds"] or corpus_size(spec).seconds)
+
+
 def _clip_gflop(spec: TrialSpec) -> float:
-    size = corpus_size(spec)
-    return train_gflop(spec.backbone, min(size.seconds, spec.clip["seconds"] or size.seconds))
+    return train_gflop(spec.backbone, clip_seconds(spec))
+
+
+_STEP_SECONDS: dict[tuple[str, float], float] = {}
 
 
 def step_seconds(spec: TrialSpec) -> float:
     """Seconds of one CPU core for one clip of a training step."""
-    return _clip_gflop(spec) / float(spec.backbone.instance.cpu_gflops())
+    key = (spec.backbone.key, clip_seconds(spec))
+    if key not in _STEP_SECONDS:
+        _STEP_SECONDS[key] = _clip_gflop(spec) / float(spec.backbone.instance.cpu_gflops())
+    return _STEP_SECONDS[key]
 
 
 def _clips(spec: TrialSpec) -> float:
     """Clips that a trial trains on, a forward pass counted as a third."""
     size = corpus_size(spec)
     train, evaluated = TRAIN_SHARE * size.utterances, FORWARD_SHARE * size.utterances
+    if spec.stage == "unlearn" and spec.line == "original":
+        return 0.0  # the logits of the original are stored
     training = Training(epochs=int(spec.training.get("epochs", 10)))
     schedule = training_kind_of(spec).schedule_samples(training, train)
     relearning = (spec.evidence or {}).get("relearning")
@@ -173,7 +185,7 @@ def _clips(spec: TrialSpec) -> float:
         evaluated += len(relearning["forgotten"]) * relearning["epochs"] * retain
     if spec.stage in ("train", "study", "retrain"):
         return evaluated + schedule
-    if spec.line == "original" or not spec.budget:
+    if not spec.budget:
         return evaluated
     epochs = spec.method.settings.get("epochs")
     whole = spec.budget["fraction"] * schedule

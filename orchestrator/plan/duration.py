@@ -36,6 +36,6 @@ def exact(seconds: float) -> str:
 def size_in_words(num_bytes: float) -> str:
     """Round a size: `40 kB`, `12 MB`, `3.2 GB`."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if num_bytes >= 0.95 * size:
+        if num_bytes >= size:
             return f"{num_bytes / size:.{1 if num_bytes < 9.95 * size else 0}f}".removesuffix(".0") + f" {unit}"
     return f"{num_bytes / 1e3:.0f} kB"

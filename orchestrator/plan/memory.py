@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backbones.cost import FLOAT_BYTES, TrainBytes
-from orchestrator.plan.cost import corpus_size, train_gflop
+from orchestrator.plan.cost import clip_seconds, corpus_size, train_gflop
 from orchestrator.plan.spec import PlugIn, TrialSpec
 
 MIB = 2**20
@@ -27,7 +27,7 @@ MICRO_BATCH_GFLOP = 20.0  # of one step on a processor: larger ones are no faste
 def trial_bytes(spec: TrialSpec, *, on_gpu: bool, micro_batch: int | None = None) -> int:
     """An upper estimate; where a GPU holds the model, of what is left on the host. Nothing is loaded."""
     size = corpus_size(spec)
-    seconds = min(size.seconds, spec.clip["seconds"] or size.seconds)
+    seconds = clip_seconds(spec)
     held = _train_bytes(spec.backbone, seconds)
     besides = PROCESS_BYTES + BESIDES_BYTES + LOGITS * FLOAT_BYTES * size.utterances * size.classes
     if on_gpu:

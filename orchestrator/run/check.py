@@ -90,7 +90,7 @@ class _Check:
 
     def corpus(self, task: PlugIn) -> Corpus | None:
         """A task's corpus; None where it is not to be built, or cannot be used."""
-        cached = any((self.place.cache_dir / "corpora").glob(f"*-{task.content}"))
+        cached = has_corpus(self.place.cache_dir, task)
         if not cached and not self.build:
             return None
         if not cached:
@@ -149,6 +149,11 @@ class _Check:
         for (what, reason), by_seed in failing.items():
             which = "" if set(by_seed) == seeds else f" (seed {', '.join(map(str, sorted(by_seed)))})"
             self.refuse(f"{what}{which}", reason, [spec for trials in by_seed.values() for spec in trials])
+
+
+def has_corpus(cache_dir: Path, task: PlugIn) -> bool:
+    """Whether the task's corpus is in the cache."""
+    return any((cache_dir / "corpora").glob(f"*-{task.content}"))
 
 
 def _looks_at_network(method: PlugIn) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 import uuid
 import warnings
@@ -24,6 +23,7 @@ from orchestrator.plan.spec import PlugIn
 from orchestrator.results import Store
 from orchestrator.run.assignment import TRANSIENT, Point
 from orchestrator.run.breaker import is_futile
+from orchestrator.run.cores import available_cores
 from orchestrator.run.desk import Desk
 from orchestrator.run.device_classes import SHARE, device_classes, family
 from orchestrator.run.lease import LeasedFolder
@@ -154,8 +154,7 @@ def _threads(desk: Desk) -> int:
 
 
 def _cpus(desk: Desk) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(_threads(desk), cores)
+    return max(_threads(desk), available_cores())
 
 
 def _tuner(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,15 +65,17 @@ def plan_sweep(
     cache_dir: str | Path | None = None,
     *,
     check: bool = False,
+    cores: int | None = None,
     say: Say = lambda line: None,
 ) -> SweepPlan:
-    """Every trial of the sweep, which of them are in the results folder, and what of their shared work is done.
+    """Plan every trial: which are in the results folder, what shared work is done, and how long the rest takes.
 
     Trials that cannot run are refused. That is found out for corpora that are in the cache; with `check` the others are
-    built for it, each of which `say` is told of.
+    built for it, each of which `say` is told of. The estimate is for `cores` CPU cores, those of this machine if None.
     """
     from orchestrator.digests import default_cache_dir
-    from orchestrator.run.check import check_grid
+    from orchestrator.run.check import check_grid, has_corpus
+    from orchestrator.run.cores import available_cores
 
     grid, cache = build_grid(loaded.sweep), absolute_path(cache_dir or default_cache_dir())
     store = open_store(cache if results is None else results)
@@ -96,7 +99,14 @@ def plan_sweep(
     done = {trial_id for trial_id, status in statuses.items() if status == "done"}
     refused = [spec for spec in grid.trials if spec.trial_id in grid.refused_ids]
     shared = shared_work(grid.runnable, done, logits, is_cached)
-    return SweepPlan(grid, statuses, estimate(grid.runnable, rows), estimate(refused, rows), shared)
+    costs = partial(
+        estimate,
+        rows=rows,
+        cores=cores or available_cores(),
+        has_corpus=partial(has_corpus, cache),
+        has_features=is_cached,
+    )
+    return SweepPlan(grid, statuses, costs(grid.runnable), costs(refused), shared)
 
 
 def explain_trial(loaded: LoadedSweep, results: str | Path, prefix: str) -> Explanation:

@@ -22,7 +22,7 @@ from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, CorpusSize, Source, 
 from orchestrator.tasks.coverage import require_trained, still_trained
 from orchestrator.tasks.listings import Listed, Listing, from_folders, from_manifest, from_names
 from orchestrator.tasks.splits import require_share, stratified_share
-from orchestrator.tasks.tables import Cell, class_name, equals, read_table, text
+from orchestrator.tasks.tables import Cell, class_name, matches, read_table, text
 
 SHOWN = 10  # values of a column in a message
 RESERVED = {"utterance_id", "label", "true_label", "speaker", "split", "audio"}  # columns that a corpus fills itself
@@ -100,11 +100,13 @@ class AudioFolder(Task):
     def expected_size(self) -> CorpusSize:
         """From the listing, as if files were 16-bit mono at 16 kHz; nothing where the files are not here."""
         try:
-            files, labels = self._files, {text(item.columns.get(self._class_column)) for item in self._listed}
+            listed = [item for item in self._listed if matches(item.columns, self.where)]
+            labels = {text(item.columns.get(self._class_column)) for item in listed}
         except FileNotFoundError:
             return CorpusSize(0, self.max_seconds or 0.0, len(self.classes or ()))
-        seconds = found_files.total_bytes(files.values()) / max(1, len(files)) / (2 * SAMPLE_RATE_HZ)
-        return CorpusSize(len(files), min(seconds, self.max_seconds or seconds), len(self.classes or labels - {""}))
+        seconds = found_files.total_bytes(self._root / item.path for item in listed)
+        seconds /= max(1, len(listed)) * 2 * SAMPLE_RATE_HZ
+        return CorpusSize(len(listed), min(seconds, self.max_seconds or seconds), len(self.classes or labels - {""}))
 
     def content(self) -> Mapping[str, Any]:
         """Digest of names and bytes of the listed files, and of the bytes of manifest and speaker table."""
@@ -263,13 +265,10 @@ class AudioFolder(Task):
 
     def _fits(self, recording: Recording, setting: str, condition: Mapping[str, Any] | None) -> bool:
         known = self._known(recording)
-        for column, wanted in (condition or {}).items():
+        for column in condition or {}:
             if column not in known:
                 raise ValueError(f"unknown column in {setting}: got {column!r}, allowed: {', '.join(sorted(known))}")
-            values = wanted if isinstance(wanted, list | tuple) else [wanted]
-            if not any(equals(known[column], value) for value in values):
-                return False
-        return True
+        return matches(known, condition)
 
     def _values_of(self, recordings: list[Recording], condition: Mapping[str, Any] | None) -> str:
         """What the columns of a condition that fits nothing have in them, for a message."""

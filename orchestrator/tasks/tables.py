@@ -7,7 +7,7 @@ import io
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,15 @@ def equals(known: Cell, wanted: Any) -> bool:
     if isinstance(wanted, bool):
         return text(known).lower() == str(wanted).lower()
     return text(known) == text(wanted)
+
+
+def matches(known: Mapping[str, Cell], condition: Mapping[str, Any] | None) -> bool:
+    """Whether a recording's columns fit `{column: value or list of values}`; a column that it lacks fits any."""
+    for column, wanted in (condition or {}).items():
+        values = wanted if isinstance(wanted, list | tuple) else [wanted]
+        if column in known and not any(equals(known[column], value) for value in values):
+            return False
+    return True
 
 
 def class_name(given: Any) -> str:

@@ -1,0 +1,10 @@
+"""The CPU cores that this process may use."""
+
+from __future__ import annotations
+
+import os
+
+
+def available_cores() -> int:
+    """Count the cores that the scheduler gives this process: all of the machine's, unless it is confined to some."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
