@@ -171,14 +171,24 @@ def step_seconds(spec: TrialSpec) -> float:
     return _STEP_SECONDS[key]
 
 
+_PASSES: dict[tuple[int, str], float] = {}
+
+
+def _passes(spec: TrialSpec) -> float:
+    """Epochs of the full schedule, or what a training of another kind is charged in their place."""
+    key = (int(spec.training.get("epochs", 10)), spec.training_kind.key if spec.training_kind else "")
+    if key not in _PASSES:
+        _PASSES[key] = training_kind_of(spec).schedule_samples(Training(epochs=key[0]), 1.0)
+    return _PASSES[key]
+
+
 def _clips(spec: TrialSpec) -> float:
     """Clips that a trial trains on, a forward pass counted as a third."""
     size = corpus_size(spec)
     train, evaluated = TRAIN_SHARE * size.utterances, FORWARD_SHARE * size.utterances
     if spec.stage == "unlearn" and spec.line == "original":
         return 0.0  # the logits of the original are stored
-    training = Training(epochs=int(spec.training.get("epochs", 10)))
-    schedule = training_kind_of(spec).schedule_samples(training, train)
+    schedule = _passes(spec) * train
     relearning = (spec.evidence or {}).get("relearning")
     if relearning and spec.stage in ("retrain", "unlearn"):
         retain = min(train, relearning["retain_limit"] or train)

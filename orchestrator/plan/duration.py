@@ -16,7 +16,7 @@ def in_words(seconds: float) -> str:
 
 
 def _count(number: float, unit: str, digits: int) -> str:
-    text = f"{number:.{digits if number < 9.95 else 0}f}".removesuffix(".0")
+    text = f"{number:,.{digits if number < 9.95 else 0}f}".removesuffix(".0")
     return f"{text} {unit}{'' if text == '1' else 's'}"
 
 

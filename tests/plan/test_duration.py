@@ -24,6 +24,7 @@ from orchestrator.plan.duration import exact, in_words, size_in_words
         (2 * 86_400, "2 days"),
         (4.3 * 86_400, "4.3 days"),
         (40 * 86_400, "40 days"),
+        (12_352 * 86_400, "12,352 days"),
     ],
 )
 def test_an_estimate_is_a_round_number_with_the_unit_that_fits(seconds, text):
@@ -50,7 +51,15 @@ def test_a_measured_time_is_given_to_the_second(seconds, text):
 
 @pytest.mark.parametrize(
     ("num_bytes", "text"),
-    [(0, "0 kB"), (40_000, "40 kB"), (950_000, "950 kB"), (1e6, "1 MB"), (9.5e6, "9.5 MB"), (120e6, "120 MB"), (3.2e9, "3.2 GB")],
+    [
+        (0, "0 kB"),
+        (40_000, "40 kB"),
+        (950_000, "950 kB"),
+        (1e6, "1 MB"),
+        (9.5e6, "9.5 MB"),
+        (120e6, "120 MB"),
+        (3.2e9, "3.2 GB"),
+    ],
 )
 def test_a_size_is_a_round_number_with_the_unit_that_fits(num_bytes, text):
     assert size_in_words(num_bytes) == text
