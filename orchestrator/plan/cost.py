@@ -198,7 +198,7 @@ def _clips(spec: TrialSpec) -> float:
     if not spec.budget:
         return evaluated
     epochs = spec.method.settings.get("epochs")
-    whole = spec.budget["fraction"] * schedule
+    whole = float(spec.budget["fraction"]) * schedule
     return evaluated + (min(whole, (epochs + 1) * train) if isinstance(epochs, int) else whole)
 
 

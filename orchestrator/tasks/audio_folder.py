@@ -104,8 +104,8 @@ class AudioFolder(Task):
             labels = {text(item.columns.get(self._class_column)) for item in listed}
         except FileNotFoundError:
             return CorpusSize(0, self.max_seconds or 0.0, len(self.classes or ()))
-        seconds = found_files.total_bytes(self._root / item.path for item in listed)
-        seconds /= max(1, len(listed)) * 2 * SAMPLE_RATE_HZ
+        num_bytes = found_files.total_bytes(self._root / item.path for item in listed)
+        seconds = num_bytes / max(1, len(listed)) / (2 * SAMPLE_RATE_HZ)
         return CorpusSize(len(listed), min(seconds, self.max_seconds or seconds), len(self.classes or labels - {""}))
 
     def content(self) -> Mapping[str, Any]:
