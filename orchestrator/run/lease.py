@@ -18,13 +18,13 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from orchestrator.files import Folder
 from orchestrator.outcomes import LeaseLost
+from orchestrator.run.scheduling import process_identity
 
 NAME = "driver.json"
 HISTORY = "drivers.json"
@@ -43,18 +43,16 @@ class Lease:
     """Who drives a results folder."""
 
     host: str
-    machine: str  # the boot and the process namespace: where these are equal, process numbers can be compared
+    machine: str  # `process_identity.machine()`
     pid: int
-    process: str  # when it began, in ticks since boot, so that a number used again is another process; "" if not known
+    process: str  # `process_identity.start_of(pid)`, so that a reused ID is another process; "" if not known
     since_seconds: float  # since the epoch
     token: str
 
     @property
-    def is_gone(self) -> bool | None:
-        """Whether its process has ended; None on a machine that cannot be asked."""
-        if self.machine and self.machine == _machine() and self.process:
-            return _process(self.pid) != self.process
-        return None
+    def has_ended(self) -> bool | None:
+        """Whether its process has ended; None if this machine cannot know."""
+        return process_identity.has_ended(self.machine, self.pid, self.process)
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ def sole_driver(files: Folder) -> Iterator[Held]:
 
 def _take(files: Folder) -> Held:
     found, dead = _read(files), ""
-    if found is not None and (found.is_gone or (found.is_gone is None and not _is_alive(files, found))):
+    if found is not None and ((ended := found.has_ended) or (ended is None and not _is_alive(files, found))):
         dead = found.token
     else:
         _refuse(files, found)
@@ -160,9 +158,9 @@ def _take(files: Folder) -> Held:
         number = 1 + max((_number(driver.token) for driver in history), default=0)
         mine = Lease(
             host=socket.gethostname(),
-            machine=_machine(),
+            machine=process_identity.machine(),
             pid=os.getpid(),
-            process=_process(os.getpid()) or "",
+            process=process_identity.start_of(os.getpid()) or "",
             since_seconds=now,
             token=f"{number:06d}-{uuid.uuid4().hex[:12]}",
         )
@@ -289,21 +287,3 @@ def _locked(files: Folder) -> Iterator[None]:
     finally:
         if lock is not None:
             lock.release()
-
-
-def _machine() -> str:
-    """Equal for processes that see each other's numbers: one boot, one container."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _process(pid: int) -> str | None:
-    """When a process began, in ticks since boot; None when there is none, or only what its parent has yet to reap."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]

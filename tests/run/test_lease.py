@@ -21,6 +21,7 @@ from orchestrator.run import lease, place
 from orchestrator.run.desk import Desk
 from orchestrator.run.lease import sole_driver
 from orchestrator.run.rows import utc
+from orchestrator.run.scheduling import process_identity
 
 DRIVER = """
 import sys
@@ -63,7 +64,7 @@ def test_a_second_driver_is_refused_by_name_and_changes_nothing(
 def test_the_lease_of_a_killed_driver_is_taken_over_at_once(other_driver, small_sweep, tmp_path, cache_dir, injected):
     os.kill(other_driver.pid, signal.SIGKILL)  # and not reaped: what is left of it is no driver either
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and lease._process(other_driver.pid) is not None:
+    while time.monotonic() < deadline and process_identity.start_of(other_driver.pid) is not None:
         time.sleep(0.01)
     loaded = load_sweep(small_sweep, ["methods=[original]"])
     assert run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir).over

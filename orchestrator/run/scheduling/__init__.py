@@ -1,0 +1,1 @@
+"""Decide which trial runs next, and which driver may run it."""
