@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: setup demo test test-slow check format bench bench-gpu faults report nano constraints clean
+.PHONY: setup demo test test-slow check format bench bench-gpu faults report nano constraints imports clean
 setup: .venv/.installed
 
 # Dependencies are shared by all checkouts of this machine, in $UNLEARN_VENVS (default: ~/.cache/speech-unlearning/venvs).
@@ -48,6 +48,9 @@ report: setup
 
 nano: setup
 	$(BIN)/python -m orchestrator.run.pretrain_nano
+
+imports: setup
+	$(BIN)/python tests/benchmarks/import_graph.py $(CHECKOUT)
 
 constraints: setup  # versions for the Containerfile
 	$(BIN)/python -m orchestrator.deploy.constraints
