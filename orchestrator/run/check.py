@@ -17,7 +17,7 @@ from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.results import Store
 from orchestrator.run.features import clip_samples
 from orchestrator.run.place import Place
-from orchestrator.tasks.base import Corpus
+from orchestrator.tasks.corpus import Corpus
 from orchestrator.tasks.forget_requests import ForgetRequest
 
 Say = Callable[[str], None]

@@ -18,7 +18,7 @@ from orchestrator.plan.spec import stage_seed
 from orchestrator.results import Store
 from orchestrator.run.assignment import Assignment
 from orchestrator.run.problem import Parts
-from orchestrator.tasks.base import Corpus
+from orchestrator.tasks.corpus import Corpus
 
 WIDEST = 64  # classes: up to here all logits are kept, above a summary
 PARTS = ("forget", "retain", "test", "validation", "holdout", "before")  # of `Parts`

@@ -10,7 +10,7 @@ from methods.base import Classifier
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.features import clip_samples
 from orchestrator.run.place import Place
-from orchestrator.tasks.base import Corpus
+from orchestrator.tasks.corpus import Corpus
 
 
 def keep_model(place: Place, spec: TrialSpec, model: Classifier, corpus: Corpus) -> None:

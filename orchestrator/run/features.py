@@ -21,7 +21,8 @@ from methods.transfer import sent
 from orchestrator.digests import damaged_files, seal, set_folder_aside
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash, stage_seed
 from orchestrator.run.arithmetic import uses_tf32
-from orchestrator.tasks.base import SAMPLE_RATE_HZ, Corpus
+from orchestrator.tasks.base import SAMPLE_RATE_HZ
+from orchestrator.tasks.corpus import Corpus
 
 FRAME_SAMPLES = 320  # 20 ms: clips are whole frames of every backbone
 LONGEST_SECONDS = 30.0  # Whisper's window

@@ -24,8 +24,8 @@ from orchestrator.run.arithmetic import uses_tf32
 from orchestrator.run.features import FeatureBank, clip_samples, open_features
 from orchestrator.run.out_of_memory import FoundSize, release
 from orchestrator.run.shared_cache import shared_cache
-from orchestrator.tasks.base import Corpus
-from orchestrator.tasks.corpus import open_corpus
+from orchestrator.tasks.build import open_corpus
+from orchestrator.tasks.corpus import Corpus
 from orchestrator.tasks.forget_requests import ForgetRequest
 from orchestrator.tasks.forget_sets import ForgetSet, corpus_arrays, draw
 

@@ -34,8 +34,9 @@ from backbones.whisper import ARCHITECTURE, NAMES, WhisperClassifier
 from orchestrator.digests import default_cache_dir
 from orchestrator.run.place import seed_everything
 from orchestrator.tasks.acoustics import NOISES, noise
-from orchestrator.tasks.base import SAMPLE_RATE_HZ, Corpus
-from orchestrator.tasks.corpus import open_corpus
+from orchestrator.tasks.base import SAMPLE_RATE_HZ
+from orchestrator.tasks.build import open_corpus
+from orchestrator.tasks.corpus import Corpus
 from orchestrator.tasks.espeak import EspeakPretraining
 
 WIDTH, LAYERS, INNER, HEADS = 96, 2, 384, 4

@@ -14,7 +14,7 @@ from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.features import Fetch
 from orchestrator.run.out_of_memory import in_halves
 from orchestrator.run.problem import EVALUATION_BATCH, Parts
-from orchestrator.tasks.base import Corpus
+from orchestrator.tasks.corpus import Corpus
 
 FEWEST = 10  # utterances of the forgotten class or speaker outside training
 

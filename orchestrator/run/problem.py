@@ -24,7 +24,7 @@ from orchestrator.run.features import FeatureBank
 from orchestrator.run.out_of_memory import in_halves
 from orchestrator.run.place import Place, device_name, seed_everything
 from orchestrator.run.reach import Reach
-from orchestrator.tasks.base import Corpus
+from orchestrator.tasks.corpus import Corpus
 
 EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a processor, activations of more would be the most that a trial holds
 

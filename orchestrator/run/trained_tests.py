@@ -29,7 +29,7 @@ from orchestrator.run.place import Place
 from orchestrator.run.probe import probe
 from orchestrator.run.problem import EVALUATION_BATCH, Parts
 from orchestrator.run.relearn import relearn
-from orchestrator.tasks.base import Corpus
+from orchestrator.tasks.corpus import Corpus
 
 SCHEMA = pa.schema(
     {

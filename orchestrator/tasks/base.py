@@ -9,8 +9,6 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -139,81 +137,3 @@ def plain_id(name: str) -> str:
     """An utterance id as it is compared: without blanks around it or `./` before it, in Unicode's composed form."""
     stripped = unicodedata.normalize("NFC", str(name)).strip()
     return posixpath.normpath(stripped) if stripped else ""
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """An open corpus. Arrays are in row order; a row's number is the key of its utterance everywhere."""
-
-    path: Path
-
-    @cached_property
-    def info(self) -> dict[str, Any]:
-        """`corpus.json`: fingerprint, classes, kind, counts, skipped recordings, notes, groups of identical audio."""
-        info: dict[str, Any] = json.loads((self.path / "corpus.json").read_text())
-        return info
-
-    @property
-    def fingerprint(self) -> str:
-        """The name of what this corpus was made from."""
-        return str(self.info["fingerprint"])
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names; a label is an index into them."""
-        return tuple(self.info["classes"])
-
-    @cached_property
-    def table(self) -> Any:
-        """The memory-mapped `pyarrow.Table`: audio, utterance_id, label, true_label, speaker, split, attributes."""
-        from datasets import load_from_disk
-
-        return load_from_disk(str(self.path / "arrow")).data.table
-
-    def column(self, name: str) -> npt.NDArray[Any]:
-        """One column without audio, as NumPy."""
-        return np.asarray(self.table.column(name).to_numpy())
-
-    @cached_property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) labels as given to training."""
-        return self.column("label").astype(np.int64)
-
-    @cached_property
-    def true_labels(self) -> npt.NDArray[np.int64]:
-        """(N,) labels before label noise."""
-        return self.column("true_label").astype(np.int64)
-
-    @cached_property
-    def utterance_ids(self) -> npt.NDArray[Any]:
-        """(N,) strings."""
-        return self.column("utterance_id")
-
-    @cached_property
-    def speakers(self) -> npt.NDArray[Any]:
-        """(N,) strings."""
-        return self.column("speaker")
-
-    @cached_property
-    def splits(self) -> npt.NDArray[Any]:
-        """(N,) strings out of `SPLITS`."""
-        return self.column("split")
-
-    def rows(self, split: str) -> npt.NDArray[np.int64]:
-        """Rows of a split, ascending."""
-        return np.flatnonzero(self.splits == split)
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    @cached_property
-    def num_samples(self) -> npt.NDArray[np.int64]:
-        """(N,) length of each utterance in samples."""
-        import pyarrow.compute as pc
-
-        return np.asarray(pc.list_value_length(self.table.column("audio")).to_numpy()).astype(np.int64)
-
-    def audio(self, row: int) -> npt.NDArray[np.int16]:
-        """(samples,) of one utterance, a view of the mapped file."""
-        values: npt.NDArray[np.int16] = self.table.column("audio")[row].values.to_numpy(zero_copy_only=True)
-        return values

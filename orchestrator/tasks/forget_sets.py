@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.outcomes import RecordingsNotice
-from orchestrator.tasks.base import Corpus, plain_id
+from orchestrator.tasks.base import plain_id
+from orchestrator.tasks.corpus import Corpus
 from orchestrator.tasks.forget_orders import balanced_order, index_order, random_order, stratified_order
 from orchestrator.tasks.forget_requests import INDEX_FILE_RATIO, ForgetRequest
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from backbones.checkpoints import packaged_file
 from orchestrator import plugins
-from orchestrator.tasks.corpus import open_corpus
+from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.espeak import EspeakKeywords
 
 NAMES = ("whisper_nano", "wav2vec2_nano", "hubert_nano")

@@ -10,7 +10,7 @@ import pytest
 from backbones.logmel import LogMelCnnClassifier
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
 from orchestrator.run.features import FeatureBank
-from orchestrator.tasks.base import Corpus
+from orchestrator.tasks.corpus import Corpus
 
 
 def ids(path, *overrides):

@@ -17,7 +17,7 @@ from orchestrator.tasks import audio_files
 from orchestrator.tasks.audio_files import BadRecordingError
 from orchestrator.tasks.audio_folder import AudioFolder
 from orchestrator.tasks.base import RecordingsChangedError, Source, Utterance
-from orchestrator.tasks.corpus import open_corpus
+from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.forget_sets import ForgetRequest, corpus_arrays, draw
 
 DIGITS = r"(?P<digit>\d)_(?P<speaker>[a-z]+)_(?P<take>\d+)"

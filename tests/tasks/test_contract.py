@@ -10,7 +10,7 @@ import soundfile
 
 from orchestrator import plugins
 from orchestrator.tasks.base import SPLITS
-from orchestrator.tasks.corpus import open_corpus
+from orchestrator.tasks.build import open_corpus
 
 RATE_HZ = 16_000
 

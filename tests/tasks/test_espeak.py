@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.tasks.base import SPLITS, Corpus
-from orchestrator.tasks.corpus import open_corpus
+from orchestrator.tasks.base import SPLITS
+from orchestrator.tasks.build import open_corpus
+from orchestrator.tasks.corpus import Corpus
 from orchestrator.tasks.espeak import TASKS, EspeakKeywords, EspeakPretraining, EspeakSpeakers
 from orchestrator.tasks.espeak_base import NOBODY, EspeakTask
 from orchestrator.tasks.espeak_engine import variant_halves

@@ -14,7 +14,7 @@ import soundfile
 
 from orchestrator.tasks import speech_commands
 from orchestrator.tasks.base import Utterance
-from orchestrator.tasks.corpus import open_corpus
+from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.speech_commands import KEYWORDS, SHA256, URL, SpeechCommands
 
 NOISES = ("doing_the_dishes", "pink_noise")

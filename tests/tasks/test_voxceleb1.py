@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from orchestrator.tasks.corpus import open_corpus
+from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.voxceleb1 import VoxCeleb1
 
 SPEAKERS = ("id10001", "id10002", "id10271")  # the last is one of the 40 of the verification test

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from orchestrator.tasks.base import CorpusSize, Source, Task, Utterance
-from orchestrator.tasks.corpus import open_corpus
+from orchestrator.tasks.build import open_corpus
 
 PER_CLASS = {"train": 40, "validation": 10, "test": 10}
 

@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.outcomes import DamagedFile, RecordingsNotice
 from orchestrator.tasks.base import Source, Utterance
-from orchestrator.tasks.corpus import open_corpus, with_holdout, with_label_noise, write_corpus
+from orchestrator.tasks.build import open_corpus, with_holdout, with_label_noise, write_corpus
 
 SCRIPT = Path(__file__).parent / "toy_builder.py"
 spec = importlib.util.spec_from_file_location("toy_builder", SCRIPT)
@@ -55,7 +55,7 @@ def test_what_was_read_comes_back_row_by_row(tmp_path: Path) -> None:
 
 
 def test_a_corpus_of_many_batches_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.tasks.corpus.ROWS_PER_BATCH", 7)
+    monkeypatch.setattr("orchestrator.tasks.build.ROWS_PER_BATCH", 7)
     corpus = open_corpus(toy.ToyTask(folder=tmp_path), tmp_path)
     assert [int(corpus.audio(row)[0]) for row in range(len(corpus))] == list(range(len(corpus)))
 
