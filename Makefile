@@ -47,7 +47,7 @@ report: setup
 	$(BIN)/unlearn report $(RESULTS)
 
 nano: setup
-	$(BIN)/python -m orchestrator.run.pretrain_nano
+	$(BIN)/python -m orchestrator.deploy.pretrain_nano
 
 imports: setup
 	$(BIN)/python tests/benchmarks/import_graph.py $(CHECKOUT)

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
-from methods.forget_table import ForgetTable
-from methods.losses import distillation_loss
-from methods.rates import Rate
+from methods.engine.forget_table import ForgetTable
+from methods.engine.losses import distillation_loss
+from methods.engine.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from methods.batches import Batch, BatchSource, Classifier, UtteranceSet
-from methods.meter import Meter
-from methods.passes_seen import watch
-from methods.rates import resolved
-from methods.warm_up import same_draws_again, warm_up
+from methods.engine.batches import Batch, BatchSource, Classifier, UtteranceSet
+from methods.engine.budget import Meter
+from methods.engine.charged_passes import watch
+from methods.engine.rates import resolved
+from methods.engine.warm_up import same_draws_again, warm_up
 
 __all__ = [
     "Batch",

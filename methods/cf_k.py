@@ -14,8 +14,8 @@ from typing import ClassVar
 from torch import nn
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy
-from methods.rates import Rate
+from methods.engine.losses import cross_entropy
+from methods.engine.rates import Rate
 
 
 def last_blocks(model: Classifier, count: int) -> Sequence[nn.Module]:

@@ -16,9 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
-from methods.losses import distillation_loss
-from methods.rates import Rate
-from methods.transfer import sent
+from methods.engine.losses import distillation_loss
+from methods.engine.rates import Rate
+from methods.engine.transfer import sent
 
 IMPOSSIBLE = -1e9  # a logit whose probability is exactly 0, and 0 times whose logarithm is 0
 

@@ -1,6 +1,6 @@
 """Downdate: subtract what D_f added to the sums of a closed-form head, and solve again; exact.
 
-Source: Cao and Yang, IEEE S&P 2015 (summation form); methods/ridge.py. Needs an original of training kind
+Source: Cao and Yang, IEEE S&P 2015 (summation form); methods/closed_form/ridge.py. Needs an original of training kind
 `closed_form_head`. Equals that kind's Retrain up to rounding, at the cost of a forward over D_f and one solution.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from methods.base import Method, Pass, UnlearningProblem
-from methods.ridge import RidgeSums, set_head
+from methods.closed_form.ridge import RidgeSums, set_head
 
 
 @dataclass(frozen=True, kw_only=True)

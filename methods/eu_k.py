@@ -14,8 +14,8 @@ from typing import ClassVar
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
 from methods.cf_k import last_blocks, only_moving, too_many_blocks
-from methods.losses import cross_entropy
-from methods.rates import Rate
+from methods.engine.losses import cross_entropy
+from methods.engine.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)

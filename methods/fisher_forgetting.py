@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from methods.base import Method, Pass, UnlearningProblem
-from methods.gradients import empirical_fisher, model_fisher, trainable
+from methods.engine.gradients import empirical_fisher, model_fisher, trainable
 
 
 def noise_variance(

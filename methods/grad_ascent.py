@@ -14,8 +14,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy
-from methods.rates import Rate
+from methods.engine.losses import cross_entropy
+from methods.engine.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)

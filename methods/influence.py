@@ -20,9 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
-from methods.gradients import summed_gradient, trainable
-from methods.losses import cross_entropy
-from methods.per_utterance import CHUNK, Gradients, PerUtterance
+from methods.engine.gradients import summed_gradient, trainable
+from methods.engine.losses import cross_entropy
+from methods.engine.per_utterance import CHUNK, Gradients, PerUtterance
 
 TOLERANCE = 1e-4  # of the residual's norm, relative
 

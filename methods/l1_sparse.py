@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from methods.base import Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy
-from methods.rates import Rate
+from methods.engine.losses import cross_entropy
+from methods.engine.rates import Rate
 
 
 def decayed(penalty: float, epoch: int, penalised_epochs: int) -> float:

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
-from methods.rates import Rate
-from methods.transfer import sent
+from methods.engine.rates import Rate
+from methods.engine.transfer import sent
 
 ENOUGH = -0.01  # difference of accuracies at which the reference code ends
 

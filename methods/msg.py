@@ -23,9 +23,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
-from methods.gradients import kth_smallest
-from methods.losses import cross_entropy
-from methods.rates import Rate
+from methods.engine.gradients import kth_smallest
+from methods.engine.losses import cross_entropy
+from methods.engine.rates import Rate
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from methods.base import Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy
-from methods.paired import Paired
-from methods.rates import Rate
+from methods.engine.losses import cross_entropy
+from methods.engine.paired_batches import Paired
+from methods.engine.rates import Rate
 
 
 @dataclass(frozen=True, kw_only=True)

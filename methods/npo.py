@@ -17,9 +17,9 @@ from torch import Tensor, zeros_like
 from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
-from methods.losses import label_loss
-from methods.paired import Paired
-from methods.rates import Rate
+from methods.engine.losses import label_loss
+from methods.engine.paired_batches import Paired
+from methods.engine.rates import Rate
 
 
 def npo_loss(

@@ -15,9 +15,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy
-from methods.rates import Rate
-from methods.transfer import sent
+from methods.engine.losses import cross_entropy
+from methods.engine.rates import Rate
+from methods.engine.transfer import sent
 
 
 def wrong_labels(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from methods.base import Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy
+from methods.engine.losses import cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True)

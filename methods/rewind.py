@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from methods.base import Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy
-from methods.meter import FORWARD_SHARE
+from methods.engine.budget import FORWARD_SHARE
+from methods.engine.losses import cross_entropy
 from methods.trainings.early_checkpoints import checkpoint
 
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 from methods.base import Method, Pass, UnlearningProblem, UtteranceSet
-from methods.losses import original_losses
-from methods.rates import Rate
+from methods.engine.losses import original_losses
+from methods.engine.rates import Rate
 
 PARTS = ("low", "medium", "high")
 

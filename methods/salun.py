@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from methods.base import Classifier, Method, Pass, UnlearningProblem
-from methods.gradients import kth_smallest, summed_gradient, trainable
+from methods.engine.gradients import kth_smallest, summed_gradient, trainable
+from methods.engine.rates import Rate
 from methods.random_label import RandomLabel
-from methods.rates import Rate
 
 
 def saliency_mask(gradients: dict[str, Tensor], share: float) -> dict[str, Tensor]:

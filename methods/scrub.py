@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy, distillation_loss, label_loss
-from methods.rates import Rate
+from methods.engine.losses import cross_entropy, distillation_loss, label_loss
+from methods.engine.rates import Rate
 
 CHOICES = {
     "order": ("alternate", "ascend_first"),

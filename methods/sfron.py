@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
-from methods.gradients import batch_gradient, trainable
-from methods.losses import cross_entropy, original_losses
-from methods.rates import Rate
+from methods.engine.gradients import batch_gradient, trainable
+from methods.engine.losses import cross_entropy, original_losses
+from methods.engine.rates import Rate
 
 SMALLEST_LOSS = 1e-6  # nats; keeps CE^(−λ) finite
 

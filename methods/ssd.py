@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from methods.base import Method, Pass, UnlearningProblem
-from methods.gradients import empirical_fisher, trainable
+from methods.engine.gradients import empirical_fisher, trainable
 
 
 def dampening_factor(

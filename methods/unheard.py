@@ -2,7 +2,7 @@
 
 Source: this project; docs/log.md tells how it came about. Retrain is f on unheard speech, so its answer about an
 utterance of D_f is estimated from f's answers on D_v, with the scores of a closed-form teacher on the frozen pretrained
-encoder (`methods.never_heard`), fitted on D_r alone:
+encoder (`methods.closed_form.ridge_teacher`), fitted on D_r alone:
 1. How likely is it that f would have given the label y_u unheard? On D_v the teacher's margin for the true label tells
    how often f is right, and its margins for true and for other labels tell how likely y_u is the true label at all
    (wrong labels and forgotten classes look alike to it). Of D_f, the expected number of utterances keeps its label as
@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
-from methods.forget_table import ForgetTable
-from methods.never_heard import WALK_BATCH, never_heard
-from methods.rates import Rate
+from methods.closed_form.ridge_teacher import WALK_BATCH, never_heard
+from methods.engine.forget_table import ForgetTable
+from methods.engine.rates import Rate
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression

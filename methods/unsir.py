@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
-from methods.losses import cross_entropy
-from methods.rates import Rate
+from methods.engine.losses import cross_entropy
+from methods.engine.rates import Rate
 
 
 def noise_loss(model: Classifier, noise: Batch, penalty: float) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.report.write import write_report
-    from orchestrator.results import read_rows
+    from orchestrator.results.store import read_rows
     from orchestrator.run.launch import load_sweep, plan_sweep, run_sweep
     from orchestrator.run.tuning import tune_sweep
 
@@ -21,7 +21,7 @@ _HOMES = {
     "plan_sweep": "orchestrator.run.launch",
     "run_sweep": "orchestrator.run.launch",
     "tune_sweep": "orchestrator.run.tuning",
-    "read_rows": "orchestrator.results",
+    "read_rows": "orchestrator.results.store",
     "write_report": "orchestrator.report.write",
 }
 

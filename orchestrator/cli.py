@@ -16,8 +16,7 @@ from rich.markup import escape
 
 from orchestrator.cli_results import Results, console
 from orchestrator.cli_results import app as results_app
-from orchestrator.file_names import absolute_path
-from orchestrator.outcomes import (
+from orchestrator.errors import (
     DamagedFile,
     FolderFull,
     Interrupted,
@@ -26,6 +25,7 @@ from orchestrator.outcomes import (
     TooLarge,
     in_one_line,
 )
+from orchestrator.file_names import absolute_path
 
 app = typer.Typer(
     name="unlearn",
@@ -50,7 +50,7 @@ def list_plugins(
     kind: Annotated[str, typer.Argument(help="tasks, backbones, trainings, methods or sweeps.")] = "all",
 ) -> None:
     """List tasks, backbones, trainings, methods and sweeps."""
-    from orchestrator.listing import listing
+    from orchestrator.catalog import listing
 
     console.print(listing(kind))
 
@@ -70,8 +70,8 @@ def plan(
 
     Exit code 1 when a part of the sweep is refused.
     """
+    from orchestrator.run.console import explanation_tables, plan_tables
     from orchestrator.run.launch import explain_trial, load_sweep, plan_sweep
-    from orchestrator.run.show import explanation_tables, plan_tables
 
     loaded, folder = load_sweep(sweep, set_ or []), _absolute(results)
     if explain and not folder:
@@ -104,8 +104,8 @@ def run(
     retry: Annotated[Optional[str], typer.Option(help="failed: run failed trials again.")] = None,  # noqa: UP045
 ) -> None:
     """Plan, run, resume or extend a sweep; interrupt it whenever you like."""
+    from orchestrator.run.console import Display
     from orchestrator.run.launch import load_sweep, run_sweep
-    from orchestrator.run.show import Display
 
     display = Display(console)
     desk = run_sweep(
@@ -137,8 +137,8 @@ def tune(
     set_: Set = None,
 ) -> None:
     """Search every method's settings with equal budgets on tuning seeds, and write a lock file."""
+    from orchestrator.run.console import Display, lock_table
     from orchestrator.run.launch import load_sweep
-    from orchestrator.run.show import Display, lock_table
     from orchestrator.run.tuning import tune_sweep
 
     display, loaded = Display(console), load_sweep(sweep, set_ or [])

@@ -12,7 +12,7 @@ from rich.console import Console
 from orchestrator.file_names import absolute_path
 
 if TYPE_CHECKING:
-    from orchestrator.results import Store
+    from orchestrator.results.store import Store
 
 app = typer.Typer()
 console = Console(width=None if sys.stdout.isatty() else 120)  # a log file is no narrow terminal
@@ -27,8 +27,8 @@ TunedOnly = Annotated[bool, typer.Option("--tuned-only", help="Leave out methods
 @app.command()
 def status(results: Folder, sweep: OfSweep = None) -> None:
     """What of each sweep in a results folder is done, failed or missing."""
-    from orchestrator.report.progress import status_tables
-    from orchestrator.results import open_store
+    from orchestrator.report.status import status_tables
+    from orchestrator.results.store import open_store
 
     for table in status_tables(open_store(results), sweep):
         console.print(table, soft_wrap=isinstance(table, str))
@@ -43,11 +43,11 @@ def report(
 ) -> None:
     """Write tables in the paper's layout (Markdown, LaTeX, CSV) and plots, and print the tables."""
     from orchestrator.report.build import build_report
-    from orchestrator.report.selection import Selection
+    from orchestrator.report.frames.scope import Selection
     from orchestrator.report.terminal import terminal_tables
     from orchestrator.report.write import write_files
-    from orchestrator.results import open_store
-    from orchestrator.sweep_records import recorded_sweeps
+    from orchestrator.results.store import open_store
+    from orchestrator.results.sweep_records import recorded_sweeps
 
     store = open_store(results)
     built = build_report(store.rows(), recorded_sweeps(store.files), Selection(sweep, tuned_only))
@@ -65,9 +65,9 @@ def evidence(
     tuned_only: TunedOnly = False,
 ) -> None:
     """Attack what trials left: membership attacks, distances to Retrain, relearning; evidence.md and evidence.csv."""
-    from orchestrator.report.selection import Selection
-    from orchestrator.report.write_evidence import write_evidence
-    from orchestrator.results import open_store
+    from orchestrator.report.evidence.write import write_evidence
+    from orchestrator.report.frames.scope import Selection
+    from orchestrator.results.store import open_store
 
     store = open_store(results)
     for path in write_evidence(store, _report_folder(store, out), Selection(sweep, tuned_only)):
@@ -82,9 +82,9 @@ def leaderboard(
     tuned_only: TunedOnly = False,
 ) -> None:
     """Set all methods side by side over all tasks and forget sets, with intervals and attacks, on one page."""
-    from orchestrator.report.leaderboard import write_leaderboard
-    from orchestrator.report.selection import Selection
-    from orchestrator.results import open_store
+    from orchestrator.report.frames.scope import Selection
+    from orchestrator.report.leaderboard.page import write_leaderboard
+    from orchestrator.results.store import open_store
 
     store = open_store(results)
     page = absolute_path(out) if out else _report_folder(store, None) / "leaderboard.md"
@@ -98,8 +98,8 @@ def compact(
     to: Annotated[Path, typer.Option(help="Parquet file to write.")],
 ) -> None:
     """Write rows and evidence of a results folder to one small file, from which `restore` makes a folder again."""
-    from orchestrator.report.compaction import compact_results
-    from orchestrator.results import open_store
+    from orchestrator.report.archive import compact_results
+    from orchestrator.results.store import open_store
 
     to = absolute_path(to)
     rows = compact_results(open_store(results), to)
@@ -112,8 +112,8 @@ def restore(
     results: Results,
 ) -> None:
     """Put the trials of a compacted file into a results folder: `run`, `tune` and `report` then go on from them."""
-    from orchestrator.report.compaction import restore_results
-    from orchestrator.results import open_store
+    from orchestrator.report.archive import restore_results
+    from orchestrator.results.store import open_store
 
     rows = restore_results(absolute_path(file), open_store(results))
     console.print(f"{rows} trials restored; those that were there are as they were")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import platformdirs
 
-from orchestrator.outcomes import DamagedFile, RecordingsNotice
+from orchestrator.errors import DamagedFile, RecordingsNotice
 
 STORE = "digests.sqlite"  # in the cache folder
 SIDECAR = "digests.json"  # in a folder, of its other files

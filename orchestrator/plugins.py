@@ -1,4 +1,4 @@
-"""Plug-ins by name: the files of methods/, methods/trainings/, backbones/ and orchestrator/tasks/ are the registry."""
+"""Plug-ins by name: the files of the packages below are the registry."""
 
 from __future__ import annotations
 
@@ -10,33 +10,37 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from functools import cache, partial
+from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-KINDS = {
-    "methods": "methods",
-    "trainings": "methods.trainings",
-    "backbones": "backbones",
-    "tasks": "orchestrator.tasks",
+PACKAGES = {
+    "methods": ("methods", "methods.mubench"),
+    "trainings": ("methods.trainings",),
+    "backbones": ("backbones",),
+    "tasks": ("orchestrator.tasks",),
 }
 TABLES = {"backbones": "VARIANTS", "tasks": "TASKS"}  # a module of these kinds may offer several plug-ins
 ALONE = ("methods", "trainings")  # one class a file, which is the plug-in
 
 
+def _modules(kind: str) -> Iterator[ModuleType]:
+    for name in PACKAGES[kind]:
+        for info in pkgutil.iter_modules(importlib.import_module(name).__path__):
+            if not info.ispkg:
+                yield importlib.import_module(f"{name}.{info.name}")
+
+
 @cache
 def registry(kind: str) -> Mapping[str, Callable[..., Any]]:
     """Every plug-in of a kind: name to factory, in order of names."""
-    package = importlib.import_module(KINDS[kind])
     found: dict[str, Callable[..., Any]] = {}
-    for info in pkgutil.iter_modules(package.__path__):
-        if info.ispkg:
-            continue
-        module = importlib.import_module(f"{KINDS[kind]}.{info.name}")
+    for module in _modules(kind):
         if kind in ALONE:
             own = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
             for method in (c for c in own if hasattr(c, "passes") and not inspect.isabstract(c)):
-                found[info.name] = method
+                found[module.__name__.rpartition(".")[2]] = method
         else:
             found.update(getattr(module, TABLES[kind], {}))
     return dict(sorted(found.items()))

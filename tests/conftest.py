@@ -103,7 +103,7 @@ def tally(comparable):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from orchestrator.results import open_store
+    from orchestrator.results.store import open_store
 
     def count(results, undisturbed, finished=None):
         rows = comparable(results)  # sets aside what cannot be read
@@ -135,7 +135,7 @@ def tally(comparable):
 @pytest.fixture(scope="session")
 def _commit(record_testsuite_property):
     """The commit under test stands in the XML."""
-    from orchestrator.run.rows import git_commit
+    from orchestrator.run.evaluation.row import git_commit
 
     record_testsuite_property("commit", git_commit())
 

@@ -10,13 +10,13 @@ import pytest
 
 from orchestrator import load_sweep, plan_sweep, run_sweep
 from orchestrator.cli import _say_damage, main
-from orchestrator.outcomes import RecordingsNotice
+from orchestrator.errors import RecordingsNotice
 
 PROBE = """
 import sys
 sys.argv = ["unlearn", *{arguments!r}]
 from orchestrator.cli import _say_damage, main
-from orchestrator.outcomes import RecordingsNotice
+from orchestrator.errors import RecordingsNotice
 try:
     main()
 except SystemExit as end:
@@ -226,8 +226,8 @@ def test_a_torn_row_is_named_once_and_missed_by_status(unlearn, finished, tmp_pa
 
 
 def test_a_folder_that_another_driver_has_is_a_clear_message(unlearn, finished):
-    from orchestrator.results import open_store
-    from orchestrator.run.lease import sole_driver
+    from orchestrator.results.store import open_store
+    from orchestrator.run.scheduling.driver_lease import sole_driver
 
     with sole_driver(open_store(finished / "r").files):
         done = unlearn("run", str(finished / "small.yaml"), "--results", str(finished / "r"), "--executor", "local")

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator import load_sweep, run_sweep
 from orchestrator.cli import main
-from orchestrator.files import Folder
+from orchestrator.results.storage import Folder
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,8 @@ def test_a_results_folder_below_a_file_is_named(finished, line, command):
 
 @pytest.mark.parametrize("command", ["run", "tune", "restore"])
 def test_a_results_folder_that_cannot_be_written_is_one_line(finished, line, tmp_path, monkeypatch, command):
-    from orchestrator.report.compaction import compact_results
-    from orchestrator.results import open_store
+    from orchestrator.report.archive import compact_results
+    from orchestrator.results.store import open_store
 
     compact_results(open_store(finished / "r"), finished / "rows.parquet")
 

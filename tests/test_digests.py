@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator import digests
 from orchestrator.digests import damaged_files, digests_of, seal, set_folder_aside
-from orchestrator.outcomes import DamagedFile, RecordingsNotice
+from orchestrator.errors import DamagedFile, RecordingsNotice
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from orchestrator.report.averages import Summary, summarise
-from orchestrator.report.compare import with_gaps
-from orchestrator.report.lines import CELL, prepare, reported
-from orchestrator.report.style import png, styled
+from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.select import CELL, prepare, reported
+from orchestrator.report.frames.summary import Summary, summarise
+from orchestrator.report.plots.style import png, styled
 
 BLUE, GRAY = "#0072B2", "#6b6b6b"
 RIGHT = 31.5  # percentage points

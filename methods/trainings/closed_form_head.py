@@ -1,7 +1,8 @@
 """Closed-form head: the pretrained encoder is frozen, and a ridge regression on random features of it classifies.
 
 Source: Cao and Yang, IEEE S&P 2015 (summation form: what D_f added to the sums can be subtracted); Zhuang et al., ACIL,
-NeurIPS 2022 (ridge heads on frozen encoders and random features, kept as sums). The maths is in methods/ridge.py.
+NeurIPS 2022 (ridge heads on frozen encoders and random features, kept as sums). The maths:
+`methods.closed_form.ridge`.
 Differs: features are standardised by mean and variance that are functions of the sums, and the regularisation and a
 temperature are chosen on D_v, so that a head without D_f is Retrain's up to rounding.
 """
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from methods.base import Classifier, Pass, Training, TrainingKind, UnlearningProblem
-from methods.meter import FORWARD_SHARE
-from methods.random_features import RandomFeatures
-from methods.ridge import RidgeSums, set_head
+from methods.closed_form.random_features import RandomFeatures
+from methods.closed_form.ridge import RidgeSums, set_head
+from methods.engine.budget import FORWARD_SHARE
 
 
 @dataclass(frozen=True, kw_only=True)

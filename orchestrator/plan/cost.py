@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from methods.base import Training
 from orchestrator.plan.duration import in_words, size_in_words
+from orchestrator.plan.originals import training_kind_of
 from orchestrator.plan.spec import PlugIn, TrialSpec
-from orchestrator.plan.trainings import training_kind_of
 from orchestrator.tasks.base import CorpusSize
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from methods.rates import SHARES
+from methods.engine.rates import SHARES
 from orchestrator.plan.spec import TrialSpec, canonical
 
 FOLLOWS = "parents."  # an id of a parent differs because some field of the parent's recipe does

@@ -11,12 +11,12 @@ from typing import Any
 from backbones.weight_files import DamagedWeights
 from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
-from orchestrator.plan.locks import Lock, read_lock
-from orchestrator.plan.method_lines import MethodLine, method_lines, method_plugin, with_choice
-from orchestrator.plan.requests import ABSENT, Asked, read_requests, removed_ids, unsuitable
+from orchestrator.plan.method_variants import MethodLine, method_lines, method_plugin, with_choice
+from orchestrator.plan.originals import STANDARD, StudyPlan, kind_plugin, study_plan, training_of
+from orchestrator.plan.scenarios import ABSENT, Asked, read_requests, removed_ids, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec
-from orchestrator.plan.sweep import BackboneEntry, KindOfTraining, Sweep, TaskEntry
-from orchestrator.plan.trainings import STANDARD, StudyPlan, kind_plugin, study_plan, training_of
+from orchestrator.plan.sweep_schema import BackboneEntry, KindOfTraining, Sweep, TaskEntry
+from orchestrator.plan.tuned_settings import Lock, read_lock
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.plan.sweep import (
+from orchestrator.plan.sweep_schema import (
     AttributionEntry,
     BudgetEntry,
     EvidenceEntry,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from orchestrator.report.compare import with_gaps
-from orchestrator.report.lines import reported
-from orchestrator.report.selection import EVERYTHING, Selected, Selection, select
-from orchestrator.report.tables import Table, build_tables
-from orchestrator.sweep_records import SEARCH, SweepRecord
+from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection, select
+from orchestrator.report.frames.select import reported
+from orchestrator.report.tables.model import Table, build_tables
+from orchestrator.results.sweep_records import SEARCH, SweepRecord
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def build_report(rows: pd.DataFrame, records: Sequence[SweepRecord] = (), select
     """Build the tables of a results folder.
 
     Args:
-        rows: as `orchestrator.results.read_rows` returns them.
+        rows: as `orchestrator.results.store.read_rows` returns them.
         records: what launches on the folder planned: trials without a row are then counted as missing, and seeds that
             were planned but not run are part of every count.
         selection: what to show.

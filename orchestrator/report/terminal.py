@@ -8,12 +8,12 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from orchestrator.report.build import Report
-from orchestrator.report.forgettable import headline
-from orchestrator.report.layout import Row, body, header
-from orchestrator.report.measures import GAP
-from orchestrator.report.remarks import baselines, remarks
-from orchestrator.report.tables import Block, Table
-from orchestrator.report.tuned import mixture
+from orchestrator.report.frames.tuned import mixture
+from orchestrator.report.tables.cells import Row, body, header
+from orchestrator.report.tables.columns import GAP
+from orchestrator.report.tables.model import Block, Table
+from orchestrator.report.tables.notes import baselines, remarks
+from orchestrator.report.tables.significance import headline
 
 
 def terminal_tables(report: Report) -> list[Any]:

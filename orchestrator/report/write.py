@@ -12,20 +12,20 @@ from tabulate import tabulate
 
 from orchestrator.file_names import absolute_path, file_name
 from orchestrator.report.build import Report, build_report
-from orchestrator.report.collapse_plot import collapse, has_collapsed
-from orchestrator.report.curricula import against_controls, curricula_csv, curricula_markdown
-from orchestrator.report.curricula_plot import differences
-from orchestrator.report.latex import table_latex
-from orchestrator.report.markdown import escape, table_markdown
-from orchestrator.report.plots import by_ratio, by_request, gap_bars, trade_off
-from orchestrator.report.problems import problems
-from orchestrator.report.search_plot import searches
-from orchestrator.report.selection import EVERYTHING, Selected, Selection
-from orchestrator.report.style import png
-from orchestrator.report.tables import Table
-from orchestrator.report.tidy import tidy
-from orchestrator.results import STATUSES
-from orchestrator.sweep_records import SweepRecord
+from orchestrator.report.frames.failures import problems
+from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection
+from orchestrator.report.plots.collapse import collapse, has_collapsed
+from orchestrator.report.plots.curricula import differences
+from orchestrator.report.plots.search import searches
+from orchestrator.report.plots.style import png
+from orchestrator.report.plots.task import by_ratio, by_request, gap_bars, trade_off
+from orchestrator.report.tables.csv import tidy
+from orchestrator.report.tables.curricula import against_controls, curricula_csv, curricula_markdown
+from orchestrator.report.tables.latex import table_latex
+from orchestrator.report.tables.markdown import escape, table_markdown
+from orchestrator.report.tables.model import Table
+from orchestrator.results.store import STATUSES
+from orchestrator.results.sweep_records import SweepRecord
 
 LISTED = 100  # problems shown in report.md; all are in problems.csv
 

@@ -9,16 +9,16 @@ import torch
 
 from backbones.hub import has_sound_weights
 from methods.base import Method
-from orchestrator.files import NO_ROOM
-from orchestrator.outcomes import FolderFull
+from orchestrator.errors import FolderFull
+from orchestrator.forgetting.requests import ForgetRequest
 from orchestrator.plan.grid import Grid
-from orchestrator.plan.requests import in_short
+from orchestrator.plan.scenarios import in_short
 from orchestrator.plan.spec import PlugIn, TrialSpec
-from orchestrator.results import Store
-from orchestrator.run.features import clip_samples
-from orchestrator.run.place import Place
+from orchestrator.results.storage import NO_ROOM
+from orchestrator.results.store import Store
+from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.feature_cache import clip_samples
 from orchestrator.tasks.corpus import Corpus
-from orchestrator.tasks.forget_requests import ForgetRequest
 
 Say = Callable[[str], None]
 

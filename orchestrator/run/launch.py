@@ -12,18 +12,18 @@ from orchestrator.file_names import absolute_path
 from orchestrator.plan.cost import Estimate, estimate
 from orchestrator.plan.explain import Explanation, explain, planned_trial
 from orchestrator.plan.grid import Grid, Refusal, build_grid
-from orchestrator.plan.shared import Shared, shared_work
+from orchestrator.plan.shared_artifacts import Shared, shared_work
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.sweep import Sweep, SweepError
 from orchestrator.plan.sweep_file import read_sweep
-from orchestrator.results import Store, open_store
-from orchestrator.run.breaker import ERROR_LIMIT
-from orchestrator.sweep_records import record_sweep
+from orchestrator.plan.sweep_schema import Sweep, SweepError
+from orchestrator.results.store import Store, open_store
+from orchestrator.results.sweep_records import record_sweep
+from orchestrator.run.scheduling.circuit_breaker import ERROR_LIMIT
 
 if TYPE_CHECKING:
-    from orchestrator.run.desk import Desk
-    from orchestrator.run.lease import Held
-    from orchestrator.run.studies import Study
+    from orchestrator.run.scheduling.dispatcher import Desk
+    from orchestrator.run.scheduling.driver_lease import Held
+    from orchestrator.run.scheduling.optuna_study import Study
 
 Say = Callable[[str], None]
 Heard = Callable[[TrialSpec, Mapping[str, Any]], None]  # hears of each row as it comes
@@ -92,7 +92,7 @@ def plan_sweep(
         logits = frozenset(name.partition(".")[0] for name in store.files.names("logits"))
 
     def is_cached(spec: TrialSpec) -> bool:
-        from orchestrator.run.features import are_cached
+        from orchestrator.run.setup.feature_cache import are_cached
 
         return are_cached(spec, cache)
 
@@ -150,7 +150,7 @@ def run_sweep(
         SweepError: when data or models that the sweep names are not at hand.
         ValueError: when another driver works on the results folder.
     """
-    from orchestrator.run.lease import sole_driver
+    from orchestrator.run.scheduling.driver_lease import sole_driver
 
     grid = build_grid(loaded.sweep)
     checked(grid, results, cache_dir, say)
@@ -204,7 +204,7 @@ def require_all_at_hand(grid: Grid) -> None:
 
 def studies_of(grid: Grid) -> dict[str, Study]:
     """The grid's searches for how to train originals, by their id."""
-    from orchestrator.run.studies import Study
+    from orchestrator.run.scheduling.optuna_study import Study
 
     return {
         plan.study_id: Study(plan.study_id, plan.space, plan.base, plan.trials, target="training")
@@ -232,11 +232,11 @@ def execute(
 ) -> Desk:
     """Run trials and searches on the chosen executor. Failed rows are retried on request, or by a newer package."""
     from orchestrator.digests import default_cache_dir
-    from orchestrator.run.breaker import Breaker
-    from orchestrator.run.desk import Desk
-    from orchestrator.run.place import Limits, Place
-    from orchestrator.run.rows import package_version
-    from orchestrator.run.scratch import remove_scratch, require_writable
+    from orchestrator.run.evaluation.row import package_version
+    from orchestrator.run.scheduling.circuit_breaker import Breaker
+    from orchestrator.run.scheduling.dispatcher import Desk
+    from orchestrator.run.setup.context import Limits, Place
+    from orchestrator.run.setup.scratch import remove_scratch, require_writable
 
     def again(row: Mapping[str, Any]) -> bool:
         return retry_failed or row["package_version"] != package_version()
@@ -262,11 +262,11 @@ def execute(
     if desk.over:
         return desk
     if executor == "local":
-        from orchestrator.run.local import run_local
+        from orchestrator.run.executors.local import run_local
 
         run_local(desk, place)
     else:
-        from orchestrator.run.cluster import run_on_ray
+        from orchestrator.run.executors.ray_tune import run_on_ray
 
         run_on_ray(
             desk,

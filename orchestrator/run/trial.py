@@ -13,16 +13,26 @@ from typing import Any
 import torch
 
 from methods.base import Method, Training
-from methods.curriculum import ForgetCurriculum
-from methods.loops import Diverged, LoopSettings, Outcome, run_method
-from methods.lora import Lora
-from methods.superloss import SuperLoss
+from methods.engine.loop import Diverged, LoopSettings, Outcome, run_method
+from methods.modifiers.curriculum import ForgetCurriculum
+from methods.modifiers.lora import Lora
+from methods.modifiers.superloss import SuperLoss
 from orchestrator import plugins
+from orchestrator.plan.originals import training_kind_of
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.trainings import training_kind_of
-from orchestrator.run.arithmetic import set_arithmetic
 from orchestrator.run.assignment import TRANSIENT, Assignment, Point
-from orchestrator.run.checkpoints import (
+from orchestrator.run.evaluation.measures import keep_outputs, measures
+from orchestrator.run.evaluation.objective import objective_at
+from orchestrator.run.evaluation.probes import run_tests
+from orchestrator.run.evaluation.row import first_columns, last_columns
+from orchestrator.run.evaluation.unchanged import Before
+from orchestrator.run.guards.device_errors import DeviceFailed, first_line, is_device_failure, is_out_of_memory
+from orchestrator.run.guards.out_of_memory import MemorySpent, smaller_each_time
+from orchestrator.run.guards.peak_memory import PeakMemory
+from orchestrator.run.guards.running_clock import RunningClock
+from orchestrator.run.guards.watchdog import Hung, Watchdog
+from orchestrator.run.setup.arithmetic import set_arithmetic
+from orchestrator.run.setup.checkpoints import (
     StoredEpochs,
     load_logits,
     load_weights,
@@ -30,18 +40,8 @@ from orchestrator.run.checkpoints import (
     save_prepared,
     save_weights,
 )
-from orchestrator.run.device_errors import DeviceFailed, first_line, is_device_failure, is_out_of_memory
-from orchestrator.run.evaluation import keep_outputs, measures
-from orchestrator.run.objectives import objective_at
-from orchestrator.run.out_of_memory import MemorySpent, smaller_each_time
-from orchestrator.run.peak_memory import PeakMemory
-from orchestrator.run.place import Place
-from orchestrator.run.problem import budget_meter, make_problem, predict, split_parts
-from orchestrator.run.rows import first_columns, last_columns
-from orchestrator.run.running_clock import RunningClock
-from orchestrator.run.trained_tests import run_tests
-from orchestrator.run.unchanged import Before
-from orchestrator.run.watchdog import Hung, Watchdog
+from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.problem import budget_meter, make_problem, predict, split_parts
 
 
 def run_trial(
@@ -204,7 +204,7 @@ def _run(
         with watchdog:
             row["evaluation_seconds"] += run_tests(spec, place, corpus, parts, problem, loop, bank.evaluate)
     if spec.keep_model and not (spec.stage == "unlearn" and spec.line == "original"):  # that one is the train trial's
-        from orchestrator.run.export import keep_model
+        from orchestrator.run.evaluation.export import keep_model
 
         keep_model(place, spec, problem.model, corpus)
 

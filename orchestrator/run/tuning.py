@@ -7,22 +7,22 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from methods.rates import SHARES
+from methods.engine.rates import SHARES
 from orchestrator import plugins
-from orchestrator.outcomes import Interrupted, StoppedEarly
+from orchestrator.errors import Interrupted, StoppedEarly
 from orchestrator.plan.grid import Grid, build_grid
-from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
-from orchestrator.plan.requests import each_alone
+from orchestrator.plan.scenarios import each_alone
 from orchestrator.plan.spec import TrialSpec, short_hash
-from orchestrator.plan.sweep import EvidenceEntry, Sweep, SweepError
-from orchestrator.results import Store, open_store
-from orchestrator.run.breaker import ERROR_LIMIT
-from orchestrator.run.desk import Desk
+from orchestrator.plan.sweep_schema import EvidenceEntry, Sweep, SweepError
+from orchestrator.plan.tuned_settings import EVERY, Choice, Lock, write_lock
+from orchestrator.results.store import Store, open_store
+from orchestrator.results.sweep_records import SEARCH, record_sweep
+from orchestrator.run.evaluation.objective import RULES
 from orchestrator.run.launch import Heard, LoadedSweep, Say, checked, execute, studies_of
-from orchestrator.run.lease import sole_driver
-from orchestrator.run.objectives import RULES
-from orchestrator.run.studies import Study, holds
-from orchestrator.sweep_records import SEARCH, record_sweep
+from orchestrator.run.scheduling.circuit_breaker import ERROR_LIMIT
+from orchestrator.run.scheduling.dispatcher import Desk
+from orchestrator.run.scheduling.driver_lease import sole_driver
+from orchestrator.run.scheduling.optuna_study import Study, holds
 
 SPACES: dict[str, dict[str, Any]] = {
     "grad_ascent": {"rate_share": (0.0005, 0.5), "epochs": [1, 2, 4, 8]},

@@ -15,14 +15,14 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from orchestrator.tasks import audio_files, found_files
-from orchestrator.tasks.archives import is_archive, unpacked
-from orchestrator.tasks.audio_files import Recording
 from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, CorpusSize, Source, Task, plain_id
-from orchestrator.tasks.coverage import require_trained, still_trained
-from orchestrator.tasks.listings import Listed, Listing, from_folders, from_manifest, from_names
-from orchestrator.tasks.splits import require_share, stratified_share
-from orchestrator.tasks.tables import Cell, class_name, matches, read_table, text
+from orchestrator.tasks.sources import audio_files, found_files
+from orchestrator.tasks.sources.archives import is_archive, unpacked
+from orchestrator.tasks.sources.audio_files import Recording
+from orchestrator.tasks.sources.coverage import require_trained, still_trained
+from orchestrator.tasks.sources.manifest import Listed, Listing, from_folders, from_manifest, from_names
+from orchestrator.tasks.sources.splits import require_share, stratified_share
+from orchestrator.tasks.sources.tables import Cell, class_name, matches, read_table, text
 
 SHOWN = 10  # values of a column in a message
 RESERVED = {"utterance_id", "label", "true_label", "speaker", "split", "audio"}  # columns that a corpus fills itself

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from orchestrator.digests import damaged_files, seal, set_folder_aside
-from orchestrator.outcomes import RecordingsNotice
+from orchestrator.errors import RecordingsNotice
 from orchestrator.tasks.base import SPLITS, Source, Task, Utterance, plain_id
 from orchestrator.tasks.corpus import Corpus
 

@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeVar
 
 from orchestrator.tasks.base import SPLITS
-from orchestrator.tasks.espeak_base import EspeakTask
-from orchestrator.tasks.espeak_draws import Role, Speaker, deal, generator
-from orchestrator.tasks.espeak_roles import evenly, refuse_empty_classes, speaker_pools, word_roles
-from orchestrator.tasks.espeak_settings import number, whole
-from orchestrator.tasks.espeak_words import KEYWORDS, PRETRAINING_WORDS, SILENCE, SUPERB_CLASSES, UNKNOWN, UNKNOWN_WORDS
+from orchestrator.tasks.espeak_tts.casting import evenly, refuse_empty_classes, speaker_pools, word_roles
+from orchestrator.tasks.espeak_tts.corpus import EspeakTask
+from orchestrator.tasks.espeak_tts.sampling import Role, Speaker, deal, generator
+from orchestrator.tasks.espeak_tts.settings import number, whole
+from orchestrator.tasks.espeak_tts.words import (
+    KEYWORDS,
+    PRETRAINING_WORDS,
+    SILENCE,
+    SUPERB_CLASSES,
+    UNKNOWN,
+    UNKNOWN_WORDS,
+)
 
 LEAST_CLIPS_PER_SPEAKER = 8
 

@@ -27,11 +27,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from orchestrator.tasks import audio_files, found_files
-from orchestrator.tasks.archives import download, extract, find_or_extract
-from orchestrator.tasks.audio_files import Recording
 from orchestrator.tasks.base import CorpusSize, Source, Task
-from orchestrator.tasks.coverage import require_trained, still_trained
+from orchestrator.tasks.sources import audio_files, found_files
+from orchestrator.tasks.sources.archives import download, extract, find_or_extract
+from orchestrator.tasks.sources.audio_files import Recording
+from orchestrator.tasks.sources.coverage import require_trained, still_trained
 
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 CLASSES = {

@@ -17,11 +17,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from orchestrator.tasks import audio_files, found_files
-from orchestrator.tasks.audio_files import Recording
 from orchestrator.tasks.base import CorpusSize, Source, Task
-from orchestrator.tasks.coverage import require_trained, still_trained
-from orchestrator.tasks.splits import require_share, split_groups
+from orchestrator.tasks.sources import audio_files, found_files
+from orchestrator.tasks.sources.audio_files import Recording
+from orchestrator.tasks.sources.coverage import require_trained, still_trained
+from orchestrator.tasks.sources.splits import require_share, split_groups
 
 OFFICIAL_SPLITS = {"1": "train", "2": "validation", "3": "test"}
 VERIFICATION_TEST = frozenset(

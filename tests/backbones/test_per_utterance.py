@@ -13,9 +13,9 @@ from backbones.logmel import LogMelCnn, LogMelGru
 from backbones.wav2vec2 import Wav2Vec2
 from backbones.whisper import Whisper
 from methods.base import Batch
-from methods.gradients import trainable
-from methods.losses import cross_entropy
-from methods.per_utterance import PerUtterance
+from methods.engine.gradients import trainable
+from methods.engine.losses import cross_entropy
+from methods.engine.per_utterance import PerUtterance
 
 CASES = {
     "whisper": lambda tiny: Whisper(checkpoint=tiny("whisper")),

@@ -26,13 +26,13 @@ from clock import Times, table, verdict
 from transformers import TrainerCallback
 
 from methods.base import Training, UtteranceSet
-from methods.loops import LoopSettings, Outcome, run_method
-from methods.meter import Meter
-from methods.rates import resolved
+from methods.engine.budget import Meter
+from methods.engine.loop import LoopSettings, Outcome, run_method
+from methods.engine.rates import resolved
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.run.features import clip_samples
-from orchestrator.run.problem import make_problem, split_parts
+from orchestrator.run.setup.feature_cache import clip_samples
+from orchestrator.run.setup.problem import make_problem, split_parts
 
 STEPS = 3  # timed in a round, after one that is not
 ROUNDS = 3

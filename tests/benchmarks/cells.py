@@ -15,11 +15,11 @@ from typing import Any
 
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.sweep import Sweep
-from orchestrator.results import open_store
-from orchestrator.run.checkpoints import save_logits, save_weights
-from orchestrator.run.place import Place
-from orchestrator.run.problem import predict
+from orchestrator.plan.sweep_schema import Sweep
+from orchestrator.results.store import open_store
+from orchestrator.run.setup.checkpoints import save_logits, save_weights
+from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.problem import predict
 
 METHODS = ("random_label", "salun", "scrub", "bad_teacher")
 KEYWORDS = {"name": "espeak_keywords", "clips": 1200, "speakers": 24, "voice_spread": 0.5, "snr_db": [10.0, 30.0]}

@@ -1,9 +1,10 @@
 """`make bench-gpu`: training speed and FLOP utilisation of full-size backbones, and what packing trials on a GPU gives.
 
-Weights and features are random: speed does not depend on them. Steps go through `methods.loops`, as a trial's do, with
-features on the device. Utilisation is the arithmetic of the model (`Backbone.train_gflop`: projections, feed-forward,
-attention, three times the forward; the frozen convolutions and the small rest are left out) over the seconds that the
-meter charges, against the device's peak in bf16: measured by large matrix products, and the vendor's where known.
+Weights and features are random: speed does not depend on them. Steps go through `methods.engine.loop`, as a trial's do,
+with features on the device. Utilisation is the arithmetic of the model (`Backbone.train_gflop`: projections,
+feed-forward, attention, three times the forward; the frozen convolutions and the small rest are left out) over the
+seconds that the meter charges, against the device's peak in bf16: measured by large matrix products, and the vendor's
+where known.
 Each backbone runs eagerly and, unless `--eager`, compiled. With `--smoke` all is tiny, on the CPU, and nothing written.
 """
 
@@ -24,11 +25,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from methods.base import Method, Pass, Scores, Training, UnlearningProblem, UtteranceSet
-from methods.loops import LoopSettings, Outcome, run_method
-from methods.losses import cross_entropy
-from methods.meter import Meter
+from methods.engine.budget import Meter
+from methods.engine.loop import LoopSettings, Outcome, run_method
+from methods.engine.losses import cross_entropy
 from orchestrator import plugins
-from orchestrator.run.peak_memory import PeakMemory
+from orchestrator.run.guards.peak_memory import PeakMemory
 
 OUT = Path(__file__).parents[2] / "docs" / "results" / "bench_gpu.md"
 CLASSES = 35

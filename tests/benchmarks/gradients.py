@@ -12,9 +12,9 @@ from clock import Times, in_turns, table, verdict
 from steps import CLASSES, batch_of
 
 from methods.base import Batch
-from methods.gradients import trainable
-from methods.losses import cross_entropy
-from methods.per_utterance import CHUNK, PerUtterance
+from methods.engine.gradients import trainable
+from methods.engine.losses import cross_entropy
+from methods.engine.per_utterance import CHUNK, PerUtterance
 from orchestrator import plugins
 
 MOST = {"whisper_nano": 1 / 3, "wav2vec2_nano": 1 / 3, "hubert_nano": 1 / 3, "logmel_cnn": 1 / 3, "whisper_tiny": 1 / 2}

@@ -12,10 +12,10 @@ from steps import CLASSES, batch_of, step
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from methods.losses import cross_entropy
+from methods.engine.losses import cross_entropy
 from orchestrator import plugins
 from orchestrator.plan.grid import build_grid
-from orchestrator.plan.sweep import Sweep
+from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.run.assignment import Assignment
 from orchestrator.run.trial import run_trial
 

@@ -16,10 +16,10 @@ from clock import table, verdict
 
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.sweep import Sweep
-from orchestrator.results import open_store
+from orchestrator.plan.sweep_schema import Sweep
+from orchestrator.results.store import open_store
 from orchestrator.run.assignment import Assignment
-from orchestrator.run.place import Place
+from orchestrator.run.setup.context import Place
 from orchestrator.run.trial import run_trial
 
 MOST_EXTRA_MB = 300

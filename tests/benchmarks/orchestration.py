@@ -55,14 +55,14 @@ def no_op_run(folder: Path, trials: int) -> list[tuple[float, int]]:
     from ray import cloudpickle
 
     from orchestrator.plan.grid import build_grid
-    from orchestrator.plan.sweep import Sweep
-    from orchestrator.results import open_store
-    from orchestrator.run import cluster
-    from orchestrator.run.desk import Desk
-    from orchestrator.run.place import Place
-    from orchestrator.run.rows import first_columns, last_columns
+    from orchestrator.plan.sweep_schema import Sweep
+    from orchestrator.results.store import open_store
+    from orchestrator.run.evaluation.row import first_columns, last_columns
+    from orchestrator.run.executors import ray_tune
+    from orchestrator.run.scheduling.dispatcher import Desk
+    from orchestrator.run.setup.context import Place
 
-    class NoOpActor(cluster.TrialActor):
+    class NoOpActor(ray_tune.TrialActor):
         """Writes a row with what is known before and after a trial, and does nothing in between."""
 
         def step(self) -> dict[str, Any]:
@@ -80,11 +80,11 @@ def no_op_run(folder: Path, trials: int) -> list[tuple[float, int]]:
 
     planned = build_grid(Sweep.model_validate(sweep_values(-(-trials // A_SEED)))).trials[:trials]
     desk = Desk(planned, {}, store, on_settled=stamp)
-    actor, cluster.TrialActor = cluster.TrialActor, NoOpActor
+    actor, ray_tune.TrialActor = ray_tune.TrialActor, NoOpActor
     try:
-        cluster.run_on_ray(desk, Place(store, folder / "cache"))
+        ray_tune.run_on_ray(desk, Place(store, folder / "cache"))
     finally:
-        cluster.TrialActor = actor
+        ray_tune.TrialActor = actor
     assert desk.board.counts() == {"done": trials}, desk.board.counts()
     return stamps
 
@@ -142,12 +142,12 @@ def memory_lines(folder: Path, trials: int) -> Iterator[str]:
 def write_finished(folder: Path, count: int) -> Path:
     """A sweep file, and the rows of its first `count` trials, one file each; some trials are left to run."""
     from orchestrator.plan.grid import build_grid
-    from orchestrator.plan.sweep import Sweep
-    from orchestrator.results import open_store
-    from orchestrator.run.desk import Desk
-    from orchestrator.run.place import Place
-    from orchestrator.run.rows import first_columns, last_columns
-    from orchestrator.sweep_records import record_sweep
+    from orchestrator.plan.sweep_schema import Sweep
+    from orchestrator.results.store import open_store
+    from orchestrator.results.sweep_records import record_sweep
+    from orchestrator.run.evaluation.row import first_columns, last_columns
+    from orchestrator.run.scheduling.dispatcher import Desk
+    from orchestrator.run.setup.context import Place
 
     store, values = open_store(folder / "r"), sweep_values(count // A_SEED + 1)
     (folder / "driver.yaml").write_text(yaml.safe_dump(values))

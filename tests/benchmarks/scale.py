@@ -22,13 +22,15 @@ SIZES = (1_000, 10_000, 50_000)
 PARTS = {"forget": 24, "retain": 24, "validation": 40, "test": 40, "holdout": 24}  # utterances of a trial's outputs
 CLASSES = 12
 A_SEED = 1_136  # trials of one seed of `sweep_values`
-INDEX = "import sys; from orchestrator.results import open_store; print(len(open_store(sys.argv[1]).rows()))"
+INDEX = "import sys; from orchestrator.results.store import open_store; print(len(open_store(sys.argv[1]).rows()))"
 WRITE = (
     "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from scale import write_folder;"
     "write_folder(Path(sys.argv[2]), int(sys.argv[3]))"
 )
-INDEX_IMPORTS = "import pandas, pyarrow.parquet; from orchestrator.results import open_store"
-REPORT_IMPORTS = "import orchestrator.report.write, orchestrator.report.leaderboard, orchestrator.report.write_evidence"
+INDEX_IMPORTS = "import pandas, pyarrow.parquet; from orchestrator.results.store import open_store"
+REPORT_IMPORTS = (
+    "import orchestrator.report.write, orchestrator.report.leaderboard.page, orchestrator.report.evidence.write"
+)
 
 
 def sweep_values(seeds: int) -> dict[str, Any]:
@@ -59,12 +61,12 @@ def write_folder(folder: Path, count: int) -> Path:
     """A results folder with the rows and outputs of the first `count` trials of the sweep."""
     from orchestrator.plan.grid import build_grid
     from orchestrator.plan.spec import stage_seed
-    from orchestrator.plan.sweep import Sweep
-    from orchestrator.results import open_store
-    from orchestrator.run.desk import Desk
-    from orchestrator.run.place import Place
-    from orchestrator.run.rows import first_columns, last_columns
-    from orchestrator.sweep_records import record_sweep
+    from orchestrator.plan.sweep_schema import Sweep
+    from orchestrator.results.store import open_store
+    from orchestrator.results.sweep_records import record_sweep
+    from orchestrator.run.evaluation.row import first_columns, last_columns
+    from orchestrator.run.scheduling.dispatcher import Desk
+    from orchestrator.run.setup.context import Place
 
     store, values = open_store(folder), sweep_values(-(-count // A_SEED))
     trials = build_grid(Sweep.model_validate(values)).trials

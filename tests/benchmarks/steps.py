@@ -11,7 +11,7 @@ import torch
 from cells import checkpoint_of_tiny
 from clock import in_turns, table, verdict
 
-from methods.losses import cross_entropy, distillation_loss, label_loss
+from methods.engine.losses import cross_entropy, distillation_loss, label_loss
 from orchestrator import plugins
 
 BATCH = 16
@@ -28,7 +28,7 @@ def batch_of(backbone: Any, size: int = BATCH, samples: int = ONE_SECOND) -> Sim
 
 
 def step(model: Any, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
-    """Forward, backward, clipping and AdamW, as `methods.loops` does them."""
+    """Forward, backward, clipping and AdamW, as `methods.engine.loop` does them."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
     def run() -> None:

@@ -16,7 +16,7 @@ from cells import KEYWORDS, checkpoint_of_tiny
 from clock import table
 from steps import CLASSES, ONE_SECOND, batch_of, step
 
-from methods.losses import cross_entropy
+from methods.engine.losses import cross_entropy
 from orchestrator import plugins
 
 BATCH, ROUNDS = 32, 7

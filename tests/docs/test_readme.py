@@ -10,10 +10,10 @@ import pandas as pd
 
 from orchestrator import plugins
 from orchestrator.plan.sweep_file import shipped_sweeps
-from orchestrator.report.averages import with_spread
-from orchestrator.report.evidence_table import GROUPS
-from orchestrator.report.lines import REFERENCES
-from orchestrator.results import SCHEMA
+from orchestrator.report.evidence.table import GROUPS
+from orchestrator.report.frames.select import REFERENCES
+from orchestrator.report.frames.summary import with_spread
+from orchestrator.results.store import SCHEMA
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

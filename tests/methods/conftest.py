@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from methods.base import Scores, Training, UnlearningProblem, UtteranceSet
-from methods.loops import LoopSettings, Outcome, run_method
-from methods.losses import label_loss
-from methods.meter import Meter
+from methods.engine.budget import Meter
+from methods.engine.loop import LoopSettings, Outcome, run_method
+from methods.engine.losses import label_loss
 
 FEATURES, CLASSES = 4, 3
 

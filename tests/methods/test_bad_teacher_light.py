@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from methods.bad_teacher_light import BadTeacherLight
-from methods.losses import distillation_loss
+from methods.engine.losses import distillation_loss
 
 
 def test_takes_the_step_by_hand(kit):

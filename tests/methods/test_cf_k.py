@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from methods.cf_k import CatastrophicForgetting
-from methods.losses import label_loss
+from methods.engine.losses import label_loss
 
 
 def test_moves_the_last_blocks_by_hand_and_leaves_earlier_ones_bit_identical(kit):

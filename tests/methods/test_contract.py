@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
 import pytest
 import torch
 
-import methods
 from orchestrator import plugins
 
 NAMES = plugins.names("methods")
-FOLDER = Path(methods.__file__).parent
 
 
 def test_the_papers_methods_are_found():
@@ -47,7 +46,7 @@ def test_runs_and_repeats_bit_for_bit(kit, name):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("original", "retrain")])
 def test_stops_on_a_budget(kit, name, monkeypatch):
-    for size in ("methods.ridge.BATCH", "methods.gradients.CHUNK"):
+    for size in ("methods.closed_form.ridge.BATCH", "methods.engine.gradients.CHUNK"):
         monkeypatch.setattr(size, 4)  # a single batch would be the last
     method = plugins.load("methods", name)
     problem = problem_for(kit, method, limit=1.0)
@@ -68,7 +67,7 @@ def test_has_a_label_a_version_and_frozen_settings_with_defaults(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_header_names_its_source(name):
-    header = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text()))
+    header = ast.get_docstring(ast.parse(Path(inspect.getfile(plugins.plugin_class("methods", name))).read_text()))
     assert "Source:" in header
 
 
@@ -87,7 +86,7 @@ def test_a_method_that_edits_makes_no_pass_and_others_do(kit, name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not plugins.plugin_class("methods", name).edits])
 def test_superloss_can_be_laid_over(kit, name):
-    from methods.superloss import SuperLoss
+    from methods.modifiers.superloss import SuperLoss
 
     method = plugins.load("methods", name)
     problem = problem_for(kit, method)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from methods.delete import Delete, without_labels
-from methods.losses import distillation_loss
+from methods.engine.losses import distillation_loss
 
 
 def test_the_target_has_nothing_on_the_label_and_keeps_the_ratios_of_the_others():

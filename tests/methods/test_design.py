@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from methods.base import Batch, Method, Pass, UnlearningProblem
-from methods.losses import cross_entropy, label_loss
+from methods.engine.losses import cross_entropy, label_loss
 from methods.random_label import RandomLabel
 
 

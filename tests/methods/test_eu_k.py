@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from methods.engine.losses import label_loss
 from methods.eu_k import ExactUnlearning
-from methods.losses import label_loss
 
 
 def test_last_blocks_start_anew_and_take_the_step_by_hand_earlier_ones_keep_every_bit(kit):

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
+from methods.engine.losses import label_loss
 from methods.fine_tune import FineTune
-from methods.losses import label_loss
 
 
 def test_takes_the_step_by_hand(kit):

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from methods.engine.gradients import empirical_fisher, model_fisher
 from methods.fisher_forgetting import FisherForgetting, noise_variance
-from methods.gradients import empirical_fisher, model_fisher
 
 
 def test_the_variance_is_alpha_over_the_fisher_information_up_to_a_limit():
@@ -48,7 +48,7 @@ def test_walks_the_retain_set_once_and_takes_no_step(kit):
 
 
 def test_a_budget_that_ends_inside_the_walk_leaves_the_original(kit, monkeypatch):
-    monkeypatch.setattr("methods.gradients.CHUNK", 4)  # a single batch would be the last
+    monkeypatch.setattr("methods.engine.gradients.CHUNK", 4)  # a single batch would be the last
     problem = kit.make_problem(limit=8.0)
     before = kit.weights(problem.model)
     outcome, _ = kit.run(FisherForgetting(strength=1.0), problem)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.utils import parameters_to_vector
 
+from methods.engine.losses import label_loss
 from methods.influence import Influence, conjugate_gradients, fisher_product, removal_gradient
-from methods.losses import label_loss
 
 
 def gradients(model, utterances):

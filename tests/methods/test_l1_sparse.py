@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from methods.engine.losses import label_loss
 from methods.fine_tune import FineTune
 from methods.l1_sparse import L1Sparse, decayed
-from methods.losses import label_loss
 
 
 def test_takes_the_step_of_the_penalised_loss_by_hand(kit):

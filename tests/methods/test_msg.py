@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods.losses import label_loss
+from methods.engine.losses import label_loss
 from methods.msg import Msg, layer_weights, smallest
 
 

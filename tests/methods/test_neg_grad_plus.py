@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from methods.engine.losses import label_loss
 from methods.fine_tune import FineTune
-from methods.losses import label_loss
 from methods.neg_grad_plus import NegGradPlus
 
 

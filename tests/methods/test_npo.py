@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from methods.engine.losses import label_loss
 from methods.grad_ascent import GradAscent
-from methods.losses import label_loss
 from methods.npo import NegativePreference, npo_loss
 
 

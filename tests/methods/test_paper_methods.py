@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from methods.bad_teacher import BadTeacher
+from methods.engine.gradients import summed_gradient
+from methods.engine.losses import distillation_loss, label_loss
 from methods.grad_ascent import GradAscent
-from methods.gradients import summed_gradient
-from methods.losses import distillation_loss, label_loss
 from methods.random_label import RandomLabel, wrong_labels
 from methods.salun import SalUn, saliency_mask
 from methods.scrub import Scrub

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from methods.base import UtteranceSet
-from methods.losses import original_losses
+from methods.engine.losses import original_losses
 from methods.rum import Rum, method_class
 from methods.salun import SalUn
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from methods.losses import label_loss
+from methods.engine.losses import label_loss
 from methods.sfron import Alternating, SFRon, mean_squared_gradient
 
 

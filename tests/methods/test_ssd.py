@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods.losses import label_loss
+from methods.engine.losses import label_loss
 from methods.ssd import SelectiveSynapticDampening, dampening_factor
 
 
@@ -56,7 +56,7 @@ def test_walks_each_utterance_once_and_takes_no_step(kit):
 
 
 def test_a_budget_that_ends_inside_the_walk_leaves_the_original(kit, monkeypatch):
-    monkeypatch.setattr("methods.gradients.CHUNK", 4)  # a single batch would be the last
+    monkeypatch.setattr("methods.engine.gradients.CHUNK", 4)  # a single batch would be the last
     problem = kit.make_problem(limit=12.0)
     before = kit.weights(problem.model)
     outcome, _ = kit.run(SelectiveSynapticDampening(selection=0.1), problem)

@@ -83,7 +83,7 @@ def test_training_ends_with_the_epoch_that_is_asked_for(kit, monkeypatch, keep_e
     """D_v says that the first of two epochs is best."""
     problem, seen, scores = keeping(kit), [], iter([1.0, 0.5])
     problem.training = replace(problem.training, keep_epoch=keep_epoch)
-    monkeypatch.setattr("methods.loops._Walk._score", lambda walk: next(scores))
+    monkeypatch.setattr("methods.engine.loop._Walk._score", lambda walk: next(scores))
 
     class Watched(Retrain):
         def passes(self, problem):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from methods.closed_form.vector_sums import IMPOSSIBLE
 from methods.unheard import (
     LARGEST_MARGIN,
     Unheard,
@@ -12,7 +13,6 @@ from methods.unheard import (
     log_odds,
     temperature,
 )
-from methods.vector_sums import IMPOSSIBLE
 
 
 def logs(rows):

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from methods.losses import label_loss
-from methods.meter import BudgetSpent
+from methods.engine.budget import BudgetSpent
+from methods.engine.losses import label_loss
 from methods.unsir import Impairing, Unsir, noise_loss
 
 

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.plan.cost import Estimate, estimate, kind_of, preparation_seconds, trial_seconds
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.sweep import Sweep
+from orchestrator.plan.sweep_schema import Sweep
 
 
 def trials(**changes) -> list[TrialSpec]:

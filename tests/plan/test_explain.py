@@ -5,7 +5,7 @@ import pytest
 from orchestrator.plan.explain import Difference, explain, fields_of, planned_trial, rates_of
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec, canonical
-from orchestrator.plan.sweep import Sweep
+from orchestrator.plan.sweep_schema import Sweep
 
 
 def trials(**changes) -> list[TrialSpec]:

@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.sweep import Sweep
 from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
+from orchestrator.plan.sweep_schema import Sweep
 
 
 def sweep(**changes) -> Sweep:
@@ -181,7 +181,7 @@ def test_a_mistake_is_refused_early_in_three_parts(changes, message):
 
 
 def test_a_lock_fills_in_settings_that_the_sweep_leaves_open(tmp_path):
-    from orchestrator.plan.locks import Choice, Lock, write_lock
+    from orchestrator.plan.tuned_settings import Choice, Lock, write_lock
 
     choice = Choice("espeak_keywords", "logmel_cnn", "sample", "scrub", False, {"learning_rate": 0.123, "epochs": 4})
     write_lock(tmp_path / "l.yaml", Lock("rewind", 5, (1000,), (choice,)))
@@ -195,7 +195,7 @@ def test_a_lock_fills_in_settings_that_the_sweep_leaves_open(tmp_path):
 
 
 def test_a_choice_for_every_backbone_serves_where_there_is_none_of_its_own(tmp_path):
-    from orchestrator.plan.locks import EVERY, Choice, Lock, write_lock
+    from orchestrator.plan.tuned_settings import EVERY, Choice, Lock, write_lock
 
     def choice(backbone, rate):
         return Choice("espeak_keywords", backbone, "sample", "scrub", False, {"learning_rate": rate})
@@ -307,7 +307,7 @@ def test_methods_that_adapters_would_break_run_without_them_and_others_with_them
 
 
 def test_a_lock_serves_every_curriculum_and_keeps_adapters_apart(tmp_path):
-    from orchestrator.plan.locks import Choice, Lock, write_lock
+    from orchestrator.plan.tuned_settings import Choice, Lock, write_lock
 
     choices = (
         Choice("espeak_keywords", "logmel_cnn", "class", "scrub", False, {"learning_rate": 0.1}),
@@ -375,7 +375,7 @@ def test_a_sequence_survives_json():
 
 
 def test_a_step_takes_the_settings_that_were_chosen_for_its_kind(tmp_path):
-    from orchestrator.plan.locks import Choice, Lock, write_lock
+    from orchestrator.plan.tuned_settings import Choice, Lock, write_lock
 
     choice = Choice("espeak_keywords", "logmel_cnn", "class", "scrub", False, {"learning_rate": 0.123})
     write_lock(tmp_path / "l.yaml", Lock("rewind", 5, (1000,), (choice,)))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator import load_sweep, plan_sweep, read_rows
-from orchestrator.report.compaction import restore_results
-from orchestrator.results import open_store
+from orchestrator.report.archive import restore_results
+from orchestrator.results.store import open_store
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 IDS = json.loads((FIXTURES / "ids.json").read_text())

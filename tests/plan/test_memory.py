@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator import load_sweep
-from orchestrator.outcomes import TooLarge
+from orchestrator.errors import TooLarge
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.memory import PROCESS_BYTES, trial_bytes
 
@@ -22,7 +22,7 @@ import json, sys
 from pathlib import Path
 from orchestrator import load_sweep, run_sweep
 from orchestrator.plan.memory import trial_bytes
-from orchestrator.run.peak_memory import process_bytes
+from orchestrator.run.guards.peak_memory import process_bytes
 
 def settled(spec, row):
     assert row["status"] == "done", row["error"]
@@ -107,8 +107,8 @@ def test_a_smaller_micro_batch_needs_less(small_sweep):
 
 
 def classes(small_sweep, backbones: str, largest: float) -> dict[str, float]:
-    from orchestrator.run.cluster import _memory_classes
-    from orchestrator.run.place import Limits
+    from orchestrator.run.executors.ray_tune import _memory_classes
+    from orchestrator.run.setup.context import Limits
 
     trials = build_grid(load_sweep(small_sweep, [f"backbones={backbones}", "methods=[original]"]).sweep).trials
     return _memory_classes(SimpleNamespace(specs={spec.trial_id: spec for spec in trials}), Limits(), False, largest)

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.plan.grid import build_grid
-from orchestrator.plan.locks import Choice, Lock, write_lock
-from orchestrator.plan.method_lines import method_lines
-from orchestrator.plan.sweep import Sweep
+from orchestrator.plan.method_variants import method_lines
 from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
+from orchestrator.plan.sweep_schema import Sweep
+from orchestrator.plan.tuned_settings import Choice, Lock, write_lock
 
 
 def sweep(**changes) -> Sweep:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from orchestrator.report.compare import with_gaps
-from orchestrator.report.folder_evidence import FolderEvidence
-from orchestrator.report.layout import body
-from orchestrator.report.leaderboard import _at_a_glance, leaderboard_cells
-from orchestrator.report.lines import prepare, reported
-from orchestrator.report.remarks import gap_difference, remarks
-from orchestrator.report.standings import standings
-from orchestrator.report.tables import build_tables, contenders
+from orchestrator.report.evidence.folder import FolderEvidence
+from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.select import prepare, reported
+from orchestrator.report.leaderboard.page import _at_a_glance, leaderboard_cells
+from orchestrator.report.leaderboard.ranking import standings
+from orchestrator.report.tables.cells import body
+from orchestrator.report.tables.model import build_tables, contenders
+from orchestrator.report.tables.notes import gap_difference, remarks
 
 HAIR = 1e-15  # what the order of a sum changes
 SCORES = ["forget_accuracy", "retain_accuracy", "test_accuracy"]

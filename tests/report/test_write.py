@@ -14,8 +14,8 @@ from orchestrator.report import write
 from orchestrator.report.build import build_report
 from orchestrator.report.terminal import terminal_tables
 from orchestrator.report.write import write_report
-from orchestrator.results import SCHEMA, open_store
-from orchestrator.sweep_records import SweepRecord
+from orchestrator.results.store import SCHEMA, open_store
+from orchestrator.results.sweep_records import SweepRecord
 
 METHODS = ["original", "retrain", "grad_ascent", "bad_teacher", "scrub"]
 

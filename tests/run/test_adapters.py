@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods.lora import Lora, add_adapters, merge_adapters
+from methods.modifiers.lora import Lora, add_adapters, merge_adapters
 from orchestrator import plugins
 
 PACKAGED = [name for name in plugins.names("backbones") if name.endswith("_nano") or name.startswith("logmel")]

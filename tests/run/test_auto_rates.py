@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator import plugins
 from orchestrator.plan.grid import build_grid
-from orchestrator.plan.sweep import Sweep
-from orchestrator.results import open_store
-from orchestrator.run.desk import Desk
+from orchestrator.plan.sweep_schema import Sweep
+from orchestrator.results.store import open_store
 from orchestrator.run.launch import studies_of
+from orchestrator.run.scheduling.dispatcher import Desk
 from orchestrator.run.tuning import _choices, _searches
 
 SHARE = plugins.load("methods", "scrub").rate_share

@@ -7,9 +7,9 @@ import pytest
 import soundfile as sf
 
 from orchestrator import load_sweep, plan_sweep, run_sweep
-from orchestrator.plan.sweep import SweepError
-from orchestrator.results import open_store
-from orchestrator.sweep_records import recorded_sweeps
+from orchestrator.plan.sweep_schema import SweepError
+from orchestrator.results.store import open_store
+from orchestrator.results.sweep_records import recorded_sweeps
 
 CUT = "0.wav"
 

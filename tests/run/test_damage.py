@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from orchestrator import load_sweep, plan_sweep, run_sweep
-from orchestrator.outcomes import DamagedFile
-from orchestrator.report.folder_evidence import folder_evidence
-from orchestrator.results import open_store
-from orchestrator.run.place import Place
-from orchestrator.sweep_records import recorded_sweeps
+from orchestrator.errors import DamagedFile
+from orchestrator.report.evidence.folder import folder_evidence
+from orchestrator.results.store import open_store
+from orchestrator.results.sweep_records import recorded_sweeps
+from orchestrator.run.setup.context import Place
 
 METHODS = "methods=[original, {name: grad_ascent}, {name: fine_tune, epochs: 1}]"
 SWEEP = [METHODS, "training.epochs=1", "evidence.zrf=true"]

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator import load_sweep, read_rows, run_sweep
-from orchestrator.outcomes import DamagedFile
-from orchestrator.report.compaction import compact_results, message_of, restore_results
-from orchestrator.report.leaderboard import write_leaderboard
-from orchestrator.report.write_evidence import write_evidence
-from orchestrator.results import SCHEMA, open_store
-from orchestrator.sealed import sealed_parquet
+from orchestrator.errors import DamagedFile
+from orchestrator.report.archive import compact_results, message_of, restore_results
+from orchestrator.report.evidence.write import write_evidence
+from orchestrator.report.leaderboard.page import write_leaderboard
+from orchestrator.results.sealed import sealed_parquet
+from orchestrator.results.store import SCHEMA, open_store
 
 EVIDENCE = (
     "evidence={relearning: {forgotten: [1], epochs: 1, retain_limit: 40}, attribution: {utterances: 2, steps: 2}}"
@@ -170,7 +170,7 @@ def test_tests_without_a_number_and_outputs_of_many_classes_come_back(tmp_path) 
         for folder, table in (("outputs", outputs), ("evidence", tests)):
             store.write_table(f"{folder}/{trial_id}.parquet", pa.Table.from_pandas(table))
     with pytest.MonkeyPatch.context() as patch:  # evidence cannot be measured on such outputs
-        patch.setattr("orchestrator.report.compaction.folder_evidence", lambda store: SimpleNamespace(
+        patch.setattr("orchestrator.report.archive.folder_evidence", lambda store: SimpleNamespace(
             done=store.rows()[["trial_id", "method"]], figures=()))  # fmt: skip
         compact_results(store, tmp_path / "rows.parquet")
     assert restore_results(tmp_path / "rows.parquet", fresh) == 2

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
-from orchestrator.outcomes import DamagedFile
-from orchestrator.results import open_store
-from orchestrator.run import problem
-from orchestrator.run.checkpoints import load_logits, load_weights
-from orchestrator.run.place import Place
+from orchestrator.errors import DamagedFile
+from orchestrator.results.store import open_store
+from orchestrator.run.setup import problem
+from orchestrator.run.setup.checkpoints import load_logits, load_weights
+from orchestrator.run.setup.context import Place
 
 REQUESTS = "[{kind: sample, forget_ratio: 0.1}, {kind: class, classes: [go]}, {kind: sample, forget_ratio: 0.1}]"
 OVERRIDES = [

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from orchestrator import load_sweep, read_rows, run_sweep
-from orchestrator.report.compare import with_gaps
-from orchestrator.report.lines import prepare
-from orchestrator.results import open_store
-from orchestrator.run.checkpoints import load_prepared, load_weights
+from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.select import prepare
+from orchestrator.results.store import open_store
+from orchestrator.run.setup.checkpoints import load_prepared, load_weights
 
 COMMON = "learning_rate: 1.0e-3, epochs: 2, batch_size: 16"
 KINDS = (

@@ -4,8 +4,8 @@ import pytest
 
 from orchestrator import load_sweep, tune_sweep
 from orchestrator.plan.grid import build_grid
-from orchestrator.plan.sweep import SweepError
 from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
+from orchestrator.plan.sweep_schema import SweepError
 from orchestrator.run.tuning import SPACES, _searches, space_of
 
 

@@ -15,11 +15,11 @@ from simulated_gpu.device import SimulatedGpu
 from torch import nn
 
 from methods.base import Method, Training, UnlearningProblem, UtteranceSet
-from methods.loops import LoopSettings, Outcome, run_method
-from methods.meter import Meter
+from methods.engine.budget import Meter
+from methods.engine.loop import LoopSettings, Outcome, run_method
 from orchestrator import plugins
-from orchestrator.run.features import features_on_device
-from orchestrator.run.problem import Teacher, score
+from orchestrator.run.setup.feature_cache import features_on_device
+from orchestrator.run.setup.problem import Teacher, score
 
 TIME, BANDS, CLASSES = 16, 6, 4
 SIZES = {

@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from simulated_gpu.device import simulated_gpu
 from simulated_gpu.problems import make_problem, run, small
 
-from methods import gradients, influence
-from methods.superloss import SuperLoss
+from methods import influence
+from methods.engine import gradients
+from methods.modifiers.superloss import SuperLoss
 from orchestrator import plugins
 
 MODES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {

@@ -9,9 +9,9 @@ import pytest
 from simulated_gpu.device import simulated_gpu
 from simulated_gpu.problems import READING, make_problem, run, small, weights
 
-from methods.curriculum import ForgetCurriculum
-from methods.lora import Lora
-from methods.superloss import MUBENCH, SuperLoss
+from methods.modifiers.curriculum import ForgetCurriculum
+from methods.modifiers.lora import Lora
+from methods.modifiers.superloss import MUBENCH, SuperLoss
 from orchestrator import plugins
 
 MOST_WAITS = 2  # a step
@@ -22,7 +22,7 @@ TRAININGS = {"standard": {}, "early_checkpoints": {"keep_at": [0.5]}, "closed_fo
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """So that a set is more than one."""
-    monkeypatch.setattr("methods.gradients.CHUNK", 4)
+    monkeypatch.setattr("methods.engine.gradients.CHUNK", 4)
     monkeypatch.setattr("methods.influence.CHUNK", 4)
 
 

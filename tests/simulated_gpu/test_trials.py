@@ -9,7 +9,7 @@ from simulated_gpu.device import simulated_gpu
 from simulated_gpu.problems import make_problem, run, small
 
 import methods.base
-from methods.meter import Meter
+from methods.engine.budget import Meter
 from orchestrator import load_sweep, read_rows, run_sweep
 
 TESTS = (
@@ -70,7 +70,7 @@ def test_every_family_runs_on_a_gpu(small_sweep, cache_dir, tmp_path, name, trai
 
 @pytest.mark.parametrize("name", ["salun", "msg", "npo", "unheard", "fine_tune"])
 def test_deterministic_algorithms_are_enough_for_a_method(name):
-    from orchestrator.run.arithmetic import set_arithmetic
+    from orchestrator.run.setup.arithmetic import set_arithmetic
 
     try:
         with simulated_gpu():

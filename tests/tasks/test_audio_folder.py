@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 import soundfile
 
-from orchestrator.outcomes import RecordingsNotice
-from orchestrator.tasks import audio_files
-from orchestrator.tasks.audio_files import BadRecordingError
+from orchestrator.errors import RecordingsNotice
+from orchestrator.forgetting.sets import ForgetRequest, corpus_arrays, draw
 from orchestrator.tasks.audio_folder import AudioFolder
 from orchestrator.tasks.base import RecordingsChangedError, Source, Utterance
 from orchestrator.tasks.build import open_corpus
-from orchestrator.tasks.forget_sets import ForgetRequest, corpus_arrays, draw
+from orchestrator.tasks.sources import audio_files
+from orchestrator.tasks.sources.audio_files import BadRecordingError
 
 DIGITS = r"(?P<digit>\d)_(?P<speaker>[a-z]+)_(?P<take>\d+)"
 

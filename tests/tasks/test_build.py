@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.outcomes import DamagedFile, RecordingsNotice
+from orchestrator.errors import DamagedFile, RecordingsNotice
 from orchestrator.tasks.base import Source, Utterance
 from orchestrator.tasks.build import open_corpus, with_holdout, with_label_noise, write_corpus
 

@@ -13,9 +13,9 @@ from orchestrator.tasks.base import SPLITS
 from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.corpus import Corpus
 from orchestrator.tasks.espeak import TASKS, EspeakKeywords, EspeakPretraining, EspeakSpeakers
-from orchestrator.tasks.espeak_base import NOBODY, EspeakTask
-from orchestrator.tasks.espeak_engine import variant_halves
-from orchestrator.tasks.espeak_words import KEYWORDS, PRETRAINING_WORDS, UNKNOWN_WORDS
+from orchestrator.tasks.espeak_tts.corpus import NOBODY, EspeakTask
+from orchestrator.tasks.espeak_tts.engine import variant_halves
+from orchestrator.tasks.espeak_tts.words import KEYWORDS, PRETRAINING_WORDS, UNKNOWN_WORDS
 
 SMALL: dict[str, EspeakTask] = {
     "espeak_keywords": EspeakKeywords(clips=360, speakers=6),
@@ -103,7 +103,7 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(
 
 
 def test_many_workers_on_many_chunks_change_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.tasks.espeak_recording.CLIPS_PER_PROCESS", 10)
+    monkeypatch.setattr("orchestrator.tasks.espeak_tts.rendering.CLIPS_PER_PROCESS", 10)
     one, three = (heard(EspeakSpeakers(clips=80, speakers=4, workers=workers)) for workers in (1, 3))
     assert one == three
 
@@ -153,7 +153,7 @@ def test_superbs_skew_is_in_train_and_holdout_and_not_in_test() -> None:
 
 
 def _somebody(name: str = "s0000") -> Any:
-    from orchestrator.tasks.espeak_draws import Speaker
+    from orchestrator.tasks.espeak_tts.sampling import Speaker
 
     return Speaker(name, "f1", "en-us", 50, 165, "female")
 

@@ -12,9 +12,9 @@ from dataclasses import asdict
 
 import pytest
 
-from orchestrator.results import open_store
-from orchestrator.run.lease import NAME, sole_driver
+from orchestrator.results.store import open_store
 from orchestrator.run.scheduling import process_identity
+from orchestrator.run.scheduling.driver_lease import NAME, sole_driver
 from orchestrator.run.scheduling.process_identity import has_ended, machine, start_of
 
 REUSED = "1"  # when no process of this machine started, by either source

@@ -1,0 +1,1 @@
+"""Ridge regression in closed form, on features of a frozen encoder."""

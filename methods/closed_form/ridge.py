@@ -1,0 +1,173 @@
+"""Ridge regression on one-hot labels from sums alone: what is subtracted from the sums was never in the solution.
+
+Source: Hoerl and Kennard, Technometrics 1970 (ridge regression); Cao and Yang, IEEE S&P 2015 (unlearning in summation
+form: statistics that are sums over D are updated for D_r by subtracting those of D_f). W features, C classes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from methods.base import Batch, UnlearningProblem, UtteranceSet
+from methods.engine.losses import label_loss
+
+BATCH = 32
+RIDGES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # λ, of standardised features
+SHARPNESSES = tuple(2 ** (power / 2) for power in range(13))  # 1/T, by which the regression's outputs become logits
+RIDGE, SHARPNESS = 1e-2, 8.0  # where there is no D_v to choose them by
+ABSENT = -100.0  # logit of a class without utterances; those of the others add up to 1/T, so that one is above 0
+FLOOR = 1e-6  # of a feature's variance, as a share of the mean variance: dead features are not divided by nothing
+
+Head = tuple[Tensor, Tensor]
+"""Weights (width, C) and bias (C,)."""
+
+
+@dataclass(frozen=True)
+class RidgeSums:
+    """Everything that the solution depends on, as sums over utterances, in float64."""
+
+    counts: Float[Tensor, " classes"]  # utterances
+    by_class: Float[Tensor, "width classes"]  # Σ x over the utterances of each class
+    gram: Float[Tensor, "width width"]  # Σ x xᵀ
+
+    @classmethod
+    def over(cls, problem: UnlearningProblem, utterances: UtteranceSet) -> RidgeSums:
+        """The sums over a set, in one charged walk without a backward; the model is left in eval mode.
+
+        Raises:
+            BudgetSpent: when the budget is used up.
+        """
+        total: RidgeSums | None = None
+        for batch in problem.walk(as_evaluated(problem, utterances), BATCH, backward=False):
+            x = embedded(problem, batch)
+            y = functional.one_hot(batch.labels.to(x.device), problem.num_classes).to(x.dtype)
+            part = cls(y.sum(dim=0), x.T @ y, x.T @ x)
+            total = part if total is None else total.plus(part)
+        if total is None:
+            raise ValueError("a closed-form head needs utterances: got none, allowed: one or more")
+        return total
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> RidgeSums:
+        """The inverse of `tensors`."""
+        return cls(**{f.name: tensors[f.name] for f in fields(cls)})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name, to be stored."""
+        return {f.name: getattr(self, f.name).cpu() for f in fields(self)}
+
+    def on(self, device: torch.device) -> RidgeSums:
+        """The same on a device."""
+        return RidgeSums(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+    def plus(self, other: RidgeSums, sign: float = 1.0) -> RidgeSums:
+        """The sums over both sets; with `sign` −1 over this one without the other, which is part of it."""
+        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        return RidgeSums(*(mine + sign * its.to(mine.device) for mine, its in pairs))
+
+
+@dataclass(frozen=True)
+class RidgeFit:
+    """The normal equations on standardised features; mean and variance come from the sums too."""
+
+    sums: RidgeSums
+    mean: Float[Tensor, " width"]
+    deviation: Float[Tensor, " width"]
+    correlation: Float[Tensor, "width width"]
+    labelled: Float[Tensor, "width classes"]  # covariances of the standardised features with the labels
+
+    @classmethod
+    def of(cls, sums: RidgeSums) -> RidgeFit:
+        """From sums over one utterance or more."""
+        n = sums.counts.sum()
+        mean = sums.by_class.sum(dim=1) / n
+        covariance = sums.gram / n - torch.outer(mean, mean)
+        variance = covariance.diagonal().clamp(min=0)
+        deviation = torch.sqrt(variance + FLOOR * variance.mean() + torch.finfo(variance.dtype).tiny)
+        labelled = (sums.by_class / n - torch.outer(mean, sums.counts / n)) / deviation[:, None]
+        return cls(sums, mean, deviation, covariance / torch.outer(deviation, deviation), labelled)
+
+    def head(self, ridge: float) -> Head:
+        """Weights (width, C) and bias (C,) of min Σ ‖Wᵀx + b − y‖² / n + λ‖s ⊙ W‖², the bias without penalty.
+
+        The outputs for any x add up to 1, as the one-hot labels do.
+        """
+        penalised = self.correlation.clone()
+        penalised.diagonal().add_(ridge)
+        weight = torch.cholesky_solve(self.labelled, torch.linalg.cholesky(penalised)) / self.deviation[:, None]
+        return weight, self.sums.counts / self.sums.counts.sum() - weight.T @ self.mean
+
+
+def set_head(problem: UnlearningProblem, sums: RidgeSums, *, charged: bool) -> None:
+    """Solve for the model's head, in place; λ by accuracy on D_v (ties by loss), then 1/T by loss on D_v.
+
+    The choice is made anew for every set of sums: one that was made with D_f would remember it. What it reads of D_v is
+    `charged` to a method; not to a training, as Retrain's choice of epoch is not.
+
+    Raises:
+        BudgetSpent: when the budget is used up before.
+    """
+    problem.meter.check()
+    head = problem.model.head
+    assert isinstance(head, nn.Linear)
+    assert head.bias is not None
+    with problem.meter.charging():
+        fit = RidgeFit.of(sums.on(head.weight.device))
+        there = fit.sums.counts > 0.5
+        solved = [fit.head(ridge) for ridge in (RIDGES if len(problem.validation) else (RIDGE,))]
+        with contextlib.nullcontext() if charged else problem.meter.evaluating():
+            (weight, bias), sharpness = _chosen(problem, solved, ~there)
+        with torch.no_grad():
+            head.weight.copy_((sharpness * weight * there).T)
+            head.bias.copy_(torch.where(there, sharpness * bias, ABSENT))
+
+
+def _chosen(problem: UnlearningProblem, solved: list[Head], absent: Tensor) -> tuple[Head, float]:
+    """The solution that is best on D_v, and its 1/T; where there is no D_v, the first, and what suits most."""
+    validation = problem.validation
+    if not len(validation):
+        return solved[0], SHARPNESS
+    size = min(BATCH, problem.micro_batch or BATCH)
+    x = torch.cat([embedded(problem, batch) for batch in validation.batches(size)])
+    labels = validation.labels.to(x.device)
+
+    def judged(head: Head) -> tuple[float, float, float]:
+        outputs = x @ head[0] + head[1]
+        logits = {by: (by * outputs).masked_fill(absent, ABSENT) for by in SHARPNESSES}
+        found = torch.stack([label_loss(z, labels).mean() for z in logits.values()]).tolist()  # one read for all
+        losses = dict(zip(logits, found, strict=True))
+        sharpness = min(losses, key=lambda by: losses[by])
+        correct = (logits[sharpness].argmax(dim=1) == labels).double().mean()
+        return -float(correct), losses[sharpness], sharpness
+
+    found = [judged(head) for head in solved]
+    best = min(range(len(solved)), key=lambda place: found[place][:2])
+    return solved[best], found[best][2]
+
+
+def as_evaluated(problem: UnlearningProblem, utterances: UtteranceSet) -> UtteranceSet:
+    """The set as evaluation hears it: the same crop and padding at every walk, or no sum could be taken back."""
+    return UtteranceSet(
+        utterances.utterances, utterances.labels, utterances.is_forget, problem.validation.fetch, utterances.device
+    )
+
+
+def embedded(problem: UnlearningProblem, batch: Batch) -> Float[Tensor, "batch width"]:
+    """What the head reads, in eval mode, in float64, under bf16 too: an exact solution amplifies rounding.
+
+    Batches are filled up to one size: kernels for other sizes round otherwise, and where λ is small the solution would
+    show that an utterance was subtracted in other company than it was added in.
+    """
+    problem.model.eval()
+    missing = max(0, min(BATCH, problem.micro_batch or BATCH) - len(batch))
+    filled = [torch.cat([t, t[:1].expand(missing, *t.shape[1:])]) for t in (batch.features, batch.lengths)]
+    problem.meter.count(len(batch))
+    with torch.no_grad(), torch.autocast(problem.device.type, enabled=False), problem.meter.uncounted():
+        return problem.model.embed(*filled)[: len(batch)].double()

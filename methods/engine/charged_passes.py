@@ -1,0 +1,109 @@
+"""Charge every forward and backward of a model to a meter, whoever runs them: hooks on its blocks see them.
+
+The rule (docs/budget.md), in thirds of a sample for each utterance: a forward is one; a backward is one for the way
+back through the blocks, from the head to the first block with a weight that may move, and one for the gradients of the
+weights that may move. The two of a backward are in proportion to the weights concerned.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from methods.engine.budget import Meter
+
+
+@dataclass
+class _Forward:
+    """One forward, and the backwards through what it gave; those at the head and below it are the same ones."""
+
+    utterances: int
+    charged: int = 0
+    seen: dict[str, int] = field(default_factory=dict)
+
+
+class Watch:
+    """What a meter sees of one model. It keeps no model alive."""
+
+    def __init__(self, model: nn.Module, meter: Meter) -> None:
+        """Count the weights that may move in each block: what a whole backward goes through."""
+        self.model, self.meter = weakref.ref(model), meter
+        self.sizes = [sum(p.numel() for p in block.parameters() if p.requires_grad) for block in _blocks(model)]
+        self.current = _Forward(0)
+
+    def goes_in(self, utterances: int) -> None:
+        """A forward begins."""
+        self.current = _Forward(utterances)
+        self.meter.count(utterances)
+
+    def comes_out(self, output: Any, place: str) -> None:
+        """A forward came to the head (or to what it reads): a backward will begin there."""
+        if isinstance(output, Tensor) and output.requires_grad:
+            forward = self.current
+            output.register_hook(lambda _: self._goes_back(forward, place))  # type: ignore[no-untyped-call]
+
+    def _goes_back(self, forward: _Forward, place: str) -> None:
+        forward.seen[place] = forward.seen.get(place, 0) + 1
+        if forward.seen[place] > forward.charged:
+            forward.charged += 1
+            self.meter.count(forward.utterances * self.backward_thirds())
+
+    def backward_thirds(self) -> float:
+        """Thirds of a sample that a backward is for one utterance: 2 where all weights move, less where some do."""
+        model, everything = self.model(), sum(self.sizes)
+        if model is None or not everything:
+            return 2.0
+        moving = [sum(p.numel() for p in block.parameters() if p.requires_grad) for block in _blocks(model)]
+        first = next((at for at, count in enumerate(moving) if count), 0)
+        return sum(self.sizes[first:]) / everything + min(1.0, sum(moving) / everything)
+
+
+def watch(model: Any, meter: Meter) -> None:
+    """Charge the passes of `model`, and of its copies, to the meter from here on; a second call changes nothing.
+
+    A forward is seen at the first block, a backward at the head and at what the head reads, so that one through
+    `embed` counts too. Inside a compiled model nothing is seen: see `watch_compiled`.
+    """
+    if not isinstance(model, nn.Module) or model in meter.watched:
+        return
+    found, blocks = Watch(model, meter), _blocks(model)
+
+    def goes_in(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if inputs and not torch.compiler.is_compiling():
+            found.goes_in(len(inputs[0]))
+
+    def comes_out(place: str) -> Any:
+        def hook(_module: nn.Module, _inputs: object, output: Any) -> None:
+            if not torch.compiler.is_compiling():
+                found.comes_out(output, place)
+
+        return hook
+
+    hooks = [blocks[0].register_forward_pre_hook(goes_in), blocks[-1].register_forward_hook(comes_out("head"))]
+    if len(blocks) > 1:
+        hooks.append(blocks[-2].register_forward_hook(comes_out("below the head")))
+    meter.watched[model] = hooks
+
+
+def watch_compiled(compiled: Any, model: Any, meter: Meter) -> None:
+    """Charge the passes of what `torch.compile` made of a watched model."""
+    found = Watch(model, meter)
+    compiled.register_forward_pre_hook(lambda _module, inputs: found.goes_in(len(inputs[0])))
+    compiled.register_forward_hook(lambda _module, _inputs, output: found.comes_out(output, "head"))
+
+
+def unwatch(meter: Meter) -> None:
+    """Nothing that models do is charged to the meter any more."""
+    for hooks in list(meter.watched.values()):
+        for hook in hooks:
+            hook.remove()
+    meter.watched.clear()
+
+
+def _blocks(model: nn.Module) -> Sequence[nn.Module]:
+    return cast(Sequence[nn.Module], getattr(model, "blocks", None) or [model])

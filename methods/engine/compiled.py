@@ -1,0 +1,35 @@
+"""`torch.compile` with static shapes: full batches run compiled, every other size eagerly, so nothing is dropped."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+
+from methods.base import Batch, Classifier
+from methods.engine.budget import Meter
+from methods.engine.charged_passes import watch_compiled
+
+
+class CompiledModel:
+    """A model beside its compiled self; both have the same weights."""
+
+    def __init__(self, model: Classifier, meter: Meter, backend: str = "inductor") -> None:
+        """Passes of both are charged to the meter."""
+        self.eager = model
+        self.compiled = cast(Classifier, torch.compile(cast(Any, model), dynamic=False, backend=backend))
+        watch_compiled(self.compiled, model, meter)
+        self._met: set[tuple[Any, ...]] = set()
+
+    def for_part(self, part: Batch, full_size: int) -> Classifier:
+        """What runs a part of a batch whose parts have `full_size` utterances but for the last."""
+        return self.compiled if len(part) == full_size else self.eager
+
+    def is_new(self, part: Batch) -> bool:
+        """Whether a step on this part would compile first; true once for each shape and choice of moving weights."""
+        moving = tuple(p.requires_grad for p in self.eager.parameters())
+        case = (part.features.shape, part.features.dtype, moving)
+        if case in self._met:
+            return False
+        self._met.add(case)
+        return True

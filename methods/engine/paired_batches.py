@@ -1,0 +1,62 @@
+"""Batches of two halves: one set walked once, and beside it as many utterances of another, begun again as it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from methods.base import Batch, BatchSource
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A `BatchSource`: every batch holds as many utterances of `over` as of `beside`, each in its set's own order."""
+
+    over: BatchSource  # each utterance once a walk
+    beside: BatchSource  # walked again and again; not empty
+
+    def __len__(self) -> int:
+        return 2 * len(self.over)
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """One walk over `over`, half a batch at a time; the last batch may be smaller, its halves are equal too."""
+        half = max(1, batch_size // 2)
+        others = self._endless(half, generator)
+        waiting: Batch | None = None
+        for batch in self.over.batches(half, generator):
+            waiting = waiting or next(others)
+            while len(waiting) < len(batch):
+                waiting = joined(waiting, next(others))
+            yield joined(batch, waiting.cut(0, len(batch)))
+            waiting = waiting.cut(len(batch)) if len(waiting) > len(batch) else None
+
+    def _endless(self, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
+        assert len(self.beside) > 0
+        while True:
+            yield from self.beside.batches(size, generator)
+
+
+def joined(one: Batch, other: Batch) -> Batch:
+    """The utterances of both, in this order.
+
+    Sets with durations cut each half to its own length (`methods.engine.length_buckets`): the shorter one is padded
+    with zeros again, which the backbones that take such batches mask.
+    """
+    time = max(one.features.shape[1], other.features.shape[1])
+    return Batch(
+        features=torch.cat([_padded(one.features, time), _padded(other.features, time)]),
+        lengths=torch.cat([one.lengths, other.lengths]),
+        labels=torch.cat([one.labels, other.labels]),
+        is_forget=torch.cat([one.is_forget, other.is_forget]),
+        utterances=torch.cat([one.utterances, other.utterances]),
+        forget_on_host=torch.cat([one.forget_on_host, other.forget_on_host]),
+    )
+
+
+def _padded(features: Float[Tensor, "batch short ..."], time: int) -> Float[Tensor, "batch time ..."]:
+    missing = features.new_zeros(len(features), time - features.shape[1], *features.shape[2:])
+    return torch.cat([features, missing], dim=1) if missing.shape[1] else features

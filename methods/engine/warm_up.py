@@ -1,0 +1,35 @@
+"""A throw-away step before the clock starts: a GPU's first kernels are loaded, chosen and compiled off the budget."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from methods.engine.batches import Batch, Classifier
+
+
+def same_draws_again(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Repeat afterwards, on the host and the device, what torch draws inside."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def warm_up(model: Classifier, part: Batch, *, backward: bool) -> None:
+    """Run cross-entropy forward, and back to every trainable weight if `backward`, and forget the result.
+
+    Gradients, buffers and random states stay as they were.
+    """
+    module = cast(nn.Module, model)
+    moving = [p for p in module.parameters() if p.requires_grad] if backward else []
+    buffers = [(b, b.detach().clone()) for b in module.buffers()]
+    with same_draws_again(part.features.device), torch.set_grad_enabled(bool(moving)):
+        loss = functional.cross_entropy(model(part.features, part.lengths), part.labels)
+        if moving:
+            torch.autograd.grad(loss, moving, allow_unused=True)
+    with torch.no_grad():
+        for buffer, before in buffers:
+            buffer.copy_(before)

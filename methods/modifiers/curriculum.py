@@ -1,0 +1,87 @@
+"""A curriculum over D_f: which utterances are forgotten first, by how hard the original finds them.
+
+Source: Wu, Dyer & Neyshabur, "When do curricula work?", ICLR 2021 (arXiv 2012.03107): ordered learning with a pacing
+function, easy first, hard first, and random order as the control that tells the order from the pacing. Difficulty is
+the cross-entropy of the original, which is known before the first step.
+Differs: the paper draws batches from the allowed part; here each walk over D_f is sorted, D_r keeps its places, and
+where `start_share` is below 1 the first walks are shorter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from methods.base import UnlearningProblem, UtteranceSet
+from methods.engine.losses import original_losses
+
+ORDERS = ("easy_first", "hard_first", "random")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetCurriculum:
+    """The knob `curriculum:` of a sweep."""
+
+    order: Literal["easy_first", "hard_first", "random"] = "easy_first"
+    start_share: float = 1.0  # of D_f, in its order, that the first walk takes
+    share_step: float = 0.25  # by which each later walk takes more, up to all
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise ValueError(f"curriculum.order is not known: got {self.order!r}, allowed: {', '.join(ORDERS)}")
+        for name in ("start_share", "share_step"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"curriculum.{name} must lie in (0, 1], got {getattr(self, name)}")
+
+
+def with_curriculum(problem: UnlearningProblem, knob: ForgetCurriculum) -> UnlearningProblem:
+    """The same problem, with a D_f whose shuffled walks follow the curriculum, alone or in a union with D_r.
+
+    The losses of the original are charged, for the random order too: the control differs in nothing but the order.
+    """
+    losses = original_losses(problem, problem.forget)
+    if knob.order == "random":
+        losses = torch.rand(len(losses), generator=problem.draws_apart())
+    pacing = _Pacing(knob, problem.forget.utterances, -losses if knob.order == "hard_first" else losses)
+    return replace(problem, forget=replace(problem.forget, arrange=pacing))
+
+
+@dataclass
+class _Pacing:
+    """Arranges walks; counts those that held D_f."""
+
+    knob: ForgetCurriculum
+    utterances: Int[Tensor, " n"]
+    keys: Float[Tensor, " n"]  # smallest first
+    walks: int = 0
+
+    def __call__(self, chosen: UtteranceSet, order: Int[Tensor, " m"]) -> Int[Tensor, " k"]:
+        """The walk's order with the places of D_f filled by its utterances, sorted and cut to the walk's share."""
+        ranked = self._ranked(chosen)
+        if not len(ranked):
+            return order
+        share = min(1.0, self.knob.start_share + self.walks * self.knob.share_step)
+        self.walks += 1
+        kept = max(1, round(share * len(ranked)))
+        stays = ~chosen.is_forget[order]
+        used = torch.nonzero(~stays).flatten()[spread(len(ranked), kept)]
+        stays[used] = True
+        arranged = order.clone()
+        arranged[used] = ranked[:kept]
+        return arranged[stays]
+
+    def _ranked(self, chosen: UtteranceSet) -> Tensor:
+        """Places in `chosen` of its utterances of D_f, the first to be forgotten first."""
+        own = torch.nonzero(chosen.is_forget).flatten()
+        by_row = self.utterances.argsort()
+        at = torch.searchsorted(self.utterances[by_row], chosen.utterances[own])
+        return own[self.keys[by_row][at].argsort(stable=True)]
+
+
+def spread(count: int, kept: int) -> Int[Tensor, " kept"]:
+    """`kept` places of `count`, evenly apart, so that a short walk still meets D_f from its start to its end."""
+    return torch.arange(kept) * count // kept

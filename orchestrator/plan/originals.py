@@ -1,0 +1,86 @@
+"""How the originals of a cell are trained: settings from the widest scope to the narrowest, kinds, and studies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from methods.base import Training, TrainingKind
+from orchestrator import plugins
+from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
+from orchestrator.plan.sweep_schema import BackboneEntry, KindOfTraining, StudyEntry, TaskEntry, TrainingEntry
+
+CLIP_KEYS = ("crop", "clip_seconds")
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A search for how to train the originals of one (task, backbone): its trials differ in `study.trial` only."""
+
+    study_id: str
+    space: Mapping[str, Any]  # setting -> (low, high) or a list of choices
+    base: Mapping[str, Any]  # settings that are not searched
+    trials: tuple[TrialSpec, ...]
+
+
+def training_of(
+    training: TrainingEntry, task: TaskEntry, backbone: BackboneEntry
+) -> tuple[dict[str, Any], dict[str, Any], StudyEntry | None]:
+    """How originals are trained, what of each recording is heard, and the search if there is one.
+
+    The backbone's entry wins over the task's, the task's over the sweep's.
+    """
+    values: dict[str, Any] = {**asdict(Training()), "crop": "none", "clip_seconds": None}
+    study: StudyEntry | None = None
+    for entry in (training, task.training or TrainingEntry(), backbone.training or TrainingEntry()):
+        given = entry.model_dump(include=set(TrainingEntry.model_fields) - {"study"})
+        values.update({k: v for k, v in given.items() if v is not None})
+        study = entry.study or study
+    if values["crop"] != "none" and values["clip_seconds"] is None:
+        raise ValueError(f"training.crop {values['crop']!r} needs training.clip_seconds; only crop: none does without")
+    clip = {"crop": values["crop"], "seconds": values["clip_seconds"]}
+    usual = {"length_buckets": False, "keep_epoch": "best"}  # a recipe names these only where they differ
+    return {k: v for k, v in values.items() if k not in CLIP_KEYS and usual.get(k) != v}, clip, study
+
+
+def kind_plugin(entry: KindOfTraining) -> PlugIn | None:
+    """The kind of training with every setting spelled out; None for standard training under its own name.
+
+    Raises:
+        ValueError: an unknown kind or setting, or one out of range.
+    """
+    kind = plugins.load("trainings", entry.kind, **entry.settings)
+    if entry.title == "standard":
+        if entry.kind != "standard":
+            raise ValueError(f"the title standard is for standard training: got as: standard for {entry.kind}")
+        return None
+    spelled = {f.name: getattr(kind, f.name) for f in fields(kind)}
+    made = PlugIn(
+        kind="trainings",
+        name=entry.kind,
+        alias=entry.alias,
+        settings=spelled,
+        identity=spelled,
+        version=kind.version,
+    )
+    return made.carrying(kind)
+
+
+def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:
+    """The trials of one search for how to train originals."""
+    space = {k: v for k, v in study.model_dump(exclude={"trials", "seed"}).items() if v}
+    base = {k: v for k, v in original.training.items() if k not in space}
+    parent = replace(original, stage="study", training=base, seed=study.seed, original_seed=study.seed)
+    study_id = short_hash({"of": parent.recipe(), "space": space, "trials": study.trials})
+    trials = tuple(replace(parent, study={"id": study_id, "trial": n}) for n in range(study.trials))
+    return StudyPlan(study_id, space, base, trials)
+
+
+STANDARD = PlugIn(kind="trainings", name="standard")
+
+
+def training_kind_of(spec: TrialSpec) -> TrainingKind:
+    """How the trial's original is trained; standard training where the recipe names no kind."""
+    kind: TrainingKind = (spec.training_kind or STANDARD).instance
+    return kind

@@ -1,0 +1,1 @@
+"""Attacks and distances of a results folder, as tables and files."""

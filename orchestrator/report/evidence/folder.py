@@ -1,0 +1,96 @@
+"""All evidence of a results folder: figures of its outputs and tests, and kept figures where outputs are gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pandas as pd
+
+from orchestrator.evidence.outputs import Outputs, parse_outputs
+from orchestrator.evidence.roc import FEWEST_PAIRS
+from orchestrator.report.evidence.model_index import ReadOutputs
+from orchestrator.report.evidence.probes import ReadTable, with_trained_tests
+from orchestrator.report.evidence.trial import with_evidence
+from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.scope import EVERYTHING, Selection, select
+from orchestrator.report.frames.select import reported
+from orchestrator.results.store import Store
+from orchestrator.results.sweep_records import recorded_sweeps
+
+FIGURES = "figures.parquet"
+"""Of trials whose outputs are not in the folder: `trial_id`, `finished_at`, and a column for each figure."""
+FROM_PAIRS = {
+    "attack_pairs": ("loss_", "entropy_", "modified_entropy_", "rmia_", "mia_auc", "mia_accuracy", "cgum"),
+    "ulira_utterances": ("ulira_",),
+}
+"""Columns that count pairs of a member and a non-member, and how columns that are measured on these begin."""
+COUNTS = ("attack_pairs", "rmia_references", "ulira_shadows", "ulira_utterances")
+KEPT = 256  # parsed outputs at once
+
+
+@dataclass(frozen=True)
+class FolderEvidence:
+    """What a folder's rows, outputs and tests say of forgetting."""
+
+    rows: pd.DataFrame  # of `lines.reported`, with a column for each figure
+    figures: tuple[str, ...]  # the columns that are evidence
+    read_outputs: ReadOutputs
+    read_tests: ReadTable
+
+    @property
+    def done(self) -> pd.DataFrame:
+        """Rows of trials that finished."""
+        return self.rows[self.rows["status"] == "done"]
+
+
+def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEvidence:
+    """Measure what the folder holds; nothing is trained.
+
+    Raises:
+        ValueError: there is no finished trial that forgot anything, or none of the selection.
+    """
+    rows, _ = reported(with_gaps(select(store.rows(), recorded_sweeps(store.files), selection).rows))
+    if rows[rows["status"] == "done"].empty:
+        raise ValueError("no evidence: no finished trial forgot anything; `unlearn run SWEEP --results DIR` runs some")
+
+    @lru_cache(maxsize=KEPT)
+    def outputs(trial_id: str) -> Outputs | None:
+        found = store.read_table(f"outputs/{trial_id}.parquet")
+        return None if found is None else parse_outputs(found)
+
+    def table(name: str) -> pd.DataFrame | None:
+        found = store.read_table(name)
+        return None if found is None else found.to_pandas()
+
+    def tests(trial_id: str) -> pd.DataFrame | None:
+        return table(f"evidence/{trial_id}.parquet")
+
+    def maps(trial_id: str) -> pd.DataFrame | None:
+        return table(f"evidence/{trial_id}.attribution.parquet")
+
+    found = with_kept(with_trained_tests(with_evidence(rows, outputs), tests, maps), table(FIGURES))
+    figures = tuple(name for name in found.columns if name not in rows.columns)
+    found = without_few_pairs(found.astype(dict.fromkeys(figures, "float64")))
+    return FolderEvidence(found, figures, outputs, tests)
+
+
+def without_few_pairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without figures of attacks on fewer than `FEWEST_PAIRS` pairs; the numbers of pairs stay."""
+    found = rows.copy()
+    for counts, attacks in FROM_PAIRS.items():
+        if counts in rows:
+            names = [name for name in rows.columns if name.startswith(attacks) and name not in COUNTS]
+            found.loc[rows[counts] < FEWEST_PAIRS, names] = float("nan")
+    return found
+
+
+def with_kept(found: pd.DataFrame, kept: pd.DataFrame | None) -> pd.DataFrame:
+    """The rows with kept figures where none could be measured; not those of a trial that has run again."""
+    if kept is None:
+        return found
+    own = found[["trial_id", "finished_at"]].merge(kept, on=["trial_id", "finished_at"], how="left")
+    own.index = found.index
+    names = [name for name in kept.columns if name not in ("trial_id", "finished_at")]
+    filled = {name: found[name].combine_first(own[name]) if name in found else own[name] for name in names}
+    return found.assign(**filled)

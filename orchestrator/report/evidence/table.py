@@ -1,0 +1,194 @@
+"""Evidence as tables: a line's mean over seeds or backbones, by the rules of the report, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.evidence.roc import FEWEST_PAIRS, Z975
+from orchestrator.report.frames.gaps import DECIMALS
+from orchestrator.report.frames.summary import NOTHING, BlockMeans, Summary, summarise, with_spread
+from orchestrator.report.frames.tuned import mixture
+from orchestrator.report.tables.markdown import escape, grid_markdown
+from orchestrator.report.tables.model import Block, Line, Table
+from orchestrator.report.tables.significance import headline, within_noise
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One column."""
+
+    column: str  # of the rows
+    title: str
+    digits: int = 3
+    scale: float = 1.0
+    interval: str = ""  # prefix of `…_low` and `…_high`: of one trial's own interval, shown where there is one value
+    against_retrain: bool = False  # Retrain is what it measures from, so it has none of its own
+    counts: bool = False  # it says how much was measured, and nothing of forgetting
+    pairs: str = ""  # the column that counts the pairs of a member and a non-member that it is measured on
+
+
+TOO_FEW = "too few"
+
+
+def _attack(name: str, title: str) -> Figure:
+    return Figure(f"{name}_auc", title, interval=name, pairs="attack_pairs")
+
+
+GROUPS = {
+    "Membership attacks on D_f, AUC": (
+        _attack("loss", "loss"), _attack("entropy", "entropy"), _attack("modified_entropy", "modified entropy"),
+        Figure("mia_auc", "regression on the loss", pairs="attack_pairs"), _attack("rmia", "RMIA"),
+        Figure("ulira_auc", "U-LiRA", interval="ulira", pairs="ulira_utterances"),
+        Figure("attack_pairs", "pairs", 0, counts=True),
+    ),
+    "Share of D_f found, and called non-member, in %": (
+        Figure("loss_tpr_at_1_percent", "loss, FPR 1 %", 1, 100, pairs="attack_pairs"),
+        Figure("rmia_tpr_at_1_percent", "RMIA, FPR 1 %", 1, 100, pairs="attack_pairs"),
+        Figure("loss_tpr_at_0.1_percent", "loss, FPR 0.1 %", 1, 100, pairs="attack_pairs"),
+        Figure("rmia_tpr_at_0.1_percent", "RMIA, FPR 0.1 %", 1, 100, pairs="attack_pairs"),
+        Figure("mia_nonmember", "SVC: non-member", 1, 100),
+    ),
+    "Distance to Retrain on D_f, and one number for all": (
+        Figure("js_retrain", "JS (nats)", 4, against_retrain=True), Figure("ks_retrain", "KS", against_retrain=True),
+        Figure("streisand_wasserstein", "confidence W1", against_retrain=True),
+        Figure("streisand_shift", "confidence shift", against_retrain=True),
+        Figure("streisand_below", "below Retrain's 5 %", against_retrain=True), Figure("zrf", "ZRF"),
+        Figure("tow", "ToW", against_retrain=True), Figure("cgum", "CGUM", against_retrain=True),
+    ),
+}  # fmt: skip
+"""Tables of one block, in this order, each with those of its columns that any line has."""
+
+
+def evidence_markdown(table: Table, more: dict[str, tuple[Figure, ...]]) -> str:
+    """A task's evidence: each block's difference of Original and Retrain on D_f, and then its tables.
+
+    Args:
+        table: of rows of `trial_evidence.with_evidence`.
+        more: further tables, as `GROUPS`: those of tests that train.
+    """
+    parts = [f"## {escape(table.title)}", "", *([escape(mixed), ""] if (mixed := mixture(table.rows)) else [])]
+    for block in table.blocks:
+        parts += [f"### {escape(headline(block))}", ""]
+        groups = {**GROUPS, **more}
+        figures = [figure for group in groups.values() for figure in group if figure.column in block.rows]
+        means = BlockMeans.of(block.rows, [figure.column for figure in figures])
+        for title, group in groups.items():
+            parts += _grid(title, [figure for figure in group if figure in figures], block, means)
+        parts += [*(f"- {escape(sentence)}" for sentence in sanity(block)), ""]
+    return "\n".join(parts)
+
+
+def _grid(title: str, figures: Sequence[Figure], block: Block, means: BlockMeans) -> list[str]:
+    shown, cells = figure_cells(figures, block, means)
+    if not shown:
+        return []
+    rows = [[escape(line.label), *cells[line.line], line.coverage.seeds_text] for line in block.lines]
+    titles = [escape(title), *(escape(figure.title) for figure in shown), "Seeds"]
+    return [grid_markdown(titles, rows), ""]
+
+
+def figure_cells(
+    figures: Sequence[Figure], block: Block, means: BlockMeans
+) -> tuple[list[Figure], dict[str, list[str]]]:
+    """Those figures that any line has, and each line's cells in Markdown; italic where Original and Retrain cannot be
+    told apart in the column.
+
+    Args:
+        figures: columns of the block's rows.
+        block: of a table of rows with evidence.
+        means: of these figures.
+    """
+    units = {line.line: means.units(line.line, block.over) for line in block.lines}
+    summaries = {
+        (line.line, figure.column): summarise(units[line.line][figure.column].to_numpy())
+        for line in block.lines
+        for figure in figures
+    }
+    shown = [
+        f for f in figures if any(summaries[line.line, f.column].n or _few(f, block, line) for line in block.lines)
+    ]
+    grey = {f.column: within_noise(difference(block, means, f)) or few_utterances(block, f) for f in shown}
+    cells = {}
+    for line in block.lines:
+        texts = [_cell(figure, summaries[line.line, figure.column], block, line) for figure in shown]
+        cells[line.line] = [
+            f"*{t}*" if grey[f.column] and t not in (NOTHING, TOO_FEW) else t for t, f in zip(texts, shown, strict=True)
+        ]
+    return shown, cells
+
+
+def _cell(figure: Figure, summary: Summary, block: Block, line: Line) -> str:
+    if figure.against_retrain and line.method == "retrain":
+        return "target"
+    if not summary.n and _few(figure, block, line):
+        return TOO_FEW
+    text = with_spread(summary, figure.digits, figure.scale)
+    if summary.n == 1 and figure.interval:
+        own = block.rows[(block.rows["line"] == line.line) & block.rows[figure.column].notna()]
+        if len(own) == 1:
+            low, high = (float(own[f"{figure.interval}_{end}"].iloc[0]) for end in ("low", "high"))
+            text += f" [{low:.{figure.digits}f}, {high:.{figure.digits}f}]"
+    return text
+
+
+def _few(figure: Figure, block: Block, line: Line) -> bool:
+    """Whether a line has runs whose pairs are too few for the figure."""
+    if figure.pairs not in block.rows:
+        return False
+    pairs = block.rows.loc[block.rows["line"] == line.line, figure.pairs]
+    return bool(((pairs > 0) & (pairs < FEWEST_PAIRS)).any())
+
+
+def difference(block: Block, means: BlockMeans, figure: Figure) -> Summary:
+    """Original minus Retrain in a column, unit by unit; of no values where either is missing."""
+    lines = {line.method: line.line for line in reversed(block.lines) if line.method in ("original", "retrain")}
+    if len(lines) < 2 or figure.against_retrain or figure.counts:
+        return summarise([])
+    values = [means.units(lines[method], block.over)[figure.column] for method in ("original", "retrain")]
+    return summarise((values[0] - values[1]).round(DECIMALS + 2).to_numpy())  # fractions, not points
+
+
+def few_utterances(block: Block, figure: Figure) -> bool:
+    """Whether Original minus Retrain is within 1.96 standard errors that come from the number of utterances alone.
+
+    Two seeds may agree by chance where each AUC is over 20 utterances. The two models are attacked on the same
+    utterances, which makes the true error smaller: the test is on the safe side. Where an attack has no figure for
+    Retrain (RMIA without another reference) chance stands in for it.
+    """
+    if not figure.interval or "original" not in set(block.rows["method"]):
+        return False
+    (original, error), (retrained, other_error) = (_pooled(block, figure, m) for m in ("original", "retrain"))
+    return bool(abs(original - retrained) < Z975 * np.hypot(error, other_error))
+
+
+def _pooled(block: Block, figure: Figure, method: str) -> tuple[float, float]:
+    """Mean AUC of a method's runs and its standard error; that of chance where there is none."""
+    rows = block.rows[(block.rows["method"] == method) & block.rows[figure.column].notna()]
+    if rows.empty:
+        return 0.5, 0.0
+    errors = (rows[f"{figure.interval}_high"] - rows[f"{figure.interval}_low"]) / (2 * Z975)
+    return float(rows[figure.column].mean()), float(np.sqrt((errors**2).sum()) / len(rows))
+
+
+def sanity(block: Block) -> list[str]:
+    """Whether the attacks can be trusted here: Retrain at chance, and Original above it where there is a difference."""
+    rows = block.rows[block.rows["status"] == "done"]
+    if "loss_auc" not in rows:
+        return []
+    measured = rows[rows["loss_auc"].notna()]
+    retrained = measured[measured["method"] == "retrain"]
+    at_chance = int(((retrained["loss_low"] <= 0.5) & (retrained["loss_high"] >= 0.5)).sum())
+    original = measured[(measured["method"] == "original") & (measured["difference_forget"] > 0)]
+    above = int((original["loss_low"] > 0.5).sum())
+    said = []
+    if len(retrained):
+        said.append(f"Loss attack on Retrain: {at_chance} of {len(retrained)} runs have an interval that holds 0.5.")
+    if len(original):
+        said.append(
+            f"Loss attack on Original, where it classifies more of D_f than Retrain: {above} of {len(original)} runs "
+            "have an interval above 0.5."
+        )
+    return said

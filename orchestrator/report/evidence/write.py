@@ -1,0 +1,57 @@
+"""Evidence of a results folder as files: evidence.md, evidence.csv (one row a trial), relearning.csv and its plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.evidence.roc import FEWEST_PAIRS
+from orchestrator.file_names import absolute_path
+from orchestrator.report.evidence.folder import folder_evidence
+from orchestrator.report.evidence.probes import relearning_curves, trained_figures
+from orchestrator.report.evidence.table import evidence_markdown
+from orchestrator.report.frames.scope import EVERYTHING, Selection
+from orchestrator.report.plots.relearning import relearning_plot
+from orchestrator.report.plots.style import png
+from orchestrator.report.tables.markdown import escape
+from orchestrator.report.tables.model import build_tables
+from orchestrator.results.storage import Folder
+from orchestrator.results.store import Store
+
+LEAD = [
+    "trial_id", "sweep", "sweeps", "task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio",
+    "forget_classes", "seed", "training", "method", "superloss", "label", "mia_reference", "num_forget", "num_holdout",
+    "difference_forget", "gap_mean", "mia_nonmember", "mia_auc", "mia_accuracy",
+]  # fmt: skip
+ABOUT = (
+    "Definitions and limits: docs/evidence.md. Means and ± as in the report. Of one seed brackets are the 95 % "
+    "interval over utterances. Italic: in this column Original and Retrain cannot be told apart, so it says nothing of "
+    "forgetting. Retrain is the target of every column, not 0.5 and not 0. Too few: an attack had fewer than "
+    f"{FEWEST_PAIRS} pairs of a member and a non-member."
+)
+
+
+def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTHING) -> list[Path]:
+    """Write the evidence that a results folder's rows and stored outputs hold; returns the files, `evidence.md` first.
+
+    Raises:
+        ValueError: there is no finished trial that forgot anything, or none of the selection.
+    """
+    found = folder_evidence(store, selection)
+    curves = relearning_curves(found.done, found.read_tests)
+    more = trained_figures(found.figures)
+    files = {"evidence.csv": found.done[[*LEAD, *found.figures]].to_csv(index=False).encode()}
+    if len(curves):
+        files["relearning.csv"] = curves.to_csv(index=False).encode()
+    parts = ["# Evidence of forgetting", "", ABOUT, ""]
+    for one in build_tables(found.rows):
+        parts.append(evidence_markdown(one, more))
+        if len(curves) and (made := relearning_plot(one, curves)):
+            name = f"plots/{one.name}--relearning.png"
+            files[name] = png(made)
+            parts += [f"![{escape(one.title)}: relearning]({name})", ""]
+    files["evidence.md"] = "\n".join(parts).encode()  # last: what it points to is there
+    out = absolute_path(out)
+    folder = Folder(out.as_uri())
+    for name, content in files.items():
+        folder.write_bytes(name, content)
+    return [out / name for name in reversed(files)]

@@ -1,0 +1,1 @@
+"""From rows to data frames: selection, gaps to Retrain, means over seeds and backbones."""

@@ -1,0 +1,33 @@
+"""What did not go well, one line a run: diverged, failed, blocked, pruned and collapsed runs with their reasons."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from orchestrator.report.frames.select import laid_over
+
+COLUMNS = ["status", "trial_id", "stage", "task", "backbone", "unlearning", "method", "seed", "sweeps", "reason"]
+
+
+def problems(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows that did not finish, or that finished collapsed, with a `reason`; what a search pruned did well.
+
+    Args:
+        rows: as `lines.prepare` returns them.
+    """
+    by_design = (rows["status"] == "pruned") & (rows["stage"] == "tune")
+    found = rows[((rows["status"] != "done") & ~by_design) | rows["collapsed"]].copy()
+    found["reason"] = [_reason(error, stop) for error, stop in zip(found["error"], found["stop_reason"], strict=True)]
+    collapsed = found["collapsed"] & (found["status"] == "done")
+    found.loc[collapsed, "status"] = "collapsed"
+    found.loc[collapsed, "reason"] = "one class takes more than 90 % of predictions on class-balanced D_v"
+    found["method"] = [row["method"] + laid_over(row) for row in found.to_dict("records")]
+    found["sweeps"] = found.get("sweeps", found["sweep"])
+    order = ["tuning", "status", "task", "method", "seed", "trial_id"]  # searches last
+    return found.sort_values(order)[COLUMNS].reset_index(drop=True)
+
+
+def _reason(error: str, stop: str) -> str:
+    """The last line of an error is its message; the traceback stays in the row."""
+    said = error.strip().splitlines()
+    return said[-1].strip() if said else stop

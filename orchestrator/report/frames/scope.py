@@ -1,0 +1,109 @@
+"""Which rows a page is about: of one sweep, or tuned ones only; and titles for what different sweeps call alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.report.frames.select import differing, prepare
+from orchestrator.report.frames.tuned import is_untuned_run
+from orchestrator.results.sweep_records import SweepRecord, only_in_replaced, records_of, with_sweeps
+
+LOST = ("failed", "diverged", "blocked")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a page shows; everything by default."""
+
+    sweep: str | None = None  # a name, or the title of an earlier plan (`keywords@1a2b3c4d`)
+    tuned_only: bool = False
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Rows of a results folder that a page is about."""
+
+    rows: pd.DataFrame  # as `lines.prepare` returns them, with `sweeps`
+    records: tuple[SweepRecord, ...]  # of the sweeps that they are of; without plans that were replaced
+    left_out: int  # runs of earlier plans only that failed, diverged or were blocked
+
+
+def select(rows: pd.DataFrame, records: Sequence[SweepRecord], selection: Selection = EVERYTHING) -> Selected:
+    """Choose rows. Failures that belong to a replaced plan only are left out, unless that plan is asked for.
+
+    Args:
+        rows: as `Store.rows` returns them.
+        records: as `sweep_records.recorded_sweeps` returns them.
+        selection: what to keep.
+
+    Raises:
+        ValueError: no row belongs to the sweep, or none is of a tuned run.
+    """
+    found = prepare(with_sweeps(rows, records))
+    chosen = tuple(record for record in records if not record.replaced)
+    given_up = only_in_replaced(records)
+    if selection.sweep is not None:
+        mine = tuple(records_of(records, selection.sweep))
+        trials = {trial for record in mine for trial in record.trials}
+        own = found["trial_id"].isin(trials) if mine else found["sweep"] == selection.sweep
+        if not own.any():
+            known = sorted({record.title for record in records} | set(found["sweep"]) - {""})
+            raise ValueError(
+                f"No run belongs to the sweep {selection.sweep!r}. Sweeps in this folder: {', '.join(known) or 'none'}."
+            )
+        found, chosen = found[own], mine
+        given_up -= trials
+    if selection.tuned_only:
+        found = found[~is_untuned_run(found)]
+        if not (found["lock"] != "").any():
+            raise ValueError("No run has tuned settings; `unlearn tune SWEEP --results DIR` searches for them.")
+    lost = found["trial_id"].isin(given_up) & found["status"].isin(LOST)
+    return Selected(with_own_titles(found[~lost].reset_index(drop=True)), chosen, int(lost.sum()))
+
+
+def with_own_titles(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with tasks and backbones of one name but different settings or content under titles of their own.
+
+    Two sweeps of one folder may call two corpora alike; in one table, the later would take the place of the other.
+    """
+    recipes = [json.loads(text or "{}") for text in rows["recipe"]]
+    titles = {
+        "task": _titles(rows["task"], _identities(recipes, "task", rows["corpus_fingerprint"]), "corpus"),
+        "backbone": _titles(rows["backbone"], _identities(recipes, "backbone", rows["backbone_content"]), "weights"),
+    }
+    return rows.assign(**titles)
+
+
+def _identities(recipes: Sequence[Mapping[str, Any]], part: str, content: pd.Series[str]) -> list[dict[str, str]]:
+    """Settings and content by name, as text; content alone where a row has no recipe."""
+    found = []
+    for recipe, fallback in zip(recipes, content, strict=True):
+        plugin = recipe.get(part) or {}
+        settings = {name: json.dumps(value, sort_keys=True) for name, value in plugin.get("settings", {}).items()}
+        found.append({**settings, "": str(plugin.get("content") or fallback)})
+    return found
+
+
+def _titles(names: pd.Series[str], identities: Sequence[Mapping[str, str]], content: str) -> list[str]:
+    """Each name, with those settings in which its namesakes differ; with its content where that alone differs."""
+    kinds: dict[str, dict[tuple[tuple[str, str], ...], Mapping[str, str]]] = {}
+    keys = [tuple(sorted(identity.items())) for identity in identities]
+    for name, key, identity in zip(names, keys, identities, strict=True):
+        kinds.setdefault(name, {})[key] = identity
+    varied = {name: differing(list(several.values())) for name, several in kinds.items()}
+    titles = []
+    for name, key in zip(names, keys, strict=True):
+        own = dict(key)
+        parts = [f"{part} {own.get(part, 'unset')}" for part in sorted(varied[name] - {""})]
+        same_settings = [k for k in kinds[name] if all(dict(k).get(p) == own.get(p) for p in varied[name] - {""})]
+        parts += [f"{content} {own[''][:8] or 'unknown'}"] if len(same_settings) > 1 else []
+        titles.append(f"{name} ({', '.join(parts)})" if parts else name)
+    return titles

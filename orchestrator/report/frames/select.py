@@ -1,0 +1,149 @@
+"""Which rows stand in tables, and on which line: a method, what is laid over it, and the settings that differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from methods.engine.rates import SHARES
+from orchestrator.results.store import SCHEMA
+
+REQUEST = ["task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio"]
+CELL = ["training", *REQUEST, "requests_before", "forget_classes", "seed"]
+"""One forget set of one original: every method meets the same."""
+
+PAPER_ORDER = ("original", "retrain", "grad_ascent", "random_label", "bad_teacher", "scrub", "salun")
+REFERENCES = ("original", "retrain")
+
+
+def prepare(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with plain types: numbers as float64, text and truth values without nulls; absent columns are null."""
+    columns: dict[str, pd.Series[Any]] = {}
+    for field in SCHEMA:
+        found = (
+            rows[field.name] if field.name in rows else pd.Series([None] * len(rows), index=rows.index, dtype=object)
+        )
+        if pa.types.is_string(field.type):
+            columns[field.name] = found.astype(object).where(found.notna(), "").astype(str)
+        elif pa.types.is_boolean(field.type):
+            columns[field.name] = found.astype(object).where(found.notna(), False).astype(bool)
+        else:
+            columns[field.name] = pd.to_numeric(found.astype(object).where(found.notna(), float("nan"))).astype(
+                "float64"
+            )
+    frame = pd.DataFrame(columns).reset_index(drop=True)
+    frame["seed"] = frame["seed"].fillna(-1).astype(int)
+    if "sweeps" in rows:  # joined on from the records of launches
+        frame["sweeps"] = rows["sweeps"].to_numpy()
+    frame["training"] = frame["training"].replace("", "standard")  # rows from before there were kinds of training
+    return frame
+
+
+def reported(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows that tables are made of, each with its `line`, `label` and `order`; and those that a newer run supersedes.
+
+    Args:
+        rows: as `prepare` returns them.
+    """
+    stands = rows["stage"].isin(["retrain", "unlearn"]) & ~rows["tuning"] & ~_only_for_searches(rows)
+    frame = rows[stands].reset_index(drop=True)
+    if frame.empty:
+        return frame.assign(line="", label="", order=0), frame
+    frame["laid_over"] = [laid_over(row) for row in frame.to_dict("records")]
+    varied, names = _varied_settings(frame), _method_labels(frame)
+    texts = [", ".join(f"{name} {_text(value)}" for name, value in settings) for settings in varied]
+    places = [
+        (PAPER_ORDER.index(m) if m in PAPER_ORDER else len(PAPER_ORDER), names[m], laid, _sortable(settings))
+        for m, laid, settings in zip(frame["method"], frame["laid_over"], varied, strict=True)
+    ]
+    ranks = {place: rank for rank, place in enumerate(sorted(set(places)))}
+    frame["order"] = [ranks[place] for place in places]
+    frame["label"] = [
+        f"{name}{laid}{f' ({text})' if text else ''}" for (_, name, laid, _), text in zip(places, texts, strict=True)
+    ]
+    frame["line"] = [f"{m}|{laid}|{t}" for m, laid, t in zip(frame["method"], frame["laid_over"], texts, strict=True)]
+    frame = frame.sort_values(["order", "finished_at", "trial_id"], ignore_index=True)
+    older = frame.duplicated(["line", *CELL], keep="last")
+    return frame[~older].reset_index(drop=True), frame[older].reset_index(drop=True)
+
+
+def laid_over(row: Mapping[Hashable, Any]) -> str:
+    """What a row's method ran under, after its name: ` + SuperLoss`, ` + easy first`, ` + LoRA`, or nothing."""
+    superloss, curriculum = (json.loads(row[knob] or "{}") for knob in ("superloss", "curriculum"))
+    text = " + SuperLoss" if superloss else ""
+    if superloss.get("tau") == "mubench":
+        text += " (MU-Bench code)"
+    if superloss.get("shuffled"):
+        text += " (shuffled)"
+    if curriculum:
+        text += " + " + {"random": "random order"}.get(curriculum["order"], curriculum["order"].replace("_", " "))
+    return text + (" + LoRA" if row["lora"] else "")
+
+
+def _only_for_searches(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Retrained models that only a search needed: tuning seeds are never reported."""
+    key = ["training", "task", "backbone", "unlearning", "seed"]
+    searched = set(rows.loc[rows["stage"] == "tune", key].itertuples(index=False, name=None))
+    unlearned = set(rows.loc[rows["stage"] == "unlearn", key].itertuples(index=False, name=None))
+    own = [k in searched and k not in unlearned for k in rows[key].itertuples(index=False, name=None)]
+    return (rows["stage"] == "retrain") & pd.Series(own, index=rows.index, dtype=bool)
+
+
+def _method_labels(frame: pd.DataFrame) -> dict[str, str]:
+    """A label for every method; a row that was lost with its process does not carry one."""
+    labels = {method: method for method in frame["method"]}
+    labels.update({m: label for m, label in zip(frame["method"], frame["method_label"], strict=True) if label})
+    return labels
+
+
+def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
+    """For each row, those settings, by name, in which runs of one method on one forget set differ.
+
+    Settings that differ only between cells, such as values tuned for each backbone, do not split a line.
+    """
+    settings = [_flat(row) for row in frame.to_dict("records")]
+    found: list[list[tuple[str, Any]]] = [[] for _ in settings]
+    same = ["training", "task", "unlearning", "forget_rule", "method", "laid_over"]
+    for _, line in frame.groupby(same, dropna=False):
+        varied: set[str] = set()
+        for members in line.groupby(CELL, dropna=False).indices.values():
+            varied |= differing([settings[line.index[i]] for i in members])
+        for i in line.index:
+            found[i] = [(name, settings[i][name]) for name in sorted(varied) if name in settings[i]]
+    return found
+
+
+def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(row["settings"] or "{}")
+    found |= {rate: "auto" for rate, share in SHARES.items() if share in found}  # its number is that of the original
+    for knob in ("superloss", "curriculum", "lora"):
+        found |= {f"{knob}.{k}": v for k, v in json.loads(row[knob] or "{}").items()}
+    found |= {f"training.{k}": v for k, v in json.loads(row["original_settings"] or "{}").items()}
+    recipe = json.loads(row["recipe"] or "{}")
+    for part in ("clip", "loop"):
+        found |= {f"{part}.{k}": v for k, v in recipe.get(part, {}).items() if k != "threads"}  # which only round
+    units = [unit for unit in ("samples", "seconds") if pd.notna(row[f"budget_{unit}"])]  # none: it failed before that
+    if units:
+        found["budget"] = f"{row['budget_fraction']:g} × {units[0]}"
+    if pd.notna(row["original_seed"]):
+        found["original_seed"] = int(row["original_seed"])
+    return found
+
+
+def differing(several: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The keys in which mappings are not all equal."""
+    first, *others = several
+    return {key for other in others for key in {*first, *other} if first.get(key) != other.get(key)}
+
+
+def _sortable(settings: Iterable[tuple[str, Any]]) -> tuple[tuple[str, float, str], ...]:
+    """Numbers by size, all else by spelling."""
+    return tuple((n, v, "") if isinstance(v, int | float) else (n, 0.0, str(v)) for n, v in settings)
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

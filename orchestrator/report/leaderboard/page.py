@@ -1,0 +1,234 @@
+"""The leaderboard: all methods over all cells, each cell by itself, and whether the attacks are sound; one page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from orchestrator.file_names import absolute_path
+from orchestrator.report.build import planned_seeds
+from orchestrator.report.evidence.folder import FolderEvidence, folder_evidence
+from orchestrator.report.evidence.probes import trained_figures
+from orchestrator.report.evidence.table import GROUPS, Figure, figure_cells
+from orchestrator.report.frames.gaps import TASK_LOSS
+from orchestrator.report.frames.scope import EVERYTHING, Selection, select
+from orchestrator.report.frames.select import REFERENCES
+from orchestrator.report.frames.sequences import is_later_request
+from orchestrator.report.frames.summary import NOTHING, BlockMeans, with_spread
+from orchestrator.report.frames.tuned import mixture, title_note
+from orchestrator.report.leaderboard.attack_sanity import attack_sanity, sanity_markdown
+from orchestrator.report.leaderboard.ranking import (
+    EXCESS,
+    LEAST_LOST,
+    SHARE,
+    Cell,
+    original_minus_retrain_over_cells,
+    standings,
+    with_excess,
+    with_seconds_share,
+)
+from orchestrator.report.tables.caption import caption, searches_done, trial_hours
+from orchestrator.report.tables.cells import body, header
+from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP
+from orchestrator.report.tables.markdown import escape, grid_markdown, set_cell
+from orchestrator.report.tables.model import Line, build_tables, contenders, equal_to_original
+from orchestrator.report.tables.notes import baselines, gap_difference, remarks, unit_name
+from orchestrator.report.tables.significance import original_minus_retrain, within_noise
+from orchestrator.report.write import provenance
+from orchestrator.results.storage import Folder
+from orchestrator.results.store import Store
+from orchestrator.results.sweep_records import recorded_sweeps
+
+ATTACKS = {"loss_auc": "loss AUC", "modified_entropy_auc": "entropy AUC", "rmia_auc": "RMIA AUC"}
+COUNTED = ("diverged", "failed", "collapsed", "unchanged")
+ABOUT_ALL = (
+    "Gap: for each seed the mean over all cells, then over seeds; ± is over seeds, so that it holds for these cells "
+    "only; a seed with a run that did not finish in some cell is left out, which then stands beside it. Rank: by mean"
+    " gap within each cell, 1 is nearest to Retrain; the mean over cells with ± over cells. A line with a run that "
+    "diverged, failed or is missing shares the last ranks of its cell. The second rank is over the cells with "
+    "something to forget, in which Original answers D_f better than Retrain by more than noise; elsewhere a small gap"
+    " says that a method did no harm, not that it forgot. Nearer than Original: cells in which the mean gap is below "
+    "that of doing nothing. D_t lost: points of Original's D_t that it costs (of kept classes, where one is forgotten),"
+    f" a mean as the gap's. Recovery: the share of what D_f lost that relearning brings back, minus Retrain's; mean "
+    f"over the cells with something to forget in which every run lowered D_f by {100 * LEAST_LOST:.0f} points or more "
+    "and was relearned (how many), ± over cells; cells differ between lines. Diverged, failed, collapsed and unchanged "
+    "(the method left the original as it is) count runs;"
+    " so does out of budget, runs that the budget ended: an edit of weights has then changed nothing. ± is the "
+    "half-width of a 95 % t-interval (n ≥ 3); of two the range stands in brackets."
+)
+ABOUT_GLANCE = (
+    "In points; Second − nearest is paired by seed, and where its 95 % interval holds 0 the two are not told "
+    "apart. Italic: Original and Retrain do not differ on D_f by more than noise, so no method can be seen to "
+    "forget there. Whoever is nearest was picked on the runs that it is reported on."
+)
+
+
+def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVERYTHING) -> Path:
+    """Write the page from a results folder's rows and outputs, or from what a compacted file restored; returns it.
+
+    Raises:
+        ValueError: there is no finished trial that forgot anything, or none of the selection.
+    """
+    found, selected = folder_evidence(store, selection), select(store.rows(), recorded_sweeps(store.files), selection)
+    cells = leaderboard_cells(found, planned_seeds(selected))
+    parts = [
+        f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(selected.rows, cells),
+        *_overall(cells), *_at_a_glance(cells), *(text for cell in cells for text in _cell(cell, found.figures)),
+        *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
+    ]  # fmt: skip
+    page = absolute_path(page)
+    Folder(page.parent.as_uri()).write_bytes(page.name, "\n".join(parts).encode())
+    return page
+
+
+def leaderboard_cells(found: FolderEvidence, seeds: Mapping[str, Collection[int]]) -> list[Cell]:
+    """A cell for each training, task, backbone and kind of request; `seeds` that are planned, by task."""
+    columns = [GAP.column, DIFFERENCE_FORGET.column, SHARE, TASK_LOSS, EXCESS, *found.figures]
+    keys = ["training", "task", "backbone", "unlearning", "forget_rule"]
+    cells = []
+    rows = with_excess(with_seconds_share(found.rows), f"excess_{_most_relearned(found.figures)}")
+    for _, own in rows[~is_later_request(rows)].groupby(keys):
+        table = build_tables(own, seeds)[0]
+        cells.append(Cell(table, BlockMeans.of(table.blocks[0].rows, columns, seeds.get(table.task, ()))))
+    return cells
+
+
+def _mixed(rows: pd.DataFrame) -> list[str]:
+    return [escape(mixed), ""] if (mixed := mixture(rows)) else []
+
+
+def _about(rows: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
+    """How it was made, what it cost, and the caption of all tables."""
+    tables = [cell.table for cell in cells]
+    together = replace(
+        tables[0],
+        backbones=(", ".join(sorted({b for table in tables for b in table.backbones})),),
+        columns=tuple(dict.fromkeys(measure for table in tables for measure in table.columns)),
+        blocks=tuple(cell.block for cell in cells),
+        rows=pd.concat([table.rows for table in tables], ignore_index=True),
+    )
+    sweeps = ", ".join(f"`unlearn run {name} --results RESULTS`" for name in sorted(set(together.rows["sweep"]) - {""}))
+    return [
+        f"Made by {sweeps or 'a sweep'}, then `unlearn leaderboard RESULTS`. {escape(trial_hours(rows))}", "",
+        escape(caption(together)), "", escape(searches_done(rows)), "",
+    ]  # fmt: skip
+
+
+def _overall(cells: Sequence[Cell]) -> list[str]:
+    """All methods over all cells; Original − Retrain on D_f stands first."""
+    found, worth = standings(cells), sum(cell.forgettable for cell in cells)
+    titles = ["Method", "Gap", "Rank", f"Rank, {worth} to forget", "Nearest", "Nearer than Original", "Compared",
+              "D_t lost", "Recovery − Retrain's", *(flag.capitalize() for flag in COUNTED), "Out of budget",
+              "Time / Retrain's"]  # fmt: skip
+    grid, most = [], max((one.gap.n for one in found), default=0)
+    for one in found:
+        is_method, not_original = one.line.method not in REFERENCES, one.line.method != "original"
+        grid.append(
+            [
+                escape(one.line.label),
+                "target" if one.line.method == "retrain" else with_spread(one.gap) + _of_seeds(one.gap.n, most),
+                *(with_spread(rank) if is_method else NOTHING for rank in (one.rank, one.rank_forgettable)),
+                *(
+                    f"{n}/{one.cells}" if is_method else NOTHING
+                    for n in (one.nearest, one.nearer_than_original, one.compared)
+                ),
+                with_spread(one.task_loss) + _of_seeds(one.task_loss.n, most) if not_original else NOTHING,
+                with_spread(one.excess, 2) + (f" ({one.excess.n})" if one.excess.n else "") if is_method else NOTHING,
+                *(str(one.flags[flag]) for flag in COUNTED),
+                str(one.out_of_budget),
+                f"{one.share.mean:.2f}" if one.share.n and not_original else NOTHING,
+            ]
+        )
+    difference = original_minus_retrain_over_cells(cells)
+    said = (
+        f"Original − Retrain on D_f, mean over {len(cells)} cells: {with_spread(difference)} points "
+        f"(n = {difference.n} seeds); beyond noise in {worth} of them."
+    )
+    return ["## All cells", "", said, "", grid_markdown(titles, grid), "", escape(ABOUT_ALL), ""]
+
+
+def _of_seeds(n: int, most: int) -> str:
+    """Beside a mean over fewer seeds than others have: it is not to be compared with theirs."""
+    return f" ({n} of {most} seeds)" if 0 < n < most else ""
+
+
+def _at_a_glance(cells: Sequence[Cell]) -> list[str]:
+    """A row for each cell: what there was to forget, the nearest method, and how far the second is from it."""
+    titles = ["Cell", "Original − Retrain on D_f", "|D_f|", "Nearest", "Gap", "Second", "Second − nearest",
+              "Gap of Original"]  # fmt: skip
+    grid = []
+    for cell in cells:
+        difference, (best, second) = original_minus_retrain(cell.block), _first_and_second(cell)
+        row = [cell.name, with_spread(difference), f"{cell.block.rows['num_forget'].mean():.0f}"]
+        if best:
+            row += [", ".join(line.label for line in best), with_spread(best[0].summaries[GAP.column])]
+            row += [second.label, with_spread(gap_difference(cell.block, second, best[0]))] if second else []
+        elif equal := equal_to_original(cell.block.lines, contenders(cell.block.lines)):
+            row += [f"none: {len(equal)} with the gap of Original"]
+        row += [NOTHING] * (len(titles) - 1 - len(row))
+        original = [line.summaries[GAP.column] for line in cell.block.lines if line.method == "original"]
+        row.append(with_spread(original[0]) if original else NOTHING)
+        shown = [escape(text) for text in row]
+        grid.append([shown[0], *(shown[1:] if cell.forgettable else [f"*{text}*" for text in shown[1:]])])
+    return ["## Cells at a glance", "", grid_markdown([escape(t) for t in titles], grid), "", escape(ABOUT_GLANCE), ""]
+
+
+def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
+    """One cell's table; Original − Retrain on D_f stands before it, and its columns are italic where that is noise."""
+    block, table = cell.block, cell.table
+    attacks = [f for f in GROUPS["Membership attacks on D_f, AUC"] if f.column in ATTACKS]
+    group = [*(replace(f, title=ATTACKS[f.column]) for f in attacks), *_relearning(figures)]
+    shown, evidence = figure_cells([f for f in group if f.column in block.rows], block, cell.means)
+    measures = 1 + len(table.columns)
+    titles = header(table)
+    titles[measures:measures] = [figure.title for figure in shown]
+    grid = []
+    for line, row in zip(block.lines, body(table, block), strict=True):
+        texts = [set_cell(escape(text), place, row) for place, text in enumerate(row.cells)]
+        texts[measures:measures] = evidence[line.line]
+        grid.append(texts)
+    said = remarks(block)
+    first = [sentence for sentence in said if sentence.startswith("Original − Retrain")]
+    rest = [*(sentence for sentence in said if sentence not in first), _second(cell), baselines(table.rows)]
+    return [
+        f"## {escape(cell.name)}", "", *_mixed(table.rows), *(escape(sentence) for sentence in first), "",
+        grid_markdown([escape(title) for title in titles], grid), "",
+        *(f"- {escape(sentence)}" for sentence in rest if sentence), "",
+    ]  # fmt: skip
+
+
+def _relearning(figures: Collection[str]) -> list[Figure]:
+    """Accuracy after relearning, and memorisation recovery, for the largest k that was tried."""
+    k = _most_relearned(figures)
+    if k is None:
+        return []
+    known = [figure for group in trained_figures(list(figures)).values() for figure in group]
+    titles = {f"relearned_{k}": f"relearned, k = {k} (%)", f"excess_{k}": "recovery − Retrain's"}
+    return [replace(figure, title=titles[figure.column]) for figure in known if figure.column in titles]
+
+
+def _most_relearned(figures: Collection[str]) -> int | None:
+    """The largest number of forgotten utterances that relearning was shown, where it was tried."""
+    return max((int(found[1]) for name in figures if (found := re.fullmatch(r"relearned_(\d+)", name))), default=None)
+
+
+def _first_and_second(cell: Cell) -> tuple[list[Line], Line | None]:
+    """The lines with the smallest gap, and the first of those that come after them."""
+    best = [line for line in cell.block.lines if line.best]
+    rest = sorted((line for line in contenders(cell.block.lines) if not line.best), key=lambda line: line.gap)
+    return best, rest[0] if rest else None
+
+
+def _second(cell: Cell) -> str:
+    """The best against the second, paired."""
+    best, second = _first_and_second(cell)
+    if not best or not second:
+        return ""
+    apart = gap_difference(cell.block, second, best[0])
+    pairs = f"n = {apart.n} {unit_name(cell.block, apart.n)}"
+    verdict = "too few for a test" if apart.n < 3 else "not told apart" if within_noise(apart) else "told apart"
+    return f"{second.label} − {best[0].label}: {with_spread(apart)} points, paired ({pairs}): {verdict}."

@@ -1,0 +1,159 @@
+"""All methods over all cells of a leaderboard: mean gap, mean rank, where each is nearest, failures, and time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from orchestrator.report.frames.gaps import TASK_LOSS, lost_against_original, reference_ids
+from orchestrator.report.frames.select import REFERENCES
+from orchestrator.report.frames.summary import BlockMeans, Summary, summarise
+from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP
+from orchestrator.report.tables.model import FLAGS, Block, Line, Table, contenders
+from orchestrator.report.tables.significance import verdict
+
+SHARE = "seconds_share"
+"""Charged seconds of a run over those of its Retrain."""
+EXCESS = "judged_excess"
+"""Memorisation recovery of runs that lowered D_f by `LEAST_LOST` or more: of less it is a quotient of noise."""
+LEAST_LOST = 0.1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One task and backbone under one request: what methods may be compared on."""
+
+    table: Table
+    means: BlockMeans  # of the gap, of evidence, and of the share of seconds
+
+    @property
+    def block(self) -> Block:
+        """The table's only block."""
+        return self.table.blocks[0]
+
+    @property
+    def name(self) -> str:
+        """`espeak_keywords, whisper_nano: Sample Unlearning (5 % of D)`."""
+        return f"{self.table.task}, {self.table.backbones[0]}: {self.block.title}"
+
+    @property
+    def forgettable(self) -> bool:
+        """Whether Original answers D_f better than Retrain by more than noise (the rule of `forgettable`)."""
+        return verdict(self.block) == "above"
+
+    def gap(self, line: str) -> float:
+        """Mean gap of a line; NaN where it is not compared (a run is missing, diverged or failed)."""
+        return next((found.gap for found in contenders(self.block.lines) if found.line == line), float("nan"))
+
+    def original_gap(self) -> float:
+        """Mean gap of doing nothing; NaN where Original has none."""
+        return next((line.gap for line in self.block.lines if line.method == "original"), float("nan"))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One line over all cells."""
+
+    line: Line
+    gap: Summary  # over seeds, of means over cells
+    rank: Summary  # over cells
+    rank_forgettable: Summary  # over those with something to forget
+    nearest: int  # cells
+    nearer_than_original: int
+    compared: int
+    flags: dict[str, int]  # runs
+    out_of_budget: int  # runs that the budget ended
+    share: Summary  # over seeds, of means over cells
+    task_loss: Summary  # over seeds, of means over cells; in points
+    excess: Summary  # over those cells with something to forget in which every run lowered D_f enough
+    cells: int  # of its kinds of training
+
+
+def with_seconds_share(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with `SHARE`."""
+    seconds = rows.drop_duplicates("trial_id").set_index("trial_id")["optimization_seconds"]
+    return rows.copy().assign(  # copied: many columns were laid on one by one
+        **{SHARE: rows["optimization_seconds"].to_numpy() / seconds.reindex(reference_ids(rows)).to_numpy()}
+    )
+
+
+def with_excess(rows: pd.DataFrame, excess: str) -> pd.DataFrame:
+    """The rows with `EXCESS`, from a column of `trained_tests`; all NaN where there is none of that name."""
+    lost = lost_against_original(rows, rows["forget_accuracy"])
+    found = rows[excess] if excess in rows else pd.Series(np.nan, index=rows.index)
+    return rows.assign(**{EXCESS: found.where(lost >= LEAST_LOST)})
+
+
+def standings(cells: Sequence[Cell]) -> list[Standing]:
+    """Original and Retrain, then the methods by their mean rank."""
+    lines = {line.line: line for cell in reversed(cells) for line in cell.block.lines}
+    methods = [key for key, line in lines.items() if line.method not in REFERENCES]
+    kinds = {key: {cell.block.training for cell in _of_its_trainings(cells, key)} for key in methods}
+    ranks = pd.DataFrame({place: _ranks(cell, kinds) for place, cell in enumerate(cells)}, index=methods)
+    worth = [place for place, cell in enumerate(cells) if cell.forgettable]
+    found = [_standing(cells, line, ranks, worth) for line in lines.values()]
+    found.sort(
+        key=lambda s: (REFERENCES.index(s.line.method) if s.line.method in REFERENCES else 2, s.rank.mean, s.line.label)
+    )
+    return found
+
+
+def over_cells(cells: Sequence[Cell], line: str, column: str) -> Summary:
+    """For each seed the mean over all cells, and of these the mean over seeds; a seed counts when it has every cell."""
+    units = {place: cell.means.units(line, "seeds")[column].droplevel("backbone") for place, cell in enumerate(cells)}
+    return summarise(pd.DataFrame(units).dropna().mean(axis=1).to_numpy())
+
+
+def original_minus_retrain_over_cells(cells: Sequence[Cell]) -> Summary:
+    """On D_f, in points, as `over_cells`."""
+    original = next((line.line for cell in cells for line in cell.block.lines if line.method == "original"), "")
+    return over_cells(cells, original, DIFFERENCE_FORGET.column)
+
+
+def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Sequence[int]) -> Standing:
+    key = line.line
+    own_cells = _of_its_trainings(cells, key)
+    own = ranks.loc[key] if key in ranks.index else pd.Series(dtype=float)
+    gaps = np.array([cell.gap(key) for cell in cells])
+    theirs = [there for cell in cells for there in cell.block.lines if there.line == key]
+    return Standing(
+        line=line,
+        gap=over_cells(own_cells, key, GAP.column),
+        rank=summarise(own.to_numpy()),
+        rank_forgettable=summarise(own.reindex(list(worth)).to_numpy()),
+        nearest=sum(there.best for there in theirs),
+        nearer_than_original=int((gaps < np.array([cell.original_gap() for cell in cells])).sum()),
+        compared=int((~np.isnan(gaps)).sum()),
+        flags={flag: sum(there.flags[flag] for there in theirs) for flag in FLAGS},
+        out_of_budget=sum(
+            int(((cell.block.rows["line"] == key) & (cell.block.rows["stop_reason"] == "budget")).sum())
+            for cell in cells
+        ),
+        share=over_cells(own_cells, key, SHARE),
+        task_loss=over_cells(own_cells, key, TASK_LOSS),
+        excess=summarise(_excess(cells[place], key) for place in worth),
+        cells=len(own_cells),
+    )
+
+
+def _of_its_trainings(cells: Sequence[Cell], line: str) -> list[Cell]:
+    """The cells of those kinds of training after which the line is run."""
+    kinds = {cell.block.training for cell in cells if any(there.line == line for there in cell.block.lines)}
+    return [cell for cell in cells if cell.block.training in kinds]
+
+
+def _excess(cell: Cell, line: str) -> float:
+    """Mean over seeds; NaN where the line is not compared, or a run has none."""
+    values = cell.means.units(line, "seeds")[EXCESS]
+    return float(values.mean(skipna=False)) if not np.isnan(cell.gap(line)) else float("nan")
+
+
+def _ranks(cell: Cell, kinds: Mapping[str, Set[str]]) -> pd.Series[float]:
+    """1 for the smallest gap, equals share theirs; lines that are not compared here share the last places. A line has
+    no rank among originals of a kind of training that it has no cell of."""
+    gaps = pd.Series({line: cell.gap(line) for line, own in kinds.items() if cell.block.training in own}, dtype=float)
+    return pd.Series(rankdata(gaps.fillna(np.inf)), index=gaps.index)

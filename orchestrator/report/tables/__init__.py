@@ -1,0 +1,1 @@
+"""The paper's tables as values, and their renderings."""

@@ -1,0 +1,131 @@
+"""Curricula over D_f against their controls: each run minus the same run in random order, paired by forget set.
+
+A curriculum's control is the same method under `order: random`; SuperLoss's is the same SuperLoss with its weights
+`shuffled`, and where that was not run the method without it. A line with both is compared for its order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from orchestrator.report.frames.gaps import DECIMALS
+from orchestrator.report.frames.select import CELL, REFERENCES
+from orchestrator.report.frames.summary import NOTHING, Summary, summarise, with_spread
+from orchestrator.report.tables.markdown import escape
+
+SCALE = {"gap_mean": 1.0, "forget_accuracy": 100.0, "test_accuracy": 100.0}
+"""What is compared, and its factor to points."""
+COLUMNS = ("task", "unlearning", "line", "control")
+SETTING = ("budget_fraction", "original_seed", "original_settings", "method", "settings", "lora")
+"""What a run and its control must have in common beside the forget set."""
+
+
+def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for each (task, kind of unlearning, line with a curriculum or SuperLoss) that has runs of its control.
+
+    Columns `COLUMNS`, `n` seeds, and for each measure of `SCALE` its mean difference from the control in points, `low`
+    and `high` of the 95 % t-interval over seeds. A seed's forget sets and backbones are averaged first; one in which a
+    run or its control is not done is left out, and counted in `unfinished`. The rows of task `all` average a seed's
+    tasks and kinds as well, each counting equally.
+
+    Args:
+        rows: as `lines.reported` picks them, with gaps.
+    """
+    own = rows[~rows["method"].isin(REFERENCES)]
+    if not (own["curriculum"].ne("").any() or own["superloss"].ne("").any()):
+        return pd.DataFrame()
+    known: dict[tuple[Any, ...], Mapping[Hashable, Any]] = {}
+    records = own.to_dict("records")
+    for row in records:
+        known[_key(row, row["superloss"], row["curriculum"])] = row
+    pairs = [
+        {"task": row["task"], "unlearning": _kind(row), "seed": row["seed"], "line": row["label"]}
+        | {"control": control["label"], "order": row["order"]}
+        | {"done": row["status"] == "done" and control["status"] == "done"}
+        | {m: round(factor * (row[m] - control[m]), DECIMALS) for m, factor in SCALE.items()}
+        for row in records
+        if (control := _control(row, known)) is not None
+    ]
+    if not pairs:
+        return pd.DataFrame()
+    frame = pd.DataFrame(pairs)
+    keys = ["order", "line", "control", "task", "unlearning", "seed"]
+    of_seed = frame.groupby(keys, as_index=False).agg({**dict.fromkeys(SCALE, "mean"), "done": "all"})
+    parts = [of_seed]
+    if len(of_seed[["task", "unlearning"]].drop_duplicates()) > 1:
+        parts.insert(0, _over_all(of_seed))
+    return pd.concat([_summaries(part) for part in parts], ignore_index=True)
+
+
+def curricula_markdown(found: pd.DataFrame) -> str:
+    """The differences as a table."""
+    shown = [
+        [escape(str(row[name])) for name in COLUMNS]
+        + [with_spread(row[m], 2) if row[m].n else NOTHING for m in SCALE]
+        + [f"{row['n']} of {row['n'] + row['unfinished']}"]
+        for row in found.to_dict("records")
+    ]
+    titles = ["Task", "Unlearning", "Line", "Control", "Gap", "D_f", "D_t", "Seeds"]
+    return tabulate(shown, titles, tablefmt="pipe", disable_numparse=True)
+
+
+def curricula_csv(found: pd.DataFrame) -> str:
+    """The same at full precision, one row for each line and measure."""
+    tidy = [
+        {name: row[name] for name in COLUMNS}
+        | {"measure": m, "difference": row[m].mean, "low": row[m].low, "high": row[m].high, "n": row[m].n}
+        for row in found.to_dict("records")
+        for m in SCALE
+    ]
+    return str(pd.DataFrame(tidy).to_csv(index=False))
+
+
+def _control(row: Mapping[Hashable, Any], known: Mapping[tuple[Any, ...], Mapping[Hashable, Any]]) -> Any:
+    superloss, curriculum = (json.loads(row[knob] or "{}") for knob in ("superloss", "curriculum"))
+    if curriculum:
+        if curriculum["order"] == "random":
+            return None
+        return known.get(_key(row, row["superloss"], json.dumps({**curriculum, "order": "random"})))
+    if not superloss or superloss.get("shuffled"):
+        return None
+    shuffled = known.get(_key(row, json.dumps({**superloss, "shuffled": True}), ""))
+    return shuffled or known.get(_key(row, "", ""))
+
+
+def _key(row: Mapping[Hashable, Any], superloss: str, curriculum: str) -> tuple[Any, ...]:
+    """A run of one forget set, by what it ran under; knobs by value, not by the order of their settings."""
+    cell = tuple(None if isinstance(row[name], float) and row[name] != row[name] else row[name] for name in CELL)
+    knobs = tuple(json.dumps(json.loads(text or "{}"), sort_keys=True) for text in (superloss, curriculum))
+    in_seconds = row["budget_seconds"] == row["budget_seconds"]
+    return (*cell, in_seconds, *(row[name] for name in SETTING), *knobs)
+
+
+def _kind(row: Mapping[Hashable, Any]) -> str:
+    """What is forgotten, with the rule and the kind of training where they are not the usual ones."""
+    rule = "" if row["forget_rule"] in ("", "random") else f" ({row['forget_rule']})"
+    return f"{row['unlearning']}{rule}" + ("" if row["training"] == "standard" else f", {row['training']}")
+
+
+def _over_all(of_seed: pd.DataFrame) -> pd.DataFrame:
+    """Seeds averaged over tasks and kinds; a seed that lacks one which its line has elsewhere does not count."""
+    lines = of_seed.groupby(["line", "control", "seed"])
+    size = lines["order"].transform("size")
+    whole = of_seed[size == size.groupby([of_seed["line"], of_seed["control"]]).transform("max")]
+    means = {**dict.fromkeys(["order", *SCALE], "mean"), "done": "all"}
+    mean = whole.groupby(["line", "control", "seed"], as_index=False).agg(means)
+    return mean.assign(task="all", unlearning="all", order=mean.groupby(["line", "control"])["order"].transform("mean"))
+
+
+def _summaries(of_seed: pd.DataFrame) -> pd.DataFrame:
+    found = []
+    for (task, kind, _, line, control), part in of_seed.groupby(["task", "unlearning", "order", "line", "control"]):
+        finished = part[part["done"]]
+        measured: dict[str, Summary] = {m: summarise(finished[m].to_numpy()) for m in SCALE}
+        lead = {"task": task, "unlearning": kind, "line": line, "control": control}
+        found.append(lead | {"n": len(finished), "unfinished": len(part) - len(finished)} | measured)
+    return pd.DataFrame(found)

@@ -1,0 +1,46 @@
+"""Tables as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from orchestrator.report.frames.tuned import mixture
+from orchestrator.report.tables.caption import caption
+from orchestrator.report.tables.cells import Row, body, header
+from orchestrator.report.tables.model import Table
+from orchestrator.report.tables.notes import baselines, remarks
+from orchestrator.report.tables.significance import headline
+
+
+def table_markdown(table: Table) -> str:
+    """A heading, the table with its blocks, its caption, and what is to be said of each block."""
+    titles = header(table)
+    rows: list[list[str]] = []
+    said = [escape(baselines(table.rows)), ""]
+    for block in table.blocks:
+        rows.append([f"*{escape(headline(block))}*", *([""] * (len(titles) - 1))])
+        for row in body(table, block):
+            rows.append([set_cell(escape(cell), place, row) for place, cell in enumerate(row.cells)])
+        said += [f"- *{escape(block.title)}*", *(f"  - {escape(sentence)}" for sentence in remarks(block))]
+    grid = grid_markdown([escape(title) for title in titles], rows)
+    lead = [escape(mixed), ""] if (mixed := mixture(table.rows)) else []
+    return "\n".join([f"### {escape(table.title)}", "", *lead, grid, "", escape(caption(table)), "", *said, ""])
+
+
+def set_cell(cell: str, place: int, row: Row) -> str:
+    """A cell of a row as bold, italic for grey, or plain."""
+    return f"**{cell}**" if place in row.bold else f"*{cell}*" if place in row.grey else cell
+
+
+def grid_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already; the first column is flush left."""
+    align = ["left", *(["right"] * (len(titles) - 1))]
+    return tabulate(rows, titles, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is; an underscore inside a word (`D_f`) is no markup and stays."""
+    return re.sub(r"[\\*|<`]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)

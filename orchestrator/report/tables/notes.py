@@ -1,0 +1,130 @@
+"""Sentences under a block of a table: whether there is anything to forget, the best method, and the baselines."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from orchestrator.report.frames.gaps import DECIMALS
+from orchestrator.report.frames.select import REFERENCES
+from orchestrator.report.frames.summary import Summary, summarise, with_spread
+from orchestrator.report.tables.columns import GAP
+from orchestrator.report.tables.model import Block, Line, contenders, equal_to_original
+from orchestrator.report.tables.significance import (
+    Verdict,
+    original_minus_retrain,
+    seeds_sentence,
+    verdict,
+    within_seeds,
+)
+
+CONCLUSIONS: dict[Verdict, str] = {
+    "above": ": there is something to forget",
+    "below": ": Retrain classifies D_f better than Original does; look at how both were trained",
+    "noise": ": this is within noise, so accuracy on D_f cannot tell forgetting from doing nothing",
+    "unknown": "; too few to say whether there is anything to forget",
+}
+
+
+def remarks(block: Block) -> list[str]:
+    """All sentences of a block, without markup."""
+    found = [
+        block.against_standard,
+        _anything_to_forget(block),
+        _best(block),
+        _several_settings(block),
+        *_without_retrain(block.rows),
+    ]
+    return [sentence for sentence in found if sentence]
+
+
+def _best(block: Block) -> str:
+    methods = [line for line in block.lines if line.method not in REFERENCES]
+    running = contenders(block.lines)
+    best = [line for line in block.lines if line.best]
+    left_out = "; ".join(f"{line.label} ({_why_not(line)})" for line in methods if line not in running)
+    if not best:
+        tied = ", ".join(line.label for line in equal_to_original(block.lines, running))
+        text = f"No method is closest to Retrain: {tied} and Original have the same gap. " if tied else ""
+        text += "" if tied or not left_out else "No method is called best. "
+        return (text + (f"Not compared: {left_out}." if left_out else "")).strip()
+    gap = best[0].summaries[GAP.column]
+    labels = ", ".join(line.label for line in best)
+    text = f"Nearest to Retrain: {labels}, mean gap {with_spread(gap)} points{' each' if len(best) > 1 else ''}"
+    text += f" (n = {gap.n} {unit_name(block, gap.n)})."
+    equal, tested = _indistinguishable(block, best[0], [line for line in running if not line.best])
+    if equal:
+        text += f" Not told apart from it at 95 % (paired by {unit_name(block, 1)}): {', '.join(equal)}."
+    elif not tested and len(running) > len(best):
+        text += f" With fewer than 3 {block.over} no difference between methods is tested."
+    return text + (f" Not compared: {left_out}." if left_out else "")
+
+
+def unit_name(block: Block, n: int) -> str:
+    """`seed`, `seeds`, `backbone` or `backbones`."""
+    return block.over.removesuffix("s") if n == 1 else block.over
+
+
+def _why_not(line: Line) -> str:
+    if line.coverage.complete:
+        return "no gap to Retrain for all runs"
+    return line.lost_text or f"{line.coverage.seeds_text} seeds done"
+
+
+def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[list[str], bool]:
+    """Contenders whose gap minus the best's, unit by unit, has an interval around 0; and whether n allowed a test."""
+    equal, tested = [], False
+    for line in running:
+        difference = gap_difference(block, line, best)
+        if difference.spread == "95% t-interval":
+            tested = True
+            if difference.low <= 0 <= difference.high:
+                equal.append(line.label)
+    return equal, tested
+
+
+def gap_difference(block: Block, line: Line, other: Line) -> Summary:
+    """A line's gap minus another's, paired by seed or backbone, in points."""
+    mine, theirs = (block.means.units(one.line, block.over)[GAP.column] for one in (line, other))
+    return summarise((mine - theirs).round(DECIMALS))
+
+
+def baselines(rows: pd.DataFrame) -> str:
+    """Chance, and the accuracy of a model that always gives the same answer; empty where rows have neither."""
+    chance = _span(rows["chance_accuracy"])
+    constant = _span(rows["constant_predictor_accuracy"])
+    known = [f"chance {chance}"] if chance else []
+    known += [f"always answering the most frequent class of D {constant}"] if constant else []
+    return f"Baselines on D_t: {', '.join(known)}." if known else ""
+
+
+def _span(values: pd.Series) -> str:  # type: ignore[type-arg]
+    shown = sorted({f"{100 * value:.1f}" for value in values.dropna()}, key=float)
+    return f"{shown[0]}–{shown[-1]} %" if len(shown) > 1 else f"{shown[0]} %" if shown else ""
+
+
+def _anything_to_forget(block: Block) -> str:
+    """Where Original and Retrain classify D_f alike, no method can be seen to forget by its accuracy there."""
+    found = original_minus_retrain(block)
+    if not found.n:
+        return ""
+    text = f"Original − Retrain on D_f: {with_spread(found)} points (n = {found.n} {unit_name(block, found.n)})"
+    if counted := seeds_sentence(within_seeds(block)):
+        text += f"; {counted}"
+    return f"{text}{CONCLUSIONS[verdict(block)]}."
+
+
+def _several_settings(block: Block) -> str:
+    methods = [(line.method, line.superloss) for line in block.lines if line.method not in REFERENCES]
+    if len(set(methods)) == len(methods):
+        return ""
+    return "Methods stand here with several settings: the best of them was picked on the runs that it is reported on."
+
+
+def _without_retrain(rows: pd.DataFrame) -> list[str]:
+    done = rows[(rows["status"] == "done") & (rows["method"] != "retrain")]
+    missing = int((~done["has_retrain"]).sum())
+    return (
+        [f"{missing} of {len(done)} runs have no finished Retrain on their forget set, and so no gap."]
+        if missing
+        else []
+    )

@@ -1,0 +1,105 @@
+"""What launches on a results folder planned: a record for each sweep name and plan, so that none overwrites another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.file_names import file_name
+from orchestrator.results.sealed import read_sealed_json, sealed_json
+from orchestrator.results.storage import Folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDER = "sweeps"
+SEARCH = ".tune"  # ends the name under which `unlearn tune` records a sweep's search
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """The trials that a launch of a sweep planned."""
+
+    name: str
+    plan: str  # the first digits of the hash of its trial ids
+    values: Mapping[str, Any]  # of the sweep file
+    trials: tuple[str, ...]  # their ids
+    planned_at: str  # UTC, of the last launch with this plan
+    replaced: bool = False  # a later launch of the same name planned other trials
+
+    @property
+    def title(self) -> str:
+        """`keywords`, or `keywords@1a2b3c4d` for a plan that a later one replaced."""
+        return f"{self.name}@{self.plan}" if self.replaced else self.name
+
+
+def record_sweep(files: Folder, name: str, values: Mapping[str, Any], trial_ids: Sequence[str]) -> None:
+    """Keep what a launch planned, so that `status` and `report` know what is missing; other plans stay."""
+    plan = sha256("\n".join(sorted(set(trial_ids))).encode()).hexdigest()[:8]
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    content = {"name": name, "plan": plan, "planned_at": now, "sweep": values, "trials": list(trial_ids)}
+    files.write_bytes(f"{FOLDER}/{file_name(name, plan)}.json", sealed_json(content))
+
+
+def recorded_sweeps(files: Folder) -> list[SweepRecord]:
+    """Records by name, of each name the plan of the last launch first.
+
+    An earlier plan whose trials are all in a later one was extended and is left out; any other is `replaced`. A record
+    that cannot be read is set aside with a warning, and written anew by `run`.
+    """
+    found: dict[str, list[SweepRecord]] = {}
+    for name in files.names(FOLDER):
+        try:
+            values = read_sealed_json(files.read_bytes(f"{FOLDER}/{name}") or b"")
+            one = SweepRecord(
+                str(values["name"]),
+                str(values["plan"]),
+                values["sweep"],
+                tuple(values["trials"]),
+                str(values["planned_at"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            files.set_aside(f"{FOLDER}/{name}", error)
+            continue
+        found.setdefault(one.name, []).append(one)
+    records = []
+    for name in sorted(found):
+        last, *earlier = sorted(found[name], key=lambda one: (one.planned_at, one.plan), reverse=True)
+        records.append(last)
+        later = [set(last.trials)]
+        for one in earlier:
+            if not any(plan.issuperset(one.trials) for plan in later):
+                records.append(replace(one, replaced=True))
+                later.append(set(one.trials))
+    return records
+
+
+def with_sweeps(rows: pd.DataFrame, records: Iterable[SweepRecord]) -> pd.DataFrame:
+    """The rows with `sweeps`: the titles of all plans that hold each trial, joined by commas.
+
+    A trial that no record holds, such as one of a compacted file, has the sweep that ran it.
+    """
+    titles: dict[str, list[str]] = {}
+    for record in records:
+        for trial in record.trials:
+            titles.setdefault(trial, []).append(record.title)
+    made_by = rows["sweep"].fillna("")
+    found = [",".join(titles.get(trial, [])) or own for trial, own in zip(rows["trial_id"], made_by, strict=True)]
+    import pandas as pd
+
+    return rows.assign(sweeps=pd.Series(found, index=rows.index, dtype=object))
+
+
+def only_in_replaced(records: Iterable[SweepRecord]) -> set[str]:
+    """Ids of trials that no plan holds any more but one that a later launch replaced."""
+    records = list(records)
+    held = {trial for record in records if not record.replaced for trial in record.trials}
+    return {trial for record in records if record.replaced for trial in record.trials} - held
+
+
+def records_of(records: Sequence[SweepRecord], sweep: str) -> list[SweepRecord]:
+    """Those of a sweep and of its search; `sweep` is a name, or a title of an earlier plan (`keywords@1a2b3c4d`)."""
+    return [record for record in records if record.title in (sweep, sweep + SEARCH)]

@@ -1,0 +1,67 @@
+"""Linear probe of a trial's model: which utterances it is made on, and their embeddings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from methods.base import UnlearningProblem, UtteranceSet
+from orchestrator.evidence.probing import linear_probe
+from orchestrator.plan.spec import TrialSpec, stage_seed
+from orchestrator.run.guards.out_of_memory import in_halves
+from orchestrator.run.setup.feature_cache import Fetch
+from orchestrator.run.setup.problem import EVALUATION_BATCH, Parts
+from orchestrator.tasks.corpus import Corpus
+
+FEWEST = 10  # utterances of the forgotten class or speaker outside training
+
+
+def probe(
+    spec: TrialSpec, corpus: Corpus, parts: Parts, problem: UnlearningProblem, fetch: Fetch
+) -> list[dict[str, Any]]:
+    """AUC of a linear probe for the forgotten classes or speakers; nothing for kinds that forget neither.
+
+    On utterances that no model was trained on (D_v, D_t and holdout), if ten of them are of what was forgotten. Else,
+    as for a speaker who is in D alone, on D_f against as many utterances of D_r: `measure` then is `auc of members`,
+    and holds membership as well as the speaker, so only its distance from Retrain's is evidence.
+    """
+    kind = spec.request.get("kind")
+    if kind == "class":
+        is_forgotten = np.isin(corpus.labels, parts.request_classes)
+    elif kind == "speaker":
+        is_forgotten = np.isin(corpus.speakers, np.unique(corpus.speakers[parts.forget]))
+    else:
+        return []
+    seed = stage_seed("probe", spec.task.title, spec.seed)
+    rows = np.concatenate([parts.validation, parts.test, parts.holdout])
+    measure = "auc"
+    if is_forgotten[rows].sum() < FEWEST:
+        measure = "auc of members"
+        others = np.random.default_rng(seed % 2**32).permutation(parts.retain)[: len(parts.forget)]
+        rows = np.concatenate([parts.forget, others])
+    found = linear_probe(_embeddings(problem, rows, fetch), is_forgotten[rows], seed=seed)
+    return [{"test": "probe", "measure": measure, "value": found.auc, "utterances": found.positives + found.negatives}]
+
+
+def _embeddings(problem: UnlearningProblem, rows: npt.NDArray[np.int64], fetch: Fetch) -> npt.NDArray[np.float64]:
+    """(N, width) of what the head reads, in eval mode."""
+    utterances = UtteranceSet(
+        utterances=torch.from_numpy(rows),
+        labels=torch.zeros(len(rows), dtype=torch.long),
+        is_forget=torch.zeros(len(rows), dtype=torch.bool),
+        fetch=fetch,  # the harness's own: methods do not reach D_t and holdout
+        device=problem.validation.device,
+    )
+    problem.model.eval()
+
+    def embedded(size: int) -> torch.Tensor:
+        with torch.no_grad():
+            batches = utterances.batches(size)
+            return torch.cat([problem.model.embed(b.features, b.lengths).float().cpu() for b in batches])
+
+    found = in_halves(embedded, EVALUATION_BATCH[utterances.device.type])
+    embeddings: npt.NDArray[np.float64] = found.numpy().astype(np.float64)
+    return embeddings

@@ -1,0 +1,143 @@
+"""From logits of the whole corpus to the measures of a row, and the outputs that are kept for attacks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.special import logsumexp
+from torch import Tensor
+
+from methods.engine.loop import Diverged
+from orchestrator.evidence import accuracy as acc
+from orchestrator.evidence import membership
+from orchestrator.plan.spec import stage_seed
+from orchestrator.results.store import Store
+from orchestrator.run.assignment import Assignment
+from orchestrator.run.setup.problem import Parts
+from orchestrator.tasks.corpus import Corpus
+
+WIDEST = 64  # classes: up to here all logits are kept, above a summary
+PARTS = ("forget", "retain", "test", "validation", "holdout", "before")  # of `Parts`
+RETAIN_KEPT = 2_000  # utterances of D_r whose outputs are kept
+
+
+def measures(assignment: Assignment, corpus: Corpus, parts: Parts, logits: Tensor) -> dict[str, Any]:
+    """Accuracy, macro-F1 and loss on every part, the split by forgotten classes, baselines and membership attacks.
+
+    Raises:
+        Diverged: the loss on a part is not finite.
+    """
+    y, found = corpus.labels, acc.answers(logits.numpy(), corpus.labels)
+    for name in PARTS:
+        if not np.isfinite(found.losses[getattr(parts, name)]).all():
+            raise Diverged(f"a loss on the {name} set is not finite at evaluation")
+    predicted, trained = found.predicted, np.concatenate([parts.forget, parts.retain, parts.before])
+    row: dict[str, Any] = {
+        "num_train": parts.num_train,
+        "num_classes": len(corpus.classes),
+        "forget_ratio": parts.forget_ratio,
+        "forget_classes": ",".join(corpus.classes[c] for c in parts.request_classes),
+        "chance_accuracy": acc.chance_accuracy(len(corpus.classes)),
+        "constant_predictor_accuracy": acc.constant_predictor_accuracy(y[trained], y[parts.test]),
+    }
+    for name in PARTS[:-1]:
+        rows = getattr(parts, name)
+        scores = acc.score_set(found, y, rows)
+        row[f"num_{name}"] = len(rows)
+        row.update({f"{name}_{measure}": value for measure, value in asdict(scores).items()})
+    if len(parts.before):
+        row["num_forgotten_before"] = len(parts.before)
+        row["forgotten_before_accuracy"] = acc.accuracy(predicted[parts.before], y[parts.before])
+    row["forget_true_label_accuracy"] = acc.accuracy(predicted[parts.forget], corpus.true_labels[parts.forget])
+    for name in ("test", "validation"):
+        rows = getattr(parts, name)
+        kept, forgotten = acc.accuracy_by_class_group(predicted[rows], y[rows], parts.forgotten_classes)
+        row[f"{name}_accuracy_kept_classes"], row[f"{name}_accuracy_forgotten_classes"] = kept, forgotten
+    row["test_largest_prediction_share"] = acc.largest_prediction_share(predicted[parts.test], y[parts.test])
+    judged = parts.validation if len(parts.validation) else parts.test
+    row["collapsed"] = acc.is_collapsed(predicted[judged], y[judged])
+    return {**row, **_membership(assignment, corpus, parts, found.losses)}
+
+
+def _membership(
+    assignment: Assignment, corpus: Corpus, parts: Parts, losses: npt.NDArray[np.float64]
+) -> dict[str, Any]:
+    if not len(parts.forget):
+        return {}
+    reference = "holdout" if len(parts.holdout) else "test"
+    outside, y = _outsiders(assignment, corpus, parts, reference), corpus.labels
+    seed = stage_seed("membership", assignment.spec.task.title, assignment.spec.seed) % 2**32
+    svc = membership.svc_nonmember_share(
+        forget=membership.label_confidence(losses[parts.forget]),
+        retain=membership.label_confidence(losses[parts.retain]),
+        nonmembers=membership.label_confidence(losses[outside]),
+        seed=seed,
+    )
+    attack = membership.loss_attack(
+        losses[parts.forget],
+        y[parts.forget],
+        losses[outside],
+        y[outside],
+        seed=seed,
+    )
+    return {
+        "mia_nonmember": svc,
+        "mia_auc": attack.auc,
+        "mia_accuracy": attack.accuracy,
+        "mia_reference": reference,
+    }
+
+
+def _outsiders(assignment: Assignment, corpus: Corpus, parts: Parts, reference: str) -> npt.NDArray[np.int64]:
+    """Non-members: held-out utterances; for mislabeled D_f those that were corrupted the same way."""
+    rows: npt.NDArray[np.int64] = getattr(parts, reference)
+    wrong = corpus.labels[rows] != corpus.true_labels[rows]
+    if assignment.spec.request.get("kind") == "mislabeled" and wrong.any():
+        rows = rows[wrong]
+    return rows
+
+
+def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: Parts, logits: Tensor) -> None:
+    """Write `outputs/<trial_id>.parquet`: what attacks need, for D_f, D_v, D_t, holdout and a fixed sample of D_r.
+
+    In a sequence also for what earlier requests forgot.
+
+    Up to 64 classes all logits; above that the label's logit, logsumexp, entropy (nats) and the top five classes.
+    """
+    rng = np.random.default_rng(0)
+    sample = np.sort(rng.permutation(parts.retain)[:RETAIN_KEPT])
+    named = [("forget", parts.forget), ("retain", sample), ("validation", parts.validation), ("test", parts.test)]
+    named += [("holdout", parts.holdout), ("forgotten_before", parts.before)]
+    rows = np.concatenate([part for _, part in named])
+    z = logits.numpy()
+    columns: dict[str, Any] = {
+        "utterance_id": corpus.utterance_ids[rows].astype(str),
+        "part": np.repeat([name for name, _ in named], [len(part) for _, part in named]),
+        "label": corpus.labels[rows],
+        "true_label": corpus.true_labels[rows],
+    }
+    if z.shape[1] <= WIDEST:
+        columns["logits"] = pa.FixedSizeListArray.from_arrays(pa.array(z[rows].reshape(-1)), z.shape[1])
+    else:
+        pieces = [_summary(z[rows[of]], corpus.labels[rows[of]]) for of in acc.chunks(len(rows), z.shape[1])]
+        columns.update({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
+        columns.update({name: list(columns[name]) for name in ("top_classes", "top_logits")})
+    store.write_table(f"outputs/{trial_id}.parquet", pa.table(columns), compression="zstd")
+
+
+def _summary(z: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> dict[str, Any]:
+    wide = z.astype(np.float64)
+    normaliser = logsumexp(wide, axis=1)
+    probability = np.exp(wide - normaliser[:, None])
+    top = np.argsort(-wide, axis=1)[:, :5]
+    return {
+        "label_logit": wide[np.arange(len(labels)), labels],
+        "logsumexp": normaliser,
+        "entropy": -np.sum(probability * (wide - normaliser[:, None]), axis=1),
+        "top_classes": top,
+        "top_logits": np.take_along_axis(wide, top, axis=1),
+    }

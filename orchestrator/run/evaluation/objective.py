@@ -1,0 +1,73 @@
+"""What a search minimises: named rules over accuracies on D_f, D_r and D_v; never D_t."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from methods.base import UnlearningProblem
+from orchestrator.run.assignment import Assignment
+from orchestrator.run.setup.checkpoints import load_logits
+from orchestrator.run.setup.context import Place
+
+RULES = ("rewind", "gap_to_retrain", "authors")
+
+
+def objective_of(rule: str, now: Mapping[str, float], target: Mapping[str, float]) -> float:
+    """The objective, smaller is better, of accuracies `f` (D_f), `r` (D_r) and `v` (D_v, kept classes).
+
+    `rewind` (after Kurmanji et al. 2023, §3.4): the mean of |acc_f − reference| and of what D_v lost, where the
+    reference is the original's accuracy on D_v with D_f's mix of classes, and 0 for a forgotten class.
+    `gap_to_retrain`: the mean absolute gap on D_f, D_r and D_v. `authors`: 1 − (acc_v + 1 − acc_f) / 2, the score of
+    the paper authors' public code.
+    """
+    if rule == "rewind":
+        return (abs(now["f"] - target["f"]) + max(0.0, target["v"] - now["v"])) / 2
+    if rule == "gap_to_retrain":
+        return sum(abs(now[part] - target[part]) for part in ("f", "r", "v")) / 3
+    return 1 - (now["v"] + 1 - now["f"]) / 2
+
+
+def objective_at(
+    assignment: Assignment, problem: UnlearningProblem, place: Place, now: Mapping[str, float] | None = None
+) -> float | None:
+    """The objective of a search's trial; None for other trials. `now` saves evaluating what is known already."""
+    rule = assignment.objective_rule
+    if assignment.spec.stage == "study":
+        return None if now is None else 1 - now["v"]
+    if assignment.spec.stage != "tune":
+        return None
+    if now is None:
+        now = {"f": problem.look(problem.forget).accuracy, "v": problem.look(problem.validation).accuracy}
+        if rule == "gap_to_retrain":
+            now["r"] = problem.look(problem.retain).accuracy
+    return objective_of(rule, now, _target(assignment, problem, place))
+
+
+def _target(assignment: Assignment, problem: UnlearningProblem, place: Place) -> dict[str, float]:
+    rule, parents = assignment.objective_rule, assignment.spec.parents
+    if rule == "authors":
+        return {}
+    if rule == "rewind":
+        original = load_logits(place.store, parents["original"])[0]
+        return _rewind_target(problem, original, mislabeled=assignment.spec.request["kind"] == "mislabeled")
+    row = place.store.row(parents["retrain"]) or {}
+    parts = {"f": "forget_accuracy", "r": "retain_accuracy", "v": "validation_accuracy_kept_classes"}
+    return {part: float(row[column]) for part, column in parts.items()}
+
+
+def _rewind_target(
+    problem: UnlearningProblem, original_logits: torch.Tensor, *, mislabeled: bool = False
+) -> dict[str, float]:
+    """Accuracies to reach; what is mislabeled should be as wrong as unseen speech with wrong labels."""
+    labels = problem.validation.labels
+    correct = (original_logits[problem.validation.utterances].argmax(dim=-1) == labels).double()
+    if problem.forgotten_classes:
+        return {"v": float(correct.mean()), "f": 0.0}
+    if mislabeled:  # the expected accuracy on D_v under labels drawn uniformly from the wrong ones
+        return {"v": float(correct.mean()), "f": (1 - float(correct.mean())) / (problem.num_classes - 1)}
+    mix = torch.bincount(problem.forget.labels, minlength=problem.num_classes).double()
+    there = torch.bincount(labels, minlength=problem.num_classes).double()
+    weights = (mix / there.clamp(min=1))[labels]
+    return {"v": float(correct.mean()), "f": float((weights * correct).sum() / weights.sum())}

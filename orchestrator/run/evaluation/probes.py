@@ -1,0 +1,132 @@
+"""Tests of forgetting that need the trial's model: relearning, probe, attribution, ZRF; timed apart, never charged.
+
+They are asked for by `evidence:` in the sweep, run after the row's measures, and go to `evidence/<trial_id>.parquet`.
+Original, Retrain and every method take the same path.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from methods.base import Batch, Classifier, UnlearningProblem, UtteranceSet
+from methods.engine.loop import LoopSettings
+from orchestrator.evidence.distances import zrf
+from orchestrator.plan.spec import TrialSpec, stage_seed
+from orchestrator.run.evaluation.attribution import attribution_maps
+from orchestrator.run.evaluation.linear_probe import probe
+from orchestrator.run.evaluation.relearning import relearn
+from orchestrator.run.guards.device_errors import first_line, is_device_failure, is_out_of_memory
+from orchestrator.run.guards.out_of_memory import MemorySpent, in_halves
+from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.feature_cache import Fetch
+from orchestrator.run.setup.problem import EVALUATION_BATCH, Parts
+from orchestrator.tasks.corpus import Corpus
+
+SCHEMA = pa.schema(
+    {
+        "test": pa.string(), "measure": pa.string(), "forgotten": pa.int64(), "epoch": pa.int64(),
+        "value": pa.float64(), "utterances": pa.int64(), "seconds": pa.float64(),
+    }
+)  # fmt: skip
+MAPS_SCHEMA = pa.schema({"utterance_id": pa.string(), "part": pa.string(), "attribution": pa.list_(pa.float32())})
+ATTRIBUTION_BATCH = 16
+
+
+def run_tests(
+    spec: TrialSpec,
+    place: Place,
+    corpus: Corpus,
+    parts: Parts,
+    problem: UnlearningProblem,
+    loop: LoopSettings,
+    fetch: Fetch,
+) -> float:
+    """Run what `spec.evidence` asks for and write it; returns the seconds that it took. The model is left as it was.
+
+    `fetch` reaches every row of the corpus, as evaluation does.
+    """
+    asked, began = spec.evidence or {}, problem.meter.clock()
+    rows: list[dict[str, Any]] = []
+    steps: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "relearning": lambda: in_halves(
+            lambda size: relearn(spec, problem, replace(loop, micro_batch=size), asked["relearning"]),
+            loop.micro_batch or problem.training.batch_size,
+        ),
+        "probe": lambda: probe(spec, corpus, parts, problem, fetch),
+        "zrf": lambda: _zrf(problem),
+        "attribution": lambda: _attribution(spec, place, corpus, problem, asked["attribution"]),
+    }
+    for name, run in steps.items():
+        if asked.get(name):
+            started = problem.meter.clock()
+            found = _caught(name, run)
+            spent = problem.meter.clock() - started
+            rows += [{"forgotten": None, "epoch": None, **row, "seconds": spent} for row in found]
+    found_table = pa.Table.from_pylist(rows, schema=SCHEMA)
+    place.store.write_table(f"evidence/{spec.trial_id}.parquet", found_table, compression="zstd")
+    return problem.meter.clock() - began
+
+
+def _caught(name: str, run: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What a test found; one that fails says so and leaves the trial, which is finished, as it is."""
+    try:
+        return run()
+    except Exception as met:
+        short = is_out_of_memory(met)
+        if is_device_failure(met) or (isinstance(met, OSError) and not short):  # of the moment: tried again
+            raise
+        error = MemorySpent(1, first_line(met)) if short else met
+        warnings.warn(f"the test {name} failed: {type(error).__name__}: {error}", stacklevel=2)
+        return [{"test": name, "measure": "failed", "value": None, "utterances": 0}]
+
+
+def _zrf(problem: UnlearningProblem) -> list[dict[str, Any]]:
+    forget = replace(problem.forget, fetch=problem.validation.fetch)
+    models = [model.eval() for model in (problem.model, problem.random_model())]
+
+    def measured(size: int) -> float:
+        batches = forget.batches(size)
+        return zrf(tuple(_probabilities(model, batch) for model in models) for batch in batches)  # type: ignore[misc]
+
+    value = in_halves(measured, EVALUATION_BATCH[forget.device.type])
+    return [{"test": "zrf", "measure": "zrf", "value": value, "utterances": len(forget)}]
+
+
+def _probabilities(model: Classifier, batch: Batch) -> npt.NDArray[np.float64]:
+    with torch.no_grad():
+        return model(batch.features, batch.lengths).double().cpu().softmax(dim=1).numpy()
+
+
+def _attribution(
+    spec: TrialSpec, place: Place, corpus: Corpus, problem: UnlearningProblem, settings: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Maps of the same utterances of D_f and D_r for every method, to be compared when they are read."""
+    seed = stage_seed("attribution", spec.task.title, spec.seed)
+    rows, counts = [], []
+    for part, utterances in (("forget", problem.forget), ("retain", problem.retain)):
+        order = torch.randperm(len(utterances), generator=torch.Generator().manual_seed(seed))
+        picked = utterances.where(order[: settings["utterances"]])
+        chosen = replace(picked, fetch=problem.validation.fetch, durations=None)  # all maps of one length
+
+        def mapped(size: int, chosen: UtteranceSet = chosen) -> Tensor:
+            return attribution_maps(problem.model, chosen.batches(size), settings["steps"])
+
+        maps = in_halves(mapped, ATTRIBUTION_BATCH).numpy()
+        ids = corpus.utterance_ids[chosen.utterances.numpy()].astype(str)
+        rows += [
+            {"utterance_id": name, "part": part, "attribution": values.astype(np.float32)}
+            for name, values in zip(ids, maps, strict=True)
+        ]
+        counts.append({"test": "attribution", "measure": part, "value": None, "utterances": len(chosen)})
+    maps_table = pa.Table.from_pylist(rows, schema=MAPS_SCHEMA)
+    place.store.write_table(f"evidence/{spec.trial_id}.attribution.parquet", maps_table, compression="zstd")
+    return counts

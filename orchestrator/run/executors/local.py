@@ -1,0 +1,42 @@
+"""The local executor: the same trials in one process, in the same order, without Ray."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from contextlib import suppress
+
+from orchestrator.errors import StoppedEarly, sigterm_as_interrupt
+from orchestrator.run.assignment import TRANSIENT
+from orchestrator.run.guards.device_errors import DeviceFailed
+from orchestrator.run.scheduling.circuit_breaker import is_futile
+from orchestrator.run.scheduling.dispatcher import Desk
+from orchestrator.run.setup.context import Place
+from orchestrator.run.trial import run_trial
+
+ATTEMPTS = 3
+
+
+def run_local(desk: Desk, place: Place) -> None:
+    """Run all that the desk hands out; errors of the moment are tried again twice, then become a row.
+
+    Ctrl-C and SIGTERM end it, as under Ray: the desk is not over then.
+    """
+    with suppress(KeyboardInterrupt), sigterm_as_interrupt():
+        while (assignment := desk.take()) is not None:
+            error = ""
+            for attempt in range(ATTEMPTS):
+                try:
+                    for _ in run_trial(assignment, place):
+                        pass
+                    break
+                except DeviceFailed as failed:
+                    raise StoppedEarly(
+                        f"{failed}\nGive the same command again: it goes on with this trial."
+                    ) from failed
+                except TRANSIENT as met:
+                    error = traceback.format_exc()
+                    if is_futile(met):
+                        break
+                    time.sleep(0.5 * attempt)
+            desk.settle(assignment.spec.trial_id, error)

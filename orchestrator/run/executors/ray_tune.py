@@ -1,0 +1,256 @@
+"""The Ray executor: one `Tuner.fit()` a launch, fed by the desk; actors commit rows themselves."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from backbones.checkpoints import PACKAGED
+from orchestrator.errors import TooLarge, sigterm_as_interrupt
+from orchestrator.plan.cost import trial_seconds
+from orchestrator.plan.memory import trial_bytes
+from orchestrator.plan.spec import PlugIn
+from orchestrator.results.store import Store
+from orchestrator.run.assignment import TRANSIENT, Point
+from orchestrator.run.cores import available_cores
+from orchestrator.run.executors.ray_placement import SHARE, device_classes, family
+from orchestrator.run.executors.ray_searcher import DESKS, DeskSearcher, FirstInFirstOut, LeaseStopper, StudyAsha
+from orchestrator.run.executors.ray_start import start
+from orchestrator.run.guards.unseen_gpu import unseen_gpu
+from orchestrator.run.scheduling.circuit_breaker import is_futile
+from orchestrator.run.scheduling.dispatcher import Desk
+from orchestrator.run.scheduling.driver_lease import LeasedFolder
+from orchestrator.run.setup.context import Limits, Place
+from orchestrator.run.trial import run_trial
+
+REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
+STEP_BYTES = 2**20  # by which requests of memory differ
+
+ENDED = {"done": True, "ended": True}  # Tune sets `done` itself when a scheduler stops a trial; `ended` is ours
+
+_PLACES: dict[tuple[str, str, str, Limits], Place] = {}  # of this worker process, warm from trial to trial
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]
+    """Runs assignments one after another; all heavy work is in `step`, which Tune can retry."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the assignment; nothing else, so nothing can fail here."""
+        self._points: Iterator[Point] | None = None
+        self._config = config
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next assignment. Never False and never raises: either can hang the controller."""
+        self._end()
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run the trial to its end, or in a search to its next point."""
+        if problem := unseen_gpu(ray.get_gpu_ids()):
+            return {**ENDED, "given_up": problem}
+        assignment = self._config["handed"].assignment
+        place = self._place()
+        watched = self._config["prune"] and assignment.spec.stage == "tune"
+        if self._points is None:
+            row = place.store.row(assignment.spec.trial_id)
+            if row is not None and str(row["finished_at"]) != self._config["handed"].older:
+                return ENDED  # committed by an attempt whose process ended afterwards
+            self._points = run_trial(assignment, place, points=watched, expendable=True)
+        try:
+            for point in self._points:
+                if watched:
+                    return {"done": False, "budget_used": point.budget_used, "objective": point.objective}
+        except TRANSIENT as met:
+            self._points = None
+            if not is_futile(met):
+                raise
+            return {**ENDED, "given_up": f"{type(met).__name__}: {met}"}
+        self._points = None
+        return ENDED
+
+    def cleanup(self) -> None:
+        """A trial that a scheduler stopped commits its row as pruned."""
+        self._end()
+
+    def _end(self) -> None:
+        points, self._points = self._points, None
+        if points is not None:
+            with suppress(OSError):  # it cannot commit, on a full disk or for a driver that lost its lease
+                points.close()  # type: ignore[attr-defined]
+
+    def _place(self) -> Place:
+        share = _gpus_of(self._config["handed"].assignment.spec.stage, self._config["gpus"], self._config["timed"])
+        limits = Limits(**{**self._config["limits"], "gpu_share": share})
+        key = (self._config["location"], self._config["driver"], self._config["cache_dir"], limits)
+        if key not in _PLACES:
+            store = Store(LeasedFolder(self._config["location"], token=self._config["driver"]))
+            _PLACES[key] = Place(
+                store, Path(key[2]), cache_limit_gb=float(self._config["cache_limit_gb"]), limits=limits
+            )
+        return _PLACES[key]
+
+    def get_auto_filled_metrics(self, *given: Any, **named: Any) -> dict[str, Any]:
+        """What Tune adds to every answer, without the config: the driver would keep it once more for each trial."""
+        filled: dict[str, Any] = tune.Trainable.get_auto_filled_metrics(self, *given, **named)
+        return {name: value for name, value in filled.items() if name != "config"}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: the results folder is the state."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing."""
+
+
+def run_on_ray(
+    desk: Desk,
+    place: Place,
+    *,
+    address: str | None = None,
+    max_concurrent: int | None = None,
+    gpus_per_trial: float = 1.0,
+    prune: bool = False,
+) -> None:
+    """Run all that the desk hands out as trials of one Tuner, on a cluster at `address` or on this machine.
+
+    Raises:
+        ValueError: no cluster at the address.
+    """
+    ours = start(address, _cpus(desk))
+    key = uuid.uuid4().hex
+    DESKS[key] = desk
+    try:
+        with tempfile.TemporaryDirectory(prefix="unlearn-tune-") as scratch, sigterm_as_interrupt():
+            _tuner(desk, key, place, scratch, max_concurrent, gpus_per_trial, prune).fit()
+        if not desk.over and desk.ours():
+            take_back(desk)
+    finally:
+        del DESKS[key]
+        if ours:
+            ray.shutdown()
+
+
+def take_back(desk: Desk) -> None:
+    """After an interrupt: a search's trial that was stopped with the launch, not by the scheduler, has no row."""
+    rows, pending = desk.store.rows(), set(desk.board.pending)
+    for trial_id in rows.loc[rows["status"] == "pruned", "trial_id"]:
+        if trial_id in pending:
+            desk.store.files.delete(f"rows/{trial_id}.parquet")
+
+
+def _threads(desk: Desk) -> int:
+    """CPU threads of the trial that has most."""
+    return max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
+
+
+def _cpus(desk: Desk) -> int:
+    return max(_threads(desk), available_cores())
+
+
+def _tuner(
+    desk: Desk, key: str, place: Place, scratch: str, max_concurrent: int | None, gpus: float, prune: bool
+) -> tune.Tuner:
+    available = ray.cluster_resources()
+    has_gpu = available.get("GPU", 0) > 0
+    slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / _threads(desk)
+    memory = _memory_classes(desk, place.limits, has_gpu, _largest_node_bytes(has_gpu))
+    classes = device_classes(desk.specs.values(), available, _measured(desk))
+    timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in desk.specs.values())
+
+    def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        spec = config["handed"].assignment.spec
+        bundle = {"CPU": float(spec.loop["threads"]), "memory": memory[spec.backbone.title]}
+        where = {classes[here]: SHARE} if (here := family(spec)) in classes else {}
+        gpu = {"GPU": _gpus_of(spec.stage, gpus, timed)} if has_gpu else {}
+        return tune.PlacementGroupFactory([{**bundle, **where, **gpu}])
+
+    fixed = {
+        "location": place.store.files.location,
+        "driver": place.store.files.driver,
+        "cache_dir": str(place.cache_dir),
+        "cache_limit_gb": place.cache_limit_gb,
+        "limits": asdict(place.limits),
+        "gpus": gpus,
+        "timed": timed,
+        "prune": prune,
+    }
+    return tune.Tuner(
+        tune.with_resources(TrialActor, resources),
+        param_space=fixed,
+        tune_config=tune.TuneConfig(
+            search_alg=DeskSearcher(key),
+            scheduler=StudyAsha() if prune else FirstInFirstOut(),
+            num_samples=-1,
+            max_concurrent_trials=max_concurrent or max(1, int(slots)),
+            reuse_actors=_longest_seconds(desk) < REUSE_BELOW_SECONDS,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=scratch,
+            name="launch",
+            verbose=0,
+            stop=LeaseStopper(key),
+            failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands out again what was lost
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
+        ),
+    )
+
+
+def _measured(desk: Desk) -> dict[tuple[str, str], str]:
+    rows = desk.store.rows()
+    rows = rows[(rows["stage"] == "retrain") & (rows["status"] == "done")]
+    return {(row["task"], row["backbone"]): row["device"] for row in rows.to_dict("records")}
+
+
+def _gpus_of(stage: str, gpus: float, timed: bool) -> float:
+    """GPUs of a trial of this stage. Where a budget is in seconds (`timed`), whatever sets or spends it has
+    a GPU to itself; a search's trials share one all the same, since they are compared among themselves only."""
+    return max(1.0, gpus) if timed and stage not in ("study", "tune") else gpus
+
+
+def _longest_seconds(desk: Desk) -> float:
+    return max((trial_seconds(spec) for spec in desk.specs.values()), default=0.0)
+
+
+def _memory_classes(desk: Desk, limits: Limits, on_gpu: bool, largest: float) -> dict[str, float]:
+    """Bytes that trials of each backbone ask for, by its title: what the largest of them needs.
+
+    Tune gives a warm actor to any trial whose request is equal, and a warm actor should meet its own backbone again, so
+    requests of backbones differ. Those without a checkpoint to load, or with the package's own, share one. A request
+    beyond the largest node (`largest` bytes) would wait for ever: it asks for all of that node.
+    """
+    plugs = {spec.backbone.title: spec.backbone for spec in desk.specs.values()}
+    needed = dict.fromkeys(plugs, 0)
+    for spec in desk.specs.values():
+        found = trial_bytes(spec, on_gpu=on_gpu, micro_batch=limits.micro_batch)
+        needed[spec.backbone.title] = max(needed[spec.backbone.title], found)
+    quick = [title for title, plug in plugs.items() if _is_quick_to_load(plug)]
+    needed |= dict.fromkeys(quick, max((needed[title] for title in quick), default=0))
+    large = [title for title in sorted(plugs) if title not in quick]
+    room = largest / STEP_BYTES - len(large) if largest else math.inf
+    for title in (title for title in sorted(plugs) if needed[title] / STEP_BYTES > room):
+        said = f"trials of {title} may need {needed[title] / 2**30:.1f} GiB, more than any node has for trials"
+        warnings.warn(f"{said} ({largest / 2**30:.1f} GiB): each gets a node to itself", TooLarge, stacklevel=2)
+    steps = {title: int(min(math.ceil(needed[title] / STEP_BYTES), room)) for title in plugs}
+    places = {title: place for place, title in enumerate(large, 1)}
+    return {title: float(max(1, steps[title] + places.get(title, 0)) * STEP_BYTES) for title in plugs}
+
+
+def _largest_node_bytes(has_gpu: bool) -> float:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return max((n.get("memory", 0.0) for n in nodes if not has_gpu or n.get("GPU", 0) > 0), default=0.0)
+
+
+def _is_quick_to_load(backbone: PlugIn) -> bool:
+    made = backbone.instance
+    return str(getattr(made, "checkpoint", PACKAGED)).startswith(PACKAGED)

@@ -1,0 +1,1 @@
+"""What keeps a trial from failing silently: hangs, memory, device errors, a suspended machine."""

@@ -1,0 +1,229 @@
+"""The desk: what a launch still has to run, and what became of what it ran. Every executor works from one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any
+
+from methods.engine.rates import resolved, without_idle_shares
+from orchestrator.errors import DamagedFile, FolderFull, LeaseLost
+from orchestrator.plan.grid import Refusal
+from orchestrator.plan.spec import TrialSpec
+from orchestrator.results.store import Store
+from orchestrator.run.assignment import Assignment
+from orchestrator.run.guards.unseen_gpu import UNSEEN
+from orchestrator.run.scheduling.circuit_breaker import Breaker, is_full_disk
+from orchestrator.run.scheduling.trial_graph import Blocked, Board
+
+if TYPE_CHECKING:  # Optuna comes with it, which most launches and every worker do without
+    from orchestrator.run.scheduling.optuna_study import Study
+
+READ = (
+    "trial_id",
+    "status",
+    "package_version",
+    "settings",
+    "objective",
+    "finished_at",
+    "driver_token",
+)  # of rows from before
+INDEXED_AFTER = 250  # settled trials at least, and a tenth of all: so that the next launch need not open every row
+REDONE_AT_MOST = 2  # times that a trial runs again because what it made was lost
+TAKEN_OVER = "another driver has taken over this results folder; look there"
+
+
+class Desk:
+    """Hands out assignments, reads their rows, and tells searches."""
+
+    def __init__(
+        self,
+        trials: Sequence[TrialSpec],
+        studies: Mapping[str, Study],
+        store: Store,
+        *,
+        refused: Sequence[Refusal] = (),
+        again: Callable[[Mapping[str, Any]], bool] = lambda row: False,
+        on_settled: Callable[[TrialSpec, Mapping[str, Any]], None] = lambda spec, row: None,
+        breaker: Breaker | None = None,
+        ours: Callable[[], bool] = lambda: True,
+        late: Callable[[Mapping[str, Any]], bool] = lambda row: False,
+    ) -> None:
+        """`refused` is shown; `again` says of a failed row whether to run its trial anew; `on_settled` hears of each
+        row; `breaker` says when to give up; `ours` whether this process still drives the folder; `late` whether a row
+        was committed for a driver that had lost the folder.
+        """
+        self.breaker, self.ours = breaker or Breaker(), ours
+        self.stopped = ""  # why no more trials are handed out, although some are left
+        self.redone: dict[str, int] = {}
+        self.settled: set[str] = set()  # by rows of this launch
+        self.not_indexed = 0
+        self.store, self.studies, self.on_settled, self.refused = store, studies, on_settled, refused
+        self.specs = {spec.trial_id: spec for spec in trials}
+        rows = store.rows()
+        rows = rows.loc[rows["trial_id"].isin(list(self.specs)), list(READ)]
+        not_kept = _starts_without_a_model(trials, set(rows["trial_id"]), store) | store.incomplete()
+        finished: dict[str, str] = {}
+        self._before: dict[str, str] = {}  # when the row of a trial that runs again was written
+        for record in rows.to_dict("records"):
+            row = {str(name): value for name, value in record.items()}
+            if late(row):
+                self._withdraw(str(row["trial_id"]))
+                continue
+            if (row["status"] == "failed" and again(row)) or (row["status"] == "done" and row["trial_id"] in not_kept):
+                self._before[str(row["trial_id"])] = str(row["finished_at"])
+                continue
+            finished[str(row["trial_id"])] = str(row["status"])
+            self._tell(self.specs[str(row["trial_id"])], row)
+        members = {study.study_id: [spec.trial_id for spec in study.trials] for study in studies.values()}
+        self.board = Board(trials, finished, members)
+        self.found = len(finished)  # settled before this launch
+
+    def take(self) -> Assignment | None:
+        """The next assignment that can run now, or None."""
+        if self.lost_the_folder() or self.stopped:
+            return None
+        if self.board.over:
+            self._reopen_replaced()
+        while (spec := self.board.take()) is not None:
+            try:
+                return self.assign(spec)
+            except ValueError:  # a search came to nothing: what depends on it cannot run
+                self.board.settle(spec.trial_id, "blocked")
+                self.board.blocked[spec.trial_id] = Blocked(spec.trial_id, str(spec.training.get("study")), "failed")
+        return None
+
+    def lost_the_folder(self) -> bool:
+        """Whether another driver has the results folder; nothing is handed out any more then."""
+        if self.ours():
+            return False
+        self.stopped = self.stopped or TAKEN_OVER
+        return True
+
+    def assign(self, spec: TrialSpec) -> Assignment:
+        """The trial with the settings that its searches gave, and rates as numbers."""
+        training, method, rule = dict(spec.training), dict(spec.method.settings), ""
+        if "study" in training:
+            training, _ = self.studies[training["study"]].best()
+        if spec.study:
+            study = self.studies[spec.study["id"]]
+            asked, rule = study.ask(spec.study["trial"]), study.objective_rule
+            training, method = (asked, method) if study.target == "training" else (training, without_idle_shares(asked))
+        return Assignment(spec, training, resolved(method, training.get("learning_rate")), rule)
+
+    def settle(self, trial_id: str, error: str = "") -> None:
+        """A trial ended: its row decides, not the executor. Where it left none, one is written, or it waits again."""
+        spec = self.specs[trial_id]
+        try:
+            row, older = self.store.row(trial_id), None
+            if row is not None and self._before.get(trial_id) == str(row["finished_at"]):
+                row, older = None, row  # a trial that ran again left nothing new
+            if row is not None and self._is_of_another_driver(row):
+                self._withdraw(trial_id)
+                self.board.put_back(trial_id)
+                return
+            if row is None and self._blameless(spec, error):
+                self.board.put_back(trial_id)
+                return
+            if row is None:
+                from orchestrator.run.evaluation.row import lost_row
+
+                row = lost_row(self.assign(spec), error or "the process died without a message")
+                if older is None or older["status"] != "done":  # what was measured stands; its model was wanted
+                    self.store.commit(row)
+        except LeaseLost:
+            self.stopped = self.stopped or TAKEN_OVER
+            self.board.put_back(trial_id)
+            return
+        except FolderFull as full:
+            self._stop_for_room(str(full))
+            self.board.put_back(trial_id)
+            return
+        self._tell(spec, row)
+        self.board.settle(trial_id, str(row["status"]))
+        self.settled.add(trial_id)
+        self.stopped = self.stopped or self.breaker.heard(spec, row)
+        self.on_settled(spec, row)
+        self.not_indexed += 1
+        if self.not_indexed >= max(INDEXED_AFTER, len(self.specs) // 10):
+            self.not_indexed = 0
+            with contextlib.suppress(OSError):  # the index only saves time
+                self.store.compact()
+
+    def _is_of_another_driver(self, row: Mapping[str, Any]) -> bool:
+        return bool(self.store.files.driver) and row["driver_token"] != self.store.files.driver
+
+    def _withdraw(self, trial_id: str) -> None:
+        self.store.withdraw(trial_id)
+        said = f"trial {trial_id} runs again: its row was written for a driver that had lost this results folder"
+        warnings.warn(said, DamagedFile, stacklevel=3)
+
+    def _reopen_replaced(self) -> None:
+        """Run again what a driver that had lost the folder wrote over this launch's rows; a lock would have kept it."""
+        if self.store.files.local_path is not None or not self.settled:
+            return
+        rows = self.store.rows()
+        rows = rows[rows["trial_id"].isin(list(self.settled))]
+        for trial_id in rows.loc[rows["driver_token"] != self.store.files.driver, "trial_id"]:
+            if self.board.reopen(str(trial_id)):
+                self._withdraw(str(trial_id))
+
+    def _blameless(self, spec: TrialSpec, error: str) -> bool:
+        """Whether a trial left no row because a disk is full, a GPU is not seen, or what its parents made is lost."""
+        if error.startswith(UNSEEN):
+            self.stopped = self.stopped or error
+            return True
+        if is_full_disk(error):
+            self._stop_for_room(error.strip().splitlines()[-1])
+            return True
+        lost = [p for p in spec.parents.values() if p in self.specs and self.store.row(p) is None]
+        if any(self.redone.get(parent, 0) >= REDONE_AT_MOST for parent in lost):
+            return False
+        for parent in lost:
+            if self.board.reopen(parent):
+                self.redone[parent] = self.redone.get(parent, 0) + 1
+                last = (error.strip().splitlines() or ["its row is gone"])[-1]
+                warnings.warn(f"trial {parent} runs again, {spec.trial_id} after it: {last}", DamagedFile, stacklevel=2)
+        return bool(lost)
+
+    def _stop_for_room(self, said: str) -> None:
+        self.stopped = self.stopped or f"no room left: {said}\nMake room, then give the same command again to go on"
+
+    def settle_pruned(self, trial_id: str, objective: float | None) -> None:
+        """A scheduler stopped a search's trial; its process commits the row on its own."""
+        if self.lost_the_folder():
+            self.board.put_back(trial_id)
+            return
+        spec = self.specs[trial_id]
+        row = {"status": "pruned", "objective": objective, "settings": json.dumps(dict(self.assign(spec).method))}
+        self._tell(spec, row)
+        self.board.settle(trial_id, "pruned")
+        self.on_settled(spec, row)
+
+    def _tell(self, spec: TrialSpec, row: Mapping[str, Any]) -> None:
+        if not spec.study or spec.study["id"] not in self.studies:
+            return
+        study = self.studies[spec.study["id"]]
+        settings = json.loads(str(row["settings"]))
+        objective = row["objective"] if row["status"] in ("done", "pruned") else None
+        study.tell(spec.study["trial"], settings, None if objective is None else float(objective))
+
+    @property
+    def over(self) -> bool:
+        """Nothing runs and nothing can."""
+        return self.board.over
+
+
+def _starts_without_a_model(trials: Sequence[TrialSpec], finished: Set[str], store: Store) -> set[str]:
+    """Trials that ran when no request came after theirs: their models were not kept, and are needed now."""
+    if not any(spec.is_start for spec in trials):
+        return set()
+    kept = {name.partition(".")[0] for name in store.files.names("models")}
+    found: set[str] = set()
+    for spec in reversed(trials):  # the last request first: what it starts from may itself need a start
+        needed = spec.parents.get("step")
+        if needed and needed not in kept and (spec.trial_id not in finished or spec.trial_id in found):
+            found.add(needed)
+    return found

@@ -1,0 +1,168 @@
+"""Weights and training states as safetensors, written and read without a second copy; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from orchestrator.digests import check_once
+from orchestrator.errors import ParentLost
+from orchestrator.results.sealed import UNSEALED, DigestMismatch, check_sealed_file, seal_file
+from orchestrator.results.store import Store
+
+GROUPS = ("weights", "best_weights", "draws", "stored")  # of tensors, in the state of a training
+
+
+def save_weights(store: Store, trial_id: str, weights: dict[str, Tensor]) -> None:
+    """Keep a model's weights as `models/<trial_id>.safetensors`."""
+    _save(store, f"models/{trial_id}.safetensors", weights)
+
+
+def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
+    """A model's weights.
+
+    Raises:
+        ParentLost: when there are none that can be read.
+    """
+    return _load(store, "models", trial_id)
+
+
+def save_logits(store: Store, trial_id: str, logits: Tensor, seconds_per_utterance: float) -> None:
+    """Keep a model's logits on the whole corpus, (N, C) in row order, with what one utterance cost."""
+    tensors = {"logits": logits, "seconds_per_utterance": torch.tensor([seconds_per_utterance])}
+    _save(store, f"logits/{trial_id}.safetensors", tensors)
+
+
+def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
+    """A model's logits (N, C), and the seconds that one utterance cost.
+
+    Raises:
+        ParentLost: when there are none that can be read.
+    """
+    tensors = _load(store, "logits", trial_id)
+    return tensors["logits"], float(tensors["seconds_per_utterance"])
+
+
+def save_prepared(store: Store, trial_id: str, tensors: dict[str, Tensor]) -> None:
+    """Keep what an original's training prepared for later requests, as `prepared/<trial_id>.safetensors`."""
+    _save(store, f"prepared/{trial_id}.safetensors", tensors)
+
+
+def load_prepared(store: Store, trial_id: str) -> dict[str, Tensor]:
+    """What an original's training prepared.
+
+    Raises:
+        ParentLost: when there is nothing that can be read.
+    """
+    return _load(store, "prepared", trial_id)
+
+
+def _load(store: Store, folder: str, trial_id: str) -> dict[str, Tensor]:
+    name = f"{folder}/{trial_id}.safetensors"
+    problem = "is not there"
+    try:
+        tensors = _mapped(store, name)
+        if tensors is not None:
+            return tensors
+    except (DigestMismatch, SafetensorError) as error:
+        problem = f"cannot be read ({error})"
+        store.files.set_aside(name, error)
+    store.withdraw(trial_id)
+    raise ParentLost(f"{name} {problem}; the trial that makes it runs again")
+
+
+def _save(store: Store, name: str, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as a sealed file; those on the CPU are not copied, those on a GPU are once."""
+    with store.files.new_file(name) as path:
+        save_file(_apart(tensors), path, metadata={"digest": UNSEALED})
+        seal_file(path)
+
+
+def _mapped(store: Store, name: str) -> dict[str, Tensor] | None:
+    """Tensors mapped into memory, which are read as they are used; None where there is no such file.
+
+    Raises:
+        DigestMismatch, SafetensorError: the file is damaged.
+    """
+    with store.files.local_file(name) as path:
+        if path is None:
+            return None
+        if store.files.local_path is None:
+            check_sealed_file(path)
+        else:
+            check_once(path, check_sealed_file)
+        return dict(load_file(path))
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them: contiguous, none in the memory of another."""
+    found, seen = {}, set()
+    for name, value in tensors.items():
+        whole = value.detach().contiguous()
+        at = (whole.device, whole.untyped_storage().data_ptr())
+        found[name] = whole.clone() if at in seen else whole
+        seen.add(at)
+    return found
+
+
+@dataclass(frozen=True)
+class StoredEpochs:
+    """The last finished epoch of a training, kept in the results folder until the trial is done."""
+
+    store: Store
+    trial_id: str
+
+    @property
+    def _name(self) -> str:
+        return f"checkpoints/{self.trial_id}.safetensors"
+
+    def load(self) -> dict[str, Any] | None:
+        """The newest state in the form that `methods.engine.loop` saved; None where there is none that can be read."""
+        try:
+            tensors = _mapped(self.store, self._name)
+            return None if tensors is None else self._unpacked(tensors)
+        except (DigestMismatch, SafetensorError, KeyError, ValueError) as error:
+            self.store.files.set_aside(self._name, error)
+            return None
+
+    @staticmethod
+    def _unpacked(tensors: dict[str, Tensor]) -> dict[str, Any]:
+        plain = json.loads(bytes(tensors.pop("plain").numpy().tobytes()).decode())
+        moments: dict[int, dict[str, Tensor]] = {}
+        groups: dict[str, dict[str, Tensor]] = {kind: {} for kind in GROUPS}
+        generator = tensors.pop("generator")
+        for name, value in tensors.items():
+            kind, _, rest = name.partition("/")
+            if kind == "optimizer":
+                index, _, moment = rest.partition("/")
+                moments.setdefault(int(index), {})[moment] = value
+            else:
+                groups[kind][rest] = value
+        if "cpu" not in groups["draws"]:
+            raise ValueError("it does not say where torch's own generators stood")
+        optimizer = {"state": moments, "param_groups": plain.pop("param_groups")}
+        return {**plain, **groups, "optimizer": optimizer, "generator": generator}
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the state, whole or not at all."""
+        optimizer = state["optimizer"]
+        tensors = {"generator": state["generator"]}
+        for kind in GROUPS:
+            tensors.update({f"{kind}/{name}": value for name, value in state[kind].items()})
+        for index, moments in optimizer["state"].items():
+            tensors.update({f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()})
+        plain = {key: state[key] for key in ("epoch", "best", "steps", "meter")}
+        plain["param_groups"] = optimizer["param_groups"]
+        tensors["plain"] = torch.frombuffer(bytearray(json.dumps(plain).encode()), dtype=torch.uint8)
+        _save(self.store, self._name, tensors)
+
+    def drop(self) -> None:
+        """Forget the state: the trial is done."""
+        self.store.files.delete(self._name)

@@ -1,0 +1,230 @@
+"""Where a trial runs: its results folder, its cache, its device, and what this process has already opened."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from backbones.base import SAMPLE_RATE_HZ, Backbone
+from backbones.hub import COMMIT
+from methods.base import Classifier
+from orchestrator import plugins
+from orchestrator.forgetting.requests import ForgetRequest
+from orchestrator.forgetting.sets import ForgetSet, corpus_arrays, draw
+from orchestrator.plan.memory import MICRO_BATCH_GFLOP
+from orchestrator.plan.originals import training_kind_of
+from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
+from orchestrator.results.store import Store
+from orchestrator.run.guards.out_of_memory import FoundSize, release
+from orchestrator.run.setup.arithmetic import uses_tf32
+from orchestrator.run.setup.feature_cache import FeatureBank, clip_samples, open_features
+from orchestrator.run.setup.shared_cache import shared_cache
+from orchestrator.tasks.build import open_corpus
+from orchestrator.tasks.corpus import Corpus
+
+FEATURES_SHARE = 0.3  # of the device memory that is free when they are opened
+LEASE_SECONDS = 30.0  # between two looks at whether our driver still has the folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a trial may take of the machine: no part of its recipe."""
+
+    hang_seconds: float | None = None  # without a batch: then the trial is ended
+    micro_batch: int | None = None  # utterances that go through a model at once, at most
+    gpu_share: float = 1.0  # of the GPU that this process has
+
+    @property
+    def memory_share(self) -> float:
+        """Of the GPU's memory that this process may take; some is left for CUDA itself where processes share it."""
+        return 1.0 if self.gpu_share >= 1 else 0.95 * self.gpu_share
+
+
+@dataclass
+class Place:
+    """One process's view; a warm worker keeps it from trial to trial."""
+
+    store: Store
+    cache_dir: Path
+    device: torch.device = field(default_factory=lambda: torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    cache_limit_gb: float = 50.0
+    limits: Limits = Limits()
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _banks: dict[Any, FeatureBank] = field(default_factory=dict, repr=False)  # the one used last at the end
+    _looked: float = field(default=-math.inf, repr=False)  # at the lease
+
+    def __post_init__(self) -> None:
+        if self.device.type == "cuda" and self.limits.memory_share < 1:
+            torch.cuda.set_per_process_memory_fraction(self.limits.memory_share, torch.cuda.current_device())
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for files that are gone with the process."""
+        return self.cache_dir / "scratch"
+
+    def require_lease(self) -> None:
+        """End the trial soon after our driver lost the results folder; called at each batch.
+
+        Raises:
+            LeaseLost: another driver has the folder.
+        """
+        if time.monotonic() - self._looked >= LEASE_SECONDS:
+            with self.store.files.changing():
+                self._looked = time.monotonic()
+
+    def corpus(self, task: PlugIn) -> Corpus:
+        """The task's corpus, built on the first call on this machine."""
+        key = ("corpus", task.content, task.name)
+        plugin = plugins.load("tasks", task.name, **task.settings)  # a new one, which looks at the files again
+        corpus: Corpus = self._keep(
+            key, lambda: open_corpus(plugin, self.cache_dir, self._obtain, task.content or None)
+        )
+        return corpus
+
+    def features(self, spec: TrialSpec) -> FeatureBank:
+        """The backbone's features of the corpus."""
+        corpus, clip = self.corpus(spec.task), dict(spec.clip)
+        tf32 = uses_tf32(spec.loop, self.device)
+
+        def make() -> FeatureBank:
+            return open_features(
+                corpus,
+                self.backbone(spec.backbone),
+                spec.backbone,
+                clip,
+                cache_dir=self.cache_dir,
+                device=self.device,
+                limit_gb=self.cache_limit_gb,
+                seed=stage_seed("crops", spec.task.title, spec.seed),
+                tf32=tf32,
+                obtain=self._obtain,
+                has_room=self._has_room,
+            )
+
+        if clip["crop"] == "random":
+            return make()
+        key = (spec.task.content, repr(spec.backbone.recipe()), repr(clip), tf32)
+        bank = self._banks.pop(key) if key in self._banks else make()
+        self._banks[key] = bank  # at the end
+        return bank
+
+    def drop_features(self) -> bool:
+        """Give back the device memory of all kept features; returns whether there were any."""
+        found = [key for key, bank in self._banks.items() if bank.on_device]
+        for key in found:
+            del self._banks[key]
+        release()
+        return bool(found)
+
+    def at_once(self, spec: TrialSpec) -> int | None:
+        """Utterances that go through a model at once, at most; None for whole batches.
+
+        As the sweep says; else, on a processor, as many as are worth it. SuperLoss needs the losses of a whole batch
+        first, for which parts of it would go forward twice: it takes whole ones.
+        """
+        if self.limits.micro_batch is not None or self.device.type != "cpu" or spec.superloss:
+            return self.limits.micro_batch
+        seconds = clip_samples(self.corpus(spec.task), spec.clip["seconds"]) / SAMPLE_RATE_HZ
+        return max(1, int(MICRO_BATCH_GFLOP / self.backbone(spec.backbone).train_gflop(seconds)))
+
+    def found_size(self, spec: TrialSpec) -> FoundSize:
+        """The micro-batch that trials like this one were found to fit with, on this kind of device."""
+        return FoundSize.of(
+            self.cache_dir,
+            backbone=spec.backbone.recipe(),
+            clip_samples=clip_samples(self.corpus(spec.task), spec.clip["seconds"]),
+            precision=spec.loop["precision"],
+            device=device_name(self.device),
+            memory_share=self.limits.memory_share,
+        )
+
+    def _has_room(self, num_bytes: int) -> bool:
+        """Whether so many bytes of features may lie on the device; those that were used longest ago make room."""
+        kept = {key: bank.device_bytes for key, bank in self._banks.items() if bank.on_device}
+        room = self._room_bytes(sum(kept.values()))
+        if num_bytes > room:
+            return False
+        for key in list(kept):
+            if sum(kept.values()) + num_bytes <= room:
+                break
+            del self._banks[key], kept[key]
+            release()
+        return True
+
+    def _room_bytes(self, kept: int = 0) -> int:
+        """Device memory that features may have, with the `kept` that they have: the rest is for weights, optimizer and
+        activations."""
+        if self.device.type != "cuda":
+            return 0
+        free, total = torch.cuda.mem_get_info(self.device)
+        ours = int(self.limits.memory_share * total) - torch.cuda.memory_reserved(self.device)
+        return int(FEATURES_SHARE * max(0, min(free, ours) + kept))
+
+    def backbone(self, plugin: PlugIn) -> Backbone:
+        """The backbone plug-in; from the hub, the commit that the plan found, whatever this node's cache has."""
+        commit = plugin.content.rpartition("@")[2]
+        pinned = {"revision": commit} if COMMIT.fullmatch(commit) else {}
+        backbone: Backbone = plugins.load("backbones", plugin.name, **{**plugin.settings, **pinned})
+        return backbone
+
+    def model(self, spec: TrialSpec, num_classes: int, *, pretrained: bool = True) -> Classifier:
+        """A new classifier on the device; its head depends on task, backbone and original seed only, so Retrain
+        starts where the original did. A random one depends on the trial's seed."""
+        kind, seed = ("head", spec.original_seed) if pretrained else ("random model", spec.seed)
+        seed_everything(stage_seed(kind, spec.task.title, spec.backbone.title, seed))
+        built = self.backbone(spec.backbone).build(num_classes, pretrained=pretrained).to(self.device)
+        return training_kind_of(spec).classifier(built, num_classes)
+
+    def forget_sets(self, spec: TrialSpec) -> list[ForgetSet]:
+        """D_f of this trial's request, last, after those of the requests before it; none while training the original.
+
+        Drawn without method, ratio or place in the sequence: all methods forget the same, 1 % is part of 2 %, and a
+        second 1 % is the rest of it.
+        """
+        if spec.forget is None:
+            return []
+        arrays = corpus_arrays(self.corpus(spec.task), spec.task.instance.unforgettable)
+        found: list[ForgetSet] = []
+        for asked in (*spec.before, spec.forget):
+            request = ForgetRequest(**asked.settings)
+            seed = stage_seed("forget set", spec.task.title, request.kind, request.rule, spec.seed)
+            found.append(draw(request, arrays, seed))
+            arrays = arrays.without(found[-1].rows)
+        return found
+
+    def _obtain(self, path: Path, build: Callable[[], None]) -> None:
+        shared = shared_cache(self.store)
+        if shared is None:
+            build()
+        else:
+            shared.obtain(path, build)
+
+    def _keep(self, key: Any, make: Callable[[], Any]) -> Any:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+def device_name(device: torch.device) -> str:
+    """The device's class, as rows name it: a GPU's model, or the processor's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    import platform
+
+    return f"cpu {platform.machine()}"
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch."""
+    import random
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

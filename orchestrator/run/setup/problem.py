@@ -1,0 +1,224 @@
+"""From a recipe to an `UnlearningProblem`: the sets, the models, the teacher and the meter that a method may see."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem, UtteranceSet
+from methods.engine.budget import Meter
+from methods.engine.losses import label_loss
+from methods.engine.transfer import sent
+from orchestrator.plan.originals import training_kind_of
+from orchestrator.plan.spec import TrialSpec, stage_seed
+from orchestrator.run.guards.out_of_memory import in_halves
+from orchestrator.run.setup.checkpoints import load_logits, load_prepared, load_weights
+from orchestrator.run.setup.context import Place, device_name, seed_everything
+from orchestrator.run.setup.feature_cache import FeatureBank
+from orchestrator.run.setup.reach import Reach
+from orchestrator.tasks.corpus import Corpus
+
+EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a processor, activations of more would be the most that a trial holds
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows of the corpus, by the role they play in one trial; ascending."""
+
+    forget: npt.NDArray[np.int64]
+    retain: npt.NDArray[np.int64]
+    validation: npt.NDArray[np.int64]
+    test: npt.NDArray[np.int64]
+    holdout: npt.NDArray[np.int64]
+    before: npt.NDArray[np.int64]  # forgotten by earlier requests of a sequence: in neither D_f nor D_r
+    request_classes: tuple[int, ...]  # that this trial's request forgets
+    forgotten_classes: tuple[int, ...]  # these and those of earlier requests
+    forget_ratio: float  # realised share of D
+
+    @property
+    def num_train(self) -> int:
+        """|D|."""
+        return len(self.forget) + len(self.retain) + len(self.before)
+
+
+def split_parts(place: Place, spec: TrialSpec, corpus: Corpus) -> Parts:
+    """D_f and D_r of this trial beside the corpus's other splits; D_r is D without all that was ever forgotten."""
+    sets, nothing = place.forget_sets(spec), np.empty(0, dtype=np.int64)
+    train = corpus.rows("train")
+    rows = sets[-1].rows if sets else nothing
+    before = np.sort(np.concatenate([nothing, *(earlier.rows for earlier in sets[:-1])]))
+    return Parts(
+        forget=rows,
+        retain=np.setdiff1d(train, np.union1d(rows, before)),
+        validation=corpus.rows("validation"),
+        test=corpus.rows("test"),
+        holdout=corpus.rows("holdout"),
+        before=before,
+        request_classes=sets[-1].forgotten_classes if sets else (),
+        forgotten_classes=tuple(sorted({label for found in sets for label in found.forgotten_classes})),
+        forget_ratio=len(rows) / len(train),
+    )
+
+
+def budget_meter(spec: TrialSpec, parts: Parts, training: Training, place: Place) -> tuple[Meter, str]:
+    """The trial's meter, and where its limit comes from.
+
+    `samples`: a share of what Retrain's full schedule processes. `seconds` (arXiv 2506.00848 §5.2): a share of what
+    Retrain was charged, or without Retrain in the sweep of the original's seconds × |D_r| / |D|.
+    """
+    synchronize = torch.cuda.synchronize if place.device.type == "cuda" else (lambda: None)
+    if spec.budget is None:
+        return Meter(synchronize=synchronize), "none"
+    fraction, unit = float(spec.budget["fraction"]), spec.budget["unit"]
+    if unit == "samples":
+        limit = fraction * training_kind_of(spec).schedule_samples(training, len(parts.retain))
+        return Meter(limit=limit, unit="samples", synchronize=synchronize), "retrain schedule"
+    role = "retrain" if "retrain" in spec.parents else "original"
+    row = place.store.row(spec.parents[role])
+    if row is None:
+        raise FileNotFoundError(
+            f"the row of {role} {spec.parents[role]} is not in the results folder; it must run first"
+        )
+    share = 1.0 if role == "retrain" else len(parts.retain) / parts.num_train
+    source = f"{role} seconds" if row["device"] == device_name(place.device) else f"{role} seconds on {row['device']}"
+    return Meter(limit=fraction * share * row["optimization_seconds"], unit="seconds", synchronize=synchronize), source
+
+
+def make_problem(
+    spec: TrialSpec,
+    place: Place,
+    corpus: Corpus,
+    bank: FeatureBank,
+    parts: Parts,
+    training: Training,
+    meter: Meter,
+    micro_batch: int | None = None,
+) -> UnlearningProblem:
+    """What the method of this trial gets to see."""
+    num_classes = len(corpus.classes)
+    kept = ~np.isin(corpus.labels[parts.validation], parts.forgotten_classes)
+    reach = Reach(len(corpus), [parts.forget, parts.retain, parts.validation[kept]], meter)
+
+    def utterances(rows: npt.NDArray[np.int64], *, forget: bool = False, steps: bool = True) -> UtteranceSet:
+        return UtteranceSet(
+            utterances=torch.from_numpy(rows),
+            labels=torch.from_numpy(corpus.labels[rows]),
+            is_forget=torch.full((len(rows),), forget),
+            fetch=reach.guarded(bank.train if steps else bank.evaluate),
+            device=place.device,
+            durations=torch.from_numpy(corpus.num_samples[rows]) if training.length_buckets else None,
+            ahead=place.device.type == "cuda" and not bank.on_device,
+            draws=steps and bank.random,
+        )
+
+    def build(weights: Literal["pretrained", "random"]) -> Classifier:
+        return place.model(spec, num_classes, pretrained=weights == "pretrained")
+
+    model = place.model(spec, num_classes)
+    if training.length_buckets and not getattr(model, "masks_padding", False):
+        raise ValueError(
+            f"training.length_buckets cuts padding off, which must not matter: got {spec.backbone.title}, whose logits "
+            "depend on it; allowed: backbones that mask it (logmel, and wav2vec 2.0 and HuBERT from large on)"
+        )
+    if spec.starts_from:
+        model.load_state_dict(load_weights(place.store, spec.starts_from))
+    step = [len(spec.before) + 1] if spec.before and spec.stage != "retrain" else []  # a first request's seed has none
+    seed = stage_seed("unlearning", spec.task.title, spec.backbone.title, spec.seed, *step)
+    seed_everything(seed)  # dropout and SpecAugment of the steps
+    return UnlearningProblem(
+        model=model,
+        forget=utterances(parts.forget, forget=True),
+        retain=utterances(parts.retain),
+        validation=utterances(parts.validation[kept], steps=False),
+        num_classes=num_classes,
+        forgotten_classes=parts.forgotten_classes,
+        training=training,
+        meter=meter,
+        generator=torch.Generator().manual_seed(seed),
+        build_model=build,
+        teacher_logits=reach.guarded_teacher(Teacher(lambda: load_logits(place.store, str(spec.starts_from)), meter)),
+        score=score,
+        micro_batch=micro_batch,
+        stored={} if spec.stage == "train" else None,
+        prepared=_prepared(spec, place),
+    )
+
+
+def _prepared(spec: TrialSpec, place: Place) -> Mapping[str, Tensor] | None:
+    """What the original's training kept, for a method that reads it."""
+    if "original" not in spec.parents or not spec.method.instance.needs:
+        return None
+    return load_prepared(place.store, spec.parents["original"])
+
+
+class Teacher:
+    """Logits of the model that is unlearned, made once for all trials; each utterance's first use is charged theirs."""
+
+    def __init__(self, load: Callable[[], tuple[Tensor, float]], meter: Meter) -> None:
+        """`load` reads the logits of the whole corpus and the seconds that one utterance's cost."""
+        self.load, self.meter = load, meter
+        self.logits: Tensor | None = None
+        self.seconds = 0.0
+        self.paid: Any = None
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return (B, C) logits on the batch's device."""
+        if self.logits is None:
+            with self.meter.evaluating():  # reading a file is I/O: timed apart, not charged
+                self.logits, self.seconds = self.load()
+                self.paid = torch.zeros(len(self.logits), dtype=torch.bool)
+        fresh = int((~self.paid[batch.utterances]).sum())
+        self.paid[batch.utterances] = True
+        self.meter.charge(seconds=fresh * self.seconds, forwards=fresh)
+        return sent(self.logits[batch.utterances], batch.features.device)
+
+
+def score(model: Classifier, utterances: UtteranceSet) -> Scores:
+    """Accuracy and mean cross-entropy in eval mode; the mode before is restored."""
+    if not len(utterances):
+        return Scores(accuracy=float("nan"), loss=float("nan"))
+    was_training = getattr(model, "training", False)
+    model.eval()
+
+    def sums(batch_size: int) -> tuple[float, float]:
+        correct, loss = torch.zeros(2, dtype=torch.float64, device=utterances.device)
+        with torch.no_grad():
+            for batch in utterances.batches(batch_size):
+                logits = model(batch.features, batch.lengths)
+                correct = correct + (logits.argmax(dim=-1) == batch.labels).sum()
+                loss = loss + label_loss(logits, batch.labels).sum()
+        return float(correct), float(loss)
+
+    correct, loss = in_halves(sums, EVALUATION_BATCH[utterances.device.type])
+    model.train(was_training)
+    return Scores(accuracy=correct / len(utterances), loss=loss / len(utterances))
+
+
+def predict(model: Classifier, bank: FeatureBank, rows: int, device: torch.device, scratch: Path) -> Tensor:
+    """(N, C) float32 logits of the whole corpus in row order, in eval mode, mapped from a file without a name."""
+    model.eval()
+    scratch.mkdir(parents=True, exist_ok=True)
+    # Written, not mapped, at first: a full disk is an error then, and no signal that ends the process.
+    with tempfile.NamedTemporaryFile(dir=scratch, prefix=".logits-") as file:
+
+        def write(batch_size: int) -> int:
+            file.seek(0)
+            classes = 0
+            with torch.no_grad():
+                for chunk in torch.split(torch.arange(rows), batch_size):
+                    logits = model(*(t.to(device) for t in bank.evaluate(chunk))).float().cpu()
+                    file.write(logits.contiguous().numpy().data)
+                    classes = logits.shape[1]
+            file.flush()
+            return classes
+
+        classes = in_halves(write, EVALUATION_BATCH[device.type])
+        return torch.from_file(file.name, shared=False, size=rows * classes, dtype=torch.float32).view(rows, classes)

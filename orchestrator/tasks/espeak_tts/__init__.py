@@ -1,0 +1,1 @@
+"""Synthetic speech by eSpeak NG: speakers and conditions are sampled, then rendered."""

@@ -1,0 +1,149 @@
+"""The one design behind the embedded corpora: settings, drawing, and rendering into utterances."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from orchestrator.tasks.base import CorpusSize, Source, Task, Utterance
+from orchestrator.tasks.espeak_tts.acoustics import NOISES
+from orchestrator.tasks.espeak_tts.casting import split_sizes
+from orchestrator.tasks.espeak_tts.engine import engine, variant_halves
+from orchestrator.tasks.espeak_tts.rendering import recorded
+from orchestrator.tasks.espeak_tts.sampling import (
+    Clip,
+    Conditions,
+    Role,
+    Speaker,
+    draw_clips,
+    draw_speakers,
+    draw_talkers,
+)
+from orchestrator.tasks.espeak_tts.settings import number, span, whole
+from orchestrator.tasks.espeak_tts.words import PRETRAINING_WORDS, SILENCE
+
+TALKERS = 40  # lines of which babble is made
+NOBODY = "_noise_"  # the speaker of clips in which nobody speaks
+
+
+@dataclass(frozen=True, kw_only=True)
+class EspeakTask(Task):
+    """Words by many eSpeak NG voices. Same settings, same bytes, for one version of the wheel and one platform.
+
+    A speaker is a drawn voice identity (variant, pitch, rate, accent). Clips of a speaker vary in word, in noise, level
+    and position, and a little in pitch and rate. Raises ValueError for settings that cannot be met.
+    """
+
+    version: ClassVar[int] = 1
+    half: ClassVar[int] = 0  # which half of the voice variants speaks: 0 in the demo corpora, 1 in pretraining
+
+    clips: int = 1200
+    speakers: int = 60
+    seed: int = 0
+    seconds: float = 1.0  # of each clip
+    snr_db: tuple[float, float] = (5.0, 25.0)  # of the word while it sounds, drawn per clip
+    level_db: tuple[float, float] = (-35.0, -18.0)  # RMS of the word, dB of full scale, drawn per clip
+    noises: tuple[str, ...] = NOISES
+    voice_spread: float = 1.0  # how far apart voices are: the share of variants, accents, pitches and rates in use
+    pitch_jitter: float = 3.0  # standard deviation over a speaker's clips, on eSpeak's scale of 0 to 99
+    rate_jitter: float = 8.0  # standard deviation over a speaker's clips, words per minute
+    test_share: float = 0.15  # of all clips
+    validation_share: float = 0.1  # of all clips
+    holdout_share: float = 0.1  # of what test and validation leave
+    workers: int | None = field(
+        default=None, metadata={"identity": False}
+    )  # processes at once; default: one a processor
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole("clips", self.clips, 1, math.inf)
+        whole("speakers", self.speakers, 2, 9999)
+        whole("seed", self.seed, 0, math.inf)
+        checked: dict[str, Any] = {
+            "seconds": number("seconds", self.seconds, 0.1, 60),
+            "snr_db": span("snr_db", self.snr_db, -30, 100),
+            "level_db": span("level_db", self.level_db, -60, 0),
+            "voice_spread": number("voice_spread", self.voice_spread, 0.001, 1),
+            "pitch_jitter": number("pitch_jitter", self.pitch_jitter, 0, 50),
+            "rate_jitter": number("rate_jitter", self.rate_jitter, 0, 100),
+            "test_share": number("test_share", self.test_share, 0.001, 0.4),
+            "validation_share": number("validation_share", self.validation_share, 0.001, 0.4),
+            "holdout_share": number("holdout_share", self.holdout_share, 0, 0.5),
+            "noises": (self.noises,) if isinstance(self.noises, str) else tuple(self.noises),
+        }
+        if not checked["noises"] or not set(checked["noises"]) <= set(NOISES):
+            raise ValueError(f"noises must be one or more of {', '.join(NOISES)}, got {self.noises!r}")
+        for name, value in checked.items():  # 1 and 1.0, a list and a tuple must give one fingerprint
+            object.__setattr__(self, name, value)
+        if self.workers is not None:
+            whole("workers", self.workers, 1, 1024)
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Class names in their fixed order."""
+
+    @abstractmethod
+    def roles(self, speakers: Sequence[Speaker]) -> list[Role]:
+        """Who says what in which split, in any fixed order."""
+
+    def split_sizes(self, clips: int) -> dict[str, int]:
+        """How many of `clips` each split gets."""
+        return split_sizes(clips, self.test_share, self.validation_share, self.holdout_share)
+
+    def expected_size(self) -> CorpusSize:
+        """The clips that were asked for."""
+        return CorpusSize(self.clips, self.seconds, len(self.classes))
+
+    def content(self) -> Mapping[str, Any]:
+        """The engine: its version and platform."""
+        return engine()
+
+    def read(self) -> Source:
+        """Draw everything at once, and render while the utterances are walked."""
+        variants = variant_halves()[self.half]
+        speakers = draw_speakers(self.seed, self.speakers, variants, self.voice_spread)
+        conditions = Conditions(
+            snr_db=self.snr_db,
+            level_db=self.level_db,
+            noises=self.noises,
+            pitch_jitter=self.pitch_jitter,
+            rate_jitter=self.rate_jitter,
+        )
+        clips = draw_clips(self.seed, self.roles(speakers), conditions)
+        talkers = draw_talkers(self.seed, TALKERS, variants, PRETRAINING_WORDS)
+
+        def utterances() -> Iterator[Utterance]:
+            for clip, audio in recorded(clips, talkers, self.seconds, self.seed, self.workers):
+                role, name = clip.role, clip.role.speaker.name if clip.role.speaker else NOBODY
+                yield Utterance(
+                    utterance_id=f"{role.text.replace(' ', '-') or SILENCE}/{name}_{clip.number:06d}",
+                    audio=audio,
+                    label=role.label,
+                    speaker=name,
+                    split=role.split,
+                    attributes=_attributes(clip),
+                )
+
+        return Source(self.classes, utterances())
+
+
+def _attributes(clip: Clip) -> dict[str, str | float | None]:
+    speaker = clip.role.speaker
+    recording: dict[str, str | float | None] = {"noise": clip.noise, "level_db": clip.level_db}
+    if speaker is None:
+        spoken = ("text", "voice", "accent", "gender", "pitch", "words_per_minute", "snr_db")
+        return {**dict.fromkeys(spoken), **recording}
+    return {
+        "text": clip.role.text,
+        "voice": speaker.variant,
+        "accent": speaker.accent,
+        "gender": speaker.gender,
+        "pitch": clip.pitch,
+        "words_per_minute": clip.words_per_minute,
+        "snr_db": clip.snr_db,
+        **recording,
+    }

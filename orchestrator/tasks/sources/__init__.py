@@ -1,0 +1,1 @@
+"""Recordings as people keep them: archives, folders, manifests, audio files."""

@@ -1,0 +1,208 @@
+"""Pages of one sweep or of tuned runs; earlier plans; what two sweeps call alike; tuned and untuned settings."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from orchestrator.report.build import build_report
+from orchestrator.report.evidence.write import write_evidence
+from orchestrator.report.frames.scope import Selection, select
+from orchestrator.report.leaderboard.page import write_leaderboard
+from orchestrator.report.status import status_tables
+from orchestrator.report.tables.latex import table_latex
+from orchestrator.report.terminal import terminal_tables
+from orchestrator.report.write import write_files, write_report
+from orchestrator.results.store import open_store, read_rows
+from orchestrator.results.sweep_records import SweepRecord, record_sweep
+
+METHODS = ["original", "retrain", "scrub", "salun"]
+
+
+@pytest.fixture
+def rows(make_rows) -> pd.DataFrame:
+    return make_rows(methods=METHODS, kinds=["sample"], seeds=[0, 1, 2]).assign(num_classes=12)
+
+
+def printed(shown) -> str:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    for one in shown:
+        console.print(one, soft_wrap=isinstance(one, str))
+    return " ".join(console.export_text().split())
+
+
+def record(name: str, rows: pd.DataFrame, planned_at: str = "1", **kwargs) -> SweepRecord:
+    return SweepRecord(name, planned_at, {"seeds": [0, 1, 2]}, tuple(rows["trial_id"]), planned_at, **kwargs)
+
+
+def stored(rows: pd.DataFrame, folder):
+    store = open_store(folder)
+    for row in rows.replace({np.nan: None}).to_dict("records"):
+        store.commit(row)
+    return store
+
+
+def test_a_half_done_sweep_has_the_same_winner_in_the_terminal_and_in_the_files(rows, tmp_path) -> None:
+    """SCRUB is closest and lacks a seed that was planned; only with the plan does SalUn, which has all, win."""
+    half = rows[~((rows["method"] == "scrub") & (rows["seed"] == 2))]
+    late = half[half["seed"] < 2]
+    plan = SweepRecord("made-up", "1", {"seeds": [0, 1, 2]}, tuple(rows["trial_id"]), "1")
+    for there in (half, late):
+        report = build_report(there, [plan])
+        files = " ".join(write_files(report, tmp_path)[0].read_text().split())
+        terminal = printed(terminal_tables(report))
+        for text in ("Nearest to Retrain: SalUn", "No method is called best"):
+            assert (text in files) == (text in terminal)
+        assert "Nearest to Retrain: SCRUB" not in files + terminal
+    assert "2/3" in terminal
+
+
+def test_failures_of_an_earlier_plan_are_left_out_and_counted(rows, change, tmp_path) -> None:
+    broken = change(rows, {"method": "salun"}, status="failed", error="ValueError: too large")
+    fixed = broken[broken["method"] != "salun"]
+    records = [record("made-up", fixed, "2"), record("made-up", broken, "1", replaced=True)]
+    text = write_report(broken, tmp_path, records)[0].read_text()
+    assert "too large" not in text
+    assert "SalUn" not in text
+    assert "Left out: 3 runs that did not finish" in text
+    again = write_report(broken, tmp_path, records, Selection(records[1].title))[0].read_text()
+    assert "too large" in again
+    assert "too large" in write_report(broken, tmp_path)[0].read_text()  # without records nothing is given up
+
+
+def test_status_shows_an_earlier_plan_and_its_failures_only_on_request(rows, change, tmp_path) -> None:
+    broken = change(rows, {"method": "salun"}, status="failed", error="ValueError: too large")
+    store = stored(broken, tmp_path)
+    record_sweep(store.files, "mine", {}, list(broken["trial_id"]))
+    record_sweep(store.files, "mine", {}, list(broken[broken["method"] != "salun"]["trial_id"]))
+    record_sweep(store.files, "other", {}, list(rows["trial_id"][:2]))
+    text = printed(status_tables(store))
+    assert "too large" not in text
+    assert "is an earlier plan" in text
+    (title,) = {word for word in text.split() if word.startswith("mine@")}
+    only = printed(status_tables(store, title))
+    assert "too large" in only
+    assert "mine" not in printed(status_tables(store, "other"))
+    with pytest.raises(ValueError, match=rf"No sweep 'none' .*mine, {title}, other"):
+        status_tables(store, "none")
+
+
+def test_status_counts_runs_of_no_plan_such_as_those_of_a_restored_file(rows, tmp_path) -> None:
+    store = stored(rows, tmp_path)
+    assert f"{len(rows)} more runs are in no plan" in printed(status_tables(store))
+    record_sweep(store.files, "mine", {}, list(rows["trial_id"]))
+    assert "in no plan" not in printed(status_tables(store))
+
+
+def test_a_page_of_one_sweep_has_its_rows_only_wherever_it_is_asked_for(rows, tmp_path) -> None:
+    store = stored(rows, tmp_path)
+    mine = rows[rows["method"] != "salun"]
+    record_sweep(store.files, "mine", {"seeds": [0]}, list(mine["trial_id"]))
+    record_sweep(store.files, "all", {"seeds": [0]}, list(rows["trial_id"]))
+    only = Selection("mine")
+    pages = [
+        write_evidence(store, tmp_path / "e", only)[0],
+        write_leaderboard(store, tmp_path / "l.md", only),
+        write_report(store.rows(), tmp_path / "r", [record("mine", mine), record("all", rows)], only)[0],
+    ]
+    for page in pages:
+        assert "SCRUB" in page.read_text()
+        assert "SalUn" not in page.read_text()
+    assert set(read_rows(tmp_path)["sweeps"]) == {"all,mine", "all"}
+    assert set(pd.read_csv(tmp_path / "e" / "evidence.csv")["sweeps"]) == {"all,mine"}
+
+
+def test_a_sweep_that_is_not_there_is_refused_with_those_that_are(rows) -> None:
+    with pytest.raises(ValueError, match=r"belongs to the sweep 'mine'\. Sweeps in this folder: made-up"):
+        select(rows, [], Selection("mine"))
+    assert len(select(rows, [], Selection("made-up")).rows) == len(rows)  # of a compacted file, without records
+
+
+def test_a_table_without_tuned_settings_says_so_in_its_title(rows) -> None:
+    (untuned,), (tuned,) = (build_report(r).tables for r in (rows, rows.assign(lock="rewind")))
+    assert untuned.title.endswith("(settings not tuned, see `unlearn tune`)")
+    assert "tuned" not in tuned.title
+    (references,) = build_report(rows[rows["method"].isin(["original", "retrain"])]).tables
+    assert "tuned" not in references.title
+    (closed_form,) = build_report(rows.assign(settings="{}")).tables  # nothing to tune
+    assert "tuned" not in closed_form.title
+
+
+def test_a_mixture_of_tuned_and_untuned_settings_is_said_above_every_table(rows, change, tmp_path) -> None:
+    mixed = change(rows, {"method": "scrub"}, lock="rewind")
+    said = "Tuned (rewind): SCRUB. As the sweep gives them: SalUn."
+    report = build_report(mixed)
+    (table,) = report.tables
+    assert "not tuned" not in table.title
+    page = write_files(report, tmp_path / "r")[0].read_text()
+    terminal = printed(terminal_tables(report))
+    board = write_leaderboard(stored(mixed, tmp_path / "s"), tmp_path / "l.md").read_text()
+    for text in (page, terminal, table_latex(table), board, board.split("Cells at a glance")[1]):
+        assert said in text
+        assert text.index(said) < text.index("Original  ") if text is page else True
+    assert terminal.index(said) < terminal.index("espeak_keywords, whisper_nano")
+    only = build_report(mixed, (), Selection(tuned_only=True))
+    assert {line.label for line in only.tables[0].blocks[0].lines} == {"Original", "Retrain", "SCRUB"}
+    assert "mixed" not in printed(terminal_tables(only))
+    with pytest.raises(ValueError, match="No run has tuned settings"):
+        build_report(rows, (), Selection(tuned_only=True))
+
+
+def recipes(rows: pd.DataFrame, suffix: str, fingerprint: str, clips: int, layers: int = 2) -> pd.DataFrame:
+    recipe = {
+        "task": {"settings": {"clips": clips}, "content": fingerprint},
+        "backbone": {"settings": {"layers": layers}, "content": ""},
+    }
+    parent = rows["parent_retrain"] + suffix
+    ids = {"trial_id": rows["trial_id"] + suffix, "parent_retrain": parent, "corpus_fingerprint": fingerprint}
+    return rows.assign(**ids, recipe=json.dumps(recipe))
+
+
+def test_two_corpora_of_one_name_have_a_table_each(rows) -> None:
+    both = pd.concat([recipes(rows, "-a", "aaaa", 240), recipes(rows, "-b", "bbbb", 360)], ignore_index=True)
+    report = build_report(both)
+    assert [table.task for table in report.tables] == ["espeak_keywords (clips 240)", "espeak_keywords (clips 360)"]
+    assert report.superseded.empty
+    same = pd.concat([recipes(rows, "-a", "aaaaaaaaaa", 240), recipes(rows, "-b", "bbbbbbbbbb", 240)])
+    titles = [table.task for table in build_report(same.reset_index(drop=True)).tables]
+    assert titles == ["espeak_keywords (corpus aaaaaaaa)", "espeak_keywords (corpus bbbbbbbb)"]
+    assert len({table.name for table in report.tables}) == 2
+
+
+def test_two_backbones_of_one_name_have_a_table_each(rows) -> None:
+    both = pd.concat([recipes(rows, "-a", "a", 240), recipes(rows, "-b", "a", 240, layers=4)], ignore_index=True)
+    report = build_report(both)
+    assert {name for table in report.tables for name in table.backbones} == {
+        "whisper_nano (layers 2)",
+        "whisper_nano (layers 4)",
+    }
+    assert report.superseded.empty
+
+
+def test_runs_under_another_precision_are_lines_of_their_own(rows) -> None:
+    parts = [
+        rows.assign(trial_id=rows["trial_id"] + p, recipe=json.dumps({"loop": {"precision": p, "threads": len(p)}}))
+        for p in ("fp32", "bf16")
+    ]
+    report = build_report(pd.concat(parts, ignore_index=True))
+    labels = {line.label for line in report.tables[0].blocks[0].lines}
+    assert {"SCRUB (loop.precision bf16)", "SCRUB (loop.precision fp32)"} <= labels
+    assert report.superseded.empty
+
+
+def test_unchanged_runs_are_marked_and_explained(rows, tmp_path) -> None:
+    rows["unchanged"] = (rows["method"] == "scrub") & (rows["seed"] < 2)
+    rows["unchanged"] = rows["unchanged"].astype(object).where(rows["method"] != "retrain", None)  # null: not measured
+    rows.loc[rows["method"] == "original", "unchanged"] = True
+    (table,) = build_report(rows).tables
+    assert {line.label: line.flags_text for line in table.blocks[0].lines if line.flags_text} == {
+        "SCRUB": "2 unchanged"
+    }
+    text = write_report(rows, tmp_path)[0].read_text()
+    assert "Unchanged runs (the method left the original as it is, to 1e-7) forgot nothing" in text
+    assert "Runs that did not finish" not in text
+    assert any(line.best for line in table.blocks[0].lines)  # unchanged runs are compared

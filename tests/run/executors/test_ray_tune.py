@@ -1,0 +1,258 @@
+"""Ray gives the rows that one process gives: warm or fresh workers, killed or not; and searches are pruned."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pandas as pd
+import pytest
+
+from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep, tune_sweep
+from orchestrator.errors import DamagedFile
+from orchestrator.plan.tuned_settings import read_lock
+from orchestrator.results.store import open_store
+from orchestrator.run.scheduling import driver_lease
+
+TIMES = (
+    "started_at",
+    "finished_at",
+    "peak_memory_bytes",
+    "git_commit",
+    "driver_token",
+)  # a checkout may change meanwhile
+
+
+def comparable(results) -> pd.DataFrame:
+    """Rows without what may differ: times, memory, commit."""
+    rows = read_rows(results)
+    return rows.drop(columns=[c for c in rows.columns if c.endswith("_seconds") or c in TIMES])
+
+
+MADE_AGAIN = "named, set aside and made again before what needs it"
+HUNG = "a `failed` row with the stack of what hung; the rest runs"
+
+
+def planned(loaded) -> list[str]:
+    """Ids of a sweep's trials."""
+    return [spec.trial_id for spec in plan_sweep(loaded).grid.trials]
+
+
+@pytest.fixture(scope="module")
+def ray_session(cache_dir):
+    """A local Ray of two processors for this module."""
+    ray = pytest.importorskip("ray")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def local_results(tmp_path_factory, cache_dir, write_small):
+    """The reference: the same sweep in one process."""
+    folder = tmp_path_factory.mktemp("local")
+    run_sweep(load_sweep(write_small(folder)), folder / "r", executor="local", cache_dir=cache_dir)
+    return folder / "r"
+
+
+@pytest.fixture(scope="module")
+def local_rows(local_results):
+    """What its rows say."""
+    return comparable(local_results)
+
+
+def test_warm_workers_give_the_rows_of_one_process(ray_session, local_rows, small_sweep, tmp_path, cache_dir):
+    desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    assert desk.over
+    pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+
+
+def test_fresh_workers_give_the_rows_of_one_process(
+    ray_session, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch
+):
+    from orchestrator.run.executors import ray_tune
+
+    monkeypatch.setattr(ray_tune, "REUSE_BELOW_SECONDS", 0.0)
+    run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+
+
+def test_workers_end_with_a_driver_that_lost_its_lease(ray_session, small_sweep, tmp_path, cache_dir, monkeypatch):
+    monkeypatch.setattr(driver_lease, "BEAT_SECONDS", 0.2)
+    results = tmp_path / "r"
+
+    def steal():
+        while not list(results.glob("checkpoints/*.safetensors")):  # an epoch is over
+            time.sleep(0.05)
+        with driver_lease._locked(open_store(results).files):
+            (results / driver_lease.NAME).write_text('{"token": "999999-theirs", "pid": 1}')
+
+    thief = threading.Thread(target=steal, daemon=True)
+    thief.start()
+    endless = load_sweep(small_sweep, ["training.epochs=1000000", "methods=[original]"])
+    desk = run_sweep(endless, results, executor="ray", cache_dir=cache_dir)
+    assert not thief.is_alive()
+    assert "another driver" in desk.stopped
+    assert not desk.over
+    assert read_rows(results).empty
+
+
+def test_a_bug_in_a_method_is_a_row_under_ray_too(ray_session, small_sweep, tmp_path, cache_dir, injected):
+    loaded = load_sweep(small_sweep, ["methods=[retrain, {name: scrub, batch_size: 100000000000000000000}]"])
+    desk = run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    injected("a bug in a method", "a `failed` row with its traceback", tmp_path / "r", planned(loaded))
+    row = read_rows(tmp_path / "r").set_index("method").loc["scrub"]
+    assert row["status"] == "failed"
+    assert "Traceback" in row["error"]
+    assert desk.board.counts() == {"done": 2, "failed": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("breakable", [True, False], ids=["in Python", "in a call that nothing interrupts"])
+def test_a_hang_under_ray_is_a_row_and_the_rest_runs(
+    ray_session, small_sweep, tmp_path, cache_dir, monkeypatch, breakable, injected
+):
+    from orchestrator.run.executors import ray_tune
+
+    class Hanging(ray_tune.TrialActor):
+        def step(self):
+            from methods.scrub import Scrub
+            from orchestrator.run.guards import watchdog
+
+            def passes(method, problem):
+                while True:
+                    try:
+                        time.sleep(0.05)
+                    except watchdog.Hung:
+                        if breakable:
+                            raise
+                yield
+
+            Scrub.passes, watchdog.GRACE_SECONDS = passes, 0.5
+            return super().step()
+
+    monkeypatch.setattr(ray_tune, "TrialActor", Hanging)
+    loaded = load_sweep(small_sweep, ["hang_seconds=10.0", "methods=[scrub, {name: grad_ascent, epochs: 1}]"])
+    run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    what = "a hang in Python" if breakable else "a hang in a call that nothing interrupts"
+    injected(f"{what}, under Ray", HUNG, tmp_path / "r", planned(loaded))
+    rows = read_rows(tmp_path / "r").set_index("method")
+    assert rows.loc["scrub", ["status", "stop_reason"]].tolist() == ["failed", "hang"]
+    assert "time.sleep(0.05)" in rows.loc["scrub", "error"]
+    assert rows.loc[["original", "grad_ascent"], "status"].tolist() == ["done", "done"]
+
+
+def test_gpus_are_shared_by_searches_and_not_where_seconds_count():
+    from orchestrator.run.executors.ray_tune import _gpus_of
+
+    def gpus(stage, timed):
+        return _gpus_of(stage, 0.25, timed)
+
+    assert [gpus(stage, False) for stage in ("train", "retrain", "unlearn", "tune")] == [0.25] * 4
+    assert [gpus(stage, True) for stage in ("train", "retrain", "unlearn")] == [1.0] * 3
+    assert [gpus(stage, True) for stage in ("study", "tune")] == [0.25] * 2
+
+
+def test_the_same_error_in_many_trials_stops_the_run_under_ray_too(ray_session, small_sweep, tmp_path, cache_dir):
+    broken = "{name: scrub, batch_size: 100000000000000000000, learning_rate: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]}"
+    loaded = load_sweep(small_sweep, [f"methods=[original, {broken}]"])
+    desk = run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir, error_limit=2)
+    assert "the same error in 2 trials (scrub on espeak_keywords, logmel_cnn)" in desk.stopped
+    assert not desk.over
+    assert 2 <= (read_rows(tmp_path / "r")["status"] == "failed").sum() < 8
+
+
+def test_a_torn_model_is_made_again_under_ray_and_no_child_fails(
+    ray_session, local_results, local_rows, small_sweep, tmp_path, cache_dir, injected
+):
+    shutil.copytree(local_results, tmp_path / "r")
+    original = local_rows[local_rows["stage"] == "train"]["trial_id"].iloc[0]
+    for child in local_rows[local_rows["method"].isin(["scrub", "grad_ascent"])]["trial_id"]:
+        (tmp_path / "r" / "rows" / f"{child}.parquet").unlink()
+    (tmp_path / "r" / "models" / f"{original}.safetensors").write_bytes(b"torn")
+    with pytest.warns(DamagedFile, match=f"trial {original} runs again.*models/{original}.safetensors"):
+        desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    injected("an original's model cannot be read", MADE_AGAIN, tmp_path / "r", local_rows)
+    assert desk.board.counts() == {"done": 5}
+    pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+
+
+def test_a_sequence_goes_on_from_a_request_whose_model_was_not_kept(ray_session, small_sweep, tmp_path, cache_dir):
+    alone = ["methods=[grad_ascent]", "training.epochs=1", "seeds=[0]"]
+    run_sweep(load_sweep(small_sweep, alone), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    steps = "[{kind: sample, forget_ratio: 0.1}, {kind: class}]"
+    longer = load_sweep(small_sweep, [*alone, f"unlearning=[{{kind: sequence, requests: {steps}}}]"])
+    desk = run_sweep(longer, tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    assert desk.found == 1  # the original; the request ran again
+    assert desk.board.counts() == {"done": 3}
+    rows = read_rows(tmp_path / "r").set_index("stage")
+    assert rows.loc["unlearn", "status"].tolist() == ["done", "done"]
+
+
+def test_a_search_writes_a_lock_no_worse_than_the_defaults(ray_session, small_sweep, tmp_path, cache_dir):
+    loaded = load_sweep(small_sweep, ["tuning={seeds: [7], trials: 4, objective: gap_to_retrain}", "seeds=[0]"])
+    lock = tmp_path / "small.lock.yaml"
+    heard: dict[str, list[str]] = {}
+    chosen = tune_sweep(
+        loaded, tmp_path / "r", lock=lock, executor="ray", cache_dir=cache_dir,
+        on_settled=lambda spec, row: heard.setdefault(spec.trial_id, []).append(row["status"]),
+    )  # fmt: skip
+    assert read_lock(lock) == chosen
+    assert {c.method for c in chosen.choices} == {"grad_ascent", "scrub"}
+    for choice in chosen.choices:
+        assert choice.objective <= choice.default_objective
+    rows = read_rows(tmp_path / "r")
+    searched = rows[rows["stage"] == "tune"]
+    assert searched.groupby("method").size().to_dict() == {"grad_ascent": 4, "scrub": 4}
+    assert set(searched["status"]) <= {"done", "pruned"}
+    assert [heard[trial] for trial in searched["trial_id"]] == [[status] for status in searched["status"]]
+    assert (searched.loc[searched["budget_used"] >= 1, "status"] == "done").all()
+    assert set(searched["seed"]) == {7}
+    assert searched["objective"].notna().all()
+
+
+def killed_and_resumed(seed, local_rows, small_sweep, tmp_path, cache_dir, injected):
+    """Kills a driver and its Ray at a moment drawn from the seed, before the first row or after any, and goes on."""
+    rng = random.Random(seed)
+    wanted, later = rng.randint(0, 3), rng.uniform(0, 1)
+    command = [sys.executable, "-m", "orchestrator.cli", "run", str(small_sweep), "--results", str(tmp_path / "r")]
+    environment = {**os.environ, "UNLEARN_CACHE": str(cache_dir)}
+    process = subprocess.Popen([*command, "--max-concurrent", "2"], env=environment, start_new_session=True)
+    rows, deadline = tmp_path / "r" / "rows", time.monotonic() + 400
+    while time.monotonic() < deadline and process.poll() is None:
+        if (rows.parent / "driver.json").is_file() and len(list(rows.glob("*.parquet"))) >= wanted:
+            break
+        time.sleep(0.02)
+    time.sleep(later)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {p.name: p.stat().st_mtime_ns for p in rows.glob("*.parquet")}
+    assert len(kept) >= wanted
+    subprocess.run([*command, "--executor", "local"], env=environment, check=True, timeout=600)
+    counted = injected(
+        "SIGKILL of the driver and its Ray", "the same command runs what has no row", tmp_path / "r", local_rows,
+        finished=kept, rows_at_the_kill=len(kept),
+    )  # fmt: skip
+    assert counted["doubled"] == 0  # finished trials were not run again
+    pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+
+
+def test_killed_at_a_random_moment_it_finishes_with_the_same_rows(
+    local_rows, small_sweep, tmp_path, cache_dir, injected
+):
+    killed_and_resumed(None, local_rows, small_sweep, tmp_path, cache_dir, injected)  # another moment in every run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_killed_at_other_moments_it_finishes_with_the_same_rows(
+    seed, local_rows, small_sweep, tmp_path, cache_dir, injected
+):
+    killed_and_resumed(seed, local_rows, small_sweep, tmp_path, cache_dir, injected)
