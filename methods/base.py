@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods.engine.batches import Batch, BatchSource, Classifier, UtteranceSet
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from methods.engine.charged_passes import watch
 from methods.engine.rates import resolved
 from methods.engine.warm_up import same_draws_again, warm_up
@@ -30,7 +30,7 @@ __all__ = [
     "Pass",
     "Scores",
     "Training",
-    "TrainingKind",
+    "TrainingRecipe",
     "UnlearningProblem",
     "UtteranceSet",
 ]
@@ -106,7 +106,7 @@ class UnlearningProblem:
     num_classes: int
     forgotten_classes: tuple[int, ...]  # by this request and those before it; empty where none forgot a class
     training: Training  # how f was trained
-    meter: Meter
+    meter: BudgetMeter
     generator: torch.Generator  # CPU; order of batches and every random draw of a method
     build_model: Callable[[Literal["pretrained", "random"]], Classifier]
     teacher_logits: Callable[[Batch], Tensor]  # f's logits by utterance; charges their making to the meter
@@ -248,7 +248,7 @@ class Method(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingKind(Method):
+class TrainingRecipe(Method):
     """How originals and Retrain are trained: a method over D_r that may keep things for later requests.
 
     Its passes start from `problem.fresh_model()`, walk `problem.retain`, and put tensors into `problem.stored` unless

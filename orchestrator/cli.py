@@ -108,7 +108,7 @@ def run(
     from orchestrator.run.launch import load_sweep, run_sweep
 
     display = Display(console)
-    desk = run_sweep(
+    dispatcher = run_sweep(
         load_sweep(sweep, set_ or []),
         str(_absolute(results)),
         executor=_executor(executor),
@@ -120,7 +120,7 @@ def run(
         on_settled=display.settled,
         say=console.print,
     )
-    raise typer.Exit(display.finish(desk))
+    raise typer.Exit(display.finish(dispatcher))
 
 
 @app.command()

@@ -25,7 +25,7 @@ class BudgetSpent(Exception):
 
 
 @dataclass(eq=False)
-class Meter:
+class BudgetMeter:
     """Charges work against an optional limit in seconds or samples.
 
     `synchronize` waits for the device, so that seconds are those of finished work. Time runs on one account at once:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 
 
 @dataclass
@@ -30,7 +30,7 @@ class _Forward:
 class Watch:
     """What a meter sees of one model. It keeps no model alive."""
 
-    def __init__(self, model: nn.Module, meter: Meter) -> None:
+    def __init__(self, model: nn.Module, meter: BudgetMeter) -> None:
         """Count the weights that may move in each block: what a whole backward goes through."""
         self.model, self.meter = weakref.ref(model), meter
         self.sizes = [sum(p.numel() for p in block.parameters() if p.requires_grad) for block in _blocks(model)]
@@ -63,7 +63,7 @@ class Watch:
         return sum(self.sizes[first:]) / everything + min(1.0, sum(moving) / everything)
 
 
-def watch(model: Any, meter: Meter) -> None:
+def watch(model: Any, meter: BudgetMeter) -> None:
     """Charge the passes of `model`, and of its copies, to the meter from here on; a second call changes nothing.
 
     A forward is seen at the first block, a backward at the head and at what the head reads, so that one through
@@ -90,14 +90,14 @@ def watch(model: Any, meter: Meter) -> None:
     meter.watched[model] = hooks
 
 
-def watch_compiled(compiled: Any, model: Any, meter: Meter) -> None:
+def watch_compiled(compiled: Any, model: Any, meter: BudgetMeter) -> None:
     """Charge the passes of what `torch.compile` made of a watched model."""
     found = Watch(model, meter)
     compiled.register_forward_pre_hook(lambda _module, inputs: found.goes_in(len(inputs[0])))
     compiled.register_forward_hook(lambda _module, _inputs, output: found.comes_out(output, "head"))
 
 
-def unwatch(meter: Meter) -> None:
+def unwatch(meter: BudgetMeter) -> None:
     """Nothing that models do is charged to the meter any more."""
     for hooks in list(meter.watched.values()):
         for hook in hooks:

@@ -7,14 +7,14 @@ from typing import Any, cast
 import torch
 
 from methods.base import Batch, Classifier
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from methods.engine.charged_passes import watch_compiled
 
 
 class CompiledModel:
     """A model beside its compiled self; both have the same weights."""
 
-    def __init__(self, model: Classifier, meter: Meter, backend: str = "inductor") -> None:
+    def __init__(self, model: Classifier, meter: BudgetMeter, backend: str = "inductor") -> None:
         """Passes of both are charged to the meter."""
         self.eager = model
         self.compiled = cast(Classifier, torch.compile(cast(Any, model), dynamic=False, backend=backend))

@@ -18,7 +18,7 @@ from methods.engine.transfer import sent
 from methods.engine.warm_up import same_draws_again
 from methods.modifiers.curriculum import ForgetCurriculum, with_curriculum
 from methods.modifiers.lora import Lora, add_adapters, merge_adapters
-from methods.modifiers.superloss import Curriculum, SuperLoss
+from methods.modifiers.superloss import SuperLoss, SuperLossWeights
 
 
 class Diverged(Exception):
@@ -86,7 +86,7 @@ def run_method(
     """
     watch(problem.model, problem.meter)
     optimizer: torch.optim.Optimizer | None = None
-    curriculum = Curriculum(superloss, problem.num_classes, problem.draws_apart()) if superloss else None
+    curriculum = SuperLossWeights(superloss, problem.num_classes, problem.draws_apart()) if superloss else None
     moved = add_adapters(problem.model, lora) if lora else None
     outcome.parameters = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
     compiled = CompiledModel(problem.model, problem.meter) if settings.compile else None
@@ -168,7 +168,7 @@ class _Walk:
     current: Pass
     optimizer: torch.optim.Optimizer
     settings: LoopSettings
-    curriculum: Curriculum | None
+    curriculum: SuperLossWeights | None
     outcome: Outcome
     store: EpochStore | None
     compiled: CompiledModel | None

@@ -72,7 +72,7 @@ def superloss_weight(loss: Float[Tensor, " n"], tau: float | Float[Tensor, ""], 
 
 
 @dataclass
-class Curriculum:
+class SuperLossWeights:
     """Running τ of one trial: one for D_f and one for D_r, or one for both under `tau: mubench`."""
 
     knob: SuperLoss

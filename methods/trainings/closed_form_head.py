@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from methods.base import Classifier, Pass, Training, TrainingKind, UnlearningProblem
+from methods.base import Classifier, Pass, Training, TrainingRecipe, UnlearningProblem
 from methods.closed_form.random_features import RandomFeatures
 from methods.closed_form.ridge import RidgeSums, set_head
 from methods.engine.budget import FORWARD_SHARE
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClosedFormHead(TrainingKind):
+class ClosedFormHead(TrainingRecipe):
     """One forward over D and one solution; the sums are kept. Rates, epochs and batch sizes do not matter."""
 
     label: ClassVar[str] = "closed-form head"

@@ -14,12 +14,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Pass, TrainingKind, UnlearningProblem
+from methods.base import Batch, Classifier, Pass, TrainingRecipe, UnlearningProblem
 from methods.retrain import Retrain
 
 
 @dataclass(frozen=True, kw_only=True)
-class EarlyCheckpoints(TrainingKind):
+class EarlyCheckpoints(TrainingRecipe):
     """The original is, bit for bit, that of standard training.
 
     Kept: `at/<share>/<weight>` for each share; `losses` (epochs, n) in nats and `utterances` (n,), the rows of the

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from methods.base import Pass, TrainingKind, UnlearningProblem
+from methods.base import Pass, TrainingRecipe, UnlearningProblem
 from methods.retrain import Retrain
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standard(TrainingKind):
+class Standard(TrainingRecipe):
     """What a sweep's `training:` means without a kind."""
 
     label: ClassVar[str] = "standard"

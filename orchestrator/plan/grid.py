@@ -11,9 +11,9 @@ from typing import Any
 from backbones.weight_files import DamagedWeights
 from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
-from orchestrator.plan.method_variants import MethodLine, method_lines, method_plugin, with_choice
+from orchestrator.plan.method_variants import MethodVariant, method_lines, method_plugin, with_choice
 from orchestrator.plan.originals import STANDARD, StudyPlan, kind_plugin, study_plan, training_of
-from orchestrator.plan.scenarios import ABSENT, Asked, read_requests, removed_ids, unsuitable
+from orchestrator.plan.scenarios import ABSENT, Scenario, read_requests, removed_ids, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.plan.sweep_schema import BackboneEntry, KindOfTraining, Sweep, TaskEntry
 from orchestrator.plan.tuned_settings import Lock, read_lock
@@ -110,10 +110,10 @@ def _is_absent(spec: TrialSpec) -> bool:
 
 
 @dataclass(frozen=True)
-class _Suited:
+class ResolvedScenario:
     """What is asked of one (task, backbone), as plug-ins: requests that are met one after another, mostly one alone."""
 
-    asked: Asked
+    asked: Scenario
     steps: tuple[PlugIn, ...]
 
     @property
@@ -137,7 +137,7 @@ class _Cell:
     lock: Lock
     grid: Grid
 
-    def trials(self, requests: list[_Suited], lines: list[MethodLine]) -> Iterator[TrialSpec]:
+    def trials(self, requests: list[ResolvedScenario], lines: list[MethodVariant]) -> Iterator[TrialSpec]:
         if not requests:
             return
         training, clip, study = training_of(self.training, self.task_entry, self.backbone_entry)
@@ -182,7 +182,7 @@ class _Cell:
         self.grid.refuse(f"{method} after the first request of a sequence", reason)
 
     def unlearning(
-        self, base: TrialSpec, original_id: str, lines: list[MethodLine], last: dict[int, str]
+        self, base: TrialSpec, original_id: str, lines: list[MethodVariant], last: dict[int, str]
     ) -> Iterator[TrialSpec]:
         """The trials of one request; `last` has each line's trial of the request before, and is brought up to date."""
         kind = base.request["kind"]
@@ -218,7 +218,7 @@ class _Cell:
             yield made
 
 
-def _suits(line: MethodLine, training: KindOfTraining, plugin: PlugIn | None, grid: Grid) -> bool:
+def _suits(line: MethodVariant, training: KindOfTraining, plugin: PlugIn | None, grid: Grid) -> bool:
     """Whether a line's method finds what it reads beside originals of this training; else it is refused, once."""
     kind = (plugin or STANDARD).instance
     reason = line.plugin.instance.unmet(training.kind, {f.name: getattr(kind, f.name) for f in fields(kind)})
@@ -233,7 +233,7 @@ def loop_of(sweep: Sweep) -> dict[str, Any]:
     return {**loop, **{key: True for key in ("compile", "deterministic") if getattr(sweep, key)}}
 
 
-def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[_Suited]:
+def _suited(asked: list[Scenario], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[ResolvedScenario]:
     """The requests that are made of this pair and can be met, as plug-ins; others are refused with their reason."""
     suited = []
     for one in (a for a in asked if a.is_for(task.title, backbone.title)):
@@ -241,11 +241,11 @@ def _suited(asked: list[Asked], task: PlugIn, backbone: PlugIn, grid: Grid) -> l
             grid.refuse(f"{task.title}: {one.what}", reason)
             continue
         steps = [PlugIn(kind="requests", name=r.kind, settings=asdict(r), identity=r.identity()) for r in one.requests]
-        suited.append(_Suited(one, tuple(steps)))
+        suited.append(ResolvedScenario(one, tuple(steps)))
     return suited
 
 
-def _task(entry: TaskEntry, requests: list[Asked], grid: Grid) -> PlugIn | None:
+def _task(entry: TaskEntry, requests: list[Scenario], grid: Grid) -> PlugIn | None:
     settings = entry.settings
     task = plugins.load("tasks", entry.name, **settings)
     if removed := removed_ids(requests, entry.alias or entry.name):

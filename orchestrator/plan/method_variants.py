@@ -15,12 +15,12 @@ from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn
 from orchestrator.plan.sweep_schema import MethodEntry
 
-KNOBS: dict[str, type[Any]] = {"superloss": SuperLoss, "curriculum": ForgetCurriculum, "lora": Lora}
+MODIFIERS: dict[str, type[Any]] = {"superloss": SuperLoss, "curriculum": ForgetCurriculum, "lora": Lora}
 PRESETS = ("faithful", "mubench")
 
 
 @dataclass(frozen=True)
-class MethodLine:
+class MethodVariant:
     """One line of a table: a method with its settings, and what is laid over it."""
 
     name: str
@@ -50,7 +50,7 @@ def with_choice(chosen: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[
     return {**{name: value for name, value in chosen.items() if name not in dropped}, **settings}
 
 
-def method_lines(entry: MethodEntry) -> list[MethodLine]:
+def method_lines(entry: MethodEntry) -> list[MethodVariant]:
     """The entry's lines, one for each combination of swept values.
 
     Raises:
@@ -61,10 +61,10 @@ def method_lines(entry: MethodEntry) -> list[MethodLine]:
             f"a method has no alias: got as: {entry.alias!r} for {entry.name}, allowed: for tasks and backbones"
         )
     name = _preset_name(entry)
-    knobs = [_laid_over(knob, getattr(entry, knob)) for knob in KNOBS]
+    knobs = [_laid_over(knob, getattr(entry, knob)) for knob in MODIFIERS]
     if name in ("original", "retrain") and (entry.curriculum or entry.lora):
         raise ValueError(f"{name} takes no curriculum and no lora: got one, allowed: on methods that unlearn")
-    laid = [knob for knob in KNOBS if getattr(entry, knob) not in (None, False)]
+    laid = [knob for knob in MODIFIERS if getattr(entry, knob) not in (None, False)]
     if laid and plugins.plugin_class("methods", name).edits:
         raise ValueError(f"{name} edits weights in one step: got {laid[0]}, allowed: on methods that train")
     lines = []
@@ -72,7 +72,7 @@ def method_lines(entry: MethodEntry) -> list[MethodLine]:
         plugin = method_plugin(name, chosen)
         if entry.lora or isinstance(entry.lora, Mapping):
             _must_take_adapters(plugin)
-        lines += [MethodLine(name, chosen, plugin, *laid) for laid in itertools.product(*knobs)]
+        lines += [MethodVariant(name, chosen, plugin, *laid) for laid in itertools.product(*knobs)]
     return lines
 
 
@@ -117,7 +117,7 @@ def _laid_over(knob: str, given: Mapping[str, Any] | bool | None) -> list[Mappin
 
 
 def _knob(knob: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    made, values = KNOBS[knob], dict(settings)
+    made, values = MODIFIERS[knob], dict(settings)
     allowed = [f.name for f in fields(made)]
     if knob == "superloss":
         preset = values.pop("preset", "faithful")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from methods.base import Training, TrainingKind
+from methods.base import Training, TrainingRecipe
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
 from orchestrator.plan.sweep_schema import BackboneEntry, KindOfTraining, StudyEntry, TaskEntry, TrainingEntry
@@ -80,7 +80,7 @@ def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:
 STANDARD = PlugIn(kind="trainings", name="standard")
 
 
-def training_kind_of(spec: TrialSpec) -> TrainingKind:
+def training_kind_of(spec: TrialSpec) -> TrainingRecipe:
     """How the trial's original is trained; standard training where the recipe names no kind."""
-    kind: TrainingKind = (spec.training_kind or STANDARD).instance
+    kind: TrainingRecipe = (spec.training_kind or STANDARD).instance
     return kind

@@ -18,7 +18,7 @@ NAMED = ("classes", "speakers", "ids")  # what a request may name one by one
 
 
 @dataclass(frozen=True)
-class Asked:
+class Scenario:
     """Requests that are met one after another, mostly one alone, and where; an empty list means everywhere."""
 
     requests: tuple[ForgetRequest, ...]
@@ -37,7 +37,9 @@ class Asked:
         return f"sequence {self.name}" if self.name else f"{self.requests[0].kind} unlearning"
 
 
-def read_requests(entries: Sequence[Mapping[str, Any]], tasks: Sequence[str], backbones: Sequence[str]) -> list[Asked]:
+def read_requests(
+    entries: Sequence[Mapping[str, Any]], tasks: Sequence[str], backbones: Sequence[str]
+) -> list[Scenario]:
     """All requests of a sweep that has these tasks and backbones; a list of ratios is spread out.
 
     Raises:
@@ -72,14 +74,14 @@ def each_alone(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return alone
 
 
-def removed_ids(requests: Sequence[Asked], task: str) -> list[str]:
+def removed_ids(requests: Sequence[Scenario], task: str) -> list[str]:
     """Utterances of a task that requests of kind ids name: its holdout must not take them from train."""
     asked = [one for one in requests if not one.missing and (not one.tasks or task in one.tasks)]
     named = [request for one in asked for request in one.requests if request.kind == "ids"]
     return sorted({name for request in named for name in (request.lines() if request.ids_file else request.ids)})
 
 
-def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
+def _spread(entry: Mapping[str, Any]) -> Iterator[Scenario]:
     values = dict(entry)
     for key in WHERE:
         if not isinstance(values.get(key, []), list | tuple):
@@ -107,7 +109,7 @@ def _spread(entry: Mapping[str, Any]) -> Iterator[Asked]:
             request = ForgetRequest(**given)
         except MissingFile as error:
             request, missing = ForgetRequest(**given, file_sha256=ABSENT), str(error)
-        yield Asked((request,), tasks, backbones, missing=missing)
+        yield Scenario((request,), tasks, backbones, missing=missing)
 
 
 def _require_keys(where: str, values: Mapping[str, Any], allowed: Sequence[str]) -> None:
@@ -117,7 +119,7 @@ def _require_keys(where: str, values: Mapping[str, Any], allowed: Sequence[str])
             raise ValueError(f"unknown key of {where}: got {key!r}{hint}, allowed: {', '.join(allowed)}")
 
 
-def _sequence(values: Mapping[str, Any], tasks: tuple[str, ...], backbones: tuple[str, ...]) -> Asked:
+def _sequence(values: Mapping[str, Any], tasks: tuple[str, ...], backbones: tuple[str, ...]) -> Scenario:
     _require_keys("a sequence", values, ["kind", "name", "requests", *WHERE])
     entries = values.get("requests")
     if not isinstance(entries, list) or not entries:
@@ -126,10 +128,10 @@ def _sequence(values: Mapping[str, Any], tasks: tuple[str, ...], backbones: tupl
     requests = tuple(step.requests[0] for step in steps)
     _require_something_new(requests)
     name = str(values.get("name") or " > ".join(map(in_short, requests)))
-    return Asked(requests, tasks, backbones, name, next((step.missing for step in steps if step.missing), ""))
+    return Scenario(requests, tasks, backbones, name, next((step.missing for step in steps if step.missing), ""))
 
 
-def _step(number: int, entry: Any) -> Asked:
+def _step(number: int, entry: Any) -> Scenario:
     if not isinstance(entry, Mapping):
         raise ValueError(f"request {number} of a sequence is none: got {entry!r}, allowed: keys and values")
     if entry.get("kind") == "sequence":
@@ -169,7 +171,7 @@ def in_short(request: ForgetRequest) -> str:
     return " ".join([request.kind, *details])
 
 
-def unsuitable(asked: Asked, task: PlugIn) -> str:
+def unsuitable(asked: Scenario, task: PlugIn) -> str:
     """Why a task cannot meet what is asked, or nothing."""
     kinds = {request.kind for request in asked.requests}
     if "mislabeled" in kinds and not task.instance.label_noise:

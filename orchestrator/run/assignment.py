@@ -23,7 +23,7 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Point:
+class IntermediateResult:
     """What a running trial says of itself."""
 
     budget_used: float  # 0-1

@@ -16,7 +16,7 @@ from orchestrator.plan.scenarios import in_short
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.results.storage import NO_ROOM
 from orchestrator.results.store import Store
-from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.setup.feature_cache import clip_samples
 from orchestrator.tasks.corpus import Corpus
 
@@ -36,7 +36,7 @@ def check_grid(grid: Grid, store: Store, cache_dir: Path, *, build: bool, say: S
     Raises:
         FolderFull: no room for a corpus in the cache.
     """
-    check = _Check(grid, Place(store, cache_dir, device=torch.device("cpu")), build, say)
+    check = _Check(grid, WorkerContext(store, cache_dir, device=torch.device("cpu")), build, say)
     for backbone in check.distinct(lambda spec: spec.backbone):
         check.network(backbone)
     for task in check.distinct(lambda spec: spec.task):
@@ -48,8 +48,8 @@ def check_grid(grid: Grid, store: Store, cache_dir: Path, *, build: bool, say: S
 class _Check:
     """One look through a grid; refuses as it goes."""
 
-    def __init__(self, grid: Grid, place: Place, build: bool, say: Say) -> None:
-        self.grid, self.place, self.build, self.say = grid, place, build, say
+    def __init__(self, grid: Grid, context: WorkerContext, build: bool, say: Say) -> None:
+        self.grid, self.context, self.build, self.say = grid, context, build, say
 
     def distinct(self, of: Callable[[TrialSpec], PlugIn]) -> list[PlugIn]:
         """The plug-ins of trials that can run, each once."""
@@ -72,7 +72,7 @@ class _Check:
         try:
             pretrained = not name or has_sound_weights(name, commit)  # plan and check download no weights
             with torch.device("meta"):
-                model = self.place.backbone(backbone).build(2, pretrained=pretrained)
+                model = self.context.backbone(backbone).build(2, pretrained=pretrained)
         except (ValueError, OSError) as error:
             self.refuse(f"backbone {backbone.title}", _first_line(error), trials)
             return
@@ -90,19 +90,19 @@ class _Check:
 
     def corpus(self, task: PlugIn) -> Corpus | None:
         """A task's corpus; None where it is not to be built, or cannot be used."""
-        cached = has_corpus(self.place.cache_dir, task)
+        cached = has_corpus(self.context.cache_dir, task)
         if not cached and not self.build:
             return None
         if not cached:
             self.say(f"building the corpus of task {task.title}")
         reason = ""
         try:
-            corpus = self.place.corpus(task)
+            corpus = self.context.corpus(task)
             if len(corpus.classes) < 2:
                 reason = f"a classifier needs two classes: got {', '.join(corpus.classes) or 'none'}"
         except Exception as error:  # whatever reading recordings may end in
             if isinstance(error, OSError) and error.errno in NO_ROOM:
-                said = f"the corpus of task {task.title} does not fit into {self.place.cache_dir}"
+                said = f"the corpus of task {task.title} does not fit into {self.context.cache_dir}"
                 raise FolderFull(error.errno, said) from None
             known = isinstance(error, ValueError | OSError)
             reason = _first_line(error) if known else f"{type(error).__name__}: {_first_line(error)}"
@@ -121,7 +121,7 @@ class _Check:
         for (key, clip), spec in cells.items():
             try:
                 samples = clip_samples(corpus, spec.clip["seconds"])
-                reason = self.place.backbone(spec.backbone).unfit(int(lengths.min()), samples)
+                reason = self.context.backbone(spec.backbone).unfit(int(lengths.min()), samples)
             except (ValueError, OSError) as error:
                 reason = _first_line(error)
             if reason:
@@ -141,7 +141,7 @@ class _Check:
         for trials in asked.values():
             spec = trials[0]
             try:
-                self.place.forget_sets(spec)
+                self.context.forget_sets(spec)
             except (ValueError, OSError) as error:
                 steps = [in_short(ForgetRequest(**step.settings)) for step in (*spec.before, spec.forget) if step]
                 what = f"{task.title}: {' > '.join(steps)}"

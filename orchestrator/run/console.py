@@ -17,7 +17,7 @@ from orchestrator.results.store import STATUSES
 from orchestrator.run.launch import SweepPlan
 
 if TYPE_CHECKING:
-    from orchestrator.run.scheduling.dispatcher import Desk
+    from orchestrator.run.scheduling.dispatcher import Dispatcher
 
 STAGES = {
     "study": "tuning originals",
@@ -111,11 +111,11 @@ class Display:
         self.task: Any = None
         self.total = self.seen = 0
 
-    def planned(self, desk: Desk) -> None:
+    def planned(self, dispatcher: Dispatcher) -> None:
         """The launch knows what it has to do."""
-        self.total, self.seen = len(desk.specs), desk.found
+        self.total, self.seen = len(dispatcher.specs), dispatcher.found
         self.console.print(f"{self.total} trials: {self.seen} in the results folder, {self.total - self.seen} to run")
-        for refusal in desk.refused:
+        for refusal in dispatcher.refused:
             said = f"[yellow]refused[/yellow] {escape(refusal.what)}: {escape(refusal.reason)}"
             self.console.print(said, soft_wrap=True)
         self.task = self.bar.add_task("trials", total=self.total, completed=self.seen)
@@ -139,25 +139,27 @@ class Display:
         """Take the bar away."""
         self.bar.stop()
 
-    def finish(self, desk: Desk) -> int:
+    def finish(self, dispatcher: Dispatcher) -> int:
         """Say how the launch ended. The exit code is 1 when a trial failed, is blocked or was refused, 3 when it
         gave up early."""
         self.stop()
-        if desk.stopped:
-            self.console.print(f"[red]stopped early:[/red] {escape(desk.stopped)}", highlight=False, soft_wrap=True)
-            self.console.print(f"{len(desk.board.pending)} trials are left", highlight=False)
-            return 3
-        if not desk.over:
+        if dispatcher.stopped:
             self.console.print(
-                f"stopped with {len(desk.board.pending)} trials left; give the same command again to go on"
+                f"[red]stopped early:[/red] {escape(dispatcher.stopped)}", highlight=False, soft_wrap=True
+            )
+            self.console.print(f"{len(dispatcher.graph.pending)} trials are left", highlight=False)
+            return 3
+        if not dispatcher.over:
+            self.console.print(
+                f"stopped with {len(dispatcher.graph.pending)} trials left; give the same command again to go on"
             )
             return 130
-        counts = desk.board.counts()
+        counts = dispatcher.graph.counts()
         self.console.print(", ".join(f"{number} {name}" for name, number in sorted(counts.items())))
         for name in counts:
             if name in STATUSES and name not in GOOD:
                 self.console.print(f"{name}: {STATUSES[name]}")
-        for blocked in list(desk.board.blocked.values())[:10]:
+        for blocked in list(dispatcher.graph.blocked.values())[:10]:
             self.console.print(f"blocked {blocked.trial_id}: needs {blocked.because_of}, which is {blocked.status}")
-        refused = any(refusal.trials for refusal in desk.refused)
+        refused = any(refusal.trials for refusal in dispatcher.refused)
         return 1 if counts.get("failed") or counts.get("blocked") or refused else 0

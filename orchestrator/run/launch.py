@@ -21,12 +21,12 @@ from orchestrator.results.sweep_records import record_sweep
 from orchestrator.run.scheduling.circuit_breaker import ERROR_LIMIT
 
 if TYPE_CHECKING:
-    from orchestrator.run.scheduling.dispatcher import Desk
+    from orchestrator.run.scheduling.dispatcher import Dispatcher
     from orchestrator.run.scheduling.driver_lease import Held
     from orchestrator.run.scheduling.optuna_study import Study
 
 Say = Callable[[str], None]
-Heard = Callable[[TrialSpec, Mapping[str, Any]], None]  # hears of each row as it comes
+OnResult = Callable[[TrialSpec, Mapping[str, Any]], None]  # hears of each row as it comes
 
 
 @dataclass(frozen=True)
@@ -134,17 +134,17 @@ def run_sweep(
     retry_failed: bool = False,
     error_limit: int = ERROR_LIMIT,
     cache_dir: str | Path | None = None,
-    on_planned: Callable[[Desk], None] = lambda desk: None,
-    on_settled: Heard = lambda spec, row: None,
+    on_planned: Callable[[Dispatcher], None] = lambda dispatcher: None,
+    on_settled: OnResult = lambda spec, row: None,
     say: Say = lambda line: None,
-) -> Desk:
+) -> Dispatcher:
     """Run what is missing of the sweep; the same call resumes and extends. Returns the desk with what became of it.
 
     Before anything trains the sweep is checked, for which corpora that are not in the cache are built here; `say` is
     told of each. Trials that cannot run are refused, and the others run.
 
     After `error_limit` trials that failed with the same error, no more are handed out (0: never mind), and
-    `Desk.stopped` says why.
+    `Dispatcher.stopped` says why.
 
     Raises:
         SweepError: when data or models that the sweep names are not at hand.
@@ -225,23 +225,23 @@ def execute(
     retry_failed: bool,
     error_limit: int,
     cache_dir: str | Path | None,
-    on_planned: Callable[[Desk], None],
-    on_settled: Heard,
+    on_planned: Callable[[Dispatcher], None],
+    on_settled: OnResult,
     prune: bool = False,
     refused: Sequence[Refusal] = (),
-) -> Desk:
+) -> Dispatcher:
     """Run trials and searches on the chosen executor. Failed rows are retried on request, or by a newer package."""
     from orchestrator.digests import default_cache_dir
     from orchestrator.run.evaluation.row import package_version
     from orchestrator.run.scheduling.circuit_breaker import Breaker
-    from orchestrator.run.scheduling.dispatcher import Desk
-    from orchestrator.run.setup.context import Limits, Place
+    from orchestrator.run.scheduling.dispatcher import Dispatcher
+    from orchestrator.run.setup.context import Limits, WorkerContext
     from orchestrator.run.setup.scratch import remove_scratch, require_writable
 
     def again(row: Mapping[str, Any]) -> bool:
         return retry_failed or row["package_version"] != package_version()
 
-    desk = Desk(
+    dispatcher = Dispatcher(
         trials,
         studies,
         store,
@@ -256,24 +256,24 @@ def execute(
     cache = absolute_path(cache_dir or default_cache_dir())
     if not address:
         require_writable(cache)
-    place = Place(store, cache, cache_limit_gb=sweep.cache_limit_gb, limits=limits)
+    context = WorkerContext(store, cache, cache_limit_gb=sweep.cache_limit_gb, limits=limits)
     remove_scratch(store, cache)
-    on_planned(desk)
-    if desk.over:
-        return desk
+    on_planned(dispatcher)
+    if dispatcher.over:
+        return dispatcher
     if executor == "local":
         from orchestrator.run.executors.local import run_local
 
-        run_local(desk, place)
+        run_local(dispatcher, context)
     else:
         from orchestrator.run.executors.ray_tune import run_on_ray
 
         run_on_ray(
-            desk,
-            place,
+            dispatcher,
+            context,
             address=address,
             max_concurrent=max_concurrent,
             gpus_per_trial=sweep.gpus_per_trial,
             prune=prune,
         )
-    return desk
+    return dispatcher

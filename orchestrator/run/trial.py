@@ -20,55 +20,55 @@ from methods.modifiers.superloss import SuperLoss
 from orchestrator import plugins
 from orchestrator.plan.originals import training_kind_of
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.run.assignment import TRANSIENT, Assignment, Point
+from orchestrator.run.assignment import TRANSIENT, Assignment, IntermediateResult
 from orchestrator.run.evaluation.measures import keep_outputs, measures
 from orchestrator.run.evaluation.objective import objective_at
 from orchestrator.run.evaluation.probes import run_tests
-from orchestrator.run.evaluation.row import first_columns, last_columns
+from orchestrator.run.evaluation.row import end_columns, start_columns
 from orchestrator.run.evaluation.unchanged import Before
 from orchestrator.run.guards.device_errors import DeviceFailed, first_line, is_device_failure, is_out_of_memory
-from orchestrator.run.guards.out_of_memory import MemorySpent, smaller_each_time
+from orchestrator.run.guards.out_of_memory import MemorySpent, retry_with_smaller_batches
 from orchestrator.run.guards.peak_memory import PeakMemory
 from orchestrator.run.guards.running_clock import RunningClock
 from orchestrator.run.guards.watchdog import Hung, Watchdog
 from orchestrator.run.setup.arithmetic import set_arithmetic
 from orchestrator.run.setup.checkpoints import (
-    StoredEpochs,
+    EpochCheckpoint,
     load_logits,
     load_weights,
     save_logits,
     save_prepared,
     save_weights,
 )
-from orchestrator.run.setup.context import Place
-from orchestrator.run.setup.problem import budget_meter, make_problem, predict, split_parts
+from orchestrator.run.setup.context import WorkerContext
+from orchestrator.run.setup.problem import budget_meter, make_problem, predict, split_corpus
 
 
 def run_trial(
-    assignment: Assignment, place: Place, *, points: bool = False, expendable: bool = False
-) -> Iterator[Point]:
+    assignment: Assignment, context: WorkerContext, *, points: bool = False, own_process: bool = False
+) -> Iterator[IntermediateResult]:
     """Run the trial and commit its row; yields after each epoch, with the objective where `points` are asked for.
 
-    Only errors of the moment leave this generator: divergence, a bug in a method, and a hang are rows. An `expendable`
+    Only errors of the moment leave this generator: divergence, a bug in a method, and a hang are rows. An `own_process`
     process is ended, its row committed, when nothing else ends a hang.
     """
     spec = assignment.spec
     started = time.time()
-    row = first_columns(assignment, place, started)
-    epochs, clock = StoredEpochs(place.store, spec.trial_id), RunningClock()
+    row = start_columns(assignment, context, started)
+    epochs, clock = EpochCheckpoint(context.store, spec.trial_id), RunningClock()
 
     def give_up(report: str) -> None:
         hung = {"status": "failed", "stop_reason": "hang", "error": report}
         try:
-            if not _is_done(place, spec):
-                place.store.commit({**row, **last_columns(started), **hung})
+            if not _is_done(context, spec):
+                context.store.commit({**row, **end_columns(started), **hung})
         finally:
             os._exit(1)
 
-    def attempt(micro_batch: int | None) -> Iterator[Point]:
-        watchdog = Watchdog(place.limits.hang_seconds, give_up if expendable else None, clock=clock)
+    def attempt(micro_batch: int | None) -> Iterator[IntermediateResult]:
+        watchdog = Watchdog(context.limits.hang_seconds, give_up if own_process else None, clock=clock)
         try:
-            yield from _run(assignment, place, row, points, watchdog, clock, micro_batch)
+            yield from _run(assignment, context, row, points, watchdog, clock, micro_batch)
         except Exception as error:  # outside of the batches of a method
             if is_out_of_memory(error):
                 raise MemorySpent(0, first_line(error)) from error
@@ -76,8 +76,8 @@ def run_trial(
 
     try:
         with clock:
-            yield from smaller_each_time(
-                attempt, place.at_once(spec), place.found_size(spec), epochs.drop, place.drop_features
+            yield from retry_with_smaller_batches(
+                attempt, context.at_once(spec), context.found_size(spec), epochs.drop, context.drop_features
             )
         row["status"] = "done"
     except Hung as error:
@@ -87,7 +87,7 @@ def run_trial(
     except TRANSIENT:
         raise
     except GeneratorExit:  # a scheduler stopped this trial
-        place.store.commit({**row, **last_columns(started), "status": "pruned", "stop_reason": "pruned"})
+        context.store.commit({**row, **end_columns(started), "status": "pruned", "stop_reason": "pruned"})
         raise
     except Exception as error:
         if is_device_failure(error):
@@ -95,44 +95,44 @@ def run_trial(
                 f"the device failed, and this process can use it no more: {first_line(error)}"
             ) from error
         row.update(status="failed", stop_reason="error", error=traceback.format_exc())
-    if row["status"] != "done" and _is_done(place, spec):
+    if row["status"] != "done" and _is_done(context, spec):
         raise OSError(f"ran again to keep its model, and came to nothing: {row['error']}")
-    place.store.commit({**row, **last_columns(started)})
+    context.store.commit({**row, **end_columns(started)})
     with suppress(OSError):  # the row stands: nothing is to be tried again
         epochs.drop()
 
 
-def _is_done(place: Place, spec: TrialSpec) -> bool:
+def _is_done(context: WorkerContext, spec: TrialSpec) -> bool:
     """Whether there is a finished row already, of a trial that runs again for its model: what was measured stands."""
-    row = place.store.row(spec.trial_id)
+    row = context.store.row(spec.trial_id)
     return row is not None and row["status"] == "done"
 
 
 def _run(
     assignment: Assignment,
-    place: Place,
+    context: WorkerContext,
     row: dict[str, Any],
     points: bool,
     watchdog: Watchdog,
     clock: RunningClock,
     micro_batch: int | None,
-) -> Iterator[Point]:
+) -> Iterator[IntermediateResult]:
     spec, began = assignment.spec, clock()
     torch.set_num_threads(int(spec.loop["threads"]))
-    set_arithmetic(spec.loop, place.device)
+    set_arithmetic(spec.loop, context.device)
     training = Training(**assignment.training)
-    corpus, bank = place.corpus(spec.task), place.features(spec)
-    parts = split_parts(place, spec, corpus)
-    meter, row["budget_source"] = budget_meter(spec, parts, training, place)
+    corpus, bank = context.corpus(spec.task), context.features(spec)
+    parts = split_corpus(context, spec, corpus)
+    meter, row["budget_source"] = budget_meter(spec, parts, training, context)
     meter.clock = clock
-    bank, memory = bank.telling(watchdog.beat), PeakMemory(place.device)
+    bank, memory = bank.telling(watchdog.beat), PeakMemory(context.device)
 
     def beat() -> None:
         watchdog.beat()
-        place.require_lease()
+        context.require_lease()
 
     meter.beat = beat
-    problem = make_problem(spec, place, corpus, bank, parts, training, meter, micro_batch)
+    problem = make_problem(spec, context, corpus, bank, parts, training, meter, micro_batch)
     trains = spec.stage in ("train", "study", "retrain")
     method: Method = (
         training_kind_of(spec) if trains else plugins.load("methods", spec.method.name, **assignment.method)
@@ -144,7 +144,7 @@ def _run(
         "forget_curriculum": ForgetCurriculum(**spec.curriculum) if spec.curriculum else None,
         "lora": Lora(**spec.lora) if spec.lora else None,
     }
-    epochs = StoredEpochs(place.store, spec.trial_id) if trains else None
+    epochs = EpochCheckpoint(context.store, spec.trial_id) if trains else None
     outcome = Outcome()
     unlearns = spec.stage in ("unlearn", "tune") and spec.line != "original"
     before = Before.of(problem.model.state_dict()) if unlearns else None
@@ -154,8 +154,8 @@ def _run(
         for progress in watchdog.each(walk):
             if points:
                 with watchdog:
-                    row["objective"] = objective_at(assignment, problem, place)
-            yield Point(progress.budget_used, row.get("objective"))
+                    row["objective"] = objective_at(assignment, problem, context)
+            yield IntermediateResult(progress.budget_used, row.get("objective"))
     except Exception as error:
         if is_out_of_memory(error) and meter.largest_batch:
             tried = min(meter.largest_batch, micro_batch or meter.largest_batch)
@@ -176,37 +176,37 @@ def _run(
             micro_batch=micro_batch if micro_batch and micro_batch < meter.largest_batch else None,
         )
     if before:
-        stored = partial(load_weights, place.store, str(spec.starts_from))
+        stored = partial(load_weights, context.store, str(spec.starts_from))
         row["unchanged"] = before.is_still(problem.model.state_dict(), stored)
         row["note"] = "; ".join(problem.notes) or _why_unchanged(row)
     evaluation = clock()
     if spec.stage == "unlearn" and spec.line == "original":  # nothing moved: its own trial has predicted already
-        logits = load_logits(place.store, spec.parents["original"])[0]
+        logits = load_logits(context.store, spec.parents["original"])[0]
     else:
         with watchdog:
-            logits = predict(problem.model, bank, len(corpus), place.device, place.scratch)
+            logits = predict(problem.model, bank, len(corpus), context.device, context.scratch)
     row["peak_memory_bytes"] = memory.num_bytes
     spent = clock() - evaluation
     row.update(measures(assignment, corpus, parts, logits))
     now = {"f": row["forget_accuracy"], "r": row["retain_accuracy"], "v": row["validation_accuracy_kept_classes"]}
-    row["objective"] = objective_at(assignment, problem, place, now)
+    row["objective"] = objective_at(assignment, problem, context, now)
     row["evaluation_seconds"] += clock() - evaluation
     if spec.stage == "train" or spec.is_start:
-        save_weights(place.store, spec.trial_id, problem.model.state_dict())
-        save_logits(place.store, spec.trial_id, logits, spent / len(corpus))
+        save_weights(context.store, spec.trial_id, problem.model.state_dict())
+        save_logits(context.store, spec.trial_id, logits, spent / len(corpus))
         if problem.stored:
             with meter.preparing():
-                save_prepared(place.store, spec.trial_id, problem.stored)
+                save_prepared(context.store, spec.trial_id, problem.stored)
         row["preparation_seconds"] = meter.preparation_seconds
     if spec.stage in ("train", "retrain", "unlearn"):
-        keep_outputs(place.store, spec.trial_id, corpus, parts, logits)
+        keep_outputs(context.store, spec.trial_id, corpus, parts, logits)
     if spec.evidence and spec.stage in ("retrain", "unlearn"):
         with watchdog:
-            row["evaluation_seconds"] += run_tests(spec, place, corpus, parts, problem, loop, bank.evaluate)
+            row["evaluation_seconds"] += run_tests(spec, context, corpus, parts, problem, loop, bank.evaluate)
     if spec.keep_model and not (spec.stage == "unlearn" and spec.line == "original"):  # that one is the train trial's
         from orchestrator.run.evaluation.export import keep_model
 
-        keep_model(place, spec, problem.model, corpus)
+        keep_model(context, spec, problem.model, corpus)
 
 
 def _why_unchanged(row: Mapping[str, Any]) -> str:

@@ -18,9 +18,9 @@ from orchestrator.plan.tuned_settings import EVERY, Choice, Lock, write_lock
 from orchestrator.results.store import Store, open_store
 from orchestrator.results.sweep_records import SEARCH, record_sweep
 from orchestrator.run.evaluation.objective import RULES
-from orchestrator.run.launch import Heard, LoadedSweep, Say, checked, execute, studies_of
+from orchestrator.run.launch import LoadedSweep, OnResult, Say, checked, execute, studies_of
 from orchestrator.run.scheduling.circuit_breaker import ERROR_LIMIT
-from orchestrator.run.scheduling.dispatcher import Desk
+from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import sole_driver
 from orchestrator.run.scheduling.optuna_study import Study, holds
 
@@ -85,8 +85,8 @@ def tune_sweep(
     max_concurrent: int | None = None,
     error_limit: int = ERROR_LIMIT,
     cache_dir: str | Path | None = None,
-    on_planned: Callable[[Desk], None] = lambda desk: None,
-    on_settled: Heard = lambda spec, row: None,
+    on_planned: Callable[[Dispatcher], None] = lambda dispatcher: None,
+    on_settled: OnResult = lambda spec, row: None,
     say: Say = lambda line: None,
 ) -> Lock:
     """Search each method's settings per (task, backbone, kind of unlearning, SuperLoss or not), and write the lock
@@ -126,7 +126,7 @@ def tune_sweep(
     with sole_driver(open_store(results).files) as held:
         store = Store(held.files)
         record_sweep(store.files, f"{sweep.name}{SEARCH}", loaded.values, [spec.trial_id for spec in specs])
-        desk = execute(
+        dispatcher = execute(
             specs,
             studies,
             store,
@@ -143,10 +143,10 @@ def tune_sweep(
             prune=sweep.tuning.prune,
             refused=grid.refused,
         )
-    if desk.stopped:
-        raise StoppedEarly(desk.stopped)
-    if not desk.over:
-        raise Interrupted(f"{len(desk.board.pending)} trials are left; give the same command again to go on")
+    if dispatcher.stopped:
+        raise StoppedEarly(dispatcher.stopped)
+    if not dispatcher.over:
+        raise Interrupted(f"{len(dispatcher.graph.pending)} trials are left; give the same command again to go on")
     choices = _choices(studies, EVERY if sweep.tuning.backbone else None)
     if not choices:
         raise SweepError("no search came to a choice; `unlearn status` shows why its trials failed")

@@ -26,13 +26,13 @@ from clock import Times, table, verdict
 from transformers import TrainerCallback
 
 from methods.base import Training, UtteranceSet
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from methods.engine.loop import LoopSettings, Outcome, run_method
 from methods.engine.rates import resolved
 from orchestrator import plugins
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.setup.feature_cache import clip_samples
-from orchestrator.run.setup.problem import make_problem, split_parts
+from orchestrator.run.setup.problem import make_problem, split_corpus
 
 STEPS = 3  # timed in a round, after one that is not
 ROUNDS = 3
@@ -49,9 +49,9 @@ class Bench:
     """One cell opened for both sides."""
 
     def __init__(self, cell: Cell, folder: Path, cache: Path | None = None) -> None:
-        self.cell, self.folder, self.place = cell, folder, cell.place(folder, cache)
+        self.cell, self.folder, self.context = cell, folder, cell.context(folder, cache)
         self.trials = cell.trials()
-        self.corpus = self.place.corpus(self.trials[0].task)
+        self.corpus = self.context.corpus(self.trials[0].task)
         self.samples = clip_samples(self.corpus, self.trials[0].clip["seconds"])
 
     def unlearning(self) -> list[TrialSpec]:
@@ -61,8 +61,8 @@ class Bench:
         """The encoder with the head that the original starts from, as a transformers folder for the script."""
         folder = self.folder / "pretrained" / f"{spec.backbone.title}-{spec.original_seed}"
         if not folder.exists():
-            model = self.place.model(spec, len(self.corpus.classes))
-            backbone = self.place.backbone(spec.backbone)
+            model = self.context.model(spec, len(self.corpus.classes))
+            backbone = self.context.backbone(spec.backbone)
             backbone.save_pretrained(model, folder, self.corpus.classes, clip_samples=self.samples)
         return folder
 
@@ -74,7 +74,7 @@ class Bench:
     def script(self, spec: TrialSpec, model: Path) -> trainer_baseline.Run:
         """The script's run of the same trial."""
         method = "original" if spec.stage == "train" else spec.method.name
-        forget, path = next(iter(self.place.forget_sets(spec)), None), None
+        forget, path = next(iter(self.context.forget_sets(spec)), None), None
         if forget is not None:
             path = self.folder / f"{spec.request['kind']}-{spec.seed}.json"
             path.write_text(json.dumps(forget.rows.tolist()))
@@ -95,11 +95,11 @@ class Bench:
 
 def our_steps(bench: Bench, spec: TrialSpec) -> Iterator[list[float]]:
     """Endless rounds of seconds a step, through the loop, the features and the stored teacher of a trial."""
-    place, corpus = bench.place, bench.corpus
-    bank, training, parts = place.features(spec), Training(**spec.training), split_parts(place, spec, corpus)
-    untrained_original(place, spec)
-    problem = make_problem(spec, place, corpus, bank, parts, training, Meter(), place.at_once(spec))
-    loop = LoopSettings(**_loop(spec), micro_batch=place.at_once(spec))
+    context, corpus = bench.context, bench.corpus
+    bank, training, parts = context.features(spec), Training(**spec.training), split_corpus(context, spec, corpus)
+    untrained_original(context, spec)
+    problem = make_problem(spec, context, corpus, bank, parts, training, BudgetMeter(), context.at_once(spec))
+    loop = LoopSettings(**_loop(spec), micro_batch=context.at_once(spec))
     stamps: list[float] = []
 
     def stamped(utterances: UtteranceSet) -> UtteranceSet:
@@ -246,7 +246,7 @@ class SweepTimes:
 def sweep_times(bench: Bench) -> SweepTimes:
     """Wall-clock of one sweep on both sides; the corpus is there before both."""
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    environment["UNLEARN_CACHE"] = str(bench.place.cache_dir)
+    environment["UNLEARN_CACHE"] = str(bench.context.cache_dir)
     for spec in bench.trials:
         bench.pretrained(spec)
     sweep = bench.folder / "bench.yaml"
@@ -265,7 +265,7 @@ def sweep_times(bench: Bench) -> SweepTimes:
         else:
             script += _seconds(command, environment)
         scores.append(json.loads((bench.out(spec) / "scores.json").read_text()))
-    rows = bench.place.store.rows()
+    rows = bench.context.store.rows()
     assert set(rows["status"]) == {"done"}, "a trial did not finish"
     spent = {
         "steps": float(rows["optimization_seconds"].sum()),

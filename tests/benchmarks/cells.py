@@ -18,7 +18,7 @@ from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.results.store import open_store
 from orchestrator.run.setup.checkpoints import save_logits, save_weights
-from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.setup.problem import predict
 
 METHODS = ("random_label", "salun", "scrub", "bad_teacher")
@@ -59,9 +59,9 @@ class Cell:
         """A name for files."""
         return "-".join(str(backbone["name"]) for backbone in self.backbones)
 
-    def place(self, folder: Path, cache: Path | None = None) -> Place:
+    def context(self, folder: Path, cache: Path | None = None) -> WorkerContext:
         """With corpora and features in `cache`, or below `folder` too."""
-        return Place(open_store(folder / "results"), cache or folder / "cache")
+        return WorkerContext(open_store(folder / "results"), cache or folder / "cache")
 
 
 def nano(*families: str) -> Cell:
@@ -101,16 +101,16 @@ def whisper_tiny(folder: Path, seconds: float | None = None, takes: int = 15) ->
     )
 
 
-def untrained_original(place: Place, spec: TrialSpec) -> None:
+def untrained_original(context: WorkerContext, spec: TrialSpec) -> None:
     """Stand in for the original of an unlearning trial: it is as large and as slow as a trained one."""
     original = spec.parents["original"]
-    if place.store.files.exists(f"logits/{original}.safetensors"):
+    if context.store.files.exists(f"logits/{original}.safetensors"):
         return
-    corpus = place.corpus(spec.task)
-    model = place.model(spec, len(corpus.classes))
-    save_weights(place.store, original, model.state_dict())
-    logits = predict(model, place.features(spec), len(corpus), place.device, place.scratch)
-    save_logits(place.store, original, logits, 0.0)
+    corpus = context.corpus(spec.task)
+    model = context.model(spec, len(corpus.classes))
+    save_weights(context.store, original, model.state_dict())
+    logits = predict(model, context.features(spec), len(corpus), context.device, context.scratch)
+    save_logits(context.store, original, logits, 0.0)
 
 
 def _recordings() -> Path | None:

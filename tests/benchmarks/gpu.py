@@ -25,7 +25,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from methods.base import Method, Pass, Scores, Training, UnlearningProblem, UtteranceSet
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from methods.engine.loop import LoopSettings, Outcome, run_method
 from methods.engine.losses import cross_entropy
 from orchestrator import plugins
@@ -140,7 +140,8 @@ def problem_of(work: Workload, model: Any, device: torch.device) -> UnlearningPr
     nothing = retain.where(torch.zeros(len(rows), dtype=torch.bool))
     return UnlearningProblem(
         model=model, forget=nothing, retain=retain, validation=nothing, num_classes=CLASSES, forgotten_classes=(),
-        training=Training(), meter=Meter(synchronize=synchronizer(device)), generator=torch.Generator().manual_seed(0),
+        training=Training(), meter=BudgetMeter(synchronize=synchronizer(device)),
+        generator=torch.Generator().manual_seed(0),
         build_model=lambda weights: model, teacher_logits=lambda batch: batch.features,
         score=lambda model, utterances: Scores(accuracy=0.0, loss=0.0),
     )  # fmt: skip

@@ -84,10 +84,10 @@ def accuracies(folder: Path, precision: str) -> tuple[float, float]:
     """Validation and test accuracy of an original trained in this precision."""
     cell = nano("whisper_nano")
     sweep = Sweep.model_validate({**cell.sweep(["original"]), "precision": precision})
-    spec, place = build_grid(sweep).trials[0], cell.place(folder)
-    for _ in run_trial(Assignment(spec, spec.training, spec.method.settings), place):
+    spec, context = build_grid(sweep).trials[0], cell.context(folder)
+    for _ in run_trial(Assignment(spec, spec.training, spec.method.settings), context):
         pass
-    row = place.store.row(spec.trial_id)
+    row = context.store.row(spec.trial_id)
     assert row is not None, "the trial left no row"
     return row["validation_accuracy"], row["test_accuracy"]
 

@@ -19,7 +19,7 @@ from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.results.store import open_store
 from orchestrator.run.assignment import Assignment
-from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.trial import run_trial
 
 MOST_EXTRA_MB = 300
@@ -71,11 +71,11 @@ def child(folder: Path) -> dict[str, float]:
 
     torch.set_num_threads(1)
     spec = TrialSpec.from_dict(json.loads((folder / "trial.json").read_text()))
-    place = Place(open_store(folder / "results"), folder / "cache")
+    context = WorkerContext(open_store(folder / "results"), folder / "cache")
     features = next((folder / "cache" / "features").glob("*/features.npy"))
     before = own_mb()
-    peak = watched(lambda: list(run_trial(Assignment(spec, spec.training, spec.method.settings), place)))
-    row = place.store.row(spec.trial_id)
+    peak = watched(lambda: list(run_trial(Assignment(spec, spec.training, spec.method.settings), context)))
+    row = context.store.row(spec.trial_id)
     assert row is not None, "the trial left no row"
     assert row["status"] == "done", row["error"]
     shape = np.load(features, mmap_mode="r").shape
@@ -110,10 +110,10 @@ def report(scratch: Path) -> list[str]:
     for cell in (nano("whisper_nano"), whisper_tiny(scratch, seconds=1.0)):
         for method in ("scrub", "salun"):
             folder = scratch / "memory" / cell.folder
-            place = cell.place(folder)
+            context = cell.context(folder)
             sweep = Sweep.model_validate({**cell.sweep([method]), "time_budget": BUDGET})
             spec = next(spec for spec in build_grid(sweep).trials if spec.stage == "unlearn")
-            untrained_original(place, spec)
+            untrained_original(context, spec)
             (folder / "trial.json").write_text(json.dumps(spec.to_dict()))
             done = subprocess.run(
                 [sys.executable, __file__, str(folder)], capture_output=True, text=True, check=True

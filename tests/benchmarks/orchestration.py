@@ -57,19 +57,19 @@ def no_op_run(folder: Path, trials: int) -> list[tuple[float, int]]:
     from orchestrator.plan.grid import build_grid
     from orchestrator.plan.sweep_schema import Sweep
     from orchestrator.results.store import open_store
-    from orchestrator.run.evaluation.row import first_columns, last_columns
+    from orchestrator.run.evaluation.row import end_columns, start_columns
     from orchestrator.run.executors import ray_tune
-    from orchestrator.run.scheduling.dispatcher import Desk
-    from orchestrator.run.setup.context import Place
+    from orchestrator.run.scheduling.dispatcher import Dispatcher
+    from orchestrator.run.setup.context import WorkerContext
 
     class NoOpActor(ray_tune.TrialActor):
         """Writes a row with what is known before and after a trial, and does nothing in between."""
 
         def step(self) -> dict[str, Any]:
             """One trial."""
-            place, started = self._place(), time.time()
-            row = first_columns(self._config["handed"].assignment, place, started)
-            place.store.commit({**row, **last_columns(started), "status": "done"})
+            context, started = self._place(), time.time()
+            row = start_columns(self._config["handed"].assignment, context, started)
+            context.store.commit({**row, **end_columns(started), "status": "done"})
             return {"done": True}
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -79,13 +79,13 @@ def no_op_run(folder: Path, trials: int) -> list[tuple[float, int]]:
         stamps.append((time.process_time(), driver.memory_info().rss))
 
     planned = build_grid(Sweep.model_validate(sweep_values(-(-trials // A_SEED)))).trials[:trials]
-    desk = Desk(planned, {}, store, on_settled=stamp)
+    dispatcher = Dispatcher(planned, {}, store, on_settled=stamp)
     actor, ray_tune.TrialActor = ray_tune.TrialActor, NoOpActor
     try:
-        ray_tune.run_on_ray(desk, Place(store, folder / "cache"))
+        ray_tune.run_on_ray(dispatcher, WorkerContext(store, folder / "cache"))
     finally:
         ray_tune.TrialActor = actor
-    assert desk.board.counts() == {"done": trials}, desk.board.counts()
+    assert dispatcher.graph.counts() == {"done": trials}, dispatcher.graph.counts()
     return stamps
 
 
@@ -145,19 +145,19 @@ def write_finished(folder: Path, count: int) -> Path:
     from orchestrator.plan.sweep_schema import Sweep
     from orchestrator.results.store import open_store
     from orchestrator.results.sweep_records import record_sweep
-    from orchestrator.run.evaluation.row import first_columns, last_columns
-    from orchestrator.run.scheduling.dispatcher import Desk
-    from orchestrator.run.setup.context import Place
+    from orchestrator.run.evaluation.row import end_columns, start_columns
+    from orchestrator.run.scheduling.dispatcher import Dispatcher
+    from orchestrator.run.setup.context import WorkerContext
 
     store, values = open_store(folder / "r"), sweep_values(count // A_SEED + 1)
     (folder / "driver.yaml").write_text(yaml.safe_dump(values))
     trials = build_grid(Sweep.model_validate(values)).trials
-    desk, place, started = Desk(trials, {}, store), Place(store, folder / "cache"), time.time()
+    dispatcher, context, started = Dispatcher(trials, {}, store), WorkerContext(store, folder / "cache"), time.time()
     measured = {f"{part}_accuracy": 0.5 + 1 / 3 for part in ("forget", "retain", "test", "validation", "holdout")}
 
     def write(number: int) -> None:
-        row = first_columns(desk.assign(trials[number]), place, started)
-        store.commit({**row, **last_columns(started), **measured, "status": "done", "test_loss": number / 7})
+        row = start_columns(dispatcher.assign(trials[number]), context, started)
+        store.commit({**row, **end_columns(started), **measured, "status": "done", "test_loss": number / 7})
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(count)))

@@ -64,18 +64,18 @@ def write_folder(folder: Path, count: int) -> Path:
     from orchestrator.plan.sweep_schema import Sweep
     from orchestrator.results.store import open_store
     from orchestrator.results.sweep_records import record_sweep
-    from orchestrator.run.evaluation.row import first_columns, last_columns
-    from orchestrator.run.scheduling.dispatcher import Desk
-    from orchestrator.run.setup.context import Place
+    from orchestrator.run.evaluation.row import end_columns, start_columns
+    from orchestrator.run.scheduling.dispatcher import Dispatcher
+    from orchestrator.run.setup.context import WorkerContext
 
     store, values = open_store(folder), sweep_values(-(-count // A_SEED))
     trials = build_grid(Sweep.model_validate(values)).trials
-    desk, place, started = Desk(trials, {}, store), Place(store, folder / "cache"), time.time()
+    dispatcher, context, started = Dispatcher(trials, {}, store), WorkerContext(store, folder / "cache"), time.time()
 
     def write(number: int) -> None:
         spec = trials[number]
         rng = np.random.default_rng(number)
-        row = {**first_columns(desk.assign(spec), place, started), **last_columns(started), "status": "done"}
+        row = {**start_columns(dispatcher.assign(spec), context, started), **end_columns(started), "status": "done"}
         ratio = float(spec.request.get("forget_ratio") or 0.0)
         for part in ("forget", "retain", "test", "validation", "holdout"):
             row |= {f"{part}_accuracy": rng.uniform(0.5, 1.0), f"{part}_macro_f1": 0.5, f"{part}_loss": 1.0}

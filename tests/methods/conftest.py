@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from methods.base import Scores, Training, UnlearningProblem, UtteranceSet
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from methods.engine.loop import LoopSettings, Outcome, run_method
 from methods.engine.losses import label_loss
 
@@ -69,7 +69,7 @@ def make_problem(seed: int = 0, limit: float | None = None, unit: str = "samples
     forget, retain, validation = make_sets(seed, **sizes)
     original = TwoLayers(seed)
     teacher = copy.deepcopy(original).eval()
-    meter = Meter(limit=limit, unit=unit)
+    meter = BudgetMeter(limit=limit, unit=unit)
 
     def teacher_logits(batch):
         meter.charge(seconds=0.0, samples=0.0)

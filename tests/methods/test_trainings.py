@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from methods.base import TrainingKind
+from methods.base import TrainingRecipe
 from methods.retrain import Retrain
 from methods.rewind import Rewind
 from methods.trainings.early_checkpoints import EarlyCheckpoints, checkpoint
@@ -31,7 +31,7 @@ def test_the_kinds_are_found_and_are_no_methods():
 @pytest.mark.parametrize("name", KINDS)
 def test_what_is_kept_does_not_change_the_model_and_repeats_bit_for_bit(kit, name):
     kind = plugins.load("trainings", name)
-    assert isinstance(kind, TrainingKind)
+    assert isinstance(kind, TrainingRecipe)
     ends = []
     for problem in (keeping(kit), keeping(kit), kit.make_problem()):
         torch.manual_seed(0)

@@ -11,7 +11,7 @@ from orchestrator.plan.grid import build_grid
 from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.results.store import open_store
 from orchestrator.run.launch import studies_of
-from orchestrator.run.scheduling.dispatcher import Desk
+from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.tuning import _choices, _searches
 
 SHARE = plugins.load("methods", "scrub").rate_share
@@ -30,24 +30,24 @@ def sweep(**changes) -> Sweep:
     return Sweep.model_validate({**values, **changes})
 
 
-def finish(desk: Desk, assignment, objective: float = 0.5) -> None:
+def finish(dispatcher: Dispatcher, assignment, objective: float = 0.5) -> None:
     spec = assignment.spec
     settings = assignment.training if spec.stage in ("train", "study") else assignment.method
     row = {"trial_id": spec.trial_id, "status": "done", "objective": objective, "settings": json.dumps(dict(settings))}
-    desk.store.commit(row)
-    desk.settle(spec.trial_id)
+    dispatcher.store.commit(row)
+    dispatcher.settle(spec.trial_id)
 
 
-def handed_out(desk: Desk, objective=lambda assignment: 0.5) -> list:
+def handed_out(dispatcher: Dispatcher, objective=lambda assignment: 0.5) -> list:
     found = []
-    while (assignment := desk.take()) is not None:
+    while (assignment := dispatcher.take()) is not None:
         found.append(assignment)
-        finish(desk, assignment, objective(assignment))
+        finish(dispatcher, assignment, objective(assignment))
     return found
 
 
 def test_a_trial_gets_its_share_of_the_rate_that_its_original_is_trained_at(tmp_path):
-    found = handed_out(Desk(build_grid(sweep()).trials, {}, open_store(tmp_path)))
+    found = handed_out(Dispatcher(build_grid(sweep()).trials, {}, open_store(tmp_path)))
     (settings,) = (a.method for a in found if a.spec.method.name == "scrub")
     assert settings["learning_rate"] == pytest.approx(SHARE * 2e-3)
     assert settings["rate_share"] == SHARE
@@ -56,8 +56,8 @@ def test_a_trial_gets_its_share_of_the_rate_that_its_original_is_trained_at(tmp_
 def test_under_a_searched_original_it_is_the_share_of_the_rate_that_the_search_chose(tmp_path):
     searched = {"study": {"trials": 4, "learning_rate": [1e-4, 1e-2]}}
     grid = build_grid(sweep(training=searched))
-    desk = Desk(grid.trials, studies_of(grid), open_store(tmp_path))
-    found = handed_out(desk, lambda a: a.training["learning_rate"])  # the smallest is best
+    dispatcher = Dispatcher(grid.trials, studies_of(grid), open_store(tmp_path))
+    found = handed_out(dispatcher, lambda a: a.training["learning_rate"])  # the smallest is best
     tried = [a.training["learning_rate"] for a in found if a.spec.stage == "study"]
     (settings,) = (a.method for a in found if a.spec.stage == "unlearn")
     assert len(set(tried)) == 4
@@ -66,7 +66,7 @@ def test_under_a_searched_original_it_is_the_share_of_the_rate_that_the_search_c
 
 def test_a_number_stays_and_carries_no_share(tmp_path):
     methods = ["retrain", {"name": "scrub", "learning_rate": 3e-5}]
-    found = handed_out(Desk(build_grid(sweep(methods=methods)).trials, {}, open_store(tmp_path)))
+    found = handed_out(Dispatcher(build_grid(sweep(methods=methods)).trials, {}, open_store(tmp_path)))
     (settings,) = (a.method for a in found if a.spec.method.name == "scrub")
     assert settings["learning_rate"] == 3e-5
     assert "rate_share" not in settings
@@ -76,8 +76,10 @@ def test_a_number_stays_and_carries_no_share(tmp_path):
 def test_a_search_starts_with_the_resolved_default_and_a_lock_holds_numbers(tmp_path, space):
     made = sweep(tuning={"spaces": space})
     studies, trials = _searches(build_grid(made), made, 6, "rewind")
-    desk = Desk(trials, studies, open_store(tmp_path))
-    tried = [a.method for a in handed_out(desk, lambda a: a.method.get("learning_rate", 0.0)) if "order" in a.method]
+    dispatcher = Dispatcher(trials, studies, open_store(tmp_path))
+    tried = [
+        a.method for a in handed_out(dispatcher, lambda a: a.method.get("learning_rate", 0.0)) if "order" in a.method
+    ]
     rates = [settings["learning_rate"] for settings in tried]
     assert rates[0] == pytest.approx(SHARE * 2e-3)  # for the second space outside it
     low, high = space.get("scrub", {}).get("learning_rate", (0.005 * 2e-3, 1.0 * 2e-3))

@@ -72,13 +72,13 @@ def test_a_corpus_that_is_not_built_is_checked_on_request_and_always_before_a_ru
     said: list[str] = []
     assert not planned(small_sweep, tmp_path / "c", unknown, check=False).grid.refused
     assert not (tmp_path / "c").exists()
-    desk = run_sweep(
+    dispatcher = run_sweep(
         load_sweep(small_sweep, [unknown, "methods=[original]"]), tmp_path / "r", executor="local",
         cache_dir=tmp_path / "c", say=said.append,
     )  # fmt: skip
     assert said == ["building the corpus of task espeak_keywords"]
-    assert [refusal.what for refusal in desk.refused] == ["espeak_keywords: class xylophone"]
-    assert desk.board.counts() == {"done": 2}
+    assert [refusal.what for refusal in dispatcher.refused] == ["espeak_keywords: class xylophone"]
+    assert dispatcher.graph.counts() == {"done": 2}
     (record,) = recorded_sweeps(open_store(tmp_path / "r").files)
     assert len(record.trials) == 2
     assert planned(small_sweep, tmp_path / "c", unknown, check=False).grid.refused  # it is in the cache now

@@ -14,7 +14,7 @@ from orchestrator.errors import DamagedFile
 from orchestrator.report.evidence.folder import folder_evidence
 from orchestrator.results.store import open_store
 from orchestrator.results.sweep_records import recorded_sweeps
-from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.context import WorkerContext
 
 METHODS = "methods=[original, {name: grad_ascent}, {name: fine_tune, epochs: 1}]"
 SWEEP = [METHODS, "training.epochs=1", "evidence.zrf=true"]
@@ -52,7 +52,7 @@ def finished(tmp_path_factory, cache_dir, write_small):
     trials = plan_sweep(loaded).grid.trials
     for built in (cache_dir / "corpora").glob(f"*-{trials[0].task.content}"):
         shutil.copytree(built, folder / "cache" / "corpora" / built.name)
-    Place(open_store(folder / "r"), folder / "cache").found_size(trials[0]).write(1000)  # more than any batch
+    WorkerContext(open_store(folder / "r"), folder / "cache").found_size(trials[0]).write(1000)  # more than any batch
     run_sweep(loaded, folder / "r", executor="local", cache_dir=folder / "cache")
     return loaded, folder, {spec.stage if spec.stage == "train" else spec.line: spec.trial_id for spec in trials}
 
@@ -80,11 +80,11 @@ def test_damaged_files_are_named_and_made_again_and_no_row_changes(finished, tmp
         warnings.simplefilter("always")
         recorded_sweeps(open_store(tmp_path / "r").files)
         folder_evidence(open_store(tmp_path / "r"))
-        desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=tmp_path / "cache")
+        dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=tmp_path / "cache")
     told = [str(warned.message) for warned in caught if warned.category is DamagedFile]
     for path in names:
         assert any(path.name in text for text in told), path
-    assert desk.board.counts() == {"done": 4}
+    assert dispatcher.graph.counts() == {"done": 4}
     pd.testing.assert_frame_equal(comparable(tmp_path / "r"), undisturbed)
     with warnings.catch_warnings():
         warnings.simplefilter("error", DamagedFile)

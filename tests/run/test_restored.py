@@ -73,8 +73,8 @@ def test_the_file_is_a_table_of_one_row_a_trial(compacted) -> None:
 
 def test_a_run_on_the_restored_folder_runs_nothing(restored, cache_dir) -> None:
     sweep, results = restored
-    desk = run_sweep(load_sweep(sweep, [EVIDENCE]), results, executor="local", cache_dir=cache_dir)
-    assert desk.found == 5
+    dispatcher = run_sweep(load_sweep(sweep, [EVIDENCE]), results, executor="local", cache_dir=cache_dir)
+    assert dispatcher.found == 5
     assert not (results / "models").exists()
 
 
@@ -100,8 +100,8 @@ def test_a_new_method_runs_alone_after_its_original_is_made_anew_and_no_row_is_d
     sweep, results = restored
     before = read_rows(results).set_index("trial_id")
     with pytest.warns(DamagedFile, match="runs again"):
-        desk = run_sweep(load_sweep(sweep, [EVIDENCE, MORE]), results, executor="local", cache_dir=cache_dir)
-    assert desk.board.counts() == {"done": 6}
+        dispatcher = run_sweep(load_sweep(sweep, [EVIDENCE, MORE]), results, executor="local", cache_dir=cache_dir)
+    assert dispatcher.graph.counts() == {"done": 6}
     after = read_rows(results).set_index("trial_id")
     changed = [t for t in after.index if t not in before.index or after["started_at"][t] != before["started_at"][t]]
     assert sorted(after.loc[changed, "stage"]) == ["train", "unlearn"]

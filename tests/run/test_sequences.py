@@ -16,7 +16,7 @@ from orchestrator.errors import DamagedFile
 from orchestrator.results.store import open_store
 from orchestrator.run.setup import problem
 from orchestrator.run.setup.checkpoints import load_logits, load_weights
-from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.context import WorkerContext
 
 REQUESTS = "[{kind: sample, forget_ratio: 0.1}, {kind: class, classes: [go]}, {kind: sample, forget_ratio: 0.1}]"
 OVERRIDES = [
@@ -39,8 +39,8 @@ def finished(tmp_path_factory, write_small, cache_dir, taught):
     with pytest.MonkeyPatch.context() as patch:
         real = problem.load_logits
         patch.setattr(problem, "load_logits", lambda store, trial: taught.append(trial) or real(store, trial))
-        desk = run_sweep(loaded, folder / "r", executor="local", cache_dir=cache_dir)
-    return loaded, folder / "r", desk
+        dispatcher = run_sweep(loaded, folder / "r", executor="local", cache_dir=cache_dir)
+    return loaded, folder / "r", dispatcher
 
 
 def of(results, method) -> pd.DataFrame:
@@ -54,8 +54,8 @@ def outputs(results, trial_id, part) -> pd.DataFrame:
 
 
 def test_every_step_has_a_row_whose_parent_is_the_step_before(finished):
-    loaded, results, desk = finished
-    assert desk.board.counts() == {"done": 13}
+    loaded, results, dispatcher = finished
+    assert dispatcher.graph.counts() == {"done": 13}
     assert len(plan_sweep(loaded).grid.trials) == 13
     for method in ("grad_ascent", "scrub"):
         rows = of(results, method)
@@ -119,7 +119,7 @@ def test_a_step_starts_from_the_model_and_the_teacher_that_the_step_before_left(
     names = [name for name, value in moved[0].items() if value.is_floating_point()]
     for earlier, later in itertools.pairwise(moved):
         assert any(not torch.equal(earlier[name], later[name]) for name in names)
-    corpus = Place(store, cache_dir, torch.device("cpu")).corpus(plan_sweep(loaded).grid.trials[0].task)
+    corpus = WorkerContext(store, cache_dir, torch.device("cpu")).corpus(plan_sweep(loaded).grid.trials[0].task)
     row_of = {name: row for row, name in enumerate(corpus.utterance_ids)}
     kept, logits = outputs(results, first, "test"), load_logits(store, first)[0].numpy()
     assert np.stack(kept["logits"].to_numpy()) == pytest.approx(logits[[row_of[n] for n in kept["utterance_id"]]])
@@ -136,8 +136,8 @@ def test_lost_logits_between_steps_are_made_again_by_their_trial(finished, cache
     (results / "logits" / f"{second}.safetensors").unlink()
     (results / "rows" / f"{third}.parquet").unlink()
     with pytest.warns(DamagedFile, match=f"trial {second} runs again, {third} after it"):
-        desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
-    assert desk.board.counts() == {"done": 13}
+        dispatcher = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+    assert dispatcher.graph.counts() == {"done": 13}
     after = read_rows(results).set_index("trial_id")
     assert {t for t in after.index if after["started_at"][t] != before["started_at"][t]} == {second, third}
     assert after["forget_loss"][third] == before["forget_loss"][third]
@@ -149,9 +149,9 @@ def test_a_sequence_goes_on_from_requests_that_were_met_alone(small_sweep, cache
     assert set(read_rows(tmp_path / "r")["sequence"]) == {""}
     requests = "[{kind: sample, forget_ratio: 0.1}, {kind: sample, forget_ratio: 0.1}]"
     longer = load_sweep(small_sweep, [*alone, f"unlearning=[{{kind: sequence, requests: {requests}}}]"])
-    desk = run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir)
-    assert desk.board.counts() == {"done": 5}
-    assert desk.found == 2  # the one's model was not kept, so it ran again, and nothing was damaged
+    dispatcher = run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    assert dispatcher.graph.counts() == {"done": 5}
+    assert dispatcher.found == 2  # the one's model was not kept, so it ran again, and nothing was damaged
     assert not (tmp_path / "r" / "damaged").exists()
     shutil.rmtree(tmp_path / "r" / "models")
     assert run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir).found == 5  # nothing needs them
@@ -167,12 +167,12 @@ def test_a_finished_row_outlives_a_second_run_that_fails(small_sweep, cache_dir,
     longer = load_sweep(small_sweep, [*alone, f"unlearning=[{{kind: sequence, requests: {steps}}}]"])
     with monkeypatch.context() as patch:
         patch.setattr(GradAscent, "passes", lambda self, problem: 1 / 0)
-        desk = run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir)
-    counts = desk.board.counts()
+        dispatcher = run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    counts = dispatcher.graph.counts()
     assert (counts["failed"], counts["blocked"]) == (1, 1)
     pd.testing.assert_frame_equal(of(tmp_path / "r", "grad_ascent"), before)
-    desk = run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir)
-    assert set(desk.board.counts()) == {"done"}
+    dispatcher = run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    assert set(dispatcher.graph.counts()) == {"done"}
 
 
 def test_a_step_that_fails_blocks_the_later_ones_of_its_line_only(small_sweep, cache_dir, tmp_path, monkeypatch):
@@ -188,14 +188,14 @@ def test_a_step_that_fails_blocks_the_later_ones_of_its_line_only(small_sweep, c
     loaded = load_sweep(small_sweep, [*OVERRIDES, "methods=[grad_ascent, {name: fine_tune, epochs: 0}]"])
     with monkeypatch.context() as patch:
         patch.setattr(GradAscent, "passes", broken)
-        desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
-    assert desk.board.counts() == {"done": 5, "failed": 1, "blocked": 1}
+        dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    assert dispatcher.graph.counts() == {"done": 5, "failed": 1, "blocked": 1}
     rows = of(tmp_path / "r", "grad_ascent")
     assert rows["status"].tolist() == ["done", "failed"]
-    (blocked,) = desk.board.blocked.values()
+    (blocked,) = dispatcher.graph.blocked.values()
     assert blocked.because_of == rows["trial_id"][1]
-    desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, retry_failed=True)
-    assert desk.board.counts() == {"done": 7}
+    dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, retry_failed=True)
+    assert dispatcher.graph.counts() == {"done": 7}
 
 
 def test_a_search_tunes_the_requests_of_a_sequence_alone(small_sweep, cache_dir, tmp_path):

@@ -29,12 +29,14 @@ def finished(tmp_path_factory, cache_dir, write_small):
         f"training={KINDS}", "unlearning=[{kind: sample, forget_ratio: 0.1}, {kind: class, classes: [go]}]",
         "methods=[original, retrain, downdate, {name: rewind, share: 0.5}]",
     ]  # fmt: skip
-    desk = run_sweep(load_sweep(write_small(folder), overrides), folder / "r", executor="local", cache_dir=cache_dir)
-    return desk, read_rows(folder / "r"), folder / "r"
+    dispatcher = run_sweep(
+        load_sweep(write_small(folder), overrides), folder / "r", executor="local", cache_dir=cache_dir
+    )
+    return dispatcher, read_rows(folder / "r"), folder / "r"
 
 
 def test_each_training_runs_what_suits_it_and_the_rest_is_told(finished):
-    desk, rows, _ = finished
+    dispatcher, rows, _ = finished
     assert set(rows["status"]) == {"done"}
     lines = rows.groupby("training")["method"].unique().map(sorted).to_dict()
     assert lines == {
@@ -42,7 +44,7 @@ def test_each_training_runs_what_suits_it_and_the_rest_is_told(finished):
         "closed_form_head": ["downdate", "original", "retrain"],
         "early_checkpoints": ["original", "retrain", "rewind"],
     }
-    assert len(desk.refused) == 4
+    assert len(dispatcher.refused) == 4
 
 
 def test_downdate_equals_its_retrain_utterance_by_utterance(finished):

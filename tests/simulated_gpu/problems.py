@@ -15,7 +15,7 @@ from simulated_gpu.device import SimulatedGpu
 from torch import nn
 
 from methods.base import Method, Training, UnlearningProblem, UtteranceSet
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from methods.engine.loop import LoopSettings, Outcome, run_method
 from orchestrator import plugins
 from orchestrator.run.setup.feature_cache import features_on_device
@@ -71,7 +71,7 @@ class TinySpeech(nn.Module):
 
 
 @dataclass(eq=False)
-class CountingMeter(Meter):
+class CountingMeter(BudgetMeter):
     """A meter that also counts the waits in each charged block, and from each block's end to the next one's."""
 
     gpu: SimulatedGpu | None = None
@@ -164,7 +164,7 @@ def run(method: Method, problem: UnlearningProblem, **settings: Any) -> Outcome:
     knobs = {name: settings.pop(name) for name in ("superloss", "forget_curriculum", "lora") if name in settings}
     if method.needs:
         trained = replace(
-            problem, retain=problem.forget + problem.retain, stored={}, meter=Meter(), warmed={True, False}
+            problem, retain=problem.forget + problem.retain, stored={}, meter=BudgetMeter(), warmed={True, False}
         )
         trained.model = copy.deepcopy(problem.model)
         kind = plugins.load("trainings", method.needs, **({"features": 0} if "head" in method.needs else {}))

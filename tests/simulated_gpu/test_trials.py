@@ -9,7 +9,7 @@ from simulated_gpu.device import simulated_gpu
 from simulated_gpu.problems import make_problem, run, small
 
 import methods.base
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from orchestrator import load_sweep, read_rows, run_sweep
 
 TESTS = (
@@ -82,7 +82,7 @@ def test_deterministic_algorithms_are_enough_for_a_method(name):
 
 def test_the_first_kernels_run_off_the_clock_and_change_nothing(monkeypatch):
     order = []
-    real = Meter.evaluating, Meter.charging
+    real = BudgetMeter.evaluating, BudgetMeter.charging
 
     def evaluating(self):
         order.append("apart")
@@ -93,8 +93,8 @@ def test_the_first_kernels_run_off_the_clock_and_change_nothing(monkeypatch):
             order.append("charged")
         return real[1](self, examples)
 
-    monkeypatch.setattr(Meter, "evaluating", evaluating)
-    monkeypatch.setattr(Meter, "charging", charging)
+    monkeypatch.setattr(BudgetMeter, "evaluating", evaluating)
+    monkeypatch.setattr(BudgetMeter, "charging", charging)
     with simulated_gpu():
         problem = make_problem("cuda")
         problem.model.stem.dropout.p = 0.5

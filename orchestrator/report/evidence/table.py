@@ -13,7 +13,7 @@ from orchestrator.report.frames.summary import NOTHING, BlockMeans, Summary, sum
 from orchestrator.report.frames.tuned import mixture
 from orchestrator.report.tables.markdown import escape, grid_markdown
 from orchestrator.report.tables.model import Block, Line, Table
-from orchestrator.report.tables.significance import headline, within_noise
+from orchestrator.report.tables.significance import headline, is_within_noise
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def figure_cells(
     shown = [
         f for f in figures if any(summaries[line.line, f.column].n or _few(f, block, line) for line in block.lines)
     ]
-    grey = {f.column: within_noise(difference(block, means, f)) or few_utterances(block, f) for f in shown}
+    grey = {f.column: is_within_noise(difference(block, means, f)) or few_utterances(block, f) for f in shown}
     cells = {}
     for line in block.lines:
         texts = [_cell(figure, summaries[line.line, figure.column], block, line) for figure in shown]

@@ -37,7 +37,7 @@ from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP
 from orchestrator.report.tables.markdown import escape, grid_markdown, set_cell
 from orchestrator.report.tables.model import Line, build_tables, contenders, equal_to_original
 from orchestrator.report.tables.notes import baselines, gap_difference, remarks, unit_name
-from orchestrator.report.tables.significance import original_minus_retrain, within_noise
+from orchestrator.report.tables.significance import is_within_noise, original_minus_retrain
 from orchestrator.report.write import provenance
 from orchestrator.results.storage import Folder
 from orchestrator.results.store import Store
@@ -230,5 +230,5 @@ def _second(cell: Cell) -> str:
         return ""
     apart = gap_difference(cell.block, second, best[0])
     pairs = f"n = {apart.n} {unit_name(cell.block, apart.n)}"
-    verdict = "too few for a test" if apart.n < 3 else "not told apart" if within_noise(apart) else "told apart"
+    verdict = "too few for a test" if apart.n < 3 else "not told apart" if is_within_noise(apart) else "told apart"
     return f"{second.label} − {best[0].label}: {with_spread(apart)} points, paired ({pairs}): {verdict}."

@@ -7,7 +7,7 @@ import pandas as pd
 
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.tables.model import IN_MEANS, Table
-from orchestrator.report.tables.significance import is_grey
+from orchestrator.report.tables.significance import is_uninformative
 from orchestrator.results.store import STATUSES
 
 REFERENCE_NAMES = {"holdout": "the holdout", "test": "D_t"}
@@ -138,7 +138,7 @@ def _selection(rows: pd.DataFrame) -> str:
 
 
 def _grey(table: Table) -> list[str]:
-    if not any(is_grey(block, measure) for block in table.blocks for measure in table.columns):
+    if not any(is_uninformative(block, measure) for block in table.blocks for measure in table.columns):
         return []
     text = "Grey (or italic): in this column Original and Retrain are not statistically distinguishable (the 95 % "
     text += (

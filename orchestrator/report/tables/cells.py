@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from orchestrator.report.frames.summary import NOTHING, with_spread
 from orchestrator.report.tables.columns import GAP, Measure
 from orchestrator.report.tables.model import Block, Line, Table
-from orchestrator.report.tables.significance import is_grey
+from orchestrator.report.tables.significance import is_uninformative
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def header(table: Table, *, latex: bool = False) -> list[str]:
 def body(table: Table, block: Block, spreads: Collection[Measure] | None = None) -> list[Row]:
     """The lines of a block, cells in the order of `header`; only measures in `spreads` show theirs, all when None."""
     rows = []
-    grey = frozenset(1 + place for place, measure in enumerate(table.columns) if is_grey(block, measure))
+    grey = frozenset(1 + place for place, measure in enumerate(table.columns) if is_uninformative(block, measure))
     for line in block.lines:
         cells = [line.label, *(_cell(block, line, m, spread=spreads is None or m in spreads) for m in table.columns)]
         cells += [line.coverage.backbones_text] if _averages(table) else []

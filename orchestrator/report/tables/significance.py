@@ -80,7 +80,7 @@ def verdict(block: Block, measure: Measure = DIFFERENCE_FORGET) -> Verdict:
         return _of_interval(found)
     counted = within_seeds(block, measure)
     if not counted:  # no number of utterances: only a difference of nothing at all is known to be noise
-        return "noise" if within_noise(found) else "unknown"
+        return "noise" if is_within_noise(found) else "unknown"
     parts: list[Verdict] = []
     for backbone, values in block.means.units(original.line, "seeds")[measure.column].groupby(level="backbone"):
         own = summarise(values.to_numpy())
@@ -122,14 +122,14 @@ def exact_interval(found: int, of: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def within_noise(difference: Summary) -> bool:
+def is_within_noise(difference: Summary) -> bool:
     """Whether the 95 % interval holds 0; for two values their range, for one the value itself."""
     if not difference.n:
         return False
     return difference.mean == 0 if difference.n == 1 else difference.low <= 0 <= difference.high
 
 
-def is_grey(block: Block, measure: Measure) -> bool:
+def is_uninformative(block: Block, measure: Measure) -> bool:
     """Whether a column tells forgetting from doing nothing no better than noise does."""
     return measure in DIFFERENCES and verdict(block, DIFFERENCES[measure]) == "noise"
 

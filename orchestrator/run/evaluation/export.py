@@ -8,17 +8,17 @@ from pathlib import Path
 from backbones.base import SpeechClassifier
 from methods.base import Classifier
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.setup.feature_cache import clip_samples
 from orchestrator.tasks.corpus import Corpus
 
 
-def keep_model(place: Place, spec: TrialSpec, model: Classifier, corpus: Corpus) -> None:
+def keep_model(context: WorkerContext, spec: TrialSpec, model: Classifier, corpus: Corpus) -> None:
     """Write `unlearned/<trial_id>/`, which plain transformers loads (`AutoModelForAudioClassification`)."""
     assert isinstance(model, SpeechClassifier)
     with tempfile.TemporaryDirectory(prefix="unlearn-model-") as scratch:
         samples = clip_samples(corpus, spec.clip["seconds"])
-        backbone = place.backbone(spec.backbone)
+        backbone = context.backbone(spec.backbone)
         backbone.save_pretrained(model, Path(scratch), corpus.classes, clip_samples=samples)
         for file in sorted(Path(scratch).iterdir()):
-            place.store.files.upload(file, f"unlearned/{spec.trial_id}/{file.name}")
+            context.store.files.upload(file, f"unlearned/{spec.trial_id}/{file.name}")

@@ -13,14 +13,14 @@ from orchestrator.evidence.probing import linear_probe
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.guards.out_of_memory import in_halves
 from orchestrator.run.setup.feature_cache import Fetch
-from orchestrator.run.setup.problem import EVALUATION_BATCH, Parts
+from orchestrator.run.setup.problem import EVALUATION_BATCH, TrialSplit
 from orchestrator.tasks.corpus import Corpus
 
 FEWEST = 10  # utterances of the forgotten class or speaker outside training
 
 
 def probe(
-    spec: TrialSpec, corpus: Corpus, parts: Parts, problem: UnlearningProblem, fetch: Fetch
+    spec: TrialSpec, corpus: Corpus, parts: TrialSplit, problem: UnlearningProblem, fetch: Fetch
 ) -> list[dict[str, Any]]:
     """AUC of a linear probe for the forgotten classes or speakers; nothing for kinds that forget neither.
 

@@ -17,15 +17,15 @@ from orchestrator.evidence import membership
 from orchestrator.plan.spec import stage_seed
 from orchestrator.results.store import Store
 from orchestrator.run.assignment import Assignment
-from orchestrator.run.setup.problem import Parts
+from orchestrator.run.setup.problem import TrialSplit
 from orchestrator.tasks.corpus import Corpus
 
 WIDEST = 64  # classes: up to here all logits are kept, above a summary
-PARTS = ("forget", "retain", "test", "validation", "holdout", "before")  # of `Parts`
+PARTS = ("forget", "retain", "test", "validation", "holdout", "before")  # of `TrialSplit`
 RETAIN_KEPT = 2_000  # utterances of D_r whose outputs are kept
 
 
-def measures(assignment: Assignment, corpus: Corpus, parts: Parts, logits: Tensor) -> dict[str, Any]:
+def measures(assignment: Assignment, corpus: Corpus, parts: TrialSplit, logits: Tensor) -> dict[str, Any]:
     """Accuracy, macro-F1 and loss on every part, the split by forgotten classes, baselines and membership attacks.
 
     Raises:
@@ -64,7 +64,7 @@ def measures(assignment: Assignment, corpus: Corpus, parts: Parts, logits: Tenso
 
 
 def _membership(
-    assignment: Assignment, corpus: Corpus, parts: Parts, losses: npt.NDArray[np.float64]
+    assignment: Assignment, corpus: Corpus, parts: TrialSplit, losses: npt.NDArray[np.float64]
 ) -> dict[str, Any]:
     if not len(parts.forget):
         return {}
@@ -92,7 +92,7 @@ def _membership(
     }
 
 
-def _outsiders(assignment: Assignment, corpus: Corpus, parts: Parts, reference: str) -> npt.NDArray[np.int64]:
+def _outsiders(assignment: Assignment, corpus: Corpus, parts: TrialSplit, reference: str) -> npt.NDArray[np.int64]:
     """Non-members: held-out utterances; for mislabeled D_f those that were corrupted the same way."""
     rows: npt.NDArray[np.int64] = getattr(parts, reference)
     wrong = corpus.labels[rows] != corpus.true_labels[rows]
@@ -101,7 +101,7 @@ def _outsiders(assignment: Assignment, corpus: Corpus, parts: Parts, reference: 
     return rows
 
 
-def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: Parts, logits: Tensor) -> None:
+def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: TrialSplit, logits: Tensor) -> None:
     """Write `outputs/<trial_id>.parquet`: what attacks need, for D_f, D_v, D_t, holdout and a fixed sample of D_r.
 
     In a sequence also for what earlier requests forgot.

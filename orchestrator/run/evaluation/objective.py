@@ -9,7 +9,7 @@ import torch
 from methods.base import UnlearningProblem
 from orchestrator.run.assignment import Assignment
 from orchestrator.run.setup.checkpoints import load_logits
-from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.context import WorkerContext
 
 RULES = ("rewind", "gap_to_retrain", "authors")
 
@@ -30,7 +30,7 @@ def objective_of(rule: str, now: Mapping[str, float], target: Mapping[str, float
 
 
 def objective_at(
-    assignment: Assignment, problem: UnlearningProblem, place: Place, now: Mapping[str, float] | None = None
+    assignment: Assignment, problem: UnlearningProblem, context: WorkerContext, now: Mapping[str, float] | None = None
 ) -> float | None:
     """The objective of a search's trial; None for other trials. `now` saves evaluating what is known already."""
     rule = assignment.objective_rule
@@ -42,17 +42,17 @@ def objective_at(
         now = {"f": problem.look(problem.forget).accuracy, "v": problem.look(problem.validation).accuracy}
         if rule == "gap_to_retrain":
             now["r"] = problem.look(problem.retain).accuracy
-    return objective_of(rule, now, _target(assignment, problem, place))
+    return objective_of(rule, now, _target(assignment, problem, context))
 
 
-def _target(assignment: Assignment, problem: UnlearningProblem, place: Place) -> dict[str, float]:
+def _target(assignment: Assignment, problem: UnlearningProblem, context: WorkerContext) -> dict[str, float]:
     rule, parents = assignment.objective_rule, assignment.spec.parents
     if rule == "authors":
         return {}
     if rule == "rewind":
-        original = load_logits(place.store, parents["original"])[0]
+        original = load_logits(context.store, parents["original"])[0]
         return _rewind_target(problem, original, mislabeled=assignment.spec.request["kind"] == "mislabeled")
-    row = place.store.row(parents["retrain"]) or {}
+    row = context.store.row(parents["retrain"]) or {}
     parts = {"f": "forget_accuracy", "r": "retain_accuracy", "v": "validation_accuracy_kept_classes"}
     return {part: float(row[column]) for part, column in parts.items()}
 

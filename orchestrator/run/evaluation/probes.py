@@ -26,9 +26,9 @@ from orchestrator.run.evaluation.linear_probe import probe
 from orchestrator.run.evaluation.relearning import relearn
 from orchestrator.run.guards.device_errors import first_line, is_device_failure, is_out_of_memory
 from orchestrator.run.guards.out_of_memory import MemorySpent, in_halves
-from orchestrator.run.setup.context import Place
+from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.setup.feature_cache import Fetch
-from orchestrator.run.setup.problem import EVALUATION_BATCH, Parts
+from orchestrator.run.setup.problem import EVALUATION_BATCH, TrialSplit
 from orchestrator.tasks.corpus import Corpus
 
 SCHEMA = pa.schema(
@@ -43,9 +43,9 @@ ATTRIBUTION_BATCH = 16
 
 def run_tests(
     spec: TrialSpec,
-    place: Place,
+    context: WorkerContext,
     corpus: Corpus,
-    parts: Parts,
+    parts: TrialSplit,
     problem: UnlearningProblem,
     loop: LoopSettings,
     fetch: Fetch,
@@ -63,7 +63,7 @@ def run_tests(
         ),
         "probe": lambda: probe(spec, corpus, parts, problem, fetch),
         "zrf": lambda: _zrf(problem),
-        "attribution": lambda: _attribution(spec, place, corpus, problem, asked["attribution"]),
+        "attribution": lambda: _attribution(spec, context, corpus, problem, asked["attribution"]),
     }
     for name, run in steps.items():
         if asked.get(name):
@@ -72,7 +72,7 @@ def run_tests(
             spent = problem.meter.clock() - started
             rows += [{"forgotten": None, "epoch": None, **row, "seconds": spent} for row in found]
     found_table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    place.store.write_table(f"evidence/{spec.trial_id}.parquet", found_table, compression="zstd")
+    context.store.write_table(f"evidence/{spec.trial_id}.parquet", found_table, compression="zstd")
     return problem.meter.clock() - began
 
 
@@ -107,7 +107,7 @@ def _probabilities(model: Classifier, batch: Batch) -> npt.NDArray[np.float64]:
 
 
 def _attribution(
-    spec: TrialSpec, place: Place, corpus: Corpus, problem: UnlearningProblem, settings: dict[str, Any]
+    spec: TrialSpec, context: WorkerContext, corpus: Corpus, problem: UnlearningProblem, settings: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Maps of the same utterances of D_f and D_r for every method, to be compared when they are read."""
     seed = stage_seed("attribution", spec.task.title, spec.seed)
@@ -128,5 +128,5 @@ def _attribution(
         ]
         counts.append({"test": "attribution", "measure": part, "value": None, "utterances": len(chosen)})
     maps_table = pa.Table.from_pylist(rows, schema=MAPS_SCHEMA)
-    place.store.write_table(f"evidence/{spec.trial_id}.attribution.parquet", maps_table, compression="zstd")
+    context.store.write_table(f"evidence/{spec.trial_id}.attribution.parquet", maps_table, compression="zstd")
     return counts

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from methods.base import Method, Pass, UnlearningProblem, UtteranceSet
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from methods.engine.loop import Diverged, LoopSettings, Outcome, run_method
 from methods.engine.losses import cross_entropy
 from orchestrator.evidence.relearning import POOL_SHARE
@@ -107,7 +107,7 @@ def _curve(
         model=model,
         forget=shown,
         retain=retain,
-        meter=Meter(beat=problem.meter.beat),
+        meter=BudgetMeter(beat=problem.meter.beat),
         generator=torch.Generator().manual_seed(seed),
     )
     method = Relearn(

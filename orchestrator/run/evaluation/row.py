@@ -14,17 +14,17 @@ from typing import Any
 import torch
 
 from orchestrator import plugins
-from orchestrator.plan.method_variants import KNOBS
+from orchestrator.plan.method_variants import MODIFIERS
 from orchestrator.plan.spec import canonical
 from orchestrator.run.assignment import Assignment
-from orchestrator.run.setup.context import Place, device_name
+from orchestrator.run.setup.context import WorkerContext, device_name
 
 
-def first_columns(assignment: Assignment, place: Place, started: float) -> dict[str, Any]:
+def start_columns(assignment: Assignment, context: WorkerContext, started: float) -> dict[str, Any]:
     """What is known before the trial runs."""
     return {
         **_what_is_run(assignment),
-        "device": device_name(place.device),
+        "device": device_name(context.device),
         "hardware": platform.processor() or platform.machine(),
         "git_commit": git_commit(),
         "torch_version": torch.__version__,
@@ -44,7 +44,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "backbone": spec.backbone.title,
         "method": spec.line,
         "method_label": plugins.plugin_class("methods", spec.line).label,
-        **{knob: canonical(dict(found)) if (found := getattr(spec, knob)) else "" for knob in KNOBS},
+        **{knob: canonical(dict(found)) if (found := getattr(spec, knob)) else "" for knob in MODIFIERS},
         "settings": canonical(dict(assignment.training if is_original else assignment.method)),
         "recipe": canonical(spec.recipe()),
         "original_settings": canonical(dict(assignment.training)),
@@ -77,7 +77,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
     }
 
 
-def last_columns(started: float) -> dict[str, Any]:
+def end_columns(started: float) -> dict[str, Any]:
     """What is known when the trial has ended."""
     return {"finished_at": utc(time()), "total_seconds": time() - started}
 
@@ -113,7 +113,7 @@ def git_commit() -> str:
     return commit + ("-dirty" if changed else "")
 
 
-def lost_row(assignment: Assignment, error: str) -> dict[str, Any]:
+def failed_row(assignment: Assignment, error: str) -> dict[str, Any]:
     """The row of a trial that could not write its own."""
     now = utc(time())
     ended = {"status": "failed", "stop_reason": "error", "error": error, "started_at": now, "finished_at": now}

@@ -10,24 +10,24 @@ from orchestrator.errors import StoppedEarly, sigterm_as_interrupt
 from orchestrator.run.assignment import TRANSIENT
 from orchestrator.run.guards.device_errors import DeviceFailed
 from orchestrator.run.scheduling.circuit_breaker import is_futile
-from orchestrator.run.scheduling.dispatcher import Desk
-from orchestrator.run.setup.context import Place
+from orchestrator.run.scheduling.dispatcher import Dispatcher
+from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.trial import run_trial
 
 ATTEMPTS = 3
 
 
-def run_local(desk: Desk, place: Place) -> None:
+def run_local(dispatcher: Dispatcher, context: WorkerContext) -> None:
     """Run all that the desk hands out; errors of the moment are tried again twice, then become a row.
 
     Ctrl-C and SIGTERM end it, as under Ray: the desk is not over then.
     """
     with suppress(KeyboardInterrupt), sigterm_as_interrupt():
-        while (assignment := desk.take()) is not None:
+        while (assignment := dispatcher.take()) is not None:
             error = ""
             for attempt in range(ATTEMPTS):
                 try:
-                    for _ in run_trial(assignment, place):
+                    for _ in run_trial(assignment, context):
                         pass
                     break
                 except DeviceFailed as failed:
@@ -39,4 +39,4 @@ def run_local(desk: Desk, place: Place) -> None:
                     if is_futile(met):
                         break
                     time.sleep(0.5 * attempt)
-            desk.settle(assignment.spec.trial_id, error)
+            dispatcher.settle(assignment.spec.trial_id, error)

@@ -13,19 +13,19 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from ray.tune.search import Searcher
 
 from orchestrator.run.assignment import Assignment
-from orchestrator.run.scheduling.dispatcher import Desk
+from orchestrator.run.scheduling.dispatcher import Dispatcher
 
 RETRIES = 2  # of a trial's errors of the moment
 DEATHS = 10  # of a trial's worker process; one that always dies is out of memory or crashes its process
 
-DESKS: dict[str, Desk] = {}
+DESKS: dict[str, Dispatcher] = {}
 """Desks of this process by key: Tune pickles searcher and callbacks at the start, so they hold the key only."""
 
-LOSSES: dict[str, tuple[str, str]] = {}
+FAILURES: dict[str, tuple[str, str]] = {}
 """Kind and text of the error that ended a trial, by Tune's id, from the scheduler to the searcher."""
 
 
-class Handed:
+class TrialPayload:
     """An assignment in a trial's config. Tune copies, flattens and prints configs, keeps each for good, and pickles
     all when a launch ends: to it this is one opaque value, empty once its trial ended, so that ten thousand trials
     cost the driver little."""
@@ -38,7 +38,7 @@ class Handed:
         """The trial ended: forget what it was."""
         del self.assignment
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Handed:
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrialPayload:
         return self
 
     def __repr__(self) -> str:
@@ -51,7 +51,7 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
     def __init__(self, key: str) -> None:
         super().__init__()
         self.key = key
-        self.taken: dict[str, Handed] = {}  # by Tune's trial id
+        self.taken: dict[str, TrialPayload] = {}  # by Tune's trial id
         self.again: list[Assignment] = []
         self.losses: Counter[tuple[str, str]] = Counter()  # by our trial id and kind of loss
 
@@ -61,19 +61,19 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next assignment, None to wait, or FINISHED."""
-        desk = DESKS[self.key]
-        assignment = self.again.pop(0) if self.again and not desk.stopped else desk.take()
+        dispatcher = DESKS[self.key]
+        assignment = self.again.pop(0) if self.again and not dispatcher.stopped else dispatcher.take()
         if assignment is None:
-            return Searcher.FINISHED if desk.over or desk.stopped else None
-        handed = Handed(assignment, self._finished_at(assignment.spec.trial_id))
+            return Searcher.FINISHED if dispatcher.over or dispatcher.stopped else None
+        handed = TrialPayload(assignment, self._finished_at(assignment.spec.trial_id))
         self.taken[trial_id] = handed
         return {"handed": handed}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The row decides what became of it. A trial that was lost is handed out again: Tune's own retries cannot tell
         a lost machine, which is nobody's fault, from an error of the trial."""
-        desk, handed = DESKS[self.key], self.taken.pop(trial_id)
-        ours, (kind, text) = handed.trial_id, LOSSES.pop(trial_id, ("", ""))
+        dispatcher, handed = DESKS[self.key], self.taken.pop(trial_id)
+        ours, (kind, text) = handed.trial_id, FAILURES.pop(trial_id, ("", ""))
         assignment = handed.assignment
         handed.let_go()
         left_a_row = self._finished_at(ours) != handed.older  # a trial that runs again has a row from before
@@ -83,9 +83,9 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
                 self.again.append(assignment)
                 return
         if not error and result and not result.get("ended") and not left_a_row:
-            desk.settle_pruned(ours, result.get("objective"))  # the actor commits the row while it is torn down
+            dispatcher.settle_pruned(ours, result.get("objective"))  # the actor commits the row while it is torn down
             return
-        desk.settle(ours, text or (result or {}).get("given_up", ""))
+        dispatcher.settle(ours, text or (result or {}).get("given_up", ""))
 
     def _finished_at(self, ours: str) -> str:
         row = DESKS[self.key].store.row(ours)
@@ -133,7 +133,7 @@ class FirstInFirstOut(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Called just before the searcher hears of the end."""
-        LOSSES[trial.trial_id] = loss_of(trial)
+        FAILURES[trial.trial_id] = loss_of(trial)
 
 
 class StudyAsha(FirstInFirstOut):

@@ -21,16 +21,16 @@ from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.memory import trial_bytes
 from orchestrator.plan.spec import PlugIn
 from orchestrator.results.store import Store
-from orchestrator.run.assignment import TRANSIENT, Point
+from orchestrator.run.assignment import TRANSIENT, IntermediateResult
 from orchestrator.run.cores import available_cores
 from orchestrator.run.executors.ray_placement import SHARE, device_classes, family
 from orchestrator.run.executors.ray_searcher import DESKS, DeskSearcher, FirstInFirstOut, LeaseStopper, StudyAsha
 from orchestrator.run.executors.ray_start import start
 from orchestrator.run.guards.unseen_gpu import unseen_gpu
 from orchestrator.run.scheduling.circuit_breaker import is_futile
-from orchestrator.run.scheduling.dispatcher import Desk
+from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import LeasedFolder
-from orchestrator.run.setup.context import Limits, Place
+from orchestrator.run.setup.context import Limits, WorkerContext
 from orchestrator.run.trial import run_trial
 
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
@@ -38,7 +38,7 @@ STEP_BYTES = 2**20  # by which requests of memory differ
 
 ENDED = {"done": True, "ended": True}  # Tune sets `done` itself when a scheduler stops a trial; `ended` is ours
 
-_PLACES: dict[tuple[str, str, str, Limits], Place] = {}  # of this worker process, warm from trial to trial
+_PLACES: dict[tuple[str, str, str, Limits], WorkerContext] = {}  # of this worker process, warm from trial to trial
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -46,7 +46,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take the assignment; nothing else, so nothing can fail here."""
-        self._points: Iterator[Point] | None = None
+        self._points: Iterator[IntermediateResult] | None = None
         self._config = config
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -60,13 +60,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if problem := unseen_gpu(ray.get_gpu_ids()):
             return {**ENDED, "given_up": problem}
         assignment = self._config["handed"].assignment
-        place = self._place()
+        context = self._place()
         watched = self._config["prune"] and assignment.spec.stage == "tune"
         if self._points is None:
-            row = place.store.row(assignment.spec.trial_id)
+            row = context.store.row(assignment.spec.trial_id)
             if row is not None and str(row["finished_at"]) != self._config["handed"].older:
                 return ENDED  # committed by an attempt whose process ended afterwards
-            self._points = run_trial(assignment, place, points=watched, expendable=True)
+            self._points = run_trial(assignment, context, points=watched, own_process=True)
         try:
             for point in self._points:
                 if watched:
@@ -89,13 +89,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             with suppress(OSError):  # it cannot commit, on a full disk or for a driver that lost its lease
                 points.close()  # type: ignore[attr-defined]
 
-    def _place(self) -> Place:
+    def _place(self) -> WorkerContext:
         share = _gpus_of(self._config["handed"].assignment.spec.stage, self._config["gpus"], self._config["timed"])
         limits = Limits(**{**self._config["limits"], "gpu_share": share})
         key = (self._config["location"], self._config["driver"], self._config["cache_dir"], limits)
         if key not in _PLACES:
             store = Store(LeasedFolder(self._config["location"], token=self._config["driver"]))
-            _PLACES[key] = Place(
+            _PLACES[key] = WorkerContext(
                 store, Path(key[2]), cache_limit_gb=float(self._config["cache_limit_gb"]), limits=limits
             )
         return _PLACES[key]
@@ -113,8 +113,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
 
 def run_on_ray(
-    desk: Desk,
-    place: Place,
+    dispatcher: Dispatcher,
+    context: WorkerContext,
     *,
     address: str | None = None,
     max_concurrent: int | None = None,
@@ -126,46 +126,52 @@ def run_on_ray(
     Raises:
         ValueError: no cluster at the address.
     """
-    ours = start(address, _cpus(desk))
+    ours = start(address, _cpus(dispatcher))
     key = uuid.uuid4().hex
-    DESKS[key] = desk
+    DESKS[key] = dispatcher
     try:
         with tempfile.TemporaryDirectory(prefix="unlearn-tune-") as scratch, sigterm_as_interrupt():
-            _tuner(desk, key, place, scratch, max_concurrent, gpus_per_trial, prune).fit()
-        if not desk.over and desk.ours():
-            take_back(desk)
+            _tuner(dispatcher, key, context, scratch, max_concurrent, gpus_per_trial, prune).fit()
+        if not dispatcher.over and dispatcher.ours():
+            take_back(dispatcher)
     finally:
         del DESKS[key]
         if ours:
             ray.shutdown()
 
 
-def take_back(desk: Desk) -> None:
+def take_back(dispatcher: Dispatcher) -> None:
     """After an interrupt: a search's trial that was stopped with the launch, not by the scheduler, has no row."""
-    rows, pending = desk.store.rows(), set(desk.board.pending)
+    rows, pending = dispatcher.store.rows(), set(dispatcher.graph.pending)
     for trial_id in rows.loc[rows["status"] == "pruned", "trial_id"]:
         if trial_id in pending:
-            desk.store.files.delete(f"rows/{trial_id}.parquet")
+            dispatcher.store.files.delete(f"rows/{trial_id}.parquet")
 
 
-def _threads(desk: Desk) -> int:
+def _threads(dispatcher: Dispatcher) -> int:
     """CPU threads of the trial that has most."""
-    return max((int(spec.loop["threads"]) for spec in desk.specs.values()), default=1)
+    return max((int(spec.loop["threads"]) for spec in dispatcher.specs.values()), default=1)
 
 
-def _cpus(desk: Desk) -> int:
-    return max(_threads(desk), available_cores())
+def _cpus(dispatcher: Dispatcher) -> int:
+    return max(_threads(dispatcher), available_cores())
 
 
 def _tuner(
-    desk: Desk, key: str, place: Place, scratch: str, max_concurrent: int | None, gpus: float, prune: bool
+    dispatcher: Dispatcher,
+    key: str,
+    context: WorkerContext,
+    scratch: str,
+    max_concurrent: int | None,
+    gpus: float,
+    prune: bool,
 ) -> tune.Tuner:
     available = ray.cluster_resources()
     has_gpu = available.get("GPU", 0) > 0
-    slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / _threads(desk)
-    memory = _memory_classes(desk, place.limits, has_gpu, _largest_node_bytes(has_gpu))
-    classes = device_classes(desk.specs.values(), available, _measured(desk))
-    timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in desk.specs.values())
+    slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / _threads(dispatcher)
+    memory = _memory_classes(dispatcher, context.limits, has_gpu, _largest_node_bytes(has_gpu))
+    classes = device_classes(dispatcher.specs.values(), available, _measured(dispatcher))
+    timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in dispatcher.specs.values())
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
         spec = config["handed"].assignment.spec
@@ -175,11 +181,11 @@ def _tuner(
         return tune.PlacementGroupFactory([{**bundle, **where, **gpu}])
 
     fixed = {
-        "location": place.store.files.location,
-        "driver": place.store.files.driver,
-        "cache_dir": str(place.cache_dir),
-        "cache_limit_gb": place.cache_limit_gb,
-        "limits": asdict(place.limits),
+        "location": context.store.files.location,
+        "driver": context.store.files.driver,
+        "cache_dir": str(context.cache_dir),
+        "cache_limit_gb": context.cache_limit_gb,
+        "limits": asdict(context.limits),
         "gpus": gpus,
         "timed": timed,
         "prune": prune,
@@ -192,7 +198,7 @@ def _tuner(
             scheduler=StudyAsha() if prune else FirstInFirstOut(),
             num_samples=-1,
             max_concurrent_trials=max_concurrent or max(1, int(slots)),
-            reuse_actors=_longest_seconds(desk) < REUSE_BELOW_SECONDS,
+            reuse_actors=_longest_seconds(dispatcher) < REUSE_BELOW_SECONDS,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
@@ -206,8 +212,8 @@ def _tuner(
     )
 
 
-def _measured(desk: Desk) -> dict[tuple[str, str], str]:
-    rows = desk.store.rows()
+def _measured(dispatcher: Dispatcher) -> dict[tuple[str, str], str]:
+    rows = dispatcher.store.rows()
     rows = rows[(rows["stage"] == "retrain") & (rows["status"] == "done")]
     return {(row["task"], row["backbone"]): row["device"] for row in rows.to_dict("records")}
 
@@ -218,20 +224,20 @@ def _gpus_of(stage: str, gpus: float, timed: bool) -> float:
     return max(1.0, gpus) if timed and stage not in ("study", "tune") else gpus
 
 
-def _longest_seconds(desk: Desk) -> float:
-    return max((trial_seconds(spec) for spec in desk.specs.values()), default=0.0)
+def _longest_seconds(dispatcher: Dispatcher) -> float:
+    return max((trial_seconds(spec) for spec in dispatcher.specs.values()), default=0.0)
 
 
-def _memory_classes(desk: Desk, limits: Limits, on_gpu: bool, largest: float) -> dict[str, float]:
+def _memory_classes(dispatcher: Dispatcher, limits: Limits, on_gpu: bool, largest: float) -> dict[str, float]:
     """Bytes that trials of each backbone ask for, by its title: what the largest of them needs.
 
     Tune gives a warm actor to any trial whose request is equal, and a warm actor should meet its own backbone again, so
     requests of backbones differ. Those without a checkpoint to load, or with the package's own, share one. A request
     beyond the largest node (`largest` bytes) would wait for ever: it asks for all of that node.
     """
-    plugs = {spec.backbone.title: spec.backbone for spec in desk.specs.values()}
+    plugs = {spec.backbone.title: spec.backbone for spec in dispatcher.specs.values()}
     needed = dict.fromkeys(plugs, 0)
-    for spec in desk.specs.values():
+    for spec in dispatcher.specs.values():
         found = trial_bytes(spec, on_gpu=on_gpu, micro_batch=limits.micro_batch)
         needed[spec.backbone.title] = max(needed[spec.backbone.title], found)
     quick = [title for title, plug in plugs.items() if _is_quick_to_load(plug)]
@@ -242,7 +248,7 @@ def _memory_classes(desk: Desk, limits: Limits, on_gpu: bool, largest: float) ->
         said = f"trials of {title} may need {needed[title] / 2**30:.1f} GiB, more than any node has for trials"
         warnings.warn(f"{said} ({largest / 2**30:.1f} GiB): each gets a node to itself", TooLarge, stacklevel=2)
     steps = {title: int(min(math.ceil(needed[title] / STEP_BYTES), room)) for title in plugs}
-    places = {title: place for place, title in enumerate(large, 1)}
+    places = {title: context for context, title in enumerate(large, 1)}
     return {title: float(max(1, steps[title] + places.get(title, 0)) * STEP_BYTES) for title in plugs}
 
 

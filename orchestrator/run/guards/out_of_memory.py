@@ -72,7 +72,7 @@ class FoundSize:
         return Folder(self.path.parent.absolute().as_uri())
 
 
-def smaller_each_time(
+def retry_with_smaller_batches(
     attempt: Callable[[int | None], Iterator[T]],
     start: int | None,
     found: FoundSize,

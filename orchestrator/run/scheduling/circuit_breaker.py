@@ -16,7 +16,7 @@ _VARYING = re.compile(r"(?:/[\w.@+~-]+)+/?|0x[0-9a-fA-F]+|\b(?=\w*\d)[0-9a-f]{8,
 Kind = tuple[str, str, str, str]
 
 
-def gist(error: str) -> str:
+def error_signature(error: str) -> str:
     """An error's last line without what differs from trial to trial: numbers, paths, addresses, ids."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     return _VARYING.sub("#", lines[-1])[:300] if lines else "an error without a message"
@@ -51,7 +51,7 @@ class Breaker:
                 for trial_id in [t for t, failed_kind in failed.items() if failed_kind == kind]:
                     del failed[trial_id]
             return ""
-        error = gist(str(row.get("error") or ""))
+        error = error_signature(str(row.get("error") or ""))
         failed = self._failed.setdefault(error, {})
         failed[spec.trial_id] = kind
         if not self.limit or len(failed) < self.limit:

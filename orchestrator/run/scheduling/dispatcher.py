@@ -16,7 +16,7 @@ from orchestrator.results.store import Store
 from orchestrator.run.assignment import Assignment
 from orchestrator.run.guards.unseen_gpu import UNSEEN
 from orchestrator.run.scheduling.circuit_breaker import Breaker, is_full_disk
-from orchestrator.run.scheduling.trial_graph import Blocked, Board
+from orchestrator.run.scheduling.trial_graph import Blocked, TrialGraph
 
 if TYPE_CHECKING:  # Optuna comes with it, which most launches and every worker do without
     from orchestrator.run.scheduling.optuna_study import Study
@@ -35,7 +35,7 @@ REDONE_AT_MOST = 2  # times that a trial runs again because what it made was los
 TAKEN_OVER = "another driver has taken over this results folder; look there"
 
 
-class Desk:
+class Dispatcher:
     """Hands out assignments, reads their rows, and tells searches."""
 
     def __init__(
@@ -78,21 +78,21 @@ class Desk:
             finished[str(row["trial_id"])] = str(row["status"])
             self._tell(self.specs[str(row["trial_id"])], row)
         members = {study.study_id: [spec.trial_id for spec in study.trials] for study in studies.values()}
-        self.board = Board(trials, finished, members)
+        self.graph = TrialGraph(trials, finished, members)
         self.found = len(finished)  # settled before this launch
 
     def take(self) -> Assignment | None:
         """The next assignment that can run now, or None."""
         if self.lost_the_folder() or self.stopped:
             return None
-        if self.board.over:
+        if self.graph.over:
             self._reopen_replaced()
-        while (spec := self.board.take()) is not None:
+        while (spec := self.graph.take()) is not None:
             try:
                 return self.assign(spec)
             except ValueError:  # a search came to nothing: what depends on it cannot run
-                self.board.settle(spec.trial_id, "blocked")
-                self.board.blocked[spec.trial_id] = Blocked(spec.trial_id, str(spec.training.get("study")), "failed")
+                self.graph.settle(spec.trial_id, "blocked")
+                self.graph.blocked[spec.trial_id] = Blocked(spec.trial_id, str(spec.training.get("study")), "failed")
         return None
 
     def lost_the_folder(self) -> bool:
@@ -122,27 +122,27 @@ class Desk:
                 row, older = None, row  # a trial that ran again left nothing new
             if row is not None and self._is_of_another_driver(row):
                 self._withdraw(trial_id)
-                self.board.put_back(trial_id)
+                self.graph.put_back(trial_id)
                 return
             if row is None and self._blameless(spec, error):
-                self.board.put_back(trial_id)
+                self.graph.put_back(trial_id)
                 return
             if row is None:
-                from orchestrator.run.evaluation.row import lost_row
+                from orchestrator.run.evaluation.row import failed_row
 
-                row = lost_row(self.assign(spec), error or "the process died without a message")
+                row = failed_row(self.assign(spec), error or "the process died without a message")
                 if older is None or older["status"] != "done":  # what was measured stands; its model was wanted
                     self.store.commit(row)
         except LeaseLost:
             self.stopped = self.stopped or TAKEN_OVER
-            self.board.put_back(trial_id)
+            self.graph.put_back(trial_id)
             return
         except FolderFull as full:
             self._stop_for_room(str(full))
-            self.board.put_back(trial_id)
+            self.graph.put_back(trial_id)
             return
         self._tell(spec, row)
-        self.board.settle(trial_id, str(row["status"]))
+        self.graph.settle(trial_id, str(row["status"]))
         self.settled.add(trial_id)
         self.stopped = self.stopped or self.breaker.heard(spec, row)
         self.on_settled(spec, row)
@@ -167,7 +167,7 @@ class Desk:
         rows = self.store.rows()
         rows = rows[rows["trial_id"].isin(list(self.settled))]
         for trial_id in rows.loc[rows["driver_token"] != self.store.files.driver, "trial_id"]:
-            if self.board.reopen(str(trial_id)):
+            if self.graph.reopen(str(trial_id)):
                 self._withdraw(str(trial_id))
 
     def _blameless(self, spec: TrialSpec, error: str) -> bool:
@@ -182,7 +182,7 @@ class Desk:
         if any(self.redone.get(parent, 0) >= REDONE_AT_MOST for parent in lost):
             return False
         for parent in lost:
-            if self.board.reopen(parent):
+            if self.graph.reopen(parent):
                 self.redone[parent] = self.redone.get(parent, 0) + 1
                 last = (error.strip().splitlines() or ["its row is gone"])[-1]
                 warnings.warn(f"trial {parent} runs again, {spec.trial_id} after it: {last}", DamagedFile, stacklevel=2)
@@ -194,12 +194,12 @@ class Desk:
     def settle_pruned(self, trial_id: str, objective: float | None) -> None:
         """A scheduler stopped a search's trial; its process commits the row on its own."""
         if self.lost_the_folder():
-            self.board.put_back(trial_id)
+            self.graph.put_back(trial_id)
             return
         spec = self.specs[trial_id]
         row = {"status": "pruned", "objective": objective, "settings": json.dumps(dict(self.assign(spec).method))}
         self._tell(spec, row)
-        self.board.settle(trial_id, "pruned")
+        self.graph.settle(trial_id, "pruned")
         self.on_settled(spec, row)
 
     def _tell(self, spec: TrialSpec, row: Mapping[str, Any]) -> None:
@@ -213,7 +213,7 @@ class Desk:
     @property
     def over(self) -> bool:
         """Nothing runs and nothing can."""
-        return self.board.over
+        return self.graph.over
 
 
 def _starts_without_a_model(trials: Sequence[TrialSpec], finished: Set[str], store: Store) -> set[str]:

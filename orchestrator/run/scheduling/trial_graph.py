@@ -18,7 +18,7 @@ class Blocked:
     status: str
 
 
-class Board:
+class TrialGraph:
     """Hands out trials in plan order as soon as what they need is in the store.
 
     A trial needs its parents to be `done`. A search's trial waits for the one before it, whatever became of that, and
@@ -30,7 +30,7 @@ class Board:
     ) -> None:
         """`trials` in plan order; `finished`: status of ids in the store; `studies`: trials' ids by study."""
         self._specs = {spec.trial_id: spec for spec in trials}
-        self._order = {trial_id: place for place, trial_id in enumerate(self._specs)}
+        self._order = {trial_id: context for context, trial_id in enumerate(self._specs)}
         self._studies = studies
         self._waiting: dict[str, set[str]] = {}
         self._children: dict[str, list[str]] = {}

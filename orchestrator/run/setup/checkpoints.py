@@ -113,7 +113,7 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class StoredEpochs:
+class EpochCheckpoint:
     """The last finished epoch of a training, kept in the results folder until the trial is done."""
 
     store: Store

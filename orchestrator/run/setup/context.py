@@ -24,7 +24,7 @@ from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
 from orchestrator.results.store import Store
 from orchestrator.run.guards.out_of_memory import FoundSize, release
 from orchestrator.run.setup.arithmetic import uses_tf32
-from orchestrator.run.setup.feature_cache import FeatureBank, clip_samples, open_features
+from orchestrator.run.setup.feature_cache import FeatureReader, clip_samples, open_features
 from orchestrator.run.setup.shared_cache import shared_cache
 from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.corpus import Corpus
@@ -48,7 +48,7 @@ class Limits:
 
 
 @dataclass
-class Place:
+class WorkerContext:
     """One process's view; a warm worker keeps it from trial to trial."""
 
     store: Store
@@ -57,7 +57,7 @@ class Place:
     cache_limit_gb: float = 50.0
     limits: Limits = Limits()
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
-    _banks: dict[Any, FeatureBank] = field(default_factory=dict, repr=False)  # the one used last at the end
+    _banks: dict[Any, FeatureReader] = field(default_factory=dict, repr=False)  # the one used last at the end
     _looked: float = field(default=-math.inf, repr=False)  # at the lease
 
     def __post_init__(self) -> None:
@@ -88,12 +88,12 @@ class Place:
         )
         return corpus
 
-    def features(self, spec: TrialSpec) -> FeatureBank:
+    def features(self, spec: TrialSpec) -> FeatureReader:
         """The backbone's features of the corpus."""
         corpus, clip = self.corpus(spec.task), dict(spec.clip)
         tf32 = uses_tf32(spec.loop, self.device)
 
-        def make() -> FeatureBank:
+        def make() -> FeatureReader:
             return open_features(
                 corpus,
                 self.backbone(spec.backbone),

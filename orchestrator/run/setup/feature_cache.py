@@ -34,7 +34,7 @@ Fetch = Callable[..., tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class FeatureBank:
+class FeatureReader:
     """Where features come from: `train` for steps, `evaluate` for scores; they differ under random crops only."""
 
     train: Fetch
@@ -44,7 +44,7 @@ class FeatureBank:
     device_bytes: int = 0  # that they take there
     random: bool = False  # whether `train` takes a seed
 
-    def telling(self, beat: Callable[[], None]) -> FeatureBank:
+    def telling(self, beat: Callable[[], None]) -> FeatureReader:
         """The same bank; each fetch is a beat."""
 
         def told(fetch: Fetch) -> Fetch:
@@ -112,7 +112,7 @@ def open_features(
     tf32: bool = False,
     has_room: Callable[[int], bool] = lambda num_bytes: False,
     obtain: Callable[[Path, Callable[[], None]], None] = lambda path, build: build(),
-) -> FeatureBank:
+) -> FeatureReader:
     """Open the features of a corpus, making them first if need be; per batch under random crops or above the limit.
 
     Features that the device `has_room` for are copied there, once for all trials of this process. `seed` is that of
@@ -140,7 +140,7 @@ def open_features(
     def evaluate(rows: Tensor, walk: int = 0) -> tuple[Tensor, Tensor]:
         return _through(frontend, *waveforms(corpus, rows.numpy(), samples, calm), device)
 
-    return FeatureBank(train, evaluate, cached=False, random=random)
+    return FeatureReader(train, evaluate, cached=False, random=random)
 
 
 def bank_path(corpus: Corpus, plugin: PlugIn, clip: Mapping[str, Any], cache_dir: Path, arithmetic: str) -> Path:
@@ -202,7 +202,7 @@ def _build(path: Path, corpus: Corpus, backbone: Backbone, samples: int, crop: s
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _mapped(path: Path, device: torch.device, has_room: Callable[[int], bool]) -> FeatureBank:
+def _mapped(path: Path, device: torch.device, has_room: Callable[[int], bool]) -> FeatureReader:
     array = np.load(path / "features.npy", mmap_mode="r")
     frames = torch.from_numpy(np.load(path / "lengths.npy"))
     if has_room(array.nbytes):
@@ -211,10 +211,10 @@ def _mapped(path: Path, device: torch.device, has_room: Callable[[int], bool]) -
     def fetch(rows: Tensor, walk: int = 0) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(array[rows.numpy()]), frames[rows]
 
-    return FeatureBank(fetch, fetch, cached=True)
+    return FeatureReader(fetch, fetch, cached=True)
 
 
-def features_on_device(array: npt.NDArray[Any], frames: Tensor, device: torch.device) -> FeatureBank:
+def features_on_device(array: npt.NDArray[Any], frames: Tensor, device: torch.device) -> FeatureReader:
     """Features copied to the device, in pieces: the host never holds them all. Lengths stay on the host."""
     features = torch.empty(array.shape, dtype=torch.from_numpy(array[:0].copy()).dtype, device=device)
     for at in range(0, len(array), CHUNK):
@@ -223,4 +223,4 @@ def features_on_device(array: npt.NDArray[Any], frames: Tensor, device: torch.de
     def fetch(rows: Tensor, walk: int = 0) -> tuple[Tensor, Tensor]:
         return features.index_select(0, sent(rows, device)), frames[rows]
 
-    return FeatureBank(fetch, fetch, cached=True, on_device=True, device_bytes=array.nbytes)
+    return FeatureReader(fetch, fetch, cached=True, on_device=True, device_bytes=array.nbytes)

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem, UtteranceSet
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from methods.engine.losses import label_loss
 from methods.engine.transfer import sent
 from orchestrator.plan.originals import training_kind_of
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.guards.out_of_memory import in_halves
 from orchestrator.run.setup.checkpoints import load_logits, load_prepared, load_weights
-from orchestrator.run.setup.context import Place, device_name, seed_everything
-from orchestrator.run.setup.feature_cache import FeatureBank
+from orchestrator.run.setup.context import WorkerContext, device_name, seed_everything
+from orchestrator.run.setup.feature_cache import FeatureReader
 from orchestrator.run.setup.reach import Reach
 from orchestrator.tasks.corpus import Corpus
 
@@ -30,7 +30,7 @@ EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a processor, activations of mo
 
 
 @dataclass(frozen=True)
-class Parts:
+class TrialSplit:
     """Rows of the corpus, by the role they play in one trial; ascending."""
 
     forget: npt.NDArray[np.int64]
@@ -49,13 +49,13 @@ class Parts:
         return len(self.forget) + len(self.retain) + len(self.before)
 
 
-def split_parts(place: Place, spec: TrialSpec, corpus: Corpus) -> Parts:
+def split_corpus(context: WorkerContext, spec: TrialSpec, corpus: Corpus) -> TrialSplit:
     """D_f and D_r of this trial beside the corpus's other splits; D_r is D without all that was ever forgotten."""
-    sets, nothing = place.forget_sets(spec), np.empty(0, dtype=np.int64)
+    sets, nothing = context.forget_sets(spec), np.empty(0, dtype=np.int64)
     train = corpus.rows("train")
     rows = sets[-1].rows if sets else nothing
     before = np.sort(np.concatenate([nothing, *(earlier.rows for earlier in sets[:-1])]))
-    return Parts(
+    return TrialSplit(
         forget=rows,
         retain=np.setdiff1d(train, np.union1d(rows, before)),
         validation=corpus.rows("validation"),
@@ -68,38 +68,42 @@ def split_parts(place: Place, spec: TrialSpec, corpus: Corpus) -> Parts:
     )
 
 
-def budget_meter(spec: TrialSpec, parts: Parts, training: Training, place: Place) -> tuple[Meter, str]:
+def budget_meter(
+    spec: TrialSpec, parts: TrialSplit, training: Training, context: WorkerContext
+) -> tuple[BudgetMeter, str]:
     """The trial's meter, and where its limit comes from.
 
     `samples`: a share of what Retrain's full schedule processes. `seconds` (arXiv 2506.00848 §5.2): a share of what
     Retrain was charged, or without Retrain in the sweep of the original's seconds × |D_r| / |D|.
     """
-    synchronize = torch.cuda.synchronize if place.device.type == "cuda" else (lambda: None)
+    synchronize = torch.cuda.synchronize if context.device.type == "cuda" else (lambda: None)
     if spec.budget is None:
-        return Meter(synchronize=synchronize), "none"
+        return BudgetMeter(synchronize=synchronize), "none"
     fraction, unit = float(spec.budget["fraction"]), spec.budget["unit"]
     if unit == "samples":
         limit = fraction * training_kind_of(spec).schedule_samples(training, len(parts.retain))
-        return Meter(limit=limit, unit="samples", synchronize=synchronize), "retrain schedule"
+        return BudgetMeter(limit=limit, unit="samples", synchronize=synchronize), "retrain schedule"
     role = "retrain" if "retrain" in spec.parents else "original"
-    row = place.store.row(spec.parents[role])
+    row = context.store.row(spec.parents[role])
     if row is None:
         raise FileNotFoundError(
             f"the row of {role} {spec.parents[role]} is not in the results folder; it must run first"
         )
     share = 1.0 if role == "retrain" else len(parts.retain) / parts.num_train
-    source = f"{role} seconds" if row["device"] == device_name(place.device) else f"{role} seconds on {row['device']}"
-    return Meter(limit=fraction * share * row["optimization_seconds"], unit="seconds", synchronize=synchronize), source
+    source = f"{role} seconds" if row["device"] == device_name(context.device) else f"{role} seconds on {row['device']}"
+    return BudgetMeter(
+        limit=fraction * share * row["optimization_seconds"], unit="seconds", synchronize=synchronize
+    ), source
 
 
 def make_problem(
     spec: TrialSpec,
-    place: Place,
+    context: WorkerContext,
     corpus: Corpus,
-    bank: FeatureBank,
-    parts: Parts,
+    bank: FeatureReader,
+    parts: TrialSplit,
     training: Training,
-    meter: Meter,
+    meter: BudgetMeter,
     micro_batch: int | None = None,
 ) -> UnlearningProblem:
     """What the method of this trial gets to see."""
@@ -113,23 +117,23 @@ def make_problem(
             labels=torch.from_numpy(corpus.labels[rows]),
             is_forget=torch.full((len(rows),), forget),
             fetch=reach.guarded(bank.train if steps else bank.evaluate),
-            device=place.device,
+            device=context.device,
             durations=torch.from_numpy(corpus.num_samples[rows]) if training.length_buckets else None,
-            ahead=place.device.type == "cuda" and not bank.on_device,
+            ahead=context.device.type == "cuda" and not bank.on_device,
             draws=steps and bank.random,
         )
 
     def build(weights: Literal["pretrained", "random"]) -> Classifier:
-        return place.model(spec, num_classes, pretrained=weights == "pretrained")
+        return context.model(spec, num_classes, pretrained=weights == "pretrained")
 
-    model = place.model(spec, num_classes)
+    model = context.model(spec, num_classes)
     if training.length_buckets and not getattr(model, "masks_padding", False):
         raise ValueError(
             f"training.length_buckets cuts padding off, which must not matter: got {spec.backbone.title}, whose logits "
             "depend on it; allowed: backbones that mask it (logmel, and wav2vec 2.0 and HuBERT from large on)"
         )
     if spec.starts_from:
-        model.load_state_dict(load_weights(place.store, spec.starts_from))
+        model.load_state_dict(load_weights(context.store, spec.starts_from))
     step = [len(spec.before) + 1] if spec.before and spec.stage != "retrain" else []  # a first request's seed has none
     seed = stage_seed("unlearning", spec.task.title, spec.backbone.title, spec.seed, *step)
     seed_everything(seed)  # dropout and SpecAugment of the steps
@@ -144,25 +148,25 @@ def make_problem(
         meter=meter,
         generator=torch.Generator().manual_seed(seed),
         build_model=build,
-        teacher_logits=reach.guarded_teacher(Teacher(lambda: load_logits(place.store, str(spec.starts_from)), meter)),
+        teacher_logits=reach.guarded_teacher(Teacher(lambda: load_logits(context.store, str(spec.starts_from)), meter)),
         score=score,
         micro_batch=micro_batch,
         stored={} if spec.stage == "train" else None,
-        prepared=_prepared(spec, place),
+        prepared=_prepared(spec, context),
     )
 
 
-def _prepared(spec: TrialSpec, place: Place) -> Mapping[str, Tensor] | None:
+def _prepared(spec: TrialSpec, context: WorkerContext) -> Mapping[str, Tensor] | None:
     """What the original's training kept, for a method that reads it."""
     if "original" not in spec.parents or not spec.method.instance.needs:
         return None
-    return load_prepared(place.store, spec.parents["original"])
+    return load_prepared(context.store, spec.parents["original"])
 
 
 class Teacher:
     """Logits of the model that is unlearned, made once for all trials; each utterance's first use is charged theirs."""
 
-    def __init__(self, load: Callable[[], tuple[Tensor, float]], meter: Meter) -> None:
+    def __init__(self, load: Callable[[], tuple[Tensor, float]], meter: BudgetMeter) -> None:
         """`load` reads the logits of the whole corpus and the seconds that one utterance's cost."""
         self.load, self.meter = load, meter
         self.logits: Tensor | None = None
@@ -202,7 +206,7 @@ def score(model: Classifier, utterances: UtteranceSet) -> Scores:
     return Scores(accuracy=correct / len(utterances), loss=loss / len(utterances))
 
 
-def predict(model: Classifier, bank: FeatureBank, rows: int, device: torch.device, scratch: Path) -> Tensor:
+def predict(model: Classifier, bank: FeatureReader, rows: int, device: torch.device, scratch: Path) -> Tensor:
     """(N, C) float32 logits of the whole corpus in row order, in eval mode, mapped from a file without a name."""
     model.eval()
     scratch.mkdir(parents=True, exist_ok=True)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 
 
 class Reach:
     """Guards what reads by row; reading takes no charged time. A guard against mistakes, not against intent."""
 
-    def __init__(self, rows: int, sets: Sequence[npt.NDArray[np.int64]], meter: Meter) -> None:
+    def __init__(self, rows: int, sets: Sequence[npt.NDArray[np.int64]], meter: BudgetMeter) -> None:
         """`sets` are the rows, out of `rows` of the corpus, that may be read."""
         self.allowed, self.meter = torch.zeros(rows, dtype=torch.bool), meter
         self.allowed[torch.from_numpy(np.concatenate(sets))] = True

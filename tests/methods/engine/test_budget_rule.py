@@ -11,7 +11,7 @@ import torch
 
 from methods.base import Method, Pass
 from methods.cf_k import CatastrophicForgetting
-from methods.engine.budget import BudgetSpent, Meter
+from methods.engine.budget import BudgetMeter, BudgetSpent
 from methods.engine.charged_passes import watch
 from methods.engine.losses import cross_entropy
 from methods.modifiers.lora import Lora
@@ -152,7 +152,7 @@ def test_the_time_of_a_methods_own_code_is_charged_but_for_loading_and_looking(k
 
 def test_a_budget_of_seconds_is_checked_against_the_block_that_runs():
     now = [0.0]
-    meter = Meter(limit=2.0, unit="seconds", clock=lambda: now[0])
+    meter = BudgetMeter(limit=2.0, unit="seconds", clock=lambda: now[0])
     with meter.charging():
         now[0] = 1.0
         meter.check()

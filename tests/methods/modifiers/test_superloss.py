@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import lambertw
 
-from methods.modifiers.superloss import MUBENCH, Curriculum, SuperLoss, lambert_w, superloss_weight
+from methods.modifiers.superloss import MUBENCH, SuperLoss, SuperLossWeights, lambert_w, superloss_weight
 
 
 def test_lambert_w_equals_scipy_from_the_branch_point_on():
@@ -48,8 +48,8 @@ def test_weight_carries_no_gradient():
 
 def test_only_the_forget_set_is_weighted_unless_all_is_asked_for():
     loss, is_forget = torch.tensor([1.0, 3.0, 1.0, 3.0]), torch.tensor([True, True, False, False])
-    assert Curriculum(SuperLoss(), 3).weights(loss, is_forget)[2:].tolist() == [1.0, 1.0]
-    assert Curriculum(SuperLoss(over="all"), 3).weights(loss, is_forget)[3] < 1.0
+    assert SuperLossWeights(SuperLoss(), 3).weights(loss, is_forget)[2:].tolist() == [1.0, 1.0]
+    assert SuperLossWeights(SuperLoss(over="all"), 3).weights(loss, is_forget)[3] < 1.0
 
 
 def test_tau_follows_its_rule():
@@ -57,7 +57,7 @@ def test_tau_follows_its_rule():
     is_forget = torch.tensor([True, True])
     taus = {}
     for rule in ("moving_average", "global", "fixed"):
-        curriculum = Curriculum(SuperLoss(tau=rule), num_classes=10)
+        curriculum = SuperLossWeights(SuperLoss(tau=rule), num_classes=10)
         for loss in batches:
             curriculum.weights(loss, is_forget)
         taus[rule] = float(curriculum._tau.get(True, math.log(10)))
@@ -77,7 +77,7 @@ def test_a_wrong_knob_is_refused(wrong: dict):
 def test_mubench_tau_divides_past_losses_by_past_weights_and_has_one_for_both_sets():
     batches = [torch.tensor([1.0, 3.0, 20.0]), torch.tensor([5.0, 0.5, 9.0]), torch.tensor([2.0, 2.0, 2.0])]
     is_forget = torch.tensor([True, False, False])
-    curriculum, losses, weights = Curriculum(MUBENCH, num_classes=10), 0.0, 0.0
+    curriculum, losses, weights = SuperLossWeights(MUBENCH, num_classes=10), 0.0, 0.0
     for loss in batches:
         tau = losses / weights if weights else float(loss.mean())
         expected = superloss_weight(loss, tau, strength=10.0)
@@ -95,8 +95,8 @@ def test_mubench_weights_are_almost_flat():
 def test_shuffled_weights_come_from_earlier_batches_too_and_are_as_large_on_the_whole():
     """In small batches alone most of D_f would keep its own weight."""
     generator = torch.Generator().manual_seed(0)
-    control = Curriculum(SuperLoss(shuffled=True), 10, torch.Generator().manual_seed(1))
-    treatment, is_forget = Curriculum(SuperLoss(), 10), torch.tensor([True, True])
+    control = SuperLossWeights(SuperLoss(shuffled=True), 10, torch.Generator().manual_seed(1))
+    treatment, is_forget = SuperLossWeights(SuperLoss(), 10), torch.tensor([True, True])
     own, dealt = [], []
     for _ in range(500):
         loss = 3 * torch.rand(2, generator=generator)
@@ -112,9 +112,9 @@ def test_shuffled_weights_come_from_earlier_batches_too_and_are_as_large_on_the_
 def test_shuffled_weights_are_the_same_ones_at_other_places_of_their_own_set():
     loss = torch.tensor([0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 0.2, 4.0])
     is_forget = torch.tensor([True, False] * 4)
-    plain = Curriculum(SuperLoss(over="all"), 10).weights(loss, is_forget)
+    plain = SuperLossWeights(SuperLoss(over="all"), 10).weights(loss, is_forget)
     generator = torch.Generator().manual_seed(0)
-    shuffled = Curriculum(SuperLoss(over="all", shuffled=True), 10, generator).weights(loss, is_forget)
+    shuffled = SuperLossWeights(SuperLoss(over="all", shuffled=True), 10, generator).weights(loss, is_forget)
     assert not torch.equal(shuffled, plain)
     for part in (is_forget, ~is_forget):
         assert torch.equal(shuffled[part].sort().values, plain[part].sort().values)

@@ -140,8 +140,8 @@ def test_a_mixture_of_tuned_and_untuned_settings_is_said_above_every_table(rows,
     assert "not tuned" not in table.title
     page = write_files(report, tmp_path / "r")[0].read_text()
     terminal = printed(terminal_tables(report))
-    board = write_leaderboard(stored(mixed, tmp_path / "s"), tmp_path / "l.md").read_text()
-    for text in (page, terminal, table_latex(table), board, board.split("Cells at a glance")[1]):
+    graph = write_leaderboard(stored(mixed, tmp_path / "s"), tmp_path / "l.md").read_text()
+    for text in (page, terminal, table_latex(table), graph, graph.split("Cells at a glance")[1]):
         assert said in text
         assert text.index(said) < text.index("Original  ") if text is page else True
     assert terminal.index(said) < terminal.index("espeak_keywords, whisper_nano")

@@ -20,10 +20,10 @@ from orchestrator.report.tables.notes import remarks
 from orchestrator.report.tables.significance import (
     exact_interval,
     headline,
-    is_grey,
+    is_uninformative,
+    is_within_noise,
     original_minus_retrain,
     verdict,
-    within_noise,
     within_seeds,
 )
 
@@ -57,7 +57,7 @@ def nothing_to_forget(make_rows):
     ],
 )  # fmt: skip
 def test_noise_is_an_interval_or_a_range_that_holds_zero(values, noise: bool) -> None:
-    assert within_noise(summarise(values)) is noise
+    assert is_within_noise(summarise(values)) is noise
 
 
 def test_the_difference_on_the_forget_set_stands_before_every_number(memorised) -> None:
@@ -79,9 +79,9 @@ def test_columns_in_which_original_and_retrain_differ_are_not_grey(memorised) ->
 
 def test_where_there_is_nothing_to_forget_the_column_is_grey_and_no_other(nothing_to_forget) -> None:
     block = nothing_to_forget.blocks[0]
-    assert is_grey(block, FORGET)
-    assert not is_grey(block, MIA)
-    assert not is_grey(block, TEST)  # it says nothing of forgetting
+    assert is_uninformative(block, FORGET)
+    assert not is_uninformative(block, MIA)
+    assert not is_uninformative(block, TEST)  # it says nothing of forgetting
     place = header(nothing_to_forget).index("D_f")
     assert {row.grey for row in body(nothing_to_forget, block)} == {frozenset({place})}
     assert "Grey (or italic)" in caption(nothing_to_forget)
@@ -101,7 +101,7 @@ def test_grey_is_italic_in_markdown_and_gray_in_latex(nothing_to_forget) -> None
 def test_without_original_nothing_is_said_and_nothing_is_grey(make_rows) -> None:
     table = table_of(make_rows(kinds=["sample"], methods=["retrain", "scrub"]))
     assert headline(table.blocks[0]) == table.blocks[0].title
-    assert not is_grey(table.blocks[0], FORGET)
+    assert not is_uninformative(table.blocks[0], FORGET)
 
 
 def block_of(make_rows, of: int, original, retrain, **kwargs):
@@ -136,7 +136,7 @@ def test_exact_intervals_are_those_of_clopper_and_pearson() -> None:
 def test_with_fewer_than_three_seeds_exact_intervals_decide(make_rows, of, original, retrain, wanted) -> None:
     block = block_of(make_rows, of, original, retrain)
     assert verdict(block) == wanted
-    assert is_grey(block, FORGET) is (wanted == "noise")
+    assert is_uninformative(block, FORGET) is (wanted == "noise")
 
 
 def test_exact_intervals_are_printed_next_to_those_over_seeds(make_rows) -> None:
@@ -172,5 +172,5 @@ def test_of_nested_forget_sets_the_largest_counts_and_classes_are_added_up(make_
 def test_without_the_number_of_utterances_two_seeds_decide_nothing(make_rows) -> None:
     block = table_of(make_rows(kinds=["sample"], seeds=[0, 1])).blocks[0]
     assert verdict(block) == "unknown"
-    assert not is_grey(block, FORGET)
+    assert not is_uninformative(block, FORGET)
     assert "too few to say" in remarks(block)[0]

@@ -12,12 +12,12 @@ import torch
 from methods.engine.loop import Diverged
 from orchestrator.results.store import open_store
 from orchestrator.run.evaluation.measures import keep_outputs, measures
-from orchestrator.run.setup.problem import Parts, predict
+from orchestrator.run.setup.problem import TrialSplit, predict
 
 BYTES_AT_ONCE = 150e6
 
 
-def drawn(utterances: int, classes: int) -> tuple[SimpleNamespace, SimpleNamespace, Parts]:
+def drawn(utterances: int, classes: int) -> tuple[SimpleNamespace, SimpleNamespace, TrialSplit]:
     """What evaluation needs of a trial and a corpus: 10 % are forgotten, 10 % validate, 10 % test, 1 % is held out."""
     rng = np.random.default_rng(0)
     labels = rng.integers(classes, size=utterances)
@@ -28,7 +28,7 @@ def drawn(utterances: int, classes: int) -> tuple[SimpleNamespace, SimpleNamespa
     edges = (np.cumsum([0.1, 0.1, 0.1, 0.01]) * utterances).astype(int)
     forget, validation, test, holdout, retain = np.split(np.arange(utterances), edges)
     before = np.empty(0, dtype=np.int64)
-    parts = Parts(forget, retain, validation, test, holdout, before, (), (), 0.125)
+    parts = TrialSplit(forget, retain, validation, test, holdout, before, (), (), 0.125)
     spec = SimpleNamespace(task=SimpleNamespace(title="t"), seed=0, request={"kind": "sample"})
     return SimpleNamespace(spec=spec), corpus, parts
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from methods.base import Scores, Training, UnlearningProblem, UtteranceSet
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from methods.engine.loop import LoopSettings
 from orchestrator.evidence.relearning import recovery
 from orchestrator.run.evaluation.relearning import relearn, split_forget_set
@@ -62,7 +62,7 @@ def world():
 def problem_of(world, model) -> UnlearningProblem:
     return UnlearningProblem(
         model=model, forget=world.forget, retain=world.retain, validation=world.retain, num_classes=CLASSES,
-        forgotten_classes=(), training=Training(batch_size=16), meter=Meter(),
+        forgotten_classes=(), training=Training(batch_size=16), meter=BudgetMeter(),
         generator=torch.Generator().manual_seed(0), build_model=lambda _: model, teacher_logits=lambda _: None,
         score=score,
     )  # fmt: skip

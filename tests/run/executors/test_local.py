@@ -25,16 +25,16 @@ def finished(tmp_path_factory, cache_dir, write_small):
     loaded = load_sweep(
         write_small(folder), ["unlearning=[{kind: sample, forget_ratio: 0.1}, {kind: class, classes: [go]}]"]
     )
-    desk = run_sweep(loaded, folder / "results", executor="local", cache_dir=cache_dir)
-    return loaded, folder / "results", desk
+    dispatcher = run_sweep(loaded, folder / "results", executor="local", cache_dir=cache_dir)
+    return loaded, folder / "results", dispatcher
 
 
 def test_every_planned_trial_has_one_row_that_is_done(finished):
-    loaded, results, desk = finished
+    loaded, results, dispatcher = finished
     rows = read_rows(results)
     assert sorted(rows["trial_id"]) == sorted(spec.trial_id for spec in plan_sweep(loaded).grid.trials)
     assert set(rows["status"]) == {"done"}
-    assert desk.over
+    assert dispatcher.over
 
 
 def test_rows_are_filled(finished):
@@ -99,8 +99,8 @@ def test_stored_outputs_give_the_rows_accuracies(finished):
 def test_a_second_run_has_nothing_to_do(finished, cache_dir):
     loaded, results, _ = finished
     before = {p.name: p.stat().st_mtime_ns for p in (results / "rows").iterdir()}
-    desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
-    assert desk.found == len(before)
+    dispatcher = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+    assert dispatcher.found == len(before)
     assert {p.name: p.stat().st_mtime_ns for p in (results / "rows").iterdir()} == before
 
 
@@ -134,9 +134,9 @@ def test_without_retrain_the_seconds_come_from_the_original(small_sweep, cache_d
 
 def test_weights_that_are_finite_but_give_no_finite_loss_have_diverged(small_sweep, cache_dir, tmp_path):
     loaded = load_sweep(small_sweep, ["methods=[original, {name: grad_ascent, learning_rate: 1.0e+30}]"])
-    desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r").set_index("method")
-    assert desk.board.counts() == {"done": 2, "diverged": 1}
+    assert dispatcher.graph.counts() == {"done": 2, "diverged": 1}
     assert rows.loc["grad_ascent", ["status", "stop_reason"]].tolist() == ["diverged", "diverged"]
     assert np.isnan(rows.loc["grad_ascent", "test_accuracy"])
 
@@ -148,22 +148,27 @@ def test_an_original_with_a_loss_that_is_not_finite_has_diverged_and_has_no_chil
 
     real = trial.predict
     monkeypatch.setattr(trial, "predict", lambda *args: real(*args) * float("nan"))
-    desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r").set_index("stage")
     assert rows["status"].to_dict() == {"train": "diverged", "retrain": "diverged"}
-    assert set(desk.board.blocked) == {spec.trial_id for spec in desk.specs.values() if spec.stage == "unlearn"}
+    assert set(dispatcher.graph.blocked) == {
+        spec.trial_id for spec in dispatcher.specs.values() if spec.stage == "unlearn"
+    }
     assert not (tmp_path / "r" / "models").exists()
 
 
 def test_divergence_is_a_row_and_blocks_only_its_children(small_sweep, cache_dir, tmp_path, injected):
     loaded = load_sweep(small_sweep, ["training.learning_rate=1e30", "clip_norm=1e30"])
-    desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
-    ran, came = set(planned(loaded)) - set(desk.board.blocked), "a `diverged` row; what depends on it is `blocked`"
+    dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    ran, came = (
+        set(planned(loaded)) - set(dispatcher.graph.blocked),
+        "a `diverged` row; what depends on it is `blocked`",
+    )
     injected("a loss that is not finite", came, tmp_path / "r", ran)
     rows = read_rows(tmp_path / "r").set_index("stage")
     assert rows.loc["train", "status"] == rows.loc["retrain", "status"] == "diverged"
     assert "step" in rows.loc["train", "error"]
-    assert len(desk.board.blocked) == 3
+    assert len(dispatcher.graph.blocked) == 3
 
 
 def test_a_bug_in_a_method_is_a_row_with_its_traceback_and_retried_only_on_request(
@@ -256,13 +261,13 @@ def test_the_same_error_in_many_trials_stops_the_run_which_goes_on_once_it_is_me
     loaded = load_sweep(small_sweep, BROKEN)
     with monkeypatch.context() as patch:
         patch.setattr(Scrub, "passes", broken)
-        desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, error_limit=3)
-    assert "the same error in 3 trials" in desk.stopped
-    assert "KeyError: 'a bug'" in desk.stopped
-    assert not desk.over
+        dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, error_limit=3)
+    assert "the same error in 3 trials" in dispatcher.stopped
+    assert "KeyError: 'a bug'" in dispatcher.stopped
+    assert not dispatcher.over
     assert sorted(read_rows(tmp_path / "r")["status"]) == ["done"] * 2 + ["failed"] * 3
-    desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, retry_failed=True)
-    assert desk.board.counts() == {"done": 7}
+    dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, retry_failed=True)
+    assert dispatcher.graph.counts() == {"done": 7}
     came = "no more trials are handed out; once mended, `--retry failed` runs them"
     injected("the same error in many trials", came, tmp_path / "r", planned(loaded))
 
@@ -281,15 +286,15 @@ def test_a_full_disk_stops_the_run_leaves_no_half_file_and_the_run_goes_on_with_
     loaded = load_sweep(small_sweep)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
-    assert "No space left on device" in desk.stopped
-    assert "does not fit into" in desk.stopped
+        dispatcher = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+    assert "No space left on device" in dispatcher.stopped
+    assert "does not fit into" in dispatcher.stopped
     before = read_rows(results)
     assert set(before["status"]) == {"done"}
     assert 0 < len(before) < 5
     assert [p.name for p in results.rglob(".*") if p.is_file() and p.suffix != ".lock"] == []
     kept = {path.name: path.stat().st_mtime_ns for path in results.glob("rows/*.parquet")}
-    assert run_sweep(loaded, results, executor="local", cache_dir=cache_dir).board.counts() == {"done": 5}
+    assert run_sweep(loaded, results, executor="local", cache_dir=cache_dir).graph.counts() == {"done": 5}
     came = "the launch stops and leaves no half file; with room the same command goes on"
     injected("a full disk", came, results, of_plan(comparable(finished[1]), loaded), finished=kept)
 
@@ -333,8 +338,8 @@ def test_a_torn_row_is_named_and_its_trial_alone_runs_again(damaged, finished, c
     kept = times_but(results, torn)
     cut(results / "rows" / f"{torn}.parquet")
     with pytest.warns(DamagedFile, match=f"cannot read rows/{torn}.parquet"):
-        desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
-    assert desk.board.counts() == {"done": len(before)}
+        dispatcher = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+    assert dispatcher.graph.counts() == {"done": len(before)}
     assert changed_since(results, before) == {torn}
     came = "named, set aside; its trial alone runs again"
     injected("a row's file is cut off", came, results, comparable(finished[1]), finished=kept)
@@ -375,10 +380,10 @@ def test_an_unreadable_parent_is_made_again_and_no_child_fails(
     kept = times_but(results, original)
     cut(results / folder / f"{original}.safetensors")
     with pytest.warns(DamagedFile) as warned:
-        desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+        dispatcher = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
     assert any(f"cannot read {folder}/{original}.safetensors" in str(w.message) for w in warned)
     assert any(f"trial {original} runs again" in str(w.message) for w in warned)
-    assert desk.board.counts() == {"done": len(before)}
+    assert dispatcher.graph.counts() == {"done": len(before)}
     assert changed_since(results, before) == {original, *children}
     what = {"models": "an original's model cannot be read", "logits": "an original's outputs cannot be read"}[folder]
     came = "named, set aside and made again before what needs it"
@@ -393,7 +398,7 @@ def test_a_training_whose_last_epoch_is_torn_starts_anew(
     (tmp_path / "r" / "checkpoints").mkdir(parents=True)
     (tmp_path / "r" / "checkpoints" / f"{original}.safetensors").write_bytes(b"torn")
     with pytest.warns(DamagedFile, match=f"cannot read checkpoints/{original}"):
-        desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+        dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     undisturbed = of_plan(comparable(finished[1]), loaded)
     injected("a training's last epoch cannot be read", "named, set aside; it starts anew", tmp_path / "r", undisturbed)
-    assert desk.board.counts() == {"done": 2}
+    assert dispatcher.graph.counts() == {"done": 2}

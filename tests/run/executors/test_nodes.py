@@ -134,7 +134,7 @@ def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, 
         trouble.start()
         try:
             address = nodes.address
-            desk = run_sweep(
+            dispatcher = run_sweep(
                 load_sweep(small_sweep), tmp_path / "r", executor="ray", address=address, cache_dir=cache_dir
             )
         finally:
@@ -146,7 +146,7 @@ def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, 
             nodes_and_gpus=trouble.nodes, nodes_that_ran_trials=len(trouble.used),
             nodes_at_the_end=len(nodes.list_all_nodes()),
         )  # fmt: skip
-        assert desk.over, (desk.stopped, desk.board.counts())
+        assert dispatcher.over, (dispatcher.stopped, dispatcher.graph.counts())
         assert trouble.struck
         assert len(trouble.used) > 1  # a node has one GPU, so what ran at the same time ran on several
         pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
@@ -174,12 +174,12 @@ def test_a_gpu_that_torch_does_not_see_ends_the_launch_before_anything_trains(
     monkeypatch.delenv("UNLEARN_LOGICAL_GPUS", raising=False)
     ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
     try:
-        desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+        dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
     finally:
         ray.shutdown()
-    assert desk.stopped.startswith("Ray gave this trial a GPU, but torch")
-    assert "start its Ray with --num-gpus 0" in desk.stopped
-    assert not desk.over
+    assert dispatcher.stopped.startswith("Ray gave this trial a GPU, but torch")
+    assert "start its Ray with --num-gpus 0" in dispatcher.stopped
+    assert not dispatcher.over
     assert not list((tmp_path / "r" / "rows").glob("*"))
 
 

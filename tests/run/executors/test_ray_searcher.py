@@ -13,7 +13,14 @@ from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.run.assignment import Assignment
 from orchestrator.run.executors import ray_searcher
-from orchestrator.run.executors.ray_searcher import DESKS, LOSSES, DeskSearcher, FirstInFirstOut, Handed, loss_of
+from orchestrator.run.executors.ray_searcher import (
+    DESKS,
+    FAILURES,
+    DeskSearcher,
+    FirstInFirstOut,
+    TrialPayload,
+    loss_of,
+)
 
 NODE = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: 1"
 WORKER = "The actor died unexpectedly before finishing this task.\nWorker unexpectedly exits with a connection error"
@@ -53,7 +60,7 @@ class FakeDesk:
 
 
 @pytest.fixture
-def desk(small_sweep):
+def dispatcher(small_sweep):
     sweep, _ = read_sweep(small_sweep, [])
     spec = build_grid(sweep).trials[0]
     DESKS["test"] = FakeDesk(Assignment(spec, spec.training, spec.method.settings))
@@ -62,46 +69,46 @@ def desk(small_sweep):
 
 
 @pytest.mark.parametrize(("kind", "tries"), [("error", 3), ("death", 11), ("machine", 200)])
-def test_each_kind_of_loss_has_its_own_patience(desk, kind, tries):
+def test_each_kind_of_loss_has_its_own_patience(dispatcher, kind, tries):
     search, given = DeskSearcher("test"), 0
     while given < 200 and isinstance(search.suggest(f"tune-{given}"), dict):
-        LOSSES[f"tune-{given}"] = (kind, "the text")
+        FAILURES[f"tune-{given}"] = (kind, "the text")
         search.on_trial_complete(f"tune-{given}", error=True)
         given += 1
     assert given == tries
-    assert desk.settled == ([] if kind == "machine" else ["the text"])
-    assert not LOSSES
+    assert dispatcher.settled == ([] if kind == "machine" else ["the text"])
+    assert not FAILURES
 
 
-def test_lost_machines_leave_the_retries_of_errors_alone(desk):
+def test_lost_machines_leave_the_retries_of_errors_alone(dispatcher):
     search = DeskSearcher("test")
     for number, kind in enumerate(["error", "machine", "death", "error", "machine", "error"]):
         assert isinstance(search.suggest(f"tune-{number}"), dict)
-        LOSSES[f"tune-{number}"] = (kind, kind)
+        FAILURES[f"tune-{number}"] = (kind, kind)
         search.on_trial_complete(f"tune-{number}", error=True)
-    assert desk.settled == ["error"]
+    assert dispatcher.settled == ["error"]
     assert search.suggest("tune-last") == ray_searcher.Searcher.FINISHED
 
 
-def test_a_row_of_an_earlier_launch_is_no_answer(desk):
-    desk.kept = {"status": "failed", "finished_at": "yesterday"}  # `--retry failed`
+def test_a_row_of_an_earlier_launch_is_no_answer(dispatcher):
+    dispatcher.kept = {"status": "failed", "finished_at": "yesterday"}  # `--retry failed`
     search = DeskSearcher("test")
     assert isinstance(search.suggest("tune-0"), dict)
-    LOSSES["tune-0"] = ("machine", "")
+    FAILURES["tune-0"] = ("machine", "")
     search.on_trial_complete("tune-0", error=True)
-    assert not desk.settled
+    assert not dispatcher.settled
     assert isinstance(search.suggest("tune-1"), dict)
-    desk.kept = {"status": "failed", "finished_at": "today"}  # committed, and then its process died
-    LOSSES["tune-1"] = ("death", "")
+    dispatcher.kept = {"status": "failed", "finished_at": "today"}  # committed, and then its process died
+    FAILURES["tune-1"] = ("death", "")
     search.on_trial_complete("tune-1", error=True)
-    assert len(desk.settled) == 1
+    assert len(dispatcher.settled) == 1
 
 
-def test_what_ended_is_let_go(desk):
+def test_what_ended_is_let_go(dispatcher):
     search = DeskSearcher("test")
     handed = search.suggest("tune-0")["handed"]
     before = len(pickle.dumps(handed))
-    LOSSES["tune-0"] = ("machine", "")
+    FAILURES["tune-0"] = ("machine", "")
     search.on_trial_complete("tune-0", error=True)
     assert len(pickle.dumps(handed)) < 200 < before
     again = search.suggest("tune-1")["handed"]  # what was lost is handed out whole
@@ -127,7 +134,7 @@ def test_an_interrupt_prunes_nothing(tmp_path):
     for trial_id, status in (("pruned before", "pruned"), ("stopped now", "pruned"), ("finished now", "done")):
         store.commit({"trial_id": trial_id, "status": status})
     store.rows()  # an index that knows all three
-    take_back(SimpleNamespace(store=store, board=SimpleNamespace(pending=["stopped now", "finished now"])))
+    take_back(SimpleNamespace(store=store, graph=SimpleNamespace(pending=["stopped now", "finished now"])))
     rows = store.rows().set_index("trial_id")
     assert rows["status"].to_dict() == {"pruned before": "pruned", "finished now": "done"}
 
@@ -141,7 +148,7 @@ def test_what_is_handed_out_is_never_copied_by_tune_and_whole_in_another_process
         "seeds": [0],
     }
     spec = build_grid(Sweep.model_validate({**values, "unlearning": [{"kind": "class", "classes": ["go"]}]})).trials[-1]
-    handed = Handed(Assignment(spec, spec.training, spec.method.settings))
+    handed = TrialPayload(Assignment(spec, spec.training, spec.method.settings))
     assert copy.deepcopy({"config": {"handed": handed}})["config"]["handed"] is handed
     there = pickle.loads(pickle.dumps(handed)).assignment
     assert there == handed.assignment

@@ -68,8 +68,8 @@ def local_rows(local_results):
 
 
 def test_warm_workers_give_the_rows_of_one_process(ray_session, local_rows, small_sweep, tmp_path, cache_dir):
-    desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
-    assert desk.over
+    dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    assert dispatcher.over
     pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
 
 
@@ -96,21 +96,21 @@ def test_workers_end_with_a_driver_that_lost_its_lease(ray_session, small_sweep,
     thief = threading.Thread(target=steal, daemon=True)
     thief.start()
     endless = load_sweep(small_sweep, ["training.epochs=1000000", "methods=[original]"])
-    desk = run_sweep(endless, results, executor="ray", cache_dir=cache_dir)
+    dispatcher = run_sweep(endless, results, executor="ray", cache_dir=cache_dir)
     assert not thief.is_alive()
-    assert "another driver" in desk.stopped
-    assert not desk.over
+    assert "another driver" in dispatcher.stopped
+    assert not dispatcher.over
     assert read_rows(results).empty
 
 
 def test_a_bug_in_a_method_is_a_row_under_ray_too(ray_session, small_sweep, tmp_path, cache_dir, injected):
     loaded = load_sweep(small_sweep, ["methods=[retrain, {name: scrub, batch_size: 100000000000000000000}]"])
-    desk = run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    dispatcher = run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir)
     injected("a bug in a method", "a `failed` row with its traceback", tmp_path / "r", planned(loaded))
     row = read_rows(tmp_path / "r").set_index("method").loc["scrub"]
     assert row["status"] == "failed"
     assert "Traceback" in row["error"]
-    assert desk.board.counts() == {"done": 2, "failed": 1}
+    assert dispatcher.graph.counts() == {"done": 2, "failed": 1}
 
 
 @pytest.mark.slow
@@ -162,9 +162,9 @@ def test_gpus_are_shared_by_searches_and_not_where_seconds_count():
 def test_the_same_error_in_many_trials_stops_the_run_under_ray_too(ray_session, small_sweep, tmp_path, cache_dir):
     broken = "{name: scrub, batch_size: 100000000000000000000, learning_rate: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]}"
     loaded = load_sweep(small_sweep, [f"methods=[original, {broken}]"])
-    desk = run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir, error_limit=2)
-    assert "the same error in 2 trials (scrub on espeak_keywords, logmel_cnn)" in desk.stopped
-    assert not desk.over
+    dispatcher = run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=cache_dir, error_limit=2)
+    assert "the same error in 2 trials (scrub on espeak_keywords, logmel_cnn)" in dispatcher.stopped
+    assert not dispatcher.over
     assert 2 <= (read_rows(tmp_path / "r")["status"] == "failed").sum() < 8
 
 
@@ -177,9 +177,9 @@ def test_a_torn_model_is_made_again_under_ray_and_no_child_fails(
         (tmp_path / "r" / "rows" / f"{child}.parquet").unlink()
     (tmp_path / "r" / "models" / f"{original}.safetensors").write_bytes(b"torn")
     with pytest.warns(DamagedFile, match=f"trial {original} runs again.*models/{original}.safetensors"):
-        desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+        dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
     injected("an original's model cannot be read", MADE_AGAIN, tmp_path / "r", local_rows)
-    assert desk.board.counts() == {"done": 5}
+    assert dispatcher.graph.counts() == {"done": 5}
     pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
 
 
@@ -188,9 +188,9 @@ def test_a_sequence_goes_on_from_a_request_whose_model_was_not_kept(ray_session,
     run_sweep(load_sweep(small_sweep, alone), tmp_path / "r", executor="local", cache_dir=cache_dir)
     steps = "[{kind: sample, forget_ratio: 0.1}, {kind: class}]"
     longer = load_sweep(small_sweep, [*alone, f"unlearning=[{{kind: sequence, requests: {steps}}}]"])
-    desk = run_sweep(longer, tmp_path / "r", executor="ray", cache_dir=cache_dir)
-    assert desk.found == 1  # the original; the request ran again
-    assert desk.board.counts() == {"done": 3}
+    dispatcher = run_sweep(longer, tmp_path / "r", executor="ray", cache_dir=cache_dir)
+    assert dispatcher.found == 1  # the original; the request ran again
+    assert dispatcher.graph.counts() == {"done": 3}
     rows = read_rows(tmp_path / "r").set_index("stage")
     assert rows.loc["unlearn", "status"].tolist() == ["done", "done"]
 

@@ -86,7 +86,7 @@ def test_a_device_that_fails_stops_the_local_executor_and_fails_no_trial(
             run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
     assert "Give the same command again" in str(stopped.value)
     assert read_rows(results).empty
-    desk = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
+    dispatcher = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
     came = "the launch stops; the same command goes on with the trial"
-    injected("the GPU's context breaks", came, results, list(desk.specs))
+    injected("the GPU's context breaks", came, results, list(dispatcher.specs))
     assert set(read_rows(results)["status"]) == {"done"}

@@ -11,7 +11,7 @@ from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.errors import DamagedFile
 from orchestrator.run import trial
 from orchestrator.run.guards.device_errors import is_out_of_memory
-from orchestrator.run.guards.out_of_memory import FoundSize, MemorySpent, in_halves, smaller_each_time
+from orchestrator.run.guards.out_of_memory import FoundSize, MemorySpent, in_halves, retry_with_smaller_batches
 
 METHODS = "methods=[retrain, {name: salun, learning_rate: 1.0e-4, batch_size: 16, superloss: true}]"
 
@@ -75,9 +75,12 @@ def test_a_trial_that_does_not_fit_at_all_is_a_row_with_advice(small_sweep, cach
         raise MemoryError
 
     monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
-    desk = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r")
-    ran, came = set(desk.specs) - set(desk.board.blocked), "a `failed` row with advice; what depends on it is `blocked`"
+    ran, came = (
+        set(dispatcher.specs) - set(dispatcher.graph.blocked),
+        "a `failed` row with advice; what depends on it is `blocked`",
+    )
     injected("no memory for one utterance", came, tmp_path / "r", ran)
     row = rows.set_index("stage").loc["train"]
     assert set(rows["status"]) == {"failed"}
@@ -111,7 +114,7 @@ def attempts(limit, found, start=None):
         if (size or 20) > limit:
             raise MemorySpent(size or 20)
 
-    return tried, smaller_each_time(attempt, start, found, lambda: tried.append("forgotten"))
+    return tried, retry_with_smaller_batches(attempt, start, found, lambda: tried.append("forgotten"))
 
 
 def test_sizes_halve_until_one_fits(tmp_path):
@@ -166,7 +169,7 @@ def test_memory_that_ends_outside_of_a_batch_is_tried_again_only_where_something
         yield "began"
         raise MemorySpent(0, "RuntimeError: out of memory")
 
-    run = smaller_each_time(attempt, None, FoundSize.of(tmp_path), lambda: None, lambda: next(room))
+    run = retry_with_smaller_batches(attempt, None, FoundSize.of(tmp_path), lambda: None, lambda: next(room))
     with pytest.raises(MemorySpent, match=r"outside of any batch \(RuntimeError: out of memory\); use a device"):
         list(run)
     assert tried == [None, None]

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.run.scheduling.circuit_breaker import Breaker, gist, is_full_disk
+from orchestrator.run.scheduling.circuit_breaker import Breaker, error_signature, is_full_disk
 
 TRACE = "Traceback (most recent call last):\n  File 'x.py', line 3\n"
 
@@ -33,11 +33,11 @@ def failed(error: str = "KeyError: 'a bug'") -> dict:
     ],
 )
 def test_errors_are_the_same_but_for_numbers_paths_and_ids(one, other):
-    assert gist(TRACE + one) == gist(other + "\n\n")
+    assert error_signature(TRACE + one) == error_signature(other + "\n\n")
 
 
 def test_different_errors_stay_different():
-    assert gist("KeyError: 'a'") != gist("KeyError: 'b'") != gist("ValueError: 'b'")
+    assert error_signature("KeyError: 'a'") != error_signature("KeyError: 'b'") != error_signature("ValueError: 'b'")
 
 
 def test_the_same_error_in_many_trials_stops_the_launch_and_names_itself():

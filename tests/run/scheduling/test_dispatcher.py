@@ -12,10 +12,10 @@ from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.results.storage import Folder
 from orchestrator.results.store import Store, open_store
 from orchestrator.run.guards.unseen_gpu import UNSEEN
-from orchestrator.run.scheduling import dispatcher as desk_module
+from orchestrator.run.scheduling import dispatcher as dispatcher_module
 from orchestrator.run.scheduling import driver_lease
 from orchestrator.run.scheduling.circuit_breaker import Breaker
-from orchestrator.run.scheduling.dispatcher import Desk
+from orchestrator.run.scheduling.dispatcher import Dispatcher
 
 TRIALS = build_grid(
     Sweep.model_validate(
@@ -37,69 +37,69 @@ def store(tmp_path) -> Store:
     return open_store(tmp_path)
 
 
-def finish(desk: Desk, status: str = "done", error: str = "") -> str:
+def finish(dispatcher: Dispatcher, status: str = "done", error: str = "") -> str:
     """Take a trial, commit its row and settle it; gives its id."""
-    spec = desk.take().spec
-    desk.store.commit({"trial_id": spec.trial_id, "status": status, "error": error})
-    desk.settle(spec.trial_id)
+    spec = dispatcher.take().spec
+    dispatcher.store.commit({"trial_id": spec.trial_id, "status": status, "error": error})
+    dispatcher.settle(spec.trial_id)
     return spec.trial_id
 
 
 def test_the_index_grows_with_the_run_so_that_a_killed_driver_leaves_few_rows_to_open(store, monkeypatch):
-    monkeypatch.setattr(desk_module, "INDEXED_AFTER", 3)
-    desk = Desk(TRIALS, {}, store)
+    monkeypatch.setattr(dispatcher_module, "INDEXED_AFTER", 3)
+    dispatcher = Dispatcher(TRIALS, {}, store)
     for _ in range(4):
-        finish(desk)
+        finish(dispatcher)
     assert len(store._index()) == 3
 
 
 def test_a_disk_that_is_full_on_the_worker_stops_the_launch_and_blames_no_trial(store):
-    desk = Desk(TRIALS, {}, store)
-    taken = desk.take().spec.trial_id
-    desk.settle(taken, f"Traceback\nOSError: [Errno 28] {os.strerror(errno.ENOSPC)}: 'features.npy'")
-    assert "no room left: OSError" in desk.stopped
-    assert "features.npy" in desk.stopped
-    assert desk.take() is None
+    dispatcher = Dispatcher(TRIALS, {}, store)
+    taken = dispatcher.take().spec.trial_id
+    dispatcher.settle(taken, f"Traceback\nOSError: [Errno 28] {os.strerror(errno.ENOSPC)}: 'features.npy'")
+    assert "no room left: OSError" in dispatcher.stopped
+    assert "features.npy" in dispatcher.stopped
+    assert dispatcher.take() is None
     assert store.row(taken) is None
-    assert set(desk.board.pending) == {spec.trial_id for spec in TRIALS}
+    assert set(dispatcher.graph.pending) == {spec.trial_id for spec in TRIALS}
 
 
 def test_a_disk_that_is_full_on_the_driver_stops_the_launch(store, monkeypatch):
     def full(self, row):
         raise FolderFull(errno.ENOSPC, "no space for rows")
 
-    desk = Desk(TRIALS, {}, store)
-    taken = desk.take().spec.trial_id
+    dispatcher = Dispatcher(TRIALS, {}, store)
+    taken = dispatcher.take().spec.trial_id
     monkeypatch.setattr(Store, "commit", full)
-    desk.settle(taken, "RuntimeError: something else")
-    assert "no space for rows" in desk.stopped
-    assert taken in desk.board.pending
+    dispatcher.settle(taken, "RuntimeError: something else")
+    assert "no space for rows" in dispatcher.stopped
+    assert taken in dispatcher.graph.pending
 
 
 def test_what_runs_is_still_settled_after_the_launch_gave_up(store):
-    desk = Desk(TRIALS, {}, store, breaker=Breaker(2))
-    finish(desk)
-    running = desk.take().spec.trial_id
+    dispatcher = Dispatcher(TRIALS, {}, store, breaker=Breaker(2))
+    finish(dispatcher)
+    running = dispatcher.take().spec.trial_id
     for _ in range(2):
-        finish(desk, "failed", "KeyError: 1")
-    assert "the same error in 2 trials" in desk.stopped
-    assert desk.take() is None
+        finish(dispatcher, "failed", "KeyError: 1")
+    assert "the same error in 2 trials" in dispatcher.stopped
+    assert dispatcher.take() is None
     store.commit({"trial_id": running, "status": "done"})
-    desk.settle(running)
-    assert desk.board.counts()["done"] == 2
-    assert not desk.over
+    dispatcher.settle(running)
+    assert dispatcher.graph.counts()["done"] == 2
+    assert not dispatcher.over
 
 
 def test_a_parent_that_is_lost_again_and_again_fails_the_child_in_the_end(store):
-    desk = Desk(TRIALS, {}, store)
-    for _ in range(desk_module.REDONE_AT_MOST + 1):
-        assert finish(desk) == ORIGINAL
-        child = desk.take().spec.trial_id
+    dispatcher = Dispatcher(TRIALS, {}, store)
+    for _ in range(dispatcher_module.REDONE_AT_MOST + 1):
+        assert finish(dispatcher) == ORIGINAL
+        child = dispatcher.take().spec.trial_id
         store.withdraw(ORIGINAL)
-        if desk.redone.get(ORIGINAL, 0) < desk_module.REDONE_AT_MOST:
+        if dispatcher.redone.get(ORIGINAL, 0) < dispatcher_module.REDONE_AT_MOST:
             with pytest.warns(DamagedFile, match=f"trial {ORIGINAL} runs again, {child} after it: the model is gone"):
-                desk.settle(child, "the model is gone")
-    desk.settle(child, "the model is gone")
+                dispatcher.settle(child, "the model is gone")
+    dispatcher.settle(child, "the model is gone")
     assert store.row(child)["status"] == "failed"
     assert store.row(child)["error"] == "the model is gone"
 
@@ -108,9 +108,9 @@ def test_a_parent_that_is_lost_again_and_again_fails_the_child_in_the_end(store)
 def failed_before(store):
     """A store in which the original failed; what the desk makes of a launch that runs it again."""
     store.commit({"trial_id": ORIGINAL, "status": "failed", "error": "KeyError: old", "finished_at": "yesterday"})
-    desk = Desk(TRIALS, {}, store, again=lambda row: True)
-    assert desk.take().spec.trial_id == ORIGINAL
-    return desk
+    dispatcher = Dispatcher(TRIALS, {}, store, again=lambda row: True)
+    assert dispatcher.take().spec.trial_id == ORIGINAL
+    return dispatcher
 
 
 def test_the_row_of_an_earlier_launch_does_not_hide_that_the_disk_is_full_now(failed_before):
@@ -119,7 +119,7 @@ def test_the_row_of_an_earlier_launch_does_not_hide_that_the_disk_is_full_now(fa
 
 
 def test_a_trial_that_runs_again_and_dies_has_its_new_error(failed_before, monkeypatch):
-    monkeypatch.setattr("orchestrator.run.evaluation.row.lost_row", lambda assignment, error: {
+    monkeypatch.setattr("orchestrator.run.evaluation.row.failed_row", lambda assignment, error: {
         "trial_id": ORIGINAL, "status": "failed", "error": error, "finished_at": "today",
     })  # fmt: skip
     failed_before.settle(ORIGINAL, "RuntimeError: new")
@@ -129,7 +129,7 @@ def test_a_trial_that_runs_again_and_dies_has_its_new_error(failed_before, monke
 def test_a_trial_that_runs_again_and_ends_well_is_done(failed_before):
     failed_before.store.commit({"trial_id": ORIGINAL, "status": "done", "finished_at": "today"})
     failed_before.settle(ORIGINAL)
-    assert failed_before.board.counts()["done"] == 1
+    assert failed_before.graph.counts()["done"] == 1
 
 
 @pytest.fixture
@@ -149,26 +149,26 @@ def driven(monkeypatch):
 
 def test_a_row_that_an_earlier_driver_committed_meanwhile_is_run_again(driven):
     ours, earlier = driven
-    desk = Desk(TRIALS, {}, ours)
-    taken = desk.take().spec.trial_id
+    dispatcher = Dispatcher(TRIALS, {}, ours)
+    taken = dispatcher.take().spec.trial_id
     earlier.commit({"trial_id": taken, "status": "done"})
     with pytest.warns(DamagedFile, match=f"trial {taken} runs again: its row was written for a driver that had lost"):
-        desk.settle(taken)
+        dispatcher.settle(taken)
     assert ours.row(taken) is None
-    assert finish(desk) == taken
-    assert desk.board.counts()["done"] == 1
+    assert finish(dispatcher) == taken
+    assert dispatcher.graph.counts()["done"] == 1
 
 
 def test_a_row_that_an_earlier_driver_wrote_over_ours_is_run_again_before_the_launch_ends(driven):
     ours, earlier = driven
-    desk = Desk(TRIALS, {}, ours)
-    done = [finish(desk) for _ in TRIALS]
+    dispatcher = Dispatcher(TRIALS, {}, ours)
+    done = [finish(dispatcher) for _ in TRIALS]
     earlier.commit({"trial_id": done[-1], "status": "done"})
     with pytest.warns(DamagedFile, match="runs again"):
-        assert finish(desk) == done[-1]
+        assert finish(dispatcher) == done[-1]
     ours.files.delete("index.parquet")  # in the mock, all files are of one time
-    assert desk.take() is None
-    assert desk.over
+    assert dispatcher.take() is None
+    assert dispatcher.over
     assert set(ours.rows()["driver_token"]) == {ours.files.driver}
 
 
@@ -176,27 +176,27 @@ def test_a_late_row_of_an_earlier_launch_is_run_again(store):
     for trial, token in zip(TRIALS, ["early", "late", "early"], strict=False):
         store.commit({"trial_id": trial.trial_id, "status": "done", "driver_token": token})
     with pytest.warns(DamagedFile, match="runs again"):
-        desk = Desk(TRIALS, {}, store, late=lambda row: row["driver_token"] == "late")
-    assert desk.found == 2
+        dispatcher = Dispatcher(TRIALS, {}, store, late=lambda row: row["driver_token"] == "late")
+    assert dispatcher.found == 2
     assert store.row(TRIALS[1].trial_id) is None
 
 
 def test_a_driver_that_lost_its_lease_writes_no_row_for_a_trial_that_left_none(driven, monkeypatch):
     ours, _ = driven
-    desk = Desk(TRIALS, {}, ours)
-    taken = desk.take().spec.trial_id
+    dispatcher = Dispatcher(TRIALS, {}, ours)
+    taken = dispatcher.take().spec.trial_id
     monkeypatch.undo()
     ours.files.write_bytes(driver_lease.NAME, b'{"token": "999999-later", "pid": 1}')
-    desk.settle(taken, "LeaseLost: nothing was written")
-    assert "another driver" in desk.stopped
+    dispatcher.settle(taken, "LeaseLost: nothing was written")
+    assert "another driver" in dispatcher.stopped
     assert ours.row(taken) is None
-    assert taken in desk.board.pending
+    assert taken in dispatcher.graph.pending
 
 
 def test_a_gpu_that_is_not_seen_stops_the_launch_and_blames_no_trial(store):
-    desk = Desk(TRIALS, {}, store)
-    taken = desk.take().spec.trial_id
-    desk.settle(taken, f"{UNSEEN} torch 2 on node7 sees none")
-    assert "node7" in desk.stopped
+    dispatcher = Dispatcher(TRIALS, {}, store)
+    taken = dispatcher.take().spec.trial_id
+    dispatcher.settle(taken, f"{UNSEEN} torch 2 on node7 sees none")
+    assert "node7" in dispatcher.stopped
     assert store.row(taken) is None
-    assert taken in desk.board.pending
+    assert taken in dispatcher.graph.pending

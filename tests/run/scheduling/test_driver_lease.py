@@ -19,7 +19,7 @@ from orchestrator.results.storage import Folder
 from orchestrator.results.store import Store, open_store
 from orchestrator.run.evaluation.row import utc
 from orchestrator.run.scheduling import driver_lease, process_identity
-from orchestrator.run.scheduling.dispatcher import Desk
+from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import sole_driver
 from orchestrator.run.setup import context
 
@@ -191,14 +191,14 @@ def test_a_trial_under_way_ends_soon_after_its_driver_lost_the_folder(small_swee
     loaded, lost = load_sweep(small_sweep, ["training.epochs=1000000"]), open_store(tmp_path / "r").files
     taken = []
 
-    def steal(desk):
-        taken.append(desk)
+    def steal(dispatcher):
+        taken.append(dispatcher)
         with driver_lease._locked(lost):
             rewritten(tmp_path / "r", token="999999-theirs")
 
-    desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, on_planned=steal)
-    assert "another driver" in desk.stopped
-    assert not desk.over
+    dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, on_planned=steal)
+    assert "another driver" in dispatcher.stopped
+    assert not dispatcher.over
     assert not list((tmp_path / "r").glob("[cmo]*/*"))  # no checkpoint, model or output
     assert read_rows(tmp_path / "r").empty
 
@@ -218,10 +218,10 @@ def test_a_row_is_late_when_it_ended_after_the_next_driver_had_begun(token, seco
 
 def test_who_lost_the_folder_hands_out_nothing_more(small_sweep, tmp_path):
     trials = build_grid(load_sweep(small_sweep).sweep).trials
-    desk = Desk(trials, {}, open_store(tmp_path), ours=lambda: False)
-    assert desk.take() is None
-    assert "another driver" in desk.stopped
-    assert not desk.over
+    dispatcher = Dispatcher(trials, {}, open_store(tmp_path), ours=lambda: False)
+    assert dispatcher.take() is None
+    assert "another driver" in dispatcher.stopped
+    assert not dispatcher.over
 
 
 def test_a_torn_lease_is_nobodys(tmp_path):

@@ -12,7 +12,7 @@ from orchestrator.results.store import open_store
 from orchestrator.run.guards.peak_memory import PeakMemory
 from orchestrator.run.setup import checkpoints
 from orchestrator.run.setup.checkpoints import (
-    StoredEpochs,
+    EpochCheckpoint,
     load_logits,
     load_weights,
     save_logits,
@@ -107,8 +107,8 @@ def test_checkpoints_are_written_and_read_without_a_copy_of_them(store):
     went = {**state(), "weights": dict(model.state_dict())}
     memory = PeakMemory(torch.device("cpu"))
     save_weights(store, ID, model.state_dict())
-    StoredEpochs(store, ID).save(went)
-    mapped, back = load_weights(store, ID), StoredEpochs(store, ID).load()
+    EpochCheckpoint(store, ID).save(went)
+    mapped, back = load_weights(store, ID), EpochCheckpoint(store, ID).load()
     for weights in (mapped, back["weights"]):
         model.load_state_dict(weights)
     assert memory.num_bytes < 0.25 * num_bytes  # mapped files are not private memory
@@ -131,7 +131,7 @@ def test_a_row_without_its_logits_is_taken_back(store):
 
 
 def test_an_epoch_comes_back_as_it_went(store):
-    epochs, went = StoredEpochs(store, ID), state(3)
+    epochs, went = EpochCheckpoint(store, ID), state(3)
     epochs.save(went)
     back = epochs.load()
     assert (back["epoch"], back["best"], back["steps"], back["meter"]) == (3, 0.5, 4, {"seconds": 1.0})
@@ -149,7 +149,7 @@ def test_an_epoch_comes_back_as_it_went(store):
     ],
 )
 def test_an_epoch_that_cannot_be_read_is_as_none_at_all(store, tmp_path, damage):
-    epochs = StoredEpochs(store, ID)
+    epochs = EpochCheckpoint(store, ID)
     epochs.save(state())
     path = tmp_path / "checkpoints" / f"{ID}.safetensors"
     path.write_bytes(damage(path.read_bytes()))

@@ -15,8 +15,8 @@ from orchestrator.plan.grid import build_grid
 from orchestrator.plan.spec import PlugIn
 from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.results.store import open_store
-from orchestrator.run.setup.context import FEATURES_SHARE, Limits, Place
-from orchestrator.run.setup.feature_cache import FeatureBank
+from orchestrator.run.setup.context import FEATURES_SHARE, Limits, WorkerContext
+from orchestrator.run.setup.feature_cache import FeatureReader
 from orchestrator.tasks.base import RecordingsChangedError
 
 GIB = 2**30
@@ -33,27 +33,27 @@ def paper_gpu(monkeypatch):
     return caps
 
 
-def place(tmp_path, share, device="cuda"):
-    return Place(open_store(tmp_path), tmp_path, torch.device(device), limits=Limits(gpu_share=share))
+def context(tmp_path, share, device="cuda"):
+    return WorkerContext(open_store(tmp_path), tmp_path, torch.device(device), limits=Limits(gpu_share=share))
 
 
 def test_processes_that_share_a_gpu_are_capped_below_their_share(paper_gpu, tmp_path):
-    place(tmp_path, 0.25)
+    context(tmp_path, 0.25)
     assert len(paper_gpu) == 1
     assert 0.2 < paper_gpu[0] < 0.25
 
 
 def test_a_process_with_a_gpu_to_itself_is_not_capped(paper_gpu, tmp_path):
-    place(tmp_path, 1.0)
-    place(tmp_path, 0.5, device="cpu")
+    context(tmp_path, 1.0)
+    context(tmp_path, 0.5, device="cpu")
     assert paper_gpu == []
 
 
 def test_features_get_a_part_of_what_is_free_and_ours(paper_gpu, tmp_path):
-    assert place(tmp_path, 1.0)._room_bytes() == pytest.approx(FEATURES_SHARE * 80 * GIB, rel=1e-6)
-    shared = place(tmp_path, 0.5)
+    assert context(tmp_path, 1.0)._room_bytes() == pytest.approx(FEATURES_SHARE * 80 * GIB, rel=1e-6)
+    shared = context(tmp_path, 0.5)
     assert shared._room_bytes() == pytest.approx(FEATURES_SHARE * (47.5 - 10) * GIB, rel=1e-6)
-    assert place(tmp_path, 1.0, device="cpu")._room_bytes() == 0
+    assert context(tmp_path, 1.0, device="cpu")._room_bytes() == 0
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_a_processor_takes_as_many_at_once_as_are_worth_it(tmp_path, cache_dir, 
         "unlearning": [{"kind": "class"}], "methods": ["original"], "seeds": [0],
     }  # fmt: skip
     spec = replace(build_grid(Sweep.model_validate(values)).trials[0], superloss=superloss)
-    made = Place(open_store(tmp_path), cache_dir, torch.device("cpu"), limits=Limits(micro_batch=asked))
+    made = WorkerContext(open_store(tmp_path), cache_dir, torch.device("cpu"), limits=Limits(micro_batch=asked))
     assert made.at_once(spec) == expected
 
 
 def test_a_gpu_takes_whole_batches(paper_gpu, tmp_path):
-    assert place(tmp_path, 1.0).at_once(None) is None
+    assert context(tmp_path, 1.0).at_once(None) is None
 
 
 def test_a_corpus_that_is_not_what_was_planned_is_refused(tmp_path):
@@ -86,7 +86,7 @@ def test_a_corpus_that_is_not_what_was_planned_is_refused(tmp_path):
             soundfile.write(path, np.full(160, take + (word == "no") * 10, np.int16), 16_000)
     settings = {"root": str(tmp_path / "in"), "test_share": 0.2}
     found = plugins.load("tasks", "audio_folder", **settings).fingerprint()
-    here = place(tmp_path, 1.0, device="cpu")
+    here = context(tmp_path, 1.0, device="cpu")
     with pytest.raises(RecordingsChangedError, match=f"got corpus {found}, planned 0123456789ab"):
         here.corpus(PlugIn(kind="tasks", name="audio_folder", settings=settings, content="0123456789ab"))
     assert here.corpus(PlugIn(kind="tasks", name="audio_folder", settings=settings, content=found)).fingerprint == found
@@ -95,14 +95,14 @@ def test_a_corpus_that_is_not_what_was_planned_is_refused(tmp_path):
 @pytest.fixture
 def banks(paper_gpu, tmp_path, monkeypatch):
     """Opens features of a backbone and a size on that GPU, 90 GiB of which features may have 27; gives the place."""
-    made = place(tmp_path, 1.0)
+    made = context(tmp_path, 1.0)
     sizes, opened = {}, []
 
     def open_features(corpus, backbone, plugin, clip, *, has_room, **named):
         opened.append(plugin.name)
         fits = has_room(sizes[plugin.name])
         taken = sizes[plugin.name] if fits else 0
-        return FeatureBank(None, None, cached=True, on_device=fits, device_bytes=taken)
+        return FeatureReader(None, None, cached=True, on_device=fits, device_bytes=taken)
 
     def memory(device):
         held = sum(bank.device_bytes for bank in made._banks.values())
@@ -111,8 +111,8 @@ def banks(paper_gpu, tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.run.setup.context.open_features", open_features)
     monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 100 * GIB - memory(device)[0])
-    monkeypatch.setattr(Place, "corpus", lambda self, task: None)
-    monkeypatch.setattr(Place, "backbone", lambda self, plugin: None)
+    monkeypatch.setattr(WorkerContext, "corpus", lambda self, task: None)
+    monkeypatch.setattr(WorkerContext, "backbone", lambda self, plugin: None)
 
     def features(name, gib):
         sizes[name] = gib * GIB
@@ -123,7 +123,7 @@ def banks(paper_gpu, tmp_path, monkeypatch):
         )  # fmt: skip
         return made.features(spec)
 
-    return SimpleNamespace(features=features, opened=opened, place=made)
+    return SimpleNamespace(features=features, opened=opened, context=made)
 
 
 def test_features_that_were_used_longest_ago_make_room(banks):
@@ -145,8 +145,8 @@ def test_features_that_never_fit_push_nothing_out(banks):
 
 def test_features_are_given_back_where_memory_ends(banks):
     banks.features("a", 10)
-    assert banks.place.drop_features()
-    assert not banks.place.drop_features()
+    assert banks.context.drop_features()
+    assert not banks.context.drop_features()
     banks.features("a", 10)
     assert banks.opened == ["a", "a"]
 
@@ -170,7 +170,7 @@ def test_every_train_utterance_of_a_manifest_can_be_named_for_removal(tmp_path):
         "methods": ["original", "retrain"],
         "seeds": [0],
     }
-    here = place(tmp_path, 1.0, device="cpu")
+    here = context(tmp_path, 1.0, device="cpu")
     (spec,) = (spec for spec in build_grid(Sweep.model_validate(values)).trials if spec.stage == "retrain")
     corpus = here.corpus(spec.task)
     assert corpus.info["counts"]["holdout"] > 0

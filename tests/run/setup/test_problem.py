@@ -9,7 +9,7 @@ import pytest
 
 from backbones.logmel import LogMelCnnClassifier
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
-from orchestrator.run.setup.feature_cache import FeatureBank
+from orchestrator.run.setup.feature_cache import FeatureReader
 from orchestrator.tasks.corpus import Corpus
 
 
@@ -41,7 +41,7 @@ def test_length_buckets_give_shorter_batches_to_training_and_unlearning(small_sw
         return replace(self, train=lambda rows, *seed: (self.train(rows)[0], 20 + rows % 80))
 
     monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
-    monkeypatch.setattr(FeatureBank, "telling", shortened)
+    monkeypatch.setattr(FeatureReader, "telling", shortened)
     monkeypatch.setattr(Corpus, "num_samples", property(lambda self: 160 * (20 + np.arange(len(self)) % 80)))
     loaded = load_sweep(small_sweep, ["training.length_buckets=true", "methods=[{name: grad_ascent, batch_size: 4}]"])
     run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
@@ -56,8 +56,8 @@ def test_length_buckets_give_shorter_batches_to_training_and_unlearning(small_sw
 def test_length_buckets_are_refused_where_padding_counts(small_sweep, cache_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(LogMelCnnClassifier, "masks_padding", False)
     loaded = load_sweep(small_sweep, ["training.length_buckets=true", "methods=[original]"])
-    desk = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
-    assert [refusal.what for refusal in desk.refused] == ["length_buckets on logmel_cnn"]
+    dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+    assert [refusal.what for refusal in dispatcher.refused] == ["length_buckets on logmel_cnn"]
     assert not len(read_rows(tmp_path / "r"))
 
 

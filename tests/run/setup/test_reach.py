@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from methods.base import Batch, Method
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.run.setup.reach import Reach
 
 
 def reach_of(*rows):
-    return Reach(10, [np.array(rows)], Meter())
+    return Reach(10, [np.array(rows)], BudgetMeter())
 
 
 def test_rows_in_reach_are_read_and_others_are_named():
