@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from orchestrator.cli_results import Results, console
 from orchestrator.cli_results import app as results_app
+from orchestrator.cli_setup import app as setup_app
 from orchestrator.errors import (
     DamagedFile,
     FolderFull,
@@ -35,6 +36,7 @@ app = typer.Typer(
     help="Speech unlearning at cluster scale: a sweep file in, seed-averaged tables out.",
 )
 app.add_typer(results_app)
+app.add_typer(setup_app)
 
 SweepFile = Annotated[Path, typer.Argument(help="A sweep file, or the name of one that ships with the package.")]
 Set = Annotated[Optional[list[str]], typer.Option("--set", help="key=value over the sweep file, dots for depth.")]  # noqa: UP045

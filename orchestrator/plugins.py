@@ -69,6 +69,12 @@ def plugin_class(kind: str, name: str) -> type[Any]:
     return made.func if isinstance(made, partial) else made  # type: ignore[return-value]
 
 
+def preset_of(kind: str, name: str) -> Mapping[str, Any]:
+    """Settings that the plug-in's name stands for, such as a backbone's checkpoint."""
+    preset: Mapping[str, Any] = getattr(factory(kind, name), "keywords", {})
+    return preset
+
+
 def load(kind: str, name: str, **settings: Any) -> Any:
     """The plug-in with these settings.
 
@@ -82,8 +88,7 @@ def load(kind: str, name: str, **settings: Any) -> Any:
                 f"unknown setting of {kind[:-1]} {name}: got {key!r}{suggestion(key, allowed)}, "
                 f"allowed: {', '.join(allowed) or 'none'}"
             )
-    made = factory(kind, name)
-    preset = getattr(made, "keywords", {})
+    preset = preset_of(kind, name)
     for f in fields(plugin_class(kind, name)):
         if f.default is MISSING and f.default_factory is MISSING and f.name not in {**preset, **settings}:
             raise ValueError(f"{kind[:-1]} {name} needs the setting {f.name!r}, got {', '.join(settings) or 'none'}")

@@ -1,0 +1,1 @@
+"""`unlearn init`: a folder of recordings becomes a manifest and a first sweep."""
