@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.forget_table import ForgetTable
 from methods.engine.losses import distillation_loss
 from methods.engine.rates import Rate
@@ -28,6 +28,11 @@ class BadTeacher(Method):
 
     label: ClassVar[str] = "Bad-T"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.005, 1.0),
+        "retain_weight": (0.1, 10.0),
+        "epochs": [1, 2, 3],
+    }
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto

@@ -29,11 +29,16 @@ __all__ = [
     "Method",
     "Pass",
     "Scores",
+    "SearchSpace",
     "Training",
     "TrainingRecipe",
     "UnlearningProblem",
     "UtteranceSet",
 ]
+
+
+SearchSpace = Mapping[str, tuple[float, float] | list[Any]]
+"""By setting: the bounds of a log-uniform draw, or a list of choices. It must hold the setting's default."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +223,7 @@ class Method(ABC):
     version: ClassVar[int]  # bumped when its results change
     edits: ClassVar[bool] = False  # true where it makes no pass: a curriculum, SuperLoss or adapters would do nothing
     takes_adapters: ClassVar[bool] = True  # false where it puts weights back or draws them anew by their names
+    search_space: ClassVar[SearchSpace] = {}  # what `unlearn tune` searches unless the sweep says; empty: nothing
     needs: ClassVar[str] = ""  # the kind of training that keeps what this method reads; any will do when empty
 
     def __post_init__(self) -> None:

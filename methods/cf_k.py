@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from methods.base import Classifier, Method, Pass, UnlearningProblem
+from methods.base import Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
 
@@ -57,6 +57,7 @@ class CatastrophicForgetting(Method):
 
     label: ClassVar[str] = "CF-k"
     version: ClassVar[int] = 2
+    search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3]}
 
     learning_rate: Rate = "auto"
     rate_share: float = 1.0  # of the original's own rate, while learning_rate is auto

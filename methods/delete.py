@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import distillation_loss
 from methods.engine.rates import Rate
 from methods.engine.transfer import sent
@@ -46,6 +46,7 @@ class Delete(Method):
 
     label: ClassVar[str] = "DELETE"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {"rate_share": (0.0005, 0.5), "epochs": [5, 10, 20]}
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.02  # of the original's own rate, while learning_rate is auto

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from methods.base import Classifier, Method, Pass, UnlearningProblem
+from methods.base import Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.cf_k import last_blocks, only_moving, too_many_blocks
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
@@ -25,6 +25,7 @@ class ExactUnlearning(Method):
     label: ClassVar[str] = "EU-k"
     version: ClassVar[int] = 2
     takes_adapters: ClassVar[bool] = False
+    search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3, 5]}
 
     learning_rate: Rate = "auto"
     rate_share: float = 1.0  # of the original's own rate, while learning_rate is auto

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from methods.base import Method, Pass, UnlearningProblem
+from methods.base import Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
 
@@ -23,6 +23,7 @@ class FineTune(Method):
 
     label: ClassVar[str] = "Fine-tune"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]}
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.base import Method, Pass, UnlearningProblem
+from methods.base import Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.gradients import empirical_fisher, model_fisher, trainable
 
 
@@ -35,6 +35,7 @@ class FisherForgetting(Method):
     label: ClassVar[str] = "Fisher"
     version: ClassVar[int] = 2
     edits: ClassVar[bool] = True
+    search_space: ClassVar[SearchSpace] = {"strength": (1e-9, 1e-5)}
 
     strength: float = 1e-8  # α: variance of the noise on a weight of Fisher information 1; the field takes 1e-9 to 1e-6
     max_inverse: float = 1e3  # of 1/F, so that a weight which D_r does not need stays finite

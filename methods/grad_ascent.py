@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
 
@@ -24,6 +24,7 @@ class GradAscent(Method):
 
     label: ClassVar[str] = "GradAscent"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {"rate_share": (0.0005, 0.5), "epochs": [1, 2, 4, 8]}
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.3  # of the original's own rate, while learning_rate is auto

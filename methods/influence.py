@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
 from methods.engine.gradients import summed_gradient, trainable
 from methods.engine.losses import cross_entropy
 from methods.engine.per_utterance import CHUNK, Gradients, PerUtterance
@@ -85,6 +85,12 @@ class Influence(Method):
     label: ClassVar[str] = "IU"
     version: ClassVar[int] = 2
     edits: ClassVar[bool] = True
+    search_space: ClassVar[SearchSpace] = {
+        "step_size": (0.1, 100.0),
+        "damping": (1e-3, 1.0),
+        "fisher_samples": [8, 16, 64],
+        "iterations": [1, 2, 8],
+    }
 
     step_size: float = 1.0  # α: 1 is the Newton step; the field searches 0.2 to 20
     damping: float = 1.0  # λ of F + λI; smaller steps further where D_r's gradients are small

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from methods.base import Method, Pass, UnlearningProblem
+from methods.base import Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
 
@@ -28,6 +28,7 @@ class L1Sparse(Method):
 
     label: ClassVar[str] = "L1-sparse"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "l1_penalty": (1e-6, 1e-3), "epochs": [1, 2, 3]}
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto

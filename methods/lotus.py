@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
 from methods.engine.rates import Rate
 from methods.engine.transfer import sent
 
@@ -57,6 +57,11 @@ class Lotus(Method):
 
     label: ClassVar[str] = "LoTUS"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.0005, 0.5),
+        "alpha": [0.5, 1.0, 2.0, 4.0],
+        "epochs": [1, 3, 5],
+    }
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto

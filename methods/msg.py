@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from methods.base import Classifier, Method, Pass, UnlearningProblem
+from methods.base import Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.gradients import kth_smallest
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
@@ -54,6 +54,11 @@ class Msg(Method):
     label: ClassVar[str] = "MSG"
     version: ClassVar[int] = 1
     takes_adapters: ClassVar[bool] = False
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.005, 1.0),
+        "reinitialized_share": [0.03, 0.1, 0.3],
+        "epochs": [1, 3, 5],
+    }
 
     learning_rate: Rate = "auto"  # of the weights drawn anew
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto

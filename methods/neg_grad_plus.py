@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from methods.base import Method, Pass, UnlearningProblem
+from methods.base import Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.paired_batches import Paired
 from methods.engine.rates import Rate
@@ -24,6 +24,11 @@ class NegGradPlus(Method):
 
     label: ClassVar[str] = "NegGrad+"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.0005, 0.5),
+        "alpha": [0.5, 0.8, 0.95, 0.99],
+        "epochs": [1, 2, 3],
+    }
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto

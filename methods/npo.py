@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, zeros_like
 from torch.nn import functional
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import label_loss
 from methods.engine.paired_batches import Paired
 from methods.engine.rates import Rate
@@ -35,6 +35,12 @@ class NegativePreference(Method):
 
     label: ClassVar[str] = "NPO"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.0005, 0.5),
+        "beta": (0.03, 3.0),
+        "retain_weight": (0.1, 10.0),
+        "epochs": [5, 10, 20],
+    }
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
 from methods.engine.transfer import sent
@@ -55,6 +55,11 @@ class RandomLabel(Method):
 
     label: ClassVar[str] = "RandLabel"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.005, 1.0),
+        "retain_weight": (0.1, 10.0),
+        "epochs": [1, 2, 3],
+    }
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.3  # of the original's own rate, while learning_rate is auto

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
-from methods.base import Method, Pass, UnlearningProblem, UtteranceSet
+from methods.base import Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
 from methods.engine.losses import original_losses
 from methods.engine.rates import Rate
 
@@ -43,6 +43,7 @@ class Rum(Method):
 
     label: ClassVar[str] = "RUM"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]}
 
     low: str = "original"  # method for the least memorised third; `original` does nothing
     medium: str = "fine_tune"

@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from methods.base import Classifier, Method, Pass, UnlearningProblem
+from methods.base import Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.gradients import kth_smallest, summed_gradient, trainable
 from methods.engine.rates import Rate
 from methods.random_label import RandomLabel
@@ -41,6 +41,12 @@ class SalUn(Method):
 
     label: ClassVar[str] = "SalUn"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.005, 1.0),
+        "retain_weight": (0.1, 10.0),
+        "epochs": [1, 2, 3],
+        "saliency_share": [0.3, 0.5, 0.7],
+    }
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.3  # of the original's own rate, while learning_rate is auto

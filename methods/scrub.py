@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy, distillation_loss, label_loss
 from methods.engine.rates import Rate
 
@@ -49,6 +49,12 @@ class Scrub(Method):
 
     label: ClassVar[str] = "SCRUB"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.01, 4.0),  # its max pass starts where the gradient is 0, and has few steps
+        "retain_weight": (0.1, 10.0),
+        "epochs": [1, 2, 3],
+        "max_epochs": [1, 2, 3],
+    }
 
     learning_rate: Rate = "auto"
     rate_share: float = 1.0  # of the original's own rate, while learning_rate is auto

@@ -22,7 +22,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
 from methods.engine.gradients import batch_gradient, trainable
 from methods.engine.losses import cross_entropy, original_losses
 from methods.engine.rates import Rate
@@ -77,6 +77,11 @@ class SFRon(Method):
 
     label: ClassVar[str] = "SFRon"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.0005, 0.5),
+        "ascent_weight": (1.0, 500.0),
+        "epochs": [1, 2, 3],
+    }
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto

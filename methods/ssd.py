@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.base import Method, Pass, UnlearningProblem
+from methods.base import Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.gradients import empirical_fisher, trainable
 
 
@@ -36,6 +36,7 @@ class SelectiveSynapticDampening(Method):
     label: ClassVar[str] = "SSD"
     version: ClassVar[int] = 2
     edits: ClassVar[bool] = True
+    search_space: ClassVar[SearchSpace] = {"selection": (1.0, 100.0), "dampening": (0.1, 1.0)}
 
     selection: float = 10.0  # α: how many times more important to D_f than to D a weight is to be dampened
     dampening: float = 1.0  # λ: smaller shrinks more

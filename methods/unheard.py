@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.closed_form.ridge_teacher import WALK_BATCH, never_heard
 from methods.engine.forget_table import ForgetTable
 from methods.engine.rates import Rate
@@ -119,6 +119,11 @@ class Unheard(Method):
 
     label: ClassVar[str] = "Unheard"
     version: ClassVar[int] = 2
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.005, 1.0),
+        "retain_share": [0.2, 0.3, 0.5],
+        "epochs": [2, 4, 6, 8],
+    }
 
     learning_rate: Rate = "auto"  # of the first epoch; it falls linearly, epoch by epoch
     rate_share: float = 0.25  # of the original's own rate, while learning_rate is auto

@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem, UtteranceSet
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
 
@@ -54,6 +54,12 @@ class Unsir(Method):
 
     label: ClassVar[str] = "UNSIR"
     version: ClassVar[int] = 1
+    search_space: ClassVar[SearchSpace] = {
+        "rate_share": (0.005, 1.0),
+        "repair_rate_share": (0.005, 1.0),
+        "noise_steps": [5, 10, 40],
+        "noise_repeats": [5, 10, 20],
+    }
 
     learning_rate: Rate = "auto"  # of the impair pass
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from methods.engine.rates import SHARES
-from orchestrator import plugins
 from orchestrator.errors import Interrupted, StoppedEarly
 from orchestrator.plan.grid import Grid, build_grid
 from orchestrator.plan.scenarios import each_alone
@@ -22,55 +20,8 @@ from orchestrator.run.launch import LoadedSweep, OnResult, Say, checked, execute
 from orchestrator.run.scheduling.circuit_breaker import ERROR_LIMIT
 from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import sole_driver
-from orchestrator.run.scheduling.optuna_study import Study, holds
-
-SPACES: dict[str, dict[str, Any]] = {
-    "grad_ascent": {"rate_share": (0.0005, 0.5), "epochs": [1, 2, 4, 8]},
-    "random_label": {"rate_share": (0.005, 1.0), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
-    "salun": {
-        "rate_share": (0.005, 1.0),
-        "retain_weight": (0.1, 10.0),
-        "epochs": [1, 2, 3],
-        "saliency_share": [0.3, 0.5, 0.7],
-    },
-    "unsir": {
-        "rate_share": (0.005, 1.0),
-        "repair_rate_share": (0.005, 1.0),
-        "noise_steps": [5, 10, 40],
-        "noise_repeats": [5, 10, 20],
-    },
-    "bad_teacher_light": {"rate_share": (0.0005, 0.5), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
-    "lotus": {"rate_share": (0.0005, 0.5), "alpha": [0.5, 1.0, 2.0, 4.0], "epochs": [1, 3, 5]},
-    "sfron": {"rate_share": (0.0005, 0.5), "ascent_weight": (1.0, 500.0), "epochs": [1, 2, 3]},
-    "msg": {"rate_share": (0.005, 1.0), "reinitialized_share": [0.03, 0.1, 0.3], "epochs": [1, 3, 5]},
-    "rum": {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]},
-    "scrub": {
-        "rate_share": (0.01, 4.0),  # its max pass starts where the gradient is 0, and has few steps
-        "retain_weight": (0.1, 10.0),
-        "epochs": [1, 2, 3],
-        "max_epochs": [1, 2, 3],
-    },
-    "bad_teacher": {"rate_share": (0.005, 1.0), "retain_weight": (0.1, 10.0), "epochs": [1, 2, 3]},
-    "fine_tune": {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]},
-    "neg_grad_plus": {"rate_share": (0.0005, 0.5), "alpha": [0.5, 0.8, 0.95, 0.99], "epochs": [1, 2, 3]},
-    "cf_k": {"rate_share": (0.005, 1.0), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3]},
-    "eu_k": {"rate_share": (0.005, 1.0), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3, 5]},
-    "l1_sparse": {"rate_share": (0.005, 1.0), "l1_penalty": (1e-6, 1e-3), "epochs": [1, 2, 3]},
-    "ssd": {"selection": (1.0, 100.0), "dampening": (0.1, 1.0)},
-    "influence": {
-        "step_size": (0.1, 100.0),
-        "damping": (1e-3, 1.0),
-        "fisher_samples": [8, 16, 64],
-        "iterations": [1, 2, 8],
-    },
-    "fisher_forgetting": {"strength": (1e-9, 1e-5)},
-    "npo": {"rate_share": (0.0005, 0.5), "beta": (0.03, 3.0), "retain_weight": (0.1, 10.0), "epochs": [5, 10, 20]},
-    "delete": {"rate_share": (0.0005, 0.5), "epochs": [5, 10, 20]},
-    "unheard": {"rate_share": (0.005, 1.0), "retain_share": [0.2, 0.3, 0.5], "epochs": [2, 4, 6, 8]},
-}
-"""What is searched where a sweep says nothing: bounds of log-uniform draws, or lists of choices (docs/tuning.md). Rates
-are searched as shares of the original's own, so that a space fits small networks and large ones."""
-RATE_OF = {share: rate for rate, share in SHARES.items()}
+from orchestrator.run.scheduling.optuna_study import Study
+from orchestrator.run.search_spaces import RATE_OF, space_of
 
 
 def tune_sweep(
@@ -154,44 +105,6 @@ def tune_sweep(
     if lock:
         write_lock(lock, chosen)
     return chosen
-
-
-def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
-    """What is searched for a method: `tuning.spaces` or the default, less what the sweep itself spells out.
-
-    Raises:
-        SweepError: a space for a setting that the method has not, for a rate and its share at once, or without the
-            method's default, from which searches start; a rate's default is known only once its original is.
-    """
-    space = sweep.tuning.spaces.get(method, SPACES.get(method, {}))
-    defaults = plugins.load("methods", method)
-    known = [f.name for f in fields(defaults)]
-    if unknown := [name for name in space if name not in known]:
-        raise SweepError(f"tuning.spaces.{method}: got {', '.join(unknown)}, allowed: {', '.join(known)}")
-    for share, rate in RATE_OF.items():
-        if {share, rate} <= set(space):
-            raise SweepError(f"tuning.spaces.{method}: got {rate} and {share}; give one of them: {share} scales {rate}")
-    for name, values in space.items():
-        if len(values) == 2 and all(isinstance(value, float) for value in values) and values[0] >= values[1]:
-            raise SweepError(
-                f"tuning.spaces.{method}.{name}: two fractions are bounds, the lower one first; got {list(values)}. "
-                "Swap them, or give three choices or more"
-            )
-    fixed = {name for e in sweep.methods if e.name == method and not e.preset for name in e.settings}
-    fixed |= {other for pair in SHARES.items() if fixed & set(pair) for other in pair}
-    space = {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}
-    for name, values in space.items():
-        default = getattr(defaults, name)
-        if default != "auto" and not holds(values, default):
-            raise SweepError(
-                f"tuning.spaces.{method}.{name} must hold the method's default, with which a search starts: got "
-                f"{list(values)}, without {default}"
-            )
-    return space
-
-
-def _are_bounds(values: Sequence[Any]) -> bool:
-    return len(values) == 2 and all(isinstance(v, float) for v in values)
 
 
 def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str, Study], list[TrialSpec]]:
