@@ -26,7 +26,7 @@ Frontend = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class SpeechClassifier(nn.Module, ABC):
-    """The trainable part. Logits of an utterance do not depend on its neighbours in the batch."""
+    """The trainable part. Logits of an utterance do not depend on its neighbors in the batch."""
 
     head: nn.Module
     adapter_targets: tuple[str, ...] = ()  # full names of the linear layers that LoRA may adapt

@@ -75,7 +75,7 @@ def transformer_bytes(shape: tuple[int, int, int], positions: float) -> TrainByt
 def convolutions_bytes(
     channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], steps: float, inputs: int
 ) -> TrainBytes:
-    """As `convolutions_gflop`: each keeps its output, normalised and after its activation."""
+    """As `convolutions_gflop`: each keeps its output, normalized and after its activation."""
     weights = activations = 0.0
     for outputs, kernel, stride in zip(channels, kernels, strides, strict=True):
         steps /= stride

@@ -31,7 +31,7 @@ def stacked(
     return features.reshape(batch, frames // STACKED, STACKED * mels), -(-lengths // STACKED)
 
 
-def centred(
+def centered(
     features: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
 ) -> Float[Tensor, "batch frames mels"]:
     """Each band with mean 0 over the utterance, the utterance with variance 1, padding 0.
@@ -47,7 +47,7 @@ def centred(
 class ConvolutionBlock(nn.Module):
     """A dilated convolution over time and a linear shortcut, as in temporal convolutional networks (arXiv 1803.01271).
 
-    Differs: it looks both ways, has one convolution a block and no normalisation (batch norm would mix neighbours).
+    Differs: it looks both ways, has one convolution a block and no normalization (batch norm would mix neighbors).
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int) -> None:
@@ -164,7 +164,7 @@ class LogMelBackbone(Backbone):
         return TrainBytes(4 * 250_000, 4 * 2_000 * clip_seconds * 50)
 
     def frontend(self, device: torch.device) -> Frontend:
-        """Centred log-mel; silence is appended up to a whole number of 20-ms steps."""
+        """Centered log-mel; silence is appended up to a whole number of 20-ms steps."""
         filters = mel_filters(NUM_MELS, device)
         step = STACKED * HOP_SAMPLES
 
@@ -172,7 +172,7 @@ class LogMelBackbone(Backbone):
             padded = -(-waveforms.shape[1] // step) * step
             with torch.no_grad():
                 frames = -(-lengths.to(device) // HOP_SAMPLES)
-                features = centred(log_mel(pad_samples(waveforms.to(device), padded), filters), frames)
+                features = centered(log_mel(pad_samples(waveforms.to(device), padded), filters), frames)
             return features, frames
 
         return extract

@@ -25,7 +25,7 @@ from backbones.cost import (
 )
 from backbones.export import transformers_names, with_classes, write_folder
 from backbones.heads import new_linear
-from backbones.waveform_encoder import FeatureEncoder, WaveformClassifier, fewest_samples, normalise, num_frames
+from backbones.waveform_encoder import FeatureEncoder, WaveformClassifier, fewest_samples, normalize, num_frames
 
 FRAMES_HZ = 50  # of the usual convolutions
 POSITION_KERNEL, POSITION_GROUPS = 128, 16  # of the convolution that tells positions
@@ -35,7 +35,7 @@ POSITION_KERNEL, POSITION_GROUPS = 128, 16  # of the convolution that tells posi
 class Wav2Vec2(Backbone):
     """Features are the frames of the frozen convolutions, (B, T, 512), one each 20 ms.
 
-    With `freeze_feature_encoder: false` they are the normalised waveform (B, S), lengths in samples, and the
+    With `freeze_feature_encoder: false` they are the normalized waveform (B, S), lengths in samples, and the
     convolutions are trained as well.
     """
 
@@ -84,7 +84,7 @@ class Wav2Vec2(Backbone):
         return f"utterance too short for {self.label}: got {shortest} samples, allowed: {fewest} or more"
 
     def frontend(self, device: torch.device) -> Frontend:
-        """Normalisation, and the frozen convolutions; always the pretrained ones.
+        """Normalization, and the frozen convolutions; always the pretrained ones.
 
         The frontend raises ValueError on clips and utterances that are too short to make one frame.
         """
@@ -99,10 +99,10 @@ class Wav2Vec2(Backbone):
                 raise ValueError(reason)
             lengths = lengths.to(device)
             with torch.no_grad():
-                normalised = normalise(waveforms.to(device), lengths)
+                normalized = normalize(waveforms.to(device), lengths)
                 if encoder is None:
-                    return normalised, lengths
-                return encoder(normalised).contiguous(), num_frames(lengths, config)
+                    return normalized, lengths
+                return encoder(normalized).contiguous(), num_frames(lengths, config)
 
         return extract
 
@@ -130,7 +130,7 @@ class Wav2Vec2(Backbone):
     def save_pretrained(
         self, model: SpeechClassifier, folder: Path, classes: Sequence[str], *, clip_samples: int
     ) -> None:
-        """The folder takes clips of any length; give it utterances normalised alone, then padded to `clip_samples`."""
+        """The folder takes clips of any length; give it utterances normalized alone, then padded to `clip_samples`."""
         from transformers import Wav2Vec2FeatureExtractor
 
         config = with_classes(self._config(), classes)

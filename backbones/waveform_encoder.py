@@ -14,7 +14,7 @@ from backbones.heads import Readout, linear_layers, valid_frames
 from backbones.spec_augment import time_masks
 
 
-def normalise(
+def normalize(
     waveforms: Float[Tensor, "batch samples"], lengths: Int[Tensor, " batch"]
 ) -> Float[Tensor, "batch samples"]:
     """Zero mean and unit variance over the real samples of each utterance; padding becomes 0.
@@ -24,8 +24,8 @@ def normalise(
     """
     real = valid_frames(lengths, waveforms.shape[1])
     count = lengths[:, None].to(waveforms.dtype)
-    centred = (waveforms - (waveforms * real).sum(dim=1, keepdim=True) / count) * real
-    return centred / torch.sqrt((centred**2).sum(dim=1, keepdim=True) / count + 1e-7)
+    centered = (waveforms - (waveforms * real).sum(dim=1, keepdim=True) / count) * real
+    return centered / torch.sqrt((centered**2).sum(dim=1, keepdim=True) / count + 1e-7)
 
 
 class FeatureEncoder(nn.Module):

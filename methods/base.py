@@ -60,7 +60,7 @@ class Training:
     warmup_share: float = 0.1  # of all steps, linear from 0
     schedule: Literal["constant", "linear"] = "linear"
     length_buckets: bool = False  # batches of similar length, in unlearning too
-    keep_epoch: Literal["best", "last"] = "best"  # on D_v; the last, to keep what only long training memorises
+    keep_epoch: Literal["best", "last"] = "best"  # on D_v; the last, to keep what only long training memorizes
 
 
 APART = 0x5EED  # between the seed of a problem's draws and that of a control's
@@ -68,7 +68,7 @@ LEAST = {"epochs": 0, "max_epochs": 0, "batch_size": 1, "forget_batch_size": 1, 
 ABOVE_ZERO = ("learning_rate", "repair_learning_rate", "rate_share", "repair_rate_share", "temperature")
 
 LossFunction = Callable[[Classifier, Batch], Tensor]
-"""-> (B,) non-negative difficulty: cross-entropy or KL, nats. An utterance's must not depend on its neighbours, and two
+"""-> (B,) non-negative difficulty: cross-entropy or KL, nats. An utterance's must not depend on its neighbors, and two
 calls with one batch must agree: where memory is short the loop calls it on micro-batches, and with SuperLoss twice."""
 
 

@@ -1,4 +1,4 @@
-"""IU: one Newton step from f towards the model without D_f, by influence functions (WoodFisher).
+"""IU: one Newton step from f toward the model without D_f, by influence functions (WoodFisher).
 
 Source: Koh and Liang, ICML 2017; Jia et al., NeurIPS 2023 (IU): θ ← θ + α·(F + λI)⁻¹ v with
 v = Σ_f ∇l / n − (n_f / (n·n_r))·Σ_r ∇l and the empirical Fisher F = (1/N) Σ ∇l ∇lᵀ of N utterances of D_r in place

@@ -74,7 +74,7 @@ class Msg(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass over D_r, after the weights were drawn."""
-        fresh = self.reinitialise(problem)
+        fresh = self.reinitialize(problem)
         before: dict[str, Tensor] = {}
 
         def remember(model: Classifier) -> None:
@@ -98,7 +98,7 @@ class Msg(Method):
             after_step=slow_down,
         )
 
-    def reinitialise(self, problem: UnlearningProblem) -> dict[str, Tensor]:
+    def reinitialize(self, problem: UnlearningProblem) -> dict[str, Tensor]:
         """Draw the chosen weights anew; masks of them, by parameter name."""
         weights = layer_weights(problem.model)
         like_forget = problem.retain.drawn(len(problem.forget), problem.generator)

@@ -1,10 +1,10 @@
-"""RUM: part D_f by how much of it was memorised, and unlearn each part by the method that suits it, in turns.
+"""RUM: part D_f by how much of it was memorized, and unlearn each part by the method that suits it, in turns.
 
 Source: Zhao et al., NeurIPS 2024 ("What makes unlearning hard and what to do about it"); reference code kairanzhao/RUM:
-parts of low, medium and high memorisation, in this order; the best mix does nothing for low, fine-tunes for medium
-and runs SalUn for high. The original's confidence stands in for the memorisation score: low memorisation is high
+parts of low, medium and high memorization, in this order; the best mix does nothing for low, fine-tunes for medium
+and runs SalUn for high. The original's confidence stands in for the memorization score: low memorization is high
 confidence.
-Differs: three parts of equal size that make up D_f, instead of the 1,000 least, middle and most memorised of D; while
+Differs: three parts of equal size that make up D_f, instead of the 1,000 least, middle and most memorized of D; while
 one part is unlearned, the others are in neither set, so that none is trained on (the reference's retain set still has
 the parts that come later); confidence is that of the finished original, not the mean over its training; the three
 methods share one rate and number of epochs, where the reference gives each part its own.
@@ -45,7 +45,7 @@ class Rum(Method):
     version: ClassVar[int] = 1
     search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]}
 
-    low: str = "original"  # method for the least memorised third; `original` does nothing
+    low: str = "original"  # method for the least memorized third; `original` does nothing
     medium: str = "fine_tune"
     high: str = "salun"
     learning_rate: Rate = "auto"  # of each of them, as are the next two; all else is their default
@@ -59,7 +59,7 @@ class Rum(Method):
             method_class(getattr(self, part))
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """The passes of each method on its part, low memorisation first, each with an optimizer of its own."""
+        """The passes of each method on its part, low memorization first, each with an optimizer of its own."""
         for name, part in zip(PARTS, self.parts(problem), strict=True):
             if not len(part):
                 continue

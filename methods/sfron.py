@@ -89,7 +89,7 @@ class SFRon(Method):
     batch_size: int = 32
     ascent_every: int = 5  # steps on D_r for each step on D_f
     ascent_weight: float = 25.0  # α_f, at the start of its cosine
-    easy_exponent: float = 0.5  # λ of the paper: how much utterances of small loss are favoured
+    easy_exponent: float = 0.5  # λ of the paper: how much utterances of small loss are favored
     mask_threshold: float = 1.0  # γ of F_f ≥ γ F_r
     retain_weight: float = 1.0  # λ of this project
 
@@ -104,7 +104,7 @@ class SFRon(Method):
         matters = mean_squared_gradient(problem, problem.forget, self.batch_size)
         kept = mean_squared_gradient(problem, like_forget, self.batch_size)
         masks = {name: matters[name] >= self.mask_threshold * kept[name] for name in matters}
-        usual = float(self.favour(original_losses(problem, problem.forget)).mean())
+        usual = float(self.favor(original_losses(problem, problem.forget)).mean())
         over = Alternating(problem.forget, problem.retain, self.ascent_every, self.batch_size)
         state = {"ascends": False, "ascents": 0}
 
@@ -115,7 +115,7 @@ class SFRon(Method):
                 return task_loss
             progress = state["ascents"] / max(1, over.ascents * self.epochs)
             strength = self.ascent_weight * (1 + math.cos(math.pi * progress)) / 2
-            return strength * self.favour(task_loss.detach()) / usual * task_loss
+            return strength * self.favor(task_loss.detach()) / usual * task_loss
 
         def mask_ascent(model: Classifier) -> None:
             if state["ascends"]:
@@ -139,6 +139,6 @@ class SFRon(Method):
             after_step=count_ascent,
         )
 
-    def favour(self, losses: Tensor) -> Tensor:
+    def favor(self, losses: Tensor) -> Tensor:
         """CE^(−λ) of each utterance: easy ones, those not forgotten yet, count more."""
         return losses.clamp(min=SMALLEST_LOSS) ** -self.easy_exponent

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 TEMPERATURES = torch.logspace(-2.0, 1.0, 61, dtype=torch.float64)  # of scores of about 0 to 1
 LARGEST_MARGIN = 20.0  # in nats either way
 NO_ANSWERS = "unheard reads f's answers on D_v: got none within the classes of D_r, allowed: one or more"
-ROUNDS = 100  # of expectation and maximisation: one number is estimated
+ROUNDS = 100  # of expectation and maximization: one number is estimated
 
 
 def log_odds(log_probabilities: Float[Tensor, "n classes"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:

@@ -98,7 +98,7 @@ class Unsir(Method):
         yield replace(impair, name="repair", over=part, learning_rate=repair_rate, retain_weight=1.0, optimizer="fresh")
 
     def learned_noise(self, problem: UnlearningProblem) -> Batch:
-        """A batch whose features maximise the model's loss for labels of D_f."""
+        """A batch whose features maximize the model's loss for labels of D_f."""
         template = next(problem.forget.batches(self.batch_size, problem.generator))
         drawn = torch.randn(template.features.shape, generator=problem.generator)
         features = drawn.to(template.features).requires_grad_()

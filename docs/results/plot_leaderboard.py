@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.select import CELL, prepare, reported
-from orchestrator.report.frames.summary import Summary, summarise
+from orchestrator.report.frames.summary import Summary, summarize
 from orchestrator.report.plots.style import png, styled
 
 BLUE, GRAY = "#0072B2", "#6b6b6b"
@@ -28,7 +28,7 @@ def mean_gaps(rows: pd.DataFrame) -> tuple[dict[str, Summary], int]:
     frame = with_gaps(reported(prepare(rows))[0])
     frame = frame[frame["method"] != "retrain"]
     by_seed = frame.groupby(["label", "seed"])["gap_mean"].mean()
-    gaps = {str(label): summarise(values) for label, values in by_seed.groupby(level="label")}
+    gaps = {str(label): summarize(values) for label, values in by_seed.groupby(level="label")}
     return gaps, len(frame[[name for name in CELL if name not in ("seed", "forget_classes")]].drop_duplicates())
 
 

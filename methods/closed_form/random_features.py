@@ -1,7 +1,7 @@
 """Random features over a frozen encoder: what a linear head cannot tell apart in an embedding, it can in more of them.
 
 Source: Zhuang et al., ACIL, NeurIPS 2022 (a random ReLU layer before a closed-form head); Rahimi and Recht, NIPS 2007.
-Differs: the embedding is normalised first, utterance by utterance, so that no statistic of D is needed.
+Differs: the embedding is normalized first, utterance by utterance, so that no statistic of D is needed.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from methods.base import Batch, UnlearningProblem, UtteranceSet
 from methods.engine.losses import label_loss
 
 BATCH = 32
-RIDGES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # λ, of standardised features
+RIDGES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)  # λ, of standardized features
 SHARPNESSES = tuple(2 ** (power / 2) for power in range(13))  # 1/T, by which the regression's outputs become logits
 RIDGE, SHARPNESS = 1e-2, 8.0  # where there is no D_v to choose them by
 ABSENT = -100.0  # logit of a class without utterances; those of the others add up to 1/T, so that one is above 0
@@ -75,13 +75,13 @@ class RidgeSums:
 
 @dataclass(frozen=True)
 class RidgeFit:
-    """The normal equations on standardised features; mean and variance come from the sums too."""
+    """The normal equations on standardized features; mean and variance come from the sums too."""
 
     sums: RidgeSums
     mean: Float[Tensor, " width"]
     deviation: Float[Tensor, " width"]
     correlation: Float[Tensor, "width width"]
-    labelled: Float[Tensor, "width classes"]  # covariances of the standardised features with the labels
+    labeled: Float[Tensor, "width classes"]  # covariances of the standardized features with the labels
 
     @classmethod
     def of(cls, sums: RidgeSums) -> RidgeFit:
@@ -91,17 +91,17 @@ class RidgeFit:
         covariance = sums.gram / n - torch.outer(mean, mean)
         variance = covariance.diagonal().clamp(min=0)
         deviation = torch.sqrt(variance + FLOOR * variance.mean() + torch.finfo(variance.dtype).tiny)
-        labelled = (sums.by_class / n - torch.outer(mean, sums.counts / n)) / deviation[:, None]
-        return cls(sums, mean, deviation, covariance / torch.outer(deviation, deviation), labelled)
+        labeled = (sums.by_class / n - torch.outer(mean, sums.counts / n)) / deviation[:, None]
+        return cls(sums, mean, deviation, covariance / torch.outer(deviation, deviation), labeled)
 
     def head(self, ridge: float) -> Head:
         """Weights (width, C) and bias (C,) of min Σ ‖Wᵀx + b − y‖² / n + λ‖s ⊙ W‖², the bias without penalty.
 
         The outputs for any x add up to 1, as the one-hot labels do.
         """
-        penalised = self.correlation.clone()
-        penalised.diagonal().add_(ridge)
-        weight = torch.cholesky_solve(self.labelled, torch.linalg.cholesky(penalised)) / self.deviation[:, None]
+        penalized = self.correlation.clone()
+        penalized.diagonal().add_(ridge)
+        weight = torch.cholesky_solve(self.labeled, torch.linalg.cholesky(penalized)) / self.deviation[:, None]
         return weight, self.sums.counts / self.sums.counts.sum() - weight.T @ self.mean
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from methods.base import Batch, Classifier, UnlearningProblem, UtteranceSet
 from methods.closed_form.vector_sums import VectorSums
 
-PENALTIES = (1.0, 10.0, 100.0, 1000.0)  # of ‖W‖², per class; the vectors are standardised
+PENALTIES = (1.0, 10.0, 100.0, 1000.0)  # of ‖W‖², per class; the vectors are standardized
 WALK_BATCH = 64
 
 

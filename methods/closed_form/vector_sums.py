@@ -22,9 +22,9 @@ IMPOSSIBLE = -1e4  # the score of a class without utterances
 
 @dataclass(frozen=True)
 class Reading:
-    """Vectors as the sums take them: about standardised, so that sums lose no digits, and folded where wide."""
+    """Vectors as the sums take them: about standardized, so that sums lose no digits, and folded where wide."""
 
-    centre: Float[Tensor, " width"]
+    center: Float[Tensor, " width"]
     scale: Float[Tensor, " width"]
     places: Int[Tensor, " width"] | None  # where each number goes
     signs: Float[Tensor, " width"] | None
@@ -32,19 +32,19 @@ class Reading:
     @classmethod
     def like(cls, vectors: Float[Tensor, "n width"]) -> Reading:
         """By the statistics of a first batch."""
-        centre, deviation = vectors.mean(dim=0), vectors.std(dim=0, correction=0)
+        center, deviation = vectors.mean(dim=0), vectors.std(dim=0, correction=0)
         scale = deviation.clamp(min=FLOOR * float(deviation.mean()) or 1.0)
         width = vectors.shape[1]
         if width <= WIDEST:
-            return cls(centre, scale, None, None)
+            return cls(center, scale, None, None)
         generator = torch.Generator().manual_seed(SEED)
         places = torch.randperm(width, generator=generator) % WIDEST
         signs = torch.randint(2, (width,), generator=generator) * 2.0 - 1.0
-        return cls(centre, scale, places.to(vectors.device), signs.to(vectors))
+        return cls(center, scale, places.to(vectors.device), signs.to(vectors))
 
     def __call__(self, vectors: Float[Tensor, "n width"]) -> Float[Tensor, "n read"]:
         """(n, min(width, WIDEST))."""
-        found = (vectors - self.centre) / self.scale
+        found = (vectors - self.center) / self.scale
         if self.places is None or self.signs is None:
             return found
         return found.new_zeros(len(found), WIDEST).index_add_(1, self.places, found * self.signs)
@@ -52,10 +52,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class RidgeHead:
-    """Scores of classes, linear in standardised vectors."""
+    """Scores of classes, linear in standardized vectors."""
 
     reading: Reading
-    centre: Float[Tensor, " read"]
+    center: Float[Tensor, " read"]
     scale: Float[Tensor, " read"]
     weights: Float[Tensor, "read classes"]
     bias: Float[Tensor, " classes"]
@@ -63,7 +63,7 @@ class RidgeHead:
 
     def scores(self, vectors: Float[Tensor, "n width"]) -> Float[Tensor, "n classes"]:
         """About 1 for the class that fits and 0 for others; `IMPOSSIBLE` for absent classes."""
-        found = (self.reading(vectors) - self.centre) / self.scale @ self.weights + self.bias
+        found = (self.reading(vectors) - self.center) / self.scale @ self.weights + self.bias
         return found.masked_fill(self.absent, IMPOSSIBLE)
 
 
@@ -94,24 +94,24 @@ class VectorSums:
         self.gram.addmm_(read.T, read)
 
     def heads(self, penalties: Sequence[float]) -> list[RidgeHead]:
-        """argmin_W ‖XW − Y‖² + penalty · ‖W‖², X standardised and Y one-hot, for each penalty; no penalty on the bias.
+        """argmin_W ‖XW − Y‖² + penalty · ‖W‖², X standardized and Y one-hot, for each penalty; no penalty on the bias.
 
-        The sums are used up: the matrix is standardised in place.
+        The sums are used up: the matrix is standardized in place.
         """
         n = self.counts.sum()
-        centre = self.total / n
-        gram = self.gram.addr_(centre, n * centre, alpha=-1)
+        center = self.total / n
+        gram = self.gram.addr_(center, n * center, alpha=-1)
         deviation = (gram.diagonal() / n).clamp(min=0).sqrt()
         smallest = torch.full_like(deviation, 1e-6)
         if self.reading.places is None:  # 1e-6 of the number as the network gives it
             smallest /= self.reading.scale
         scale = torch.maximum(deviation, smallest)
         gram.div_(scale[:, None]).div_(scale)
-        moments = (self.by_class - torch.outer(centre, self.counts)) / scale[:, None]
+        moments = (self.by_class - torch.outer(center, self.counts)) / scale[:, None]
         found, before = [], 0.0
         for penalty in penalties:
             gram.diagonal().add_(penalty - before)
             before = penalty
             weights = torch.cholesky_solve(moments, torch.linalg.cholesky(gram))
-            found.append(RidgeHead(self.reading, centre, scale, weights, self.counts / n, self.counts == 0))
+            found.append(RidgeHead(self.reading, center, scale, weights, self.counts / n, self.counts == 0))
         return found

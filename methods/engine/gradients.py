@@ -31,7 +31,7 @@ def batch_gradient(problem: UnlearningProblem, batch: Batch, weights: dict[str, 
 
 
 def summed_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> Gradients:
-    """Σ ∇CE over the set, signed. The model's own gradients are gone afterwards: the sum is made in their place."""
+    """Σ ∇CE over the set, signed. The model's own gradients are gone afterward: the sum is made in their place."""
     weights = trainable(problem.model)
     problem.model.eval()
     clear(weights)

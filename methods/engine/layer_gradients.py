@@ -116,7 +116,7 @@ class Matrices(LayerGradient):
 
 @dataclass(frozen=True)
 class Parametrized(LayerGradient):
-    """Of a matrix that is computed from other weights (weight normalisation), to which its gradients go back."""
+    """Of a matrix that is computed from other weights (weight normalization), to which its gradients go back."""
 
     matrices: Matrices  # under the name ""
     module: nn.Module  # gives the matrix of the originals
@@ -129,7 +129,7 @@ class Parametrized(LayerGradient):
                 total[name].addcmul_(gradient, gradient * share)
 
     def products(self, vector: dict[str, Tensor]) -> Float[Tensor, " batch"]:
-        """Utterance by utterance too: PyTorch's weight normalisation knows no forward derivative."""
+        """Utterance by utterance too: PyTorch's weight normalization knows no forward derivative."""
         return torch.stack(
             [torch.stack([(g * vector[name]).sum() for name, g in each.items()]).sum() for each in self._each()]
         )

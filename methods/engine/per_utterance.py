@@ -4,7 +4,7 @@ Source: Goodfellow, 2015 (arXiv 1510.01799): a linear layer's gradient for one e
 read and of the gradient of what it gave; Rochette et al., 2019 (arXiv 1912.06015): convolutions, by unfolding.
 Differs: squares are summed in blocks, so that the gradients of a batch never exist at once.
 
-Linear layers, convolutions (weight normalisation included) and the usual norms are covered. The first batch is checked
+Linear layers, convolutions (weight normalization included) and the usual norms are covered. The first batch is checked
 against autograd; a network that has weights elsewhere, such as a recurrent one, goes utterance by utterance.
 """
 

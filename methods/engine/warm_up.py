@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def same_draws_again(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Repeat afterwards, on the host and the device, what torch draws inside."""
+    """Repeat afterward, on the host and the device, what torch draws inside."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 

@@ -1,6 +1,6 @@
 """SuperLoss: a closed-form curriculum that weighs each example by its loss (Castells et al., NeurIPS 2020).
 
-L(l_i, σ_i) = (l_i − τ) σ_i + λ (log σ_i)², minimised by σ* = exp(−W(½ max(−2/e, (l_i − τ)/λ))), W the principal
+L(l_i, σ_i) = (l_i − τ) σ_i + λ (log σ_i)², minimized by σ* = exp(−W(½ max(−2/e, (l_i − τ)/λ))), W the principal
 branch of Lambert's function. Without a gradient through σ*, dL/dθ = σ* · dl/dθ, so laying it over a method is a
 re-weighting.
 arXiv 2506.00848 §5.4 takes τ as the moving average of the loss.

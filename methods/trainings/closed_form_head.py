@@ -1,9 +1,9 @@
 """Closed-form head: the pretrained encoder is frozen, and a ridge regression on random features of it classifies.
 
 Source: Cao and Yang, IEEE S&P 2015 (summation form: what D_f added to the sums can be subtracted); Zhuang et al., ACIL,
-NeurIPS 2022 (ridge heads on frozen encoders and random features, kept as sums). The maths:
+NeurIPS 2022 (ridge heads on frozen encoders and random features, kept as sums). The math:
 `methods.closed_form.ridge`.
-Differs: features are standardised by mean and variance that are functions of the sums, and the regularisation and a
+Differs: features are standardized by mean and variance that are functions of the sums, and the regularization and a
 temperature are chosen on D_v, so that a head without D_f is Retrain's up to rounding.
 """
 

@@ -29,7 +29,7 @@ from backbones.heads import new_linear
 from backbones.hubert import Hubert
 from backbones.mel_spectrogram import log_mel, mel_filters
 from backbones.wav2vec2 import Wav2Vec2
-from backbones.waveform_encoder import WaveformClassifier, normalise
+from backbones.waveform_encoder import WaveformClassifier, normalize
 from backbones.whisper import ARCHITECTURE, NAMES, WhisperClassifier
 from orchestrator.digests import default_cache_dir
 from orchestrator.run.setup.context import seed_everything
@@ -48,7 +48,7 @@ EPOCHS = {"whisper": 8, "wav2vec2": 10, "hubert": 10}
 BATCH = 64
 LEARNING_RATE = 2e-3
 VOICE_WEIGHT = 0.5  # of the voices' cross-entropy beside the words'
-MEL_WEIGHT = 1.0  # of the mean squared error on standardised log-mel values
+MEL_WEIGHT = 1.0  # of the mean squared error on standardized log-mel values
 NOISE_CLIPS = 1_500
 SHIFT_SAMPLES = 3_200  # words move by up to 0.2 s
 LOWEST_SNR_DB, EASIEST_SNR_DB, SNR_SPAN_DB = 3.0, 30.0, 22.0
@@ -132,11 +132,11 @@ def inputs(family: str, waveforms: Tensor, filters: Tensor) -> tuple[Tensor, Ten
     lengths = torch.full((len(waveforms),), waveforms.shape[1])
     if family == "whisper":
         return log_mel(waveforms, filters), lengths // 160
-    return normalise(waveforms, lengths), lengths
+    return normalize(waveforms, lengths), lengths
 
 
-def standardise(model: SpeechClassifier, features: Tensor) -> None:
-    """Fold the mean and deviation of each mel band into the first convolution: log-mel frames are far from centred."""
+def standardize(model: SpeechClassifier, features: Tensor) -> None:
+    """Fold the mean and deviation of each mel band into the first convolution: log-mel frames are far from centered."""
     mean, deviation = features.mean((0, 1)), features.std((0, 1))
     assert isinstance(model, WhisperClassifier)
     convolution = model.stem.conv1
@@ -146,7 +146,7 @@ def standardise(model: SpeechClassifier, features: Tensor) -> None:
 
 
 class MelHead(nn.Module):
-    """Tells the log-mel spectrogram from the feature encoder's frames: a linear layer, thrown away afterwards."""
+    """Tells the log-mel spectrogram from the feature encoder's frames: a linear layer, thrown away afterward."""
 
     def __init__(self, encoder: nn.Module, filters: Tensor) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ def pretrain(
     model = new_model(family, nano_config(family), len(corpus.classes))
     train, validation = (torch.from_numpy(corpus.rows(split)) for split in ("train", "validation"))
     if family == "whisper":
-        standardise(model, inputs(family, clean.batch(train[:512], 1.0, generator), filters)[0])
+        standardize(model, inputs(family, clean.batch(train[:512], 1.0, generator), filters)[0])
     voice_head = nn.Linear(model.head.in_features, int(clean.voices.max()) + 1)  # type: ignore[arg-type]
     encoder = getattr(model, "feature_extractor", None)
     mel_head = None if encoder is None else MelHead(encoder, filters)

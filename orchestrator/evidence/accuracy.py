@@ -72,7 +72,7 @@ def predictions(logits: Logits) -> Labels:
 
 
 def accuracy(predicted: Labels, labels: Labels) -> float:
-    """Share of utterances that are classified as labelled.
+    """Share of utterances that are classified as labeled.
 
     Raises:
         ValueError: when there are not as many predictions as labels.

@@ -26,7 +26,7 @@ class Probe:
 
 
 def linear_probe(embeddings: Float[np.ndarray, "n width"], wanted: Bool[np.ndarray, " n"], *, seed: int) -> Probe:
-    """Cross-validated logistic regression on standardised embeddings, classes weighted equally.
+    """Cross-validated logistic regression on standardized embeddings, classes weighted equally.
 
     After the representation probes of arXiv 2503.06991. A head that no longer names a class hides it only: what the
     probe still finds can be had back by training a head. Retrain is the target, not 0.5: a model that never saw a

@@ -1,4 +1,4 @@
-"""Memorisation recovery: how much of what was forgotten comes back when a model is trained on a little of it."""
+"""Memorization recovery: how much of what was forgotten comes back when a model is trained on a little of it."""
 
 from __future__ import annotations
 

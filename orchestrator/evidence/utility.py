@@ -36,7 +36,7 @@ def conjunctive_gum(
     Args:
         macro_f1: on D_t, of the unlearned model and of Retrain.
         attack: accuracy of an attack on D_f: of the unlearned model, Retrain and Original.
-        seconds: charged optimisation time of the method and of Retrain.
+        seconds: charged optimization time of the method and of Retrain.
         num_classes: C.
     """
     chance = 1 / num_classes

@@ -1,4 +1,4 @@
-"""A trial's recipe: plain values whose hash names the trial, its row and its artefacts."""
+"""A trial's recipe: plain values whose hash names the trial, its row and its artifacts."""
 
 from __future__ import annotations
 

@@ -47,5 +47,5 @@ def _grid(table: Table, block: Block) -> Grid:
 
 
 def _set(cell: str, place: int, row: Row) -> str:
-    style = "bold" if place in row.bold else "dim" if place in row.grey else ""
+    style = "bold" if place in row.bold else "dim" if place in row.gray else ""
     return f"[{style}]{cell}[/{style}]" if style else cell

@@ -1,4 +1,4 @@
-"""The embedded corpora: Speech Commands words by eSpeak NG, labelled by word or by speaker, and one for pretraining."""
+"""The embedded corpora: Speech Commands words by eSpeak NG, labeled by word or by speaker, and one for pretraining."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class EspeakSpeakers(EspeakTask):
         return tuple(f"s{speaker:04d}" for speaker in range(self.speakers))
 
     def roles(self, speakers: Sequence[Speaker]) -> list[Role]:
-        """Words are dealt to each speaker first, and splits drawn over the clips afterwards."""
+        """Words are dealt to each speaker first, and splits drawn over the clips afterward."""
         rng = generator(self.seed, "roles")
         roles = []
         for speaker, count in zip(speakers, evenly(self.clips, self.classes).values(), strict=True):

@@ -236,7 +236,7 @@ def test_saved_models_load_elsewhere_with_equal_logits(
 
 
 def hugging_face_logits(folder: Any, waveforms: Tensor, lengths: Tensor) -> Tensor:
-    """Logits from nothing but the folder and plain transformers; utterances are normalised before they are padded."""
+    """Logits from nothing but the folder and plain transformers; utterances are normalized before they are padded."""
     from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
     model = AutoModelForAudioClassification.from_pretrained(folder).eval()

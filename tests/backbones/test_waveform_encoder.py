@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backbones.hubert import Hubert
 from backbones.wav2vec2 import Wav2Vec2
-from backbones.waveform_encoder import WaveformClassifier, normalise
+from backbones.waveform_encoder import WaveformClassifier, normalize
 
 CPU = torch.device("cpu")
 FAMILIES = {"wav2vec2": Wav2Vec2, "hubert": Hubert}
@@ -32,7 +32,7 @@ def theirs(backbone: Wav2Vec2, model: WaveformClassifier, waveforms: Tensor, len
     mask = (torch.arange(waveforms.shape[1]) < lengths[:, None]).long()
     masked = hf.config.feat_extract_norm == "layer"
     with torch.no_grad():
-        logits: Tensor = hf.eval()(normalise(waveforms, lengths), attention_mask=mask if masked else None).logits
+        logits: Tensor = hf.eval()(normalize(waveforms, lengths), attention_mask=mask if masked else None).logits
     return logits
 
 
@@ -50,7 +50,7 @@ def test_normalisation_equals_the_feature_extractor_on_each_utterance_alone(clip
     from transformers import Wav2Vec2FeatureExtractor
 
     waveforms, lengths = clips
-    ours = normalise(waveforms, lengths)
+    ours = normalize(waveforms, lengths)
     extractor = Wav2Vec2FeatureExtractor(do_normalize=True)
     for row, length in enumerate(lengths.tolist()):
         alone = extractor(waveforms[row, :length].numpy(), sampling_rate=16_000, return_tensors="pt").input_values[0]

@@ -1,4 +1,4 @@
-"""Side by side: work timed in turns in one process, so that a busy neighbour disturbs all sides alike."""
+"""Side by side: work timed in turns in one process, so that a busy neighbor disturbs all sides alike."""
 
 from __future__ import annotations
 

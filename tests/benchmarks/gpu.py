@@ -1,7 +1,7 @@
-"""`make bench-gpu`: training speed and FLOP utilisation of full-size backbones, and what packing trials on a GPU gives.
+"""`make bench-gpu`: training speed and FLOP utilization of full-size backbones, and what packing trials on a GPU gives.
 
 Weights and features are random: speed does not depend on them. Steps go through `methods.engine.loop`, as a trial's do,
-with features on the device. Utilisation is the arithmetic of the model (`Backbone.train_gflop`: projections,
+with features on the device. Utilization is the arithmetic of the model (`Backbone.train_gflop`: projections,
 feed-forward, attention, three times the forward; the frozen convolutions and the small rest are left out) over the
 seconds that the meter charges, against the device's peak in bf16: measured by large matrix products, and the vendor's
 where known.
@@ -188,7 +188,7 @@ def peak_tflops(device: torch.device, size: int) -> float:
 
 
 def speed(work: Workload, device: torch.device, peak: float) -> dict[str, Any]:
-    """Clips a second, utilisation and memory of one backbone."""
+    """Clips a second, utilization and memory of one backbone."""
     memory = PeakMemory(device)
     backbone = work.backbone()
     model = backbone.build(CLASSES, pretrained=False).to(device)

@@ -17,7 +17,7 @@ def draw(seed: int, n: int = 40, classes: int = 12) -> np.ndarray:
     return np.random.default_rng(seed).dirichlet(np.ones(classes), n)
 
 
-def summarised(outputs: Outputs) -> Outputs:
+def summarized(outputs: Outputs) -> Outputs:
     """As if only the top five classes and the label were stored."""
     top = np.argsort(-outputs.log_probabilities, axis=1)[:, :5]
     among = (top == outputs.labels[:, None]).any(axis=1)
@@ -44,10 +44,10 @@ def test_js_is_zero_for_equals_and_ln_two_for_disjoint_ones() -> None:
 def test_js_of_summaries_is_a_lower_bound(outputs_of) -> None:
     labels = np.random.default_rng(2).integers(0, 80, 40)
     a, b = (outputs_of(np.log(draw(seed, classes=80)), labels) for seed in (0, 1))
-    whole, short = output_divergence(a, b), output_divergence(summarised(a), summarised(b))
+    whole, short = output_divergence(a, b), output_divergence(summarized(a), summarized(b))
     assert (short <= whole + 1e-12).all()
     assert short.max() > 0
-    assert output_divergence(summarised(a), summarised(a)) == pytest.approx(0.0, abs=1e-12)
+    assert output_divergence(summarized(a), summarized(a)) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_outputs_of_other_utterances_are_refused(outputs_of) -> None:

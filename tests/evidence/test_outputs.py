@@ -1,4 +1,4 @@
-"""Stored outputs, whole and summarised, say the same."""
+"""Stored outputs, whole and summarized, say the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memorisation recovery at its known points."""
+"""Memorization recovery at its known points."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def test_draws_anew_what_neither_set_pulls_at_in_each_layer(kit):
     assert names == ["body.weight", "head.weight"]
     gradients = torch.autograd.grad(pull, list(layer_weights(model).values()))
     before = kit.weights(problem.model)
-    Msg(reinitialized_share=0.4).reinitialise(problem)
+    Msg(reinitialized_share=0.4).reinitialize(problem)
     after = kit.weights(problem.model)
     for name, gradient in zip(names, gradients, strict=True):
         changed = after[name] != before[name]
@@ -41,7 +41,7 @@ def test_weights_that_were_kept_take_a_tenth_of_the_step(kit):
 
     class Watched(Msg):
         def passes(self, problem):
-            fresh = method.reinitialise(kit.make_problem())
+            fresh = method.reinitialize(kit.make_problem())
             for current in method.passes(problem):
                 starts.append((fresh, kit.weights(problem.model)))
                 yield current

@@ -40,8 +40,8 @@ def test_an_ascent_takes_the_step_by_hand(kit):
     squares = [
         [g**2 for g in torch.autograd.grad(loss, parameters, retain_graph=True)] for loss in (losses.mean(), kept)
     ]
-    favour = losses.detach() ** -0.5
-    ascent = -(25.0 * favour / favour.mean() * losses).sum() / len(forget)
+    favor = losses.detach() ** -0.5
+    ascent = -(25.0 * favor / favor.mean() * losses).sum() / len(forget)
     gradients = torch.autograd.grad(ascent, parameters)
     steps = []
 
@@ -66,8 +66,8 @@ def test_an_ascent_takes_the_step_by_hand(kit):
 
 
 def test_easy_utterances_are_favoured():
-    favour = SFRon(easy_exponent=0.5).favour(torch.tensor([4.0, 0.25]))
-    assert favour.tolist() == [0.5, 2.0]
+    favor = SFRon(easy_exponent=0.5).favor(torch.tensor([4.0, 0.25]))
+    assert favor.tolist() == [0.5, 2.0]
 
 
 def test_ascent_fades_by_a_cosine(kit):

@@ -19,12 +19,12 @@ def test_a_row_says_what_was_laid_over_and_the_outcome_depends_on_it(small_sweep
     rows = read_rows(tmp_path / "r")
     unlearned = rows[rows["stage"] == "unlearn"]
     assert set(unlearned["status"]) == {"done"}
-    labelled = unlearned[unlearned["method"] == "random_label"]
-    orders = [json.loads(text)["order"] if text else "" for text in labelled["curriculum"]]
+    labeled = unlearned[unlearned["method"] == "random_label"]
+    orders = [json.loads(text)["order"] if text else "" for text in labeled["curriculum"]]
     assert sorted(orders) == ["", "", "easy_first", "hard_first"]
-    assert [json.loads(text) for text in labelled["lora"] if text] == [{"rank": 2, "alpha": 16.0, "dropout": 0.0}]
-    assert labelled["forget_loss"].nunique() == 4
-    assert labelled.loc[labelled["lora"] != "", "parameters"].max() < labelled["parameters"].max()
+    assert [json.loads(text) for text in labeled["lora"] if text] == [{"rank": 2, "alpha": 16.0, "dropout": 0.0}]
+    assert labeled["forget_loss"].nunique() == 4
+    assert labeled.loc[labeled["lora"] != "", "parameters"].max() < labeled["parameters"].max()
     (scrub,) = unlearned[unlearned["method"] == "scrub_mubench"].to_dict("records")
     assert scrub["method_label"] == "SCRUB (MU-Bench code)"
     assert json.loads(scrub["superloss"])["tau"] == "mubench"

@@ -63,7 +63,7 @@ def trained_figures(columns: Sequence[str]) -> dict[str, tuple[Figure, ...]]:
     return {
         "Accuracy after relearning, in %": tuple(relearned),
         "Recovery": tuple(back),
-        "Memorisation recovery: recovery minus Retrain's": tuple(more),
+        "Memorization recovery: recovery minus Retrain's": tuple(more),
         "Representations": (
             Figure("probe_auc", "probe AUC"), Figure("attribution_forget", "attribution kept, D_f"),
             Figure("attribution_retain", "attribution kept, D_r"),

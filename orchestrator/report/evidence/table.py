@@ -9,7 +9,7 @@ import numpy as np
 
 from orchestrator.evidence.roc import FEWEST_PAIRS, Z975
 from orchestrator.report.frames.gaps import DECIMALS
-from orchestrator.report.frames.summary import NOTHING, BlockMeans, Summary, summarise, with_spread
+from orchestrator.report.frames.summary import NOTHING, BlockMeans, Summary, summarize, with_spread
 from orchestrator.report.frames.tuned import mixture
 from orchestrator.report.tables.markdown import escape, grid_markdown
 from orchestrator.report.tables.model import Block, Line, Table
@@ -103,19 +103,19 @@ def figure_cells(
     """
     units = {line.line: means.units(line.line, block.over) for line in block.lines}
     summaries = {
-        (line.line, figure.column): summarise(units[line.line][figure.column].to_numpy())
+        (line.line, figure.column): summarize(units[line.line][figure.column].to_numpy())
         for line in block.lines
         for figure in figures
     }
     shown = [
         f for f in figures if any(summaries[line.line, f.column].n or _few(f, block, line) for line in block.lines)
     ]
-    grey = {f.column: is_within_noise(difference(block, means, f)) or few_utterances(block, f) for f in shown}
+    gray = {f.column: is_within_noise(difference(block, means, f)) or few_utterances(block, f) for f in shown}
     cells = {}
     for line in block.lines:
         texts = [_cell(figure, summaries[line.line, figure.column], block, line) for figure in shown]
         cells[line.line] = [
-            f"*{t}*" if grey[f.column] and t not in (NOTHING, TOO_FEW) else t for t, f in zip(texts, shown, strict=True)
+            f"*{t}*" if gray[f.column] and t not in (NOTHING, TOO_FEW) else t for t, f in zip(texts, shown, strict=True)
         ]
     return shown, cells
 
@@ -146,9 +146,9 @@ def difference(block: Block, means: BlockMeans, figure: Figure) -> Summary:
     """Original minus Retrain in a column, unit by unit; of no values where either is missing."""
     lines = {line.method: line.line for line in reversed(block.lines) if line.method in ("original", "retrain")}
     if len(lines) < 2 or figure.against_retrain or figure.counts:
-        return summarise([])
+        return summarize([])
     values = [means.units(lines[method], block.over)[figure.column] for method in ("original", "retrain")]
-    return summarise((values[0] - values[1]).round(DECIMALS + 2).to_numpy())  # fractions, not points
+    return summarize((values[0] - values[1]).round(DECIMALS + 2).to_numpy())  # fractions, not points
 
 
 def few_utterances(block: Block, figure: Figure) -> bool:

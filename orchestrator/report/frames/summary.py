@@ -26,7 +26,7 @@ class Summary:
     spread: Literal["95% t-interval", "range", "none"]
 
 
-def summarise(values: Iterable[float]) -> Summary:
+def summarize(values: Iterable[float]) -> Summary:
     """Mean and spread of the values that are there; their number is part of the answer.
 
     The interval is mean ± t(0.975, n − 1) · s / √n with the sample standard deviation s (n − 1 in the denominator).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from orchestrator.report.frames.summary import Unit, summarise, with_spread
+from orchestrator.report.frames.summary import Unit, summarize, with_spread
 
 STANDARD = "standard"
 
@@ -61,4 +61,4 @@ def _units(values: pd.Series, over: Unit) -> pd.Series:  # type: ignore[type-arg
 
 
 def _mean(values: pd.Series, over: Unit, scale: float = 1.0, digits: int = 1) -> str:  # type: ignore[type-arg]
-    return with_spread(summarise(_units(values, over).to_numpy()), digits, scale)
+    return with_spread(summarize(_units(values, over).to_numpy()), digits, scale)

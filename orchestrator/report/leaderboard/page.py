@@ -202,7 +202,7 @@ def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
 
 
 def _relearning(figures: Collection[str]) -> list[Figure]:
-    """Accuracy after relearning, and memorisation recovery, for the largest k that was tried."""
+    """Accuracy after relearning, and memorization recovery, for the largest k that was tried."""
     k = _most_relearned(figures)
     if k is None:
         return []

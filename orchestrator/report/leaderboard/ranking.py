@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from orchestrator.report.frames.gaps import TASK_LOSS, lost_against_original, reference_ids
 from orchestrator.report.frames.select import REFERENCES
-from orchestrator.report.frames.summary import BlockMeans, Summary, summarise
+from orchestrator.report.frames.summary import BlockMeans, Summary, summarize
 from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP
 from orchestrator.report.tables.model import FLAGS, Block, Line, Table, contenders
 from orchestrator.report.tables.significance import verdict
@@ -19,7 +19,7 @@ from orchestrator.report.tables.significance import verdict
 SHARE = "seconds_share"
 """Charged seconds of a run over those of its Retrain."""
 EXCESS = "judged_excess"
-"""Memorisation recovery of runs that lowered D_f by `LEAST_LOST` or more: of less it is a quotient of noise."""
+"""Memorization recovery of runs that lowered D_f by `LEAST_LOST` or more: of less it is a quotient of noise."""
 LEAST_LOST = 0.1
 
 
@@ -105,7 +105,7 @@ def standings(cells: Sequence[Cell]) -> list[Standing]:
 def over_cells(cells: Sequence[Cell], line: str, column: str) -> Summary:
     """For each seed the mean over all cells, and of these the mean over seeds; a seed counts when it has every cell."""
     units = {place: cell.means.units(line, "seeds")[column].droplevel("backbone") for place, cell in enumerate(cells)}
-    return summarise(pd.DataFrame(units).dropna().mean(axis=1).to_numpy())
+    return summarize(pd.DataFrame(units).dropna().mean(axis=1).to_numpy())
 
 
 def original_minus_retrain_over_cells(cells: Sequence[Cell]) -> Summary:
@@ -123,8 +123,8 @@ def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Seq
     return Standing(
         line=line,
         gap=over_cells(own_cells, key, GAP.column),
-        rank=summarise(own.to_numpy()),
-        rank_forgettable=summarise(own.reindex(list(worth)).to_numpy()),
+        rank=summarize(own.to_numpy()),
+        rank_forgettable=summarize(own.reindex(list(worth)).to_numpy()),
         nearest=sum(there.best for there in theirs),
         nearer_than_original=int((gaps < np.array([cell.original_gap() for cell in cells])).sum()),
         compared=int((~np.isnan(gaps)).sum()),
@@ -135,7 +135,7 @@ def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Seq
         ),
         share=over_cells(own_cells, key, SHARE),
         task_loss=over_cells(own_cells, key, TASK_LOSS),
-        excess=summarise(_excess(cells[place], key) for place in worth),
+        excess=summarize(_excess(cells[place], key) for place in worth),
         cells=len(own_cells),
     )
 

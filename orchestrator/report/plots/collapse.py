@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orchestrator.report.plots.style import GREY, figure, legend, marks, styled, wrapped
+from orchestrator.report.plots.style import GRAY, figure, legend, marks, styled, wrapped
 from orchestrator.report.tables.columns import CONSTANT, ONE_CLASS, TEST, Measure
 from orchestrator.report.tables.model import Block, Line, Table
 
@@ -29,7 +29,7 @@ def collapse(table: Table) -> Figure:
     for ax, block in zip(axes, table.blocks, strict=True):
         for place, line in enumerate(block.lines):
             if line.has(ONE_CLASS):
-                _row(ax, place, line, styles[line.line].colour)
+                _row(ax, place, line, styles[line.line].color)
         constant = _constant(block)
         if not np.isnan(constant):
             ax.axvline(constant, color="black", linestyle="--", linewidth=0.9, label="a constant predictor's accuracy")
@@ -41,10 +41,10 @@ def collapse(table: Table) -> Figure:
     return made
 
 
-def _row(ax: Axes, place: int, line: Line, colour: str) -> None:
+def _row(ax: Axes, place: int, line: Line, color: str) -> None:
     share, reach = _shown(line, ONE_CLASS)
-    ax.barh(place, share, height=0.66, color=colour, alpha=0.35, linewidth=0, label="predicted as one class")
-    ax.errorbar(share, place, xerr=reach, color=GREY, elinewidth=0.8, capsize=2)
+    ax.barh(place, share, height=0.66, color=color, alpha=0.35, linewidth=0, label="predicted as one class")
+    ax.errorbar(share, place, xerr=reach, color=GRAY, elinewidth=0.8, capsize=2)
     accuracy, reach = _shown(line, TEST)
     ax.errorbar(
         accuracy, place, xerr=reach, color="black", marker="o", markersize=4.5, elinewidth=0.8, capsize=2,

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from orchestrator.report.frames.summary import Summary
-from orchestrator.report.plots.style import GREY, figure, styled, wrapped
+from orchestrator.report.plots.style import GRAY, figure, styled, wrapped
 
 
 @styled
@@ -32,7 +32,7 @@ def differences(found: pd.DataFrame) -> Figure:
         ax.set(ylim=(len(names) - 0.4, -0.6), xlabel="gap minus the control's gap (points)")
         ax.grid(axis="y", visible=False)
         ax.set_title(wrapped("all, each seed's mean" if task == "all" else f"{task}, {kind}", 30))
-    made.supxlabel("bars: 95 % t-interval over seeds, range of two", fontsize=7.5, color=GREY)
+    made.supxlabel("bars: 95 % t-interval over seeds, range of two", fontsize=7.5, color=GRAY)
     return made
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from orchestrator.file_names import file_name
 from orchestrator.report.frames.select import laid_over
-from orchestrator.report.plots.style import GREY, figure, legend, styled
+from orchestrator.report.plots.style import GRAY, figure, legend, styled
 
 STAGES = ("study", "tune")
 PANEL_COLUMNS = ["task", "backbone", "unlearning", "forget_rule"]
@@ -62,7 +62,7 @@ def _panel(ax: Axes, trials: pd.DataFrame) -> None:
     ax.plot(number, objective, linestyle="none", marker="o", markersize=4, color="#0072B2", alpha=0.6, label="trial")
     if lost.any():
         ax.plot(
-            number[lost], np.full(lost.sum(), 0.97), linestyle="none", marker="x", color=GREY, markersize=5,
+            number[lost], np.full(lost.sum(), 0.97), linestyle="none", marker="x", color=GRAY, markersize=5,
             transform=ax.get_xaxis_transform(), label="diverged or failed",
         )  # fmt: skip
     best = np.fmin.accumulate(objective)

@@ -1,4 +1,4 @@
-"""How plots look: one colour a method in every figure, a hollow mark for SuperLoss, quiet axes."""
+"""How plots look: one color a method in every figure, a hollow mark for SuperLoss, quiet axes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ P = ParamSpec("P")
 
 DPI = 150
 PANELS_IN_ROW = 3
-GREY = "#6b6b6b"
-# Okabe and Ito's colours without black and yellow, then darker relatives: told apart by colour-blind readers too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C564B", "#7F3FBF", "#4D7C0F", "#B91C1C")
+GRAY = "#6b6b6b"
+# Okabe and Ito's colors without black and yellow, then darker relatives: told apart by colour-blind readers too.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C564B", "#7F3FBF", "#4D7C0F", "#B91C1C")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 RC: dict[Any, Any] = {
     "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
@@ -33,9 +33,9 @@ RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Mark:
-    """Colour, marker and filling of one line."""
+    """Color, marker and filling of one line."""
 
-    colour: str
+    color: str
     marker: str
     filled: bool
 
@@ -43,13 +43,13 @@ class Mark:
     def keywords(self) -> dict[str, Any]:
         """For `Axes.plot` and `Axes.errorbar`."""
         return {
-            "color": self.colour, "marker": self.marker, "markersize": 6 if self.filled else 9, "markeredgewidth": 1.4,
-            "markerfacecolor": self.colour if self.filled else "none", "markeredgecolor": self.colour,
+            "color": self.color, "marker": self.marker, "markersize": 6 if self.filled else 9, "markeredgewidth": 1.4,
+            "markerfacecolor": self.color if self.filled else "none", "markeredgecolor": self.color,
         }  # fmt: skip
 
 
 def marks(lines: list[Line]) -> dict[str, Mark]:
-    """A mark for each line, by its key: methods by colour, the lines of one method by marker."""
+    """A mark for each line, by its key: methods by color, the lines of one method by marker."""
     others = [m for m in dict.fromkeys(line.method for line in lines) if m not in PAPER_ORDER]
     contenders = [m for m in PAPER_ORDER if m not in REFERENCES] + others
     found: dict[str, Mark] = {}
@@ -62,9 +62,7 @@ def marks(lines: list[Line]) -> dict[str, Mark]:
             continue
         place, variant = contenders.index(line.method), (line.method, line.superloss)
         nth = of_method[variant] = of_method.get(variant, -1) + 1
-        found[line.line] = Mark(
-            COLOURS[place % len(COLOURS)], MARKERS[(place + nth) % len(MARKERS)], not line.superloss
-        )
+        found[line.line] = Mark(COLORS[place % len(COLORS)], MARKERS[(place + nth) % len(MARKERS)], not line.superloss)
     return found
 
 

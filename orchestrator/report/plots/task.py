@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import Summary
 from orchestrator.report.frames.training_cost import STANDARD
-from orchestrator.report.plots.style import GREY, Mark, figure, legend, marks, panel_rows, styled, wrapped
+from orchestrator.report.plots.style import GRAY, Mark, figure, legend, marks, panel_rows, styled, wrapped
 from orchestrator.report.tables.columns import FORGET, FORGOTTEN_BEFORE, GAP, TEST, TEST_KEPT, Measure
 from orchestrator.report.tables.model import Block, Line, Table
 
@@ -51,7 +51,7 @@ def gap_bars(table: Table) -> Figure:
         ax.grid(axis="y", visible=False)
         ax.set(xlabel="mean gap to Retrain (points)")
         ax.set_title(wrapped(block.title))
-    made.supxlabel(f"bars: {_spread_name(table.blocks)}", fontsize=7.5, color=GREY)
+    made.supxlabel(f"bars: {_spread_name(table.blocks)}", fontsize=7.5, color=GRAY)
     return made
 
 
@@ -124,8 +124,8 @@ def _point(ax: Axes, line: Line, utility: Measure, mark: Mark) -> None:
         elinewidth=1, capsize=2, zorder=2 if line.method == "retrain" else 3, **mark.keywords | size,
     )  # fmt: skip
     if line.method == "retrain":
-        ax.axvline(x, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
-        ax.axhline(y, color=GREY, linestyle="--", linewidth=0.9, zorder=1)
+        ax.axvline(x, color=GRAY, linestyle="--", linewidth=0.9, zorder=1)
+        ax.axhline(y, color=GRAY, linestyle="--", linewidth=0.9, zorder=1)
 
 
 def _within_percent(ax: Axes) -> None:
@@ -137,10 +137,10 @@ def _within_percent(ax: Axes) -> None:
 def _bar(ax: Axes, place: int, line: Line, mark: Mark) -> None:
     summary = line.summaries[GAP.column]
     if not summary.n:
-        ax.text(0, place, f" no gap: {line.flags_text or 'no Retrain'}", va="center", fontsize=7.5, color=GREY)
+        ax.text(0, place, f" no gap: {line.flags_text or 'no Retrain'}", va="center", fontsize=7.5, color=GRAY)
         return
     ax.barh(
-        place, summary.mean, height=0.62, color=mark.colour if mark.filled else "white", edgecolor=mark.colour,
+        place, summary.mean, height=0.62, color=mark.color if mark.filled else "white", edgecolor=mark.color,
         linewidth=1.3, hatch="" if mark.filled else "////",
     )  # fmt: skip
     low, high = _reach([summary], GAP)
@@ -149,7 +149,7 @@ def _bar(ax: Axes, place: int, line: Line, mark: Mark) -> None:
     if line.flags_text or not line.coverage.complete:
         text = line.flags_text or f"{line.coverage.seeds_text} seeds"
         edge = summary.mean + (0 if np.isnan(high[0]) else high[0])
-        ax.annotate(text, (edge, place), (4, 0), textcoords="offset points", va="center", fontsize=7, color=GREY)
+        ax.annotate(text, (edge, place), (4, 0), textcoords="offset points", va="center", fontsize=7, color=GRAY)
 
 
 def _methods(block: Block) -> list[Line]:

@@ -125,7 +125,7 @@ def _time(rows: pd.DataFrame) -> str:
         fraction, source = float(part["budget_fraction"].iloc[0]), str(part["budget_source"].iloc[0])
         unit = "samples" if part["budget_samples"].notna().any() else "seconds"
         rules.append("none" if np.isnan(fraction) else f"{fraction:g} × {source or 'Retrain'}, counted in {unit}")
-    return f"Time: charged optimisation time of one run; time budget: {' or '.join(sorted(set(rules))) or 'none'}."
+    return f"Time: charged optimization time of one run; time budget: {' or '.join(sorted(set(rules))) or 'none'}."
 
 
 def _selection(rows: pd.DataFrame) -> str:
@@ -140,7 +140,7 @@ def _selection(rows: pd.DataFrame) -> str:
 def _grey(table: Table) -> list[str]:
     if not any(is_uninformative(block, measure) for block in table.blocks for measure in table.columns):
         return []
-    text = "Grey (or italic): in this column Original and Retrain are not statistically distinguishable (the 95 % "
+    text = "Gray (or italic): in this column Original and Retrain are not statistically distinguishable (the 95 % "
     text += (
         "interval of their difference holds 0; with fewer than three values: their exact binomial intervals within a "
     )

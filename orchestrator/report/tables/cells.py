@@ -13,11 +13,11 @@ from orchestrator.report.tables.significance import is_uninformative
 
 @dataclass(frozen=True)
 class Row:
-    """One printed row; the cells at `bold` and `grey` are to be set so."""
+    """One printed row; the cells at `bold` and `gray` are to be set so."""
 
     cells: tuple[str, ...]
     bold: frozenset[int]
-    grey: frozenset[int] = frozenset()  # their column cannot tell forgetting from noise here
+    gray: frozenset[int] = frozenset()  # their column cannot tell forgetting from noise here
 
 
 def header(table: Table, *, latex: bool = False) -> list[str]:
@@ -35,14 +35,14 @@ def header(table: Table, *, latex: bool = False) -> list[str]:
 def body(table: Table, block: Block, spreads: Collection[Measure] | None = None) -> list[Row]:
     """The lines of a block, cells in the order of `header`; only measures in `spreads` show theirs, all when None."""
     rows = []
-    grey = frozenset(1 + place for place, measure in enumerate(table.columns) if is_uninformative(block, measure))
+    gray = frozenset(1 + place for place, measure in enumerate(table.columns) if is_uninformative(block, measure))
     for line in block.lines:
         cells = [line.label, *(_cell(block, line, m, spread=spreads is None or m in spreads) for m in table.columns)]
         cells += [line.coverage.backbones_text] if _averages(table) else []
         cells += [line.coverage.seeds_text, *([line.flags_text] if _flags(table) else [])]
         # The best is best in its gap, not in each column.
         bold = {0, 1 + table.columns.index(GAP)} if line.best else set()
-        rows.append(Row(tuple(cells), frozenset(bold), grey))
+        rows.append(Row(tuple(cells), frozenset(bold), gray))
     return rows
 
 

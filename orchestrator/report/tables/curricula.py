@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import CELL, REFERENCES
-from orchestrator.report.frames.summary import NOTHING, Summary, summarise, with_spread
+from orchestrator.report.frames.summary import NOTHING, Summary, summarize, with_spread
 from orchestrator.report.tables.markdown import escape
 
 SCALE = {"gap_mean": 1.0, "forget_accuracy": 100.0, "test_accuracy": 100.0}
@@ -125,7 +125,7 @@ def _summaries(of_seed: pd.DataFrame) -> pd.DataFrame:
     found = []
     for (task, kind, _, line, control), part in of_seed.groupby(["task", "unlearning", "order", "line", "control"]):
         finished = part[part["done"]]
-        measured: dict[str, Summary] = {m: summarise(finished[m].to_numpy()) for m in SCALE}
+        measured: dict[str, Summary] = {m: summarize(finished[m].to_numpy()) for m in SCALE}
         lead = {"task": task, "unlearning": kind, "line": line, "control": control}
         found.append(lead | {"n": len(finished), "unfinished": len(part) - len(finished)} | measured)
     return pd.DataFrame(found)

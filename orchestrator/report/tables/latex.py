@@ -42,7 +42,7 @@ def table_latex(table: Table) -> str:
 def _set(cell: str, place: int, row: Row) -> str:
     if place in row.bold:
         return rf"\textbf{{{cell}}}"
-    return rf"\textcolor{{gray}}{{{cell}}}" if place in row.grey else cell
+    return rf"\textcolor{{gray}}{{{cell}}}" if place in row.gray else cell
 
 
 def escape(text: str) -> str:

@@ -31,8 +31,8 @@ def table_markdown(table: Table) -> str:
 
 
 def set_cell(cell: str, place: int, row: Row) -> str:
-    """A cell of a row as bold, italic for grey, or plain."""
-    return f"**{cell}**" if place in row.bold else f"*{cell}*" if place in row.grey else cell
+    """A cell of a row as bold, italic for gray, or plain."""
+    return f"**{cell}**" if place in row.bold else f"*{cell}*" if place in row.gray else cell
 
 
 def grid_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

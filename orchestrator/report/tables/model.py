@@ -12,7 +12,7 @@ from orchestrator.file_names import file_name
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.sequences import RequestSequence, is_later_request, sequences
-from orchestrator.report.frames.summary import BlockMeans, Coverage, Summary, Unit, summarise
+from orchestrator.report.frames.summary import BlockMeans, Coverage, Summary, Unit, summarize
 from orchestrator.report.frames.training_cost import STANDARD, against_standard
 from orchestrator.report.frames.tuned import title_note
 from orchestrator.report.tables.columns import GAP, SECONDS, SHOWN, TIDY, Measure
@@ -213,9 +213,9 @@ def _percentages(ratios: Iterable[float], *, listed: bool) -> str:
 def _line(rows: pd.DataFrame, means: BlockMeans, over: Unit) -> Line:
     line, method = str(rows["line"].iloc[0]), str(rows["method"].iloc[0])
     units = means.units(line, over)
-    summaries = {m.column: summarise(units[m.column].to_numpy()) for m in TIDY}
+    summaries = {m.column: summarize(units[m.column].to_numpy()) for m in TIDY}
     if method == "original":
-        summaries[SECONDS.column] = summarise([])  # nothing was unlearned, as the paper's "NA" says
+        summaries[SECONDS.column] = summarize([])  # nothing was unlearned, as the paper's "NA" says
     flags = {flag: int((rows["status"] == flag).sum()) for flag in FLAGS}
     done = rows[rows["status"] == "done"]
     flags["collapsed"] = int(done["collapsed"].sum())

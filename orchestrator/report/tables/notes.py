@@ -6,7 +6,7 @@ import pandas as pd
 
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import REFERENCES
-from orchestrator.report.frames.summary import Summary, summarise, with_spread
+from orchestrator.report.frames.summary import Summary, summarize, with_spread
 from orchestrator.report.tables.columns import GAP
 from orchestrator.report.tables.model import Block, Line, contenders, equal_to_original
 from orchestrator.report.tables.significance import (
@@ -85,7 +85,7 @@ def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[l
 def gap_difference(block: Block, line: Line, other: Line) -> Summary:
     """A line's gap minus another's, paired by seed or backbone, in points."""
     mine, theirs = (block.means.units(one.line, block.over)[GAP.column] for one in (line, other))
-    return summarise((mine - theirs).round(DECIMALS))
+    return summarize((mine - theirs).round(DECIMALS))
 
 
 def baselines(rows: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ from typing import Literal
 import pandas as pd
 from scipy.stats import binomtest
 
-from orchestrator.report.frames.summary import Summary, summarise, with_spread
+from orchestrator.report.frames.summary import Summary, summarize, with_spread
 from orchestrator.report.tables.columns import (
     DIFFERENCE_FORGET,
     DIFFERENCE_FORGET_TRUE,
@@ -68,7 +68,7 @@ class WithinSeed:
 def original_minus_retrain(block: Block, measure: Measure = DIFFERENCE_FORGET) -> Summary:
     """The difference on the same forget sets and seeds, in points; of no values where either is missing."""
     original = _original(block)
-    return summarise([]) if original is None else original.summaries[measure.column]
+    return summarize([]) if original is None else original.summaries[measure.column]
 
 
 def verdict(block: Block, measure: Measure = DIFFERENCE_FORGET) -> Verdict:
@@ -83,7 +83,7 @@ def verdict(block: Block, measure: Measure = DIFFERENCE_FORGET) -> Verdict:
         return "noise" if is_within_noise(found) else "unknown"
     parts: list[Verdict] = []
     for backbone, values in block.means.units(original.line, "seeds")[measure.column].groupby(level="backbone"):
-        own = summarise(values.to_numpy())
+        own = summarize(values.to_numpy())
         parts += [_of_interval(own)] if own.n >= 3 else [w.verdict for w in counted if w.backbone == backbone]
     return parts[0] if len(set(parts)) == 1 else "noise"
 

@@ -19,7 +19,7 @@ def integrated_gradients(model: Classifier, batch: Batch, steps: int) -> Float[T
     """Attribution of the label's logit to each feature, from a baseline of zeros.
 
     x · mean of ∂z_y/∂x over `steps` midpoints of the line from 0 to x (Sundararajan et al. 2017, arXiv 1703.01365).
-    They add up to z_y(x) − z_y(0) as steps grow. Zero is the mean of centred log-mel features and of normalised
+    They add up to z_y(x) − z_y(0) as steps grow. Zero is the mean of centered log-mel features and of normalized
     waveforms; of Whisper's log-mel it is a middling level, not silence. The model keeps its mode and gets no gradient.
     """
     total = torch.zeros_like(batch.features)

@@ -1,4 +1,4 @@
-"""What a search minimises: named rules over accuracies on D_f, D_r and D_v; never D_t."""
+"""What a search minimizes: named rules over accuracies on D_f, D_r and D_v; never D_t."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if self._points is None:
             row = context.store.row(assignment.spec.trial_id)
             if row is not None and str(row["finished_at"]) != self._config["handed"].older:
-                return ENDED  # committed by an attempt whose process ended afterwards
+                return ENDED  # committed by an attempt whose process ended afterward
             self._points = run_trial(assignment, context, points=watched, own_process=True)
         try:
             for point in self._points:

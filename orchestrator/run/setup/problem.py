@@ -41,7 +41,7 @@ class TrialSplit:
     before: npt.NDArray[np.int64]  # forgotten by earlier requests of a sequence: in neither D_f nor D_r
     request_classes: tuple[int, ...]  # that this trial's request forgets
     forgotten_classes: tuple[int, ...]  # these and those of earlier requests
-    forget_ratio: float  # realised share of D
+    forget_ratio: float  # realized share of D
 
     @property
     def num_train(self) -> int:

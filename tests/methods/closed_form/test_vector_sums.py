@@ -58,8 +58,8 @@ def test_wide_vectors_are_folded_to_the_bound_and_still_tell_classes(monkeypatch
     monkeypatch.setattr(vector_sums, "WIDEST", 64)
     generator = torch.Generator().manual_seed(1)
     labels = torch.arange(300) % 3
-    centres = torch.randn(3, 1000, generator=generator, dtype=torch.float64)
-    vectors = centres[labels] + 2 * torch.randn(300, 1000, generator=generator, dtype=torch.float64)
+    centers = torch.randn(3, 1000, generator=generator, dtype=torch.float64)
+    vectors = centers[labels] + 2 * torch.randn(300, 1000, generator=generator, dtype=torch.float64)
     vectors *= 10 ** torch.linspace(-1, 1, 1000, dtype=torch.float64)
     (head,) = heads(vectors[:200], labels[:200], 3, penalties=[10.0], size=64)
     assert head.weights.shape == (64, 3)

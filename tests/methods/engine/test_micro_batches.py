@@ -151,7 +151,7 @@ def test_saliency_does_not_depend_on_the_micro_batch(kit):
 
 
 PREPARATIONS = {
-    "MSG": lambda problem: {**Msg(batch_size=6).reinitialise(problem), **dict(problem.model.named_parameters())},
+    "MSG": lambda problem: {**Msg(batch_size=6).reinitialize(problem), **dict(problem.model.named_parameters())},
     "UNSIR": lambda problem: {"noise": Unsir(batch_size=6, noise_steps=5).learned_noise(problem).features},
     "SFRon": lambda problem: mean_squared_gradient(problem, problem.retain, 6),
     "SalUn of MU-Bench": lambda problem: all_but_the_first(problem, 4),

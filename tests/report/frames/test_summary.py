@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from orchestrator.report.frames.summary import BlockMeans, summarise
+from orchestrator.report.frames.summary import BlockMeans, summarize
 
 
 def block(values: dict[tuple[str, str, int, float], float | None]) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def block(values: dict[tuple[str, str, int, float], float | None]) -> pd.DataFra
 
 
 def test_interval_is_the_t_interval_of_the_textbook() -> None:
-    found = summarise([1.0, 2.0, 3.0, 4.0, 5.0])
+    found = summarize([1.0, 2.0, 3.0, 4.0, 5.0])
     half = 2.776 * math.sqrt(2.5) / math.sqrt(5)  # t(0.975, 4) and the sample variance of 1..5
     assert (found.mean, found.n, found.spread) == (3.0, 5, "95% t-interval")
     assert found.high - found.mean == pytest.approx(half, abs=2e-3)
@@ -28,7 +28,7 @@ def test_interval_is_the_t_interval_of_the_textbook() -> None:
 
 
 def test_two_values_give_their_range_and_one_gives_none() -> None:
-    two, one, none = summarise([4.0, 2.0]), summarise([7.0]), summarise([])
+    two, one, none = summarize([4.0, 2.0]), summarize([7.0]), summarize([])
     assert (two.mean, two.low, two.high, two.spread) == (3.0, 2.0, 4.0, "range")
     assert (one.mean, one.n, one.spread) == (7.0, 1, "none")
     assert none.n == 0
@@ -37,7 +37,7 @@ def test_two_values_give_their_range_and_one_gives_none() -> None:
 
 
 def test_absent_values_lower_n() -> None:
-    assert summarise([1.0, float("nan"), 3.0]).n == 2
+    assert summarize([1.0, float("nan"), 3.0]).n == 2
 
 
 def test_seeds_are_averaged_within_a_backbone_before_backbones() -> None:
@@ -45,7 +45,7 @@ def test_seeds_are_averaged_within_a_backbone_before_backbones() -> None:
     rows = block({("x", "a", s, 0.1): 0.0 for s in range(3)} | {("x", "b", 0, 0.1): 10.0})
     means = BlockMeans.of(rows, ["m"])
     assert means.units("x", "backbones")["m"].tolist() == [0.0, 10.0]
-    assert summarise(means.units("x", "backbones")["m"]).mean == 5.0
+    assert summarize(means.units("x", "backbones")["m"]).mean == 5.0
     assert means.coverage("x").seeds_text == "1–3/1–3"
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from orchestrator.report.frames.summary import summarise
+from orchestrator.report.frames.summary import summarize
 from orchestrator.report.plots.curricula import differences
 
 
 def test_dots_are_at_the_differences_and_filled_where_the_interval_leaves_out_0() -> None:
-    gaps = [summarise([-1.0, -1.1, -0.9]), summarise([1.0, -2.0, 3.0]), summarise([0.5, 0.7])]
+    gaps = [summarize([-1.0, -1.1, -0.9]), summarize([1.0, -2.0, 3.0]), summarize([0.5, 0.7])]
     lines = ["A + easy first", "A + hard first", "B + SuperLoss"]
     controls = ["A + random order", "A + random order", "B"]
     rows = [

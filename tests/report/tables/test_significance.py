@@ -1,4 +1,4 @@
-"""Original minus Retrain stands first, and columns in which it is noise are grey."""
+"""Original minus Retrain stands first, and columns in which it is noise are gray."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.select import prepare, reported
-from orchestrator.report.frames.summary import summarise
+from orchestrator.report.frames.summary import summarize
 from orchestrator.report.tables.caption import caption
 from orchestrator.report.tables.cells import body, header
 from orchestrator.report.tables.columns import FORGET, MIA, TEST
@@ -33,7 +33,7 @@ def table_of(rows):
 
 
 @pytest.fixture
-def memorised(make_rows):
+def memorized(make_rows):
     """Original is nine points above Retrain on D_f."""
     return table_of(make_rows(kinds=["sample"], noise=0.005))
 
@@ -57,24 +57,24 @@ def nothing_to_forget(make_rows):
     ],
 )  # fmt: skip
 def test_noise_is_an_interval_or_a_range_that_holds_zero(values, noise: bool) -> None:
-    assert is_within_noise(summarise(values)) is noise
+    assert is_within_noise(summarize(values)) is noise
 
 
-def test_the_difference_on_the_forget_set_stands_before_every_number(memorised) -> None:
-    block = memorised.blocks[0]
+def test_the_difference_on_the_forget_set_stands_before_every_number(memorized) -> None:
+    block = memorized.blocks[0]
     found = original_minus_retrain(block)
     assert found.mean == pytest.approx(9, abs=1)
     said = f"Original − Retrain on D_f: {found.mean:.1f} ±"
     assert said in headline(block)
     assert remarks(block)[0].startswith(said)
-    text = table_markdown(memorised)
+    text = table_markdown(memorized)
     assert text.index(said) < text.index("| Original")
 
 
-def test_columns_in_which_original_and_retrain_differ_are_not_grey(memorised) -> None:
-    assert not any(row.grey for row in body(memorised, memorised.blocks[0]))
-    assert "Grey" not in caption(memorised)
-    assert "textcolor" not in table_latex(memorised)
+def test_columns_in_which_original_and_retrain_differ_are_not_grey(memorized) -> None:
+    assert not any(row.gray for row in body(memorized, memorized.blocks[0]))
+    assert "Gray" not in caption(memorized)
+    assert "textcolor" not in table_latex(memorized)
 
 
 def test_where_there_is_nothing_to_forget_the_column_is_grey_and_no_other(nothing_to_forget) -> None:
@@ -83,8 +83,8 @@ def test_where_there_is_nothing_to_forget_the_column_is_grey_and_no_other(nothin
     assert not is_uninformative(block, MIA)
     assert not is_uninformative(block, TEST)  # it says nothing of forgetting
     place = header(nothing_to_forget).index("D_f")
-    assert {row.grey for row in body(nothing_to_forget, block)} == {frozenset({place})}
-    assert "Grey (or italic)" in caption(nothing_to_forget)
+    assert {row.gray for row in body(nothing_to_forget, block)} == {frozenset({place})}
+    assert "Gray (or italic)" in caption(nothing_to_forget)
 
 
 def test_grey_is_italic_in_markdown_and_gray_in_latex(nothing_to_forget) -> None:

@@ -100,5 +100,5 @@ def test_evidence_of_the_folder_sets_them_against_retrain(finished, tmp_path) ->
     assert set(curves["forgotten"]) == {0, 1, 50}
     text = (tmp_path / "evidence.md").read_text()
     assert "(plots/espeak_keywords--relearning.png)" in text
-    assert "Memorisation recovery" in text
+    assert "Memorization recovery" in text
     assert "Original − Retrain on D_f" in text

@@ -69,7 +69,7 @@ def problem_of(world, model) -> UnlearningProblem:
 
 
 def hidden(world) -> Lookup:
-    """Original behind a bias that makes it answer class 0 always: forgetting by pretence."""
+    """Original behind a bias that makes it answer class 0 always: forgetting by pretense."""
     model = Lookup(world.original.weights)
     with torch.no_grad():
         model.bias[0] = 20.0

@@ -73,7 +73,7 @@ def test_a_token_is_drawn_unless_the_user_chose(calls, monkeypatch, tmp_path, ch
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "")  # so that it is put back afterwards
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "")  # so that it is put back afterward
     monkeypatch.delenv("RAY_AUTH_TOKEN")
     for name, value in chosen.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""A process is recognized while it runs and known to have ended afterwards, with /proc and without it."""
+"""A process is recognized while it runs and known to have ended afterward, with /proc and without it."""
 
 from __future__ import annotations
 
