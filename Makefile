@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export RAY_USAGE_STATS_ENABLED ?= 0
 
-.PHONY: setup demo test test-slow check format bench bench-gpu faults report nano constraints imports clean
+.PHONY: setup demo test test-slow check format bench bench-gpu faults report docs-tables nano constraints imports clean
 setup: .venv/.installed
 
 # Dependencies are shared by all checkouts of this machine, in $UNLEARN_VENVS (default: ~/.cache/speech-unlearning/venvs).
@@ -45,6 +45,9 @@ faults: setup
 
 report: setup
 	$(BIN)/unlearn report $(RESULTS)
+
+docs-tables: setup
+	$(BIN)/python -m orchestrator.plan.key_tables docs/sweeps.md
 
 nano: setup
 	$(BIN)/python -m orchestrator.deploy.pretrain_nano

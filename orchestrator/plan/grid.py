@@ -15,7 +15,8 @@ from orchestrator.plan.method_variants import MethodVariant, method_lines, metho
 from orchestrator.plan.originals import STANDARD, StudyPlan, kind_plugin, study_plan, training_of
 from orchestrator.plan.scenarios import ABSENT, Scenario, read_requests, removed_ids, unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec
-from orchestrator.plan.sweep_schema import BackboneEntry, KindOfTraining, Sweep, TaskEntry
+from orchestrator.plan.sweep_schema import BackboneEntry, Sweep, TaskEntry
+from orchestrator.plan.training_keys import KindOfTraining
 from orchestrator.plan.tuned_settings import Lock, read_lock
 
 

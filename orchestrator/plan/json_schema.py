@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
+from typing import Any
 
 from orchestrator import plugins
 from orchestrator.forgetting.requests import SETTINGS, ForgetRequest
@@ -12,8 +14,10 @@ from orchestrator.plan.method_variants import MODIFIERS, PRESETS
 from orchestrator.plan.scenarios import INTERNAL, WHERE
 from orchestrator.plan.setting_schemas import NAME, Schema, any_of, one_or_list, required_settings, setting_schemas
 from orchestrator.plan.setting_schemas import inlined as with_definitions
-from orchestrator.plan.sweep_schema import KindOfTraining, Sweep, TrainingEntry
+from orchestrator.plan.sweep_schema import Sweep
+from orchestrator.plan.training_keys import KindOfTraining, TrainingEntry
 
+LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")  # of Markdown
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXTENDS = {"type": "string", "description": "another sweep: a file, relative to this one, or the name of a shipped one"}
 FIXED = ("original", "retrain")  # methods that take no curriculum and no adapters
@@ -41,10 +45,19 @@ def sweep_json_schema() -> Schema:
         "$schema": DIALECT,
         "title": "sweep",
         "type": "object",
-        "properties": {**keys, "extends": EXTENDS},
+        "properties": {name: _without_links(schema) for name, schema in {**keys, "extends": EXTENDS}.items()},
         "additionalProperties": False,
         "anyOf": [{"required": ["extends"]}, {"required": needed}],
     }
+
+
+def _without_links(schema: Any) -> Any:
+    """Descriptions as an editor shows them: links to pages of docs/ are the names of these pages."""
+    if isinstance(schema, list):
+        return [_without_links(part) for part in schema]
+    if not isinstance(schema, dict):
+        return LINK.sub(r"\1", schema) if isinstance(schema, str) else schema
+    return {name: _without_links(part) for name, part in schema.items()}
 
 
 def _list_of(key: Schema, entries: Iterable[Schema]) -> None:

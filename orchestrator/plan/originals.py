@@ -9,7 +9,8 @@ from typing import Any
 from methods.base import Training, TrainingRecipe
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
-from orchestrator.plan.sweep_schema import BackboneEntry, KindOfTraining, StudyEntry, TaskEntry, TrainingEntry
+from orchestrator.plan.sweep_schema import BackboneEntry, TaskEntry
+from orchestrator.plan.training_keys import KindOfTraining, StudyEntry, TrainingEntry
 
 CLIP_KEYS = ("crop", "clip_seconds")
 

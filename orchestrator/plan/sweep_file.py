@@ -16,14 +16,12 @@ from orchestrator.plan.sweep_schema import (
     AttributionEntry,
     BudgetEntry,
     EvidenceEntry,
-    KindOfTraining,
     RelearningEntry,
-    StudyEntry,
     Sweep,
     SweepError,
-    TrainingEntry,
     TuningEntry,
 )
+from orchestrator.plan.training_keys import KindOfTraining, StudyEntry, TrainingEntry
 from orchestrator.plan.yaml_text import CONDITIONS, NAMES, YamlError, load_yaml
 from orchestrator.plugins import suggestion
 

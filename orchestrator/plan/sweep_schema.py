@@ -6,31 +6,18 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from orchestrator import plugins
-
-Seed = Annotated[int, Field(ge=0)]
+from orchestrator.plan.sweep_keys import Keys, Seed, key
+from orchestrator.plan.training_keys import KindOfTraining, TrainingEntry
 
 
 class SweepError(ValueError):
     """What is wrong with a sweep file, key by key."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_boolean_as_number(cls, value: Any, info: ValidationInfo) -> Any:
-        field = cls.model_fields[info.field_name or ""]
-        if plugins.holds_boolean(value) and plugins.takes_numbers_only(field.annotation):
-            raise ValueError("must be a number")
-        return value
-
-
 class NamedPlugIn(BaseModel):
-    """A plug-in's entry: its name, an alias, and its settings beside them. A bare string is a name."""
+    """A plug-in's entry: its name, an alias, and its settings as further keys. A bare string is a name."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str
@@ -43,67 +30,8 @@ class NamedPlugIn(BaseModel):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything beside the fixed keys."""
+        """Everything but the fixed keys."""
         return dict(self.__pydantic_extra__ or {})
-
-
-class TrainingEntry(_Model):
-    """How originals are trained, and how much of each recording is heard. Unset values fall to the wider scope."""
-
-    learning_rate: float | None = Field(default=None, gt=0)
-    epochs: int | None = Field(default=None, ge=1)
-    batch_size: int | None = Field(default=None, ge=1)
-    weight_decay: float | None = Field(default=None, ge=0)
-    warmup_share: float | None = Field(default=None, ge=0, lt=1)
-    schedule: Literal["constant", "linear"] | None = None
-    length_buckets: bool | None = None
-    keep_epoch: Literal["best", "last"] | None = None
-    crop: Literal["none", "first", "center", "random"] | None = None
-    clip_seconds: float | None = Field(default=None, gt=0)
-    study: StudyEntry | None = None
-
-
-class KindOfTraining(TrainingEntry):
-    """One way to train originals: `TrainingEntry` with a kind, that kind's own settings, and a title."""
-
-    kind: str = "standard"
-    alias: str = Field(default="", alias="as")
-    settings: dict[str, Any] = {}  # of the kind; they are written beside the other keys
-
-    @model_validator(mode="before")
-    @classmethod
-    def _settings_apart(cls, value: Any) -> Any:
-        """A bare string is a kind; keys that training itself has not are the kind's, unless it is the standard one."""
-        if isinstance(value, str):
-            return {"kind": value}
-        if not isinstance(value, Mapping) or value.get("kind", "standard") == "standard":
-            return value
-        known = {*TrainingEntry.model_fields, "kind", "as"}
-        own = {key: given for key, given in value.items() if key not in known}
-        return {**{key: given for key, given in value.items() if key in known}, "settings": own}
-
-    @property
-    def title(self) -> str:
-        """As rows and tables name it."""
-        return self.alias or self.kind
-
-
-class StudyEntry(_Model):
-    """A search for how to train originals: `[low, high]` are log-uniform bounds, longer lists and lists of whole
-    numbers are choices; one study a (task, backbone), judged by validation accuracy."""
-
-    trials: int = Field(default=8, ge=1)
-    learning_rate: tuple[float, float] | None = (1e-5, 1e-3)
-    batch_size: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
-    epochs: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
-    seed: Seed = 10_000  # of the trained models; never a reported seed
-
-    @field_validator("learning_rate")
-    @classmethod
-    def _rising(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
-        if value is not None and not 0 < value[0] < value[1]:
-            raise ValueError("must be two bounds above 0, the lower one first")
-        return value
 
 
 class TaskEntry(NamedPlugIn):
@@ -119,7 +47,7 @@ class BackboneEntry(NamedPlugIn):
 
 
 class MethodEntry(NamedPlugIn):
-    """A method; a list of values is swept, in `superloss`, `curriculum` and `lora` too, which are laid over it."""
+    """A method; a list of values is swept, also in the modifiers `superloss`, `curriculum` and `lora`."""
 
     preset: str | None = None  # faithful (the default) or mubench: what the authors' public code does
     superloss: dict[str, Any] | bool | None = None
@@ -127,81 +55,158 @@ class MethodEntry(NamedPlugIn):
     lora: dict[str, Any] | bool | None = None
 
 
-class BudgetEntry(_Model):
+class BudgetEntry(Keys):
     """What unlearning may cost, as a share of Retrain's full schedule."""
 
-    fraction: float = Field(default=1.0, gt=0)
-    unit: Literal["samples", "seconds"] = "samples"
+    fraction: float = key(1.0, "share of what Retrain's full schedule costs", gt=0)
+    unit: Literal["samples", "seconds"] = key(
+        "samples", "`samples` is the same on every machine; `seconds` is measured"
+    )
 
 
-class TuningEntry(_Model):
+class TuningEntry(Keys):
     """`unlearn tune`: on which seeds, how many trials for each method, judged by which rule."""
 
-    seeds: list[Seed] = Field(default=[1000], min_length=1)
-    trials: int = Field(default=8, ge=1)
-    objective: Literal["rewind", "gap_to_retrain", "authors"] = "gap_to_retrain"
-    backbone: str | None = None  # search on this one only, and let its choices serve every backbone
-    prune: bool = True  # ASHA, under Ray
-    spaces: dict[str, dict[str, Any]] = {}  # method -> setting -> [low, high] or a list of choices
+    seeds: list[Seed] = key([1000], "never reported seeds", min_length=1)
+    trials: int = key(8, "of each search", ge=1)
+    objective: Literal["rewind", "gap_to_retrain", "authors"] = key(
+        "gap_to_retrain", "the rule that trials are judged by"
+    )
+    backbone: str | None = key(None, "search on this one only; its choices serve every backbone")
+    prune: bool = key(True, "stop bad trials early (ASHA); under Ray only")
+    spaces: dict[str, dict[str, Any]] = key({}, "by method and setting: `[low, high]`, or a list of choices")
 
 
-class RelearningEntry(_Model):
+class RelearningEntry(Keys):
     """The relearning attack: D_r and k forgotten utterances, `epochs` times, for each k."""
 
-    forgotten: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 5, 10, 50], min_length=1)  # k
-    epochs: int = Field(default=3, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0)  # a tenth of the original's when None
-    retain_limit: int | None = Field(default=2_000, ge=1)  # utterances of D_r; all when None
+    forgotten: list[Annotated[int, Field(ge=0)]] = key([0, 1, 5, 10, 50], "each k that is tried", min_length=1)
+    epochs: int = key(3, "of relearning", ge=1)
+    learning_rate: float | None = key(None, "of relearning", shown="a tenth of the original's", gt=0)
+    retain_limit: int | None = key(2_000, "utterances of D_r; all of them with `null`", ge=1)
 
 
-class AttributionEntry(_Model):
+class AttributionEntry(Keys):
     """Integrated gradients on so many utterances of D_f and of D_r, in so many steps."""
 
-    utterances: int = Field(default=16, ge=1)
-    steps: int = Field(default=16, ge=1)
+    utterances: int = key(16, "of D_f, and as many of D_r", ge=1)
+    steps: int = key(16, "of the integral", ge=1)
 
 
-class EvidenceEntry(_Model):
-    """Tests that every unlearned model takes after its measures; `{}` asks for one with its defaults."""
+class EvidenceEntry(Keys):
+    """Tests of every unlearned model after its measures; `{}` requests one with its defaults."""
 
-    relearning: RelearningEntry | None = None
-    probe: bool = False
-    attribution: AttributionEntry | None = None
-    zrf: bool = False
+    relearning: RelearningEntry | None = key(None, "train on D_r and a few forgotten utterances")
+    probe: bool = key(False, "a linear probe on the embeddings")
+    attribution: AttributionEntry | None = key(None, "integrated gradients")
+    zrf: bool = key(False, "zero retrain forgetting")
 
     def asked(self) -> dict[str, Any] | None:
-        """What a trial is told; None when nothing is asked for."""
+        """What a trial is told; None when nothing is requested."""
         found = {name: value for name, value in self.model_dump().items() if value}
         return found or None
 
 
-class Sweep(_Model):
-    """A whole sweep. Field by field in docs/sweeps.md."""
+class Sweep(Keys):
+    """A whole sweep. The descriptions of its keys are the tables of docs/sweeps.md (`plan/key_tables.py`)."""
 
-    name: str = Field(max_length=100)
-    description: str = ""
-    tasks: list[TaskEntry] = Field(min_length=1)
-    backbones: list[BackboneEntry] = Field(min_length=1)
-    unlearning: list[dict[str, Any]] = Field(min_length=1)
-    methods: list[MethodEntry] = Field(min_length=1)
-    seeds: list[Seed] = Field(min_length=1)
-    original_seed: Seed | None = None  # one original for all seeds (the paper authors' way); each its own when None
-    training: KindOfTraining = KindOfTraining()
-    trainings: list[KindOfTraining] = []  # what `training:` holds where it is a list
-    time_budget: BudgetEntry = BudgetEntry()
-    tuning: TuningEntry = TuningEntry()
-    lock: str | None = None  # settings chosen by `unlearn tune`; relative to the sweep file
-    precision: Literal["fp32", "bf16"] = "fp32"
-    compile: bool = False  # torch.compile, with static shapes: pays for long trials on a GPU
-    deterministic: bool = False  # only kernels that repeat bit for bit: slower on a GPU
-    clip_norm: float = Field(default=1.0, gt=0)
-    threads_per_trial: int = Field(default=1, ge=1)
-    gpus_per_trial: float = Field(default=1.0, gt=0)  # where there are any
-    cache_limit_gb: float = Field(default=50.0, ge=0)  # of features kept on disk for one corpus and backbone
-    hang_seconds: float | None = Field(default=1800.0, gt=0)  # without a batch: then the trial is ended, and failed
-    micro_batch: int | None = Field(default=None, ge=1)  # utterances through a model at once; found where memory ends
-    keep_models: Literal["none", "final"] = "none"
-    evidence: EvidenceEntry = EvidenceEntry()
+    name: str = key(
+        ...,
+        "letters, digits, `.`, `_`, `-`; at most 100, the first neither `.` nor `-`; names the record of the launch in "
+        "the results folder",
+        max_length=100,
+    )
+    description: str = key("", "shown by `unlearn ls`", shown="empty")
+    tasks: list[TaskEntry] = key(
+        ...,
+        "corpora: a name, or `{name: …, as: …, training: …}` with the task's settings ([data.md](data.md))",
+        min_length=1,
+    )
+    backbones: list[BackboneEntry] = key(
+        ...,
+        "networks: a name, or `{name: …, as: …, training: …}` with the backbone's settings "
+        "([backbones.md](backbones.md))",
+        min_length=1,
+    )
+    unlearning: list[dict[str, Any]] = key(
+        ...,
+        "what is forgotten ([data.md](data.md)); a list of `forget_ratio` is swept; `tasks: […]` and `backbones: […]` "
+        "limit a scenario to some of them; `kind: sequence` is a list of requests one after another "
+        "([below](#sequences-of-requests))",
+        min_length=1,
+    )
+    methods: list[MethodEntry] = key(
+        ...,
+        "a name, or `{name: …, preset: …, superloss: …, curriculum: …, lora: …}` with the method's settings; a list of "
+        "values is swept ([methods.md](methods.md))",
+        min_length=1,
+    )
+    seeds: list[Seed] = key(..., "each seed has its own original, forget sets and data order", min_length=1)
+    original_seed: Seed | None = key(
+        None,
+        "one original for all seeds: the paper authors' way; then seeds vary the unlearning and the forget set only",
+        shown="each seed its own",
+    )
+    training: KindOfTraining = key(
+        KindOfTraining(),
+        "how originals are trained, and how much of a recording is used; a list of ways multiplies the grid",
+        shown="[below](#training)",
+    )
+    trainings: list[KindOfTraining] = Field(default=[])  # what `training:` holds where it is a list
+    time_budget: BudgetEntry = key(BudgetEntry(), "what unlearning may cost ([budget.md](budget.md))")
+    tuning: TuningEntry = key(TuningEntry(), "what `unlearn tune` does", shown="see [tuning.md](tuning.md)")
+    lock: str | None = key(None, "a file that `unlearn tune` wrote, relative to the sweep file")
+    precision: Literal["fp32", "bf16"] = key(
+        "fp32",
+        "without TF32; or `bf16`: autocast in steps, in passes over a set and in the scores that choose an epoch. "
+        "Weights, optimizer and a row's measures stay fp32 (with TF32 on a GPU)",
+    )
+    compile: bool = key(
+        False,
+        "`torch.compile` with static shapes: full batches run compiled, smaller ones do not. Compiling is not charged; "
+        "it pays for trials of many minutes on a GPU",
+    )
+    deterministic: bool = key(
+        False,
+        "only kernels that repeat bit for bit (`torch.use_deterministic_algorithms`); slower on a GPU",
+    )
+    clip_norm: float = key(1.0, "largest norm of the gradient, in training and unlearning", gt=0)
+    threads_per_trial: int = key(1, "CPU threads; part of a trial's identity, since sums depend on them", ge=1)
+    gpus_per_trial: float = key(
+        1.0,
+        "where there are GPUs; 0.5 packs two trials on one. With a budget in `seconds` this holds for searches only: "
+        "every other trial has a GPU to itself",
+        gt=0,
+    )
+    cache_limit_gb: float = key(
+        50.0,
+        "features of one corpus and backbone above this are computed for each batch, not kept",
+        ge=0,
+    )
+    hang_seconds: float | None = key(
+        1800.0,
+        "a trial that makes no batch for this long is ended and `failed`, with the stack of where it hung; `null` "
+        "waits forever. Building corpora and features is not watched",
+        gt=0,
+    )
+    micro_batch: int | None = key(
+        None,
+        "utterances that go through a model at once; by default whole batches on a GPU and as many as are worth it on "
+        "a processor, and half as many each time memory runs out ([cluster.md](cluster.md))",
+        shown="found",
+        ge=1,
+    )
+    keep_models: Literal["none", "final"] = key(
+        "none",
+        "`final` writes every original, retrained and unlearned model as a folder to `unlearned/` "
+        "([results.md](results.md))",
+    )
+    evidence: EvidenceEntry = key(
+        EvidenceEntry(),
+        "tests of each model after its measures: `relearning`, `probe`, `zrf`, `attribution` "
+        "([evidence.md](evidence.md))",
+        shown="nothing",
+    )
 
     @field_validator("name")
     @classmethod
