@@ -205,10 +205,10 @@ def steps_report(scratch: Path) -> list[str]:
         rows += step_rows(Bench(cell, scratch / "steps" / cell.folder))
         print(*rows[-len(METHODS) :], sep="\n", file=sys.stderr, flush=True)
     return [
-        "## A step, against Hugging Face's `Trainer`",
+        "## A step, compared with Hugging Face's `Trainer`",
         "",
         ("`tests/benchmarks/trainer_baseline.py` on the same clips of 1 s: feature extractor and teacher forwards at "
-        f"every step. Batch {BATCH}, one process, sides in turns: ms, median (lowest–highest) of {ROUNDS} rounds of "
+        f"every step. Batch {BATCH}, one process, sides alternating: ms, median (lowest–highest) of {ROUNDS} rounds of "
         f"{STEPS} steps."),
         "",
         *table(
@@ -323,13 +323,13 @@ def sweeps_report(scratch: Path) -> list[str]:
         f"**{ours / script:.2f}**", f"{steps_alone:.2f}", verdict(ours / script, MOST_OF_A_SWEEP, at_most=True),
     )  # fmt: skip
     return [
-        "## A whole sweep, against the script run by run",
+        "## A whole sweep, compared with the script run by run",
         "",
         (f"An original and {', '.join(METHODS)} for each backbone and {len(SEEDS)} seeds, 5 % of the utterances to "
-        f"forget; of FSDD ten takes. Both sides have the whole machine, {CORES} cores: `unlearn run` as the README "
-        "gives it, with Ray's start and the making of features inside its time and one thread a trial, against the "
-        "script's processes one after the other. The first of them runs with one thread and with torch's default, and "
-        "the faster of the two is what the script gets. Corpora are there before. Measured once."),
+        f"forget; of FSDD ten takes. Both sides have the whole machine, {CORES} cores: `unlearn run` as in the "
+        "README, including Ray's start and the computation of features, with one thread per trial, compared with the "
+        "script's processes one after another. The first of them runs with one thread and with torch's default, and "
+        "the script gets the faster of the two. Corpora exist before. Measured once."),
         "",
         *table(
             (
@@ -339,10 +339,11 @@ def sweeps_report(scratch: Path) -> list[str]:
             [*rows, total],
         ),
         "",
-        ("Our steps alone, shared out over all cores with nothing else and nobody waiting, against the whole script: "
-        "no start, order or evaluation brings the ratio below that. A Whisper tiny's step is matrix products on both "
-        "sides, at the rate that the section on the limit gives, so there the script's teachers are all that can be "
-        "saved. Where the time goes, in seconds of wall-clock for the script and of all cores for this project:"),
+        ('"Our steps alone" are our steps divided over all cores, with nothing else and no waiting, compared with the '
+        "whole script: no start, order or evaluation can bring the ratio below that. A Whisper tiny's step consists of "
+        'matrix products on both sides, at the rate given under "Close to the limit", so only the script\'s teachers '
+        "can be saved there. Where the time goes, in wall-clock seconds for the script and in seconds of all cores for "
+        "this project:"),
         "",
         *table(
             ("cell", "script: training", "script: the rest", *(f"ours: {name}" for name in found[0].core_seconds)),

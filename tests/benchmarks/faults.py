@@ -26,10 +26,10 @@ INTRODUCTION = """# Faults: what was broken, and what it cost
 
 Written by `make faults` at commit {commit}, on {machine}.
 
-Each line sums its tests. Rows are counted against those of an undisturbed run: *lost* are ids that are missing in the
-end, *doubled* are second files of an id and finished rows that were written again, *differing* are rows whose values
-(all but times, memory and commit) are not bit for bit those of one undisturbed process. – stands where there is no such
-row to compare: the fault itself is the trial's result, values differ by rounding, or nothing was to be written.
+Each line sums its tests. Rows are compared with those of an undisturbed run: *lost* are ids that are missing at the
+end; *doubled* are second files of an id and finished rows that were written again; *differing* are rows whose values
+(all except times, memory and commit) are not bit for bit those of one undisturbed process. – means that there is no
+row to compare: the fault itself is the trial's result, values differ by rounding, or nothing had to be written.
 """
 
 

@@ -98,7 +98,7 @@ def bf16(checkpoint: str, scratch: Path) -> list[str]:
         return [
             (
                 "`precision: bf16`: this processor has neither AVX-512 BF16 nor AMX, so bf16 gains nothing, and the "
-                f"target (≥ {LEAST_BF16:g} times the fp32 rate where one of them exists) was not measured."
+                f"target (≥ {LEAST_BF16:g} times the fp32 rate with either) was not measured."
             )
         ]
     full, half = in_turns(whisper_step(checkpoint), whisper_step(checkpoint, "bf16"), rounds=ROUNDS)

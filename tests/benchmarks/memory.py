@@ -130,8 +130,8 @@ def report(scratch: Path) -> list[str]:
         "## Memory of a trial",
         "",
         ("Anonymous memory of a fresh process in MB: after its imports, and what a trial adds at its peak, sampled "
-        f"every {1e3 * PAUSE_SECONDS:.0f} ms. Weights and optimizer are four floats a parameter (weight, gradient, two "
-        "moments)."),
+        f"every {1e3 * PAUSE_SECONDS:.0f} ms. Weights and optimizer take four floats per parameter (weight, gradient, "
+        "two moments)."),
         "",
         *table(
             (
@@ -141,7 +141,7 @@ def report(scratch: Path) -> list[str]:
             rows,
         ),
         "",
-        "Features are a memory-mapped file, so a second process that reads them halves the share of each:",
+        "Features are a memory-mapped file, so a second process that reads them halves what is counted to each:",
         "",
         *table(("cell", "file, MB", "in memory, MB", "counted to each of two processes, MB"), maps),
     ]  # fmt: skip

@@ -116,8 +116,8 @@ def introduction() -> list[str]:
     return [
         "# Speed and memory",
         "",
-        f"Written by `make bench`, one thread where nothing else is said, on {machine()}.",
-        "Ratios compare sides of one run; absolute times are this machine's. Spread is the lowest and the highest.",
+        f"Written by `make bench`, with one thread unless stated otherwise, on {machine()}.",
+        "Ratios compare sides of one run; absolute times are this machine's. Spreads are the lowest and the highest.",
     ]
 
 

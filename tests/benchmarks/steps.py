@@ -94,7 +94,7 @@ def report(scratch: Path) -> list[str]:
     return [
         "## One step with and without each saving",
         "",
-        f"Clips of 1 s, {BATCH} a batch where nothing else is said; ms, median (lowest–highest) of 3 to 15 rounds.",
+        f"Clips of 1 s, {BATCH} per batch unless stated otherwise; ms, median (lowest–highest) of 3 to 15 rounds.",
         "",
         *table(("first / second", "first, ms", "second, ms", "ratio", "target"), rows),
     ]

@@ -145,9 +145,9 @@ def test_a_sweep_on_a_failing_store_gives_the_rows_of_a_local_folder(
     run_sweep(loaded, tmp_path / "local", executor="local", cache_dir=cache_dir)
     run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
     injected(
-        "requests to S3 answered with 500 or 503, others late", "they are made again", results,
+        "requests to S3 answered with 500 or 503, others late", "they are retried", results,
         comparable(tmp_path / "local"), injections=handler.failed, section="Object storage", requests=handler.seen,
-        answered_with_an_error=handler.failed, answered_late=handler.slow, made_again=handler.again,
+        answered_with_an_error=handler.failed, answered_late=handler.slow, retried=handler.again,
     )  # fmt: skip
     assert handler.failed
     assert handler.slow
@@ -179,7 +179,7 @@ def test_a_store_that_never_answers_well_ends_in_one_clear_error(faulty, monkeyp
     injected(
         "S3 that never answers well", "one clear error that names the file", injections=handler.failed,
         section="Object storage", requests=handler.seen, answered_with_an_error=handler.failed,
-        answered_late=handler.slow, made_again=handler.again,
+        answered_late=handler.slow, retried=handler.again,
     )  # fmt: skip
     assert "canary" not in str(caught.value)
 

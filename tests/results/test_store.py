@@ -79,7 +79,7 @@ def test_a_torn_index_is_named_and_rebuilt(tmp_path, injected):
     with pytest.warns(DamagedFile, match=r"cannot read index\.parquet .*; moved to damaged/index\.parquet"):
         assert store.rows()["seed"].tolist() == [1]
     assert store.rows()["seed"].tolist() == [1]
-    injected("the index of rows cannot be read", "named, set aside and built anew from the rows", tmp_path, undisturbed)
+    injected("the index of rows cannot be read", "named, set aside and rebuilt from the rows", tmp_path, undisturbed)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])

@@ -92,7 +92,7 @@ def test_a_killed_builder_leaves_nothing_visible_and_the_next_one_clears_up(
     assert start(tmp_path, 1, "killed").wait() == -9
     assert visible(tmp_path) == []
     assert len(hidden(tmp_path)) == 1
-    injected("SIGKILL of a process that builds a corpus", "nothing half-built is visible; the next one clears up")
+    injected("SIGKILL of a process that builds a corpus", "nothing half-built is visible; the next one cleans up")
     corpus = open_corpus(toy.ToyTask(folder=tmp_path), tmp_path)
     assert visible(tmp_path) == [corpus.path.name]
     assert not hidden(tmp_path)

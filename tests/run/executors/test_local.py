@@ -214,7 +214,7 @@ def test_an_error_of_the_moment_is_tried_again(
     loaded = load_sweep(small_sweep)
     run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     undisturbed = of_plan(comparable(finished[1]), loaded)
-    injected("a file system hiccups", "the trial is tried again", tmp_path / "r", undisturbed)
+    injected("a temporary error of the file system", "the trial is retried", tmp_path / "r", undisturbed)
     assert set(read_rows(tmp_path / "r")["status"]) == {"done"}
 
 
@@ -268,7 +268,7 @@ def test_the_same_error_in_many_trials_stops_the_run_which_goes_on_once_it_is_me
     assert sorted(read_rows(tmp_path / "r")["status"]) == ["done"] * 2 + ["failed"] * 3
     dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, retry_failed=True)
     assert dispatcher.graph.counts() == {"done": 7}
-    came = "no more trials are handed out; once mended, `--retry failed` runs them"
+    came = "no more trials are handed out; once fixed, `--retry failed` runs them"
     injected("the same error in many trials", came, tmp_path / "r", planned(loaded))
 
 
@@ -295,7 +295,7 @@ def test_a_full_disk_stops_the_run_leaves_no_half_file_and_the_run_goes_on_with_
     assert [p.name for p in results.rglob(".*") if p.is_file() and p.suffix != ".lock"] == []
     kept = {path.name: path.stat().st_mtime_ns for path in results.glob("rows/*.parquet")}
     assert run_sweep(loaded, results, executor="local", cache_dir=cache_dir).graph.counts() == {"done": 5}
-    came = "the launch stops and leaves no half file; with room the same command goes on"
+    came = "the launch stops and leaves no half file; with free space the same command continues"
     injected("a full disk", came, results, of_plan(comparable(finished[1]), loaded), finished=kept)
 
 
@@ -386,7 +386,7 @@ def test_an_unreadable_parent_is_made_again_and_no_child_fails(
     assert dispatcher.graph.counts() == {"done": len(before)}
     assert changed_since(results, before) == {original, *children}
     what = {"models": "an original's model cannot be read", "logits": "an original's outputs cannot be read"}[folder]
-    came = "named, set aside and made again before what needs it"
+    came = "named, set aside and recreated before what depends on it"
     injected(what, came, results, comparable(finished[1]), finished=kept)
 
 
@@ -400,5 +400,5 @@ def test_a_training_whose_last_epoch_is_torn_starts_anew(
     with pytest.warns(DamagedFile, match=f"cannot read checkpoints/{original}"):
         dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     undisturbed = of_plan(comparable(finished[1]), loaded)
-    injected("a training's last epoch cannot be read", "named, set aside; it starts anew", tmp_path / "r", undisturbed)
+    injected("a training's last epoch cannot be read", "named, set aside; it starts again", tmp_path / "r", undisturbed)
     assert dispatcher.graph.counts() == {"done": 2}

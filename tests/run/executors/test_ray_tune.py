@@ -35,7 +35,7 @@ def comparable(results) -> pd.DataFrame:
     return rows.drop(columns=[c for c in rows.columns if c.endswith("_seconds") or c in TIMES])
 
 
-MADE_AGAIN = "named, set aside and made again before what needs it"
+MADE_AGAIN = "named, set aside and recreated before what depends on it"
 HUNG = "a `failed` row with the stack of what hung; the rest runs"
 
 

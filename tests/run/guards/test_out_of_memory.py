@@ -45,7 +45,7 @@ def test_a_trial_that_runs_out_of_memory_ends_as_it_would_have(
     refused = small_memory()
     run_sweep(loaded, tmp_path / "parts", executor="local", cache_dir=cache_dir)
     whole, parts = read_rows(tmp_path / "whole"), read_rows(tmp_path / "parts")
-    came = "the trial starts anew with half as many utterances at a time; equal but for rounding"
+    came = "the trial restarts with half as many utterances at a time; equal but for rounding"
     injected("memory runs out", came, tmp_path / "parts", whole["trial_id"].tolist(), injections=len(refused))
     assert set(parts["status"]) == {"done"}
     assert set(parts["micro_batch"]) == {4}
