@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RESULTS ?= results/demo
+WORKERS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export RAY_USAGE_STATS_ENABLED ?= 0
@@ -18,7 +19,7 @@ demo: setup
 	$(BIN)/unlearn report $(RESULTS)
 
 test: setup
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow' -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test-slow: setup
 	$(BIN)/pytest -m slow --timeout 1800

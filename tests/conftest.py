@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections import Counter
 
 import pytest
+from filelock import FileLock
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's threads wait for each other where processes share the cores
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -30,9 +33,16 @@ def _cache_of_the_session(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def cache_dir(tmp_path_factory):
-    """Corpora and features, built once a session."""
-    return tmp_path_factory.mktemp("cache")
+def shared_folder(tmp_path_factory):
+    """Return a folder that all processes of this test run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def cache_dir(shared_folder):
+    """Return the cache of corpora and features, each of which is built once per test run."""
+    return shared_folder / "shared-cache"
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +61,26 @@ def write_small():
 def small_sweep(tmp_path, write_small):
     """The path of that sweep in the test's own folder."""
     return write_small(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished_small(shared_folder, write_small, cache_dir):
+    """Run that sweep once per test run; return a folder with `small.yaml` and its results `r`. Copy it to change it."""
+    from orchestrator import load_sweep, run_sweep
+
+    folder = shared_folder / "finished-small"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "whole").exists():
+            folder.mkdir()
+            run_sweep(load_sweep(write_small(folder)), folder / "r", executor="local", cache_dir=cache_dir)
+            (folder / "whole").touch()
+    return folder
+
+
+@pytest.fixture
+def kill_seed(request):
+    """Return the seed of a test that kills something at a random moment; `UNLEARN_TEST_SEED` repeats a test run."""
+    return f"{os.environ['UNLEARN_TEST_SEED']} {request.node.name}"
 
 
 @pytest.fixture(scope="session")
@@ -84,12 +114,37 @@ def outputs_of():
     return make
 
 
-@pytest.hookimpl(tryfirst=True)  # before tests are chosen by marker
+def pytest_configure(config):
+    """Draw the seed of kill moments before processes start that run tests: all have the same."""
+    os.environ.setdefault("UNLEARN_TEST_SEED", str(random.SystemRandom().randrange(10**6)))
+
+
+def pytest_report_header(config):
+    """Print that seed."""
+    return f"kill moments: UNLEARN_TEST_SEED={os.environ['UNLEARN_TEST_SEED']}"
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by marker
 def pytest_collection_modifyitems(items):
-    """Whatever says what it injected is a test of a fault."""
+    """Mark tests of faults; let tests that start Ray come first, in one process, which takes longest."""
     for item in items:
         if "injected" in getattr(item, "fixturenames", ()):
             item.add_marker("fault")
+        if item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Hand out tests by group or by file: those of one file share fixtures."""
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByGroupOrFile(LoadGroupScheduling):
+        def _split_scope(self, nodeid):
+            return super()._split_scope(nodeid).split("::")[0]
+
+    return ByGroupOrFile(config, log)
 
 
 @pytest.fixture

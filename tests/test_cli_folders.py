@@ -5,23 +5,22 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from orchestrator import load_sweep, run_sweep
 from orchestrator.cli import main
 from orchestrator.results.storage import Folder
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, cache_dir, write_small):
-    """A sweep of one original, its results, a compacted file, and a file where a folder should be."""
+def finished(tmp_path_factory, finished_small):
+    """Return a folder with a sweep, its results, and a file where a folder should be."""
     folder = tmp_path_factory.mktemp("folders")
-    loaded = load_sweep(write_small(folder), ["methods=[original]"])
-    run_sweep(loaded, folder / "r", executor="local", cache_dir=cache_dir)
+    shutil.copytree(finished_small, folder, dirs_exist_ok=True)
     (folder / "file").write_text("")
     return folder
 

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator import read_rows
 
+pytestmark = pytest.mark.ray
 ray_start = pytest.importorskip("orchestrator.run.executors.ray_start")
 
 

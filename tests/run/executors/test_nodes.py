@@ -18,15 +18,14 @@ from ray.cluster_utils import Cluster
 from orchestrator import load_sweep, run_sweep
 from orchestrator.run.executors import ray_tune as executor
 
+pytestmark = pytest.mark.ray
 QUICK = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 5}
 
 
 @pytest.fixture(scope="module")
-def local_rows(tmp_path_factory, cache_dir, write_small, comparable):
-    """The reference: the same sweep in one process, undisturbed."""
-    folder = tmp_path_factory.mktemp("local")
-    run_sweep(load_sweep(write_small(folder)), folder / "r", executor="local", cache_dir=cache_dir)
-    return comparable(folder / "r")
+def local_rows(finished_small, comparable):
+    """Return the reference: rows of the same sweep in one process, undisturbed."""
+    return comparable(finished_small / "r")
 
 
 @pytest.fixture
@@ -159,12 +158,12 @@ def test_three_nodes_give_the_rows_of_one_process(disturbed):
     disturbed(no_harm, 0)
 
 
-def test_a_killed_worker_costs_nothing(disturbed):
-    disturbed(kill_a_worker, 0)
+def test_a_killed_worker_costs_nothing(disturbed, kill_seed):
+    disturbed(kill_a_worker, kill_seed)
 
 
-def test_a_killed_node_costs_nothing(disturbed):
-    disturbed(kill_a_node, 0)
+def test_a_killed_node_costs_nothing(disturbed, kill_seed):
+    disturbed(kill_a_node, kill_seed)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU here")

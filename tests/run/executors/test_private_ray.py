@@ -16,6 +16,7 @@ import pytest
 from orchestrator import load_sweep, plan_sweep
 
 psutil = pytest.importorskip("psutil")
+pytestmark = pytest.mark.ray
 
 SECRETS = {
     "AWS_ACCESS_KEY_ID": "canary-of-a-key-id", "AWS_SECRET_ACCESS_KEY": "canary-of-a-secret",

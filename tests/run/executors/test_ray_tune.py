@@ -20,20 +20,7 @@ from orchestrator.plan.tuned_settings import read_lock
 from orchestrator.results.store import open_store
 from orchestrator.run.scheduling import driver_lease
 
-TIMES = (
-    "started_at",
-    "finished_at",
-    "peak_memory_bytes",
-    "git_commit",
-    "driver_token",
-)  # a checkout may change meanwhile
-
-
-def comparable(results) -> pd.DataFrame:
-    """Rows without what may differ: times, memory, commit."""
-    rows = read_rows(results)
-    return rows.drop(columns=[c for c in rows.columns if c.endswith("_seconds") or c in TIMES])
-
+pytestmark = pytest.mark.ray
 
 MADE_AGAIN = "named, set aside and recreated before what depends on it"
 HUNG = "a `failed` row with the stack of what hung; the rest runs"
@@ -54,27 +41,21 @@ def ray_session(cache_dir):
 
 
 @pytest.fixture(scope="module")
-def local_results(tmp_path_factory, cache_dir, write_small):
-    """The reference: the same sweep in one process."""
-    folder = tmp_path_factory.mktemp("local")
-    run_sweep(load_sweep(write_small(folder)), folder / "r", executor="local", cache_dir=cache_dir)
-    return folder / "r"
+def local_rows(finished_small, comparable):
+    """Return the reference: rows of the same sweep in one process."""
+    return comparable(finished_small / "r")
 
 
-@pytest.fixture(scope="module")
-def local_rows(local_results):
-    """What its rows say."""
-    return comparable(local_results)
-
-
-def test_warm_workers_give_the_rows_of_one_process(ray_session, local_rows, small_sweep, tmp_path, cache_dir):
+def test_warm_workers_give_the_rows_of_one_process(
+    ray_session, local_rows, small_sweep, tmp_path, cache_dir, comparable
+):
     dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
     assert dispatcher.over
     pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
 
 
 def test_fresh_workers_give_the_rows_of_one_process(
-    ray_session, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch
+    ray_session, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, comparable
 ):
     from orchestrator.run.executors import ray_tune
 
@@ -169,9 +150,9 @@ def test_the_same_error_in_many_trials_stops_the_run_under_ray_too(ray_session, 
 
 
 def test_a_torn_model_is_made_again_under_ray_and_no_child_fails(
-    ray_session, local_results, local_rows, small_sweep, tmp_path, cache_dir, injected
+    ray_session, finished_small, local_rows, small_sweep, tmp_path, cache_dir, comparable, injected
 ):
-    shutil.copytree(local_results, tmp_path / "r")
+    shutil.copytree(finished_small / "r", tmp_path / "r")
     original = local_rows[local_rows["stage"] == "train"]["trial_id"].iloc[0]
     for child in local_rows[local_rows["method"].isin(["scrub", "grad_ascent"])]["trial_id"]:
         (tmp_path / "r" / "rows" / f"{child}.parquet").unlink()
@@ -217,42 +198,43 @@ def test_a_search_writes_a_lock_no_worse_than_the_defaults(ray_session, small_sw
     assert searched["objective"].notna().all()
 
 
-def killed_and_resumed(seed, local_rows, small_sweep, tmp_path, cache_dir, injected):
-    """Kills a driver and its Ray at a moment drawn from the seed, before the first row or after any, and goes on."""
-    rng = random.Random(seed)
-    wanted, later = rng.randint(0, 3), rng.uniform(0, 1)
-    command = [sys.executable, "-m", "orchestrator.cli", "run", str(small_sweep), "--results", str(tmp_path / "r")]
-    environment = {**os.environ, "UNLEARN_CACHE": str(cache_dir)}
-    process = subprocess.Popen([*command, "--max-concurrent", "2"], env=environment, start_new_session=True)
-    rows, deadline = tmp_path / "r" / "rows", time.monotonic() + 400
-    while time.monotonic() < deadline and process.poll() is None:
-        if (rows.parent / "driver.json").is_file() and len(list(rows.glob("*.parquet"))) >= wanted:
-            break
-        time.sleep(0.02)
-    time.sleep(later)
-    assert process.poll() is None
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    kept = {p.name: p.stat().st_mtime_ns for p in rows.glob("*.parquet")}
-    assert len(kept) >= wanted
-    subprocess.run([*command, "--executor", "local"], env=environment, check=True, timeout=600)
-    counted = injected(
-        "SIGKILL of the driver and its Ray", "the same command runs what has no row", tmp_path / "r", local_rows,
-        finished=kept, rows_at_the_kill=len(kept),
-    )  # fmt: skip
-    assert counted["doubled"] == 0  # finished trials were not run again
-    pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+@pytest.fixture
+def killed_and_resumed(local_rows, small_sweep, tmp_path, cache_dir, comparable, injected):
+    """Kill a driver and its Ray at a moment drawn from the seed, before the first row or after any, and go on."""
+
+    def run(seed):
+        rng = random.Random(seed)
+        wanted, later = rng.randint(0, 3), rng.uniform(0, 1)
+        command = [sys.executable, "-m", "orchestrator.cli", "run", str(small_sweep), "--results", str(tmp_path / "r")]
+        environment = {**os.environ, "UNLEARN_CACHE": str(cache_dir)}
+        process = subprocess.Popen([*command, "--max-concurrent", "2"], env=environment, start_new_session=True)
+        rows, deadline = tmp_path / "r" / "rows", time.monotonic() + 400
+        while time.monotonic() < deadline and process.poll() is None:
+            if (rows.parent / "driver.json").is_file() and len(list(rows.glob("*.parquet"))) >= wanted:
+                break
+            time.sleep(0.02)
+        time.sleep(later)
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        kept = {p.name: p.stat().st_mtime_ns for p in rows.glob("*.parquet")}
+        assert len(kept) >= wanted
+        subprocess.run([*command, "--executor", "local"], env=environment, check=True, timeout=600)
+        counted = injected(
+            "SIGKILL of the driver and its Ray", "the same command runs what has no row", tmp_path / "r", local_rows,
+            finished=kept, rows_at_the_kill=len(kept),
+        )  # fmt: skip
+        assert counted["doubled"] == 0  # finished trials were not run again
+        pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+
+    return run
 
 
-def test_killed_at_a_random_moment_it_finishes_with_the_same_rows(
-    local_rows, small_sweep, tmp_path, cache_dir, injected
-):
-    killed_and_resumed(None, local_rows, small_sweep, tmp_path, cache_dir, injected)  # another moment in every run
+def test_killed_at_a_random_moment_it_finishes_with_the_same_rows(killed_and_resumed, kill_seed):
+    killed_and_resumed(kill_seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 11))
-def test_killed_at_other_moments_it_finishes_with_the_same_rows(
-    seed, local_rows, small_sweep, tmp_path, cache_dir, injected
-):
-    killed_and_resumed(seed, local_rows, small_sweep, tmp_path, cache_dir, injected)
+def test_killed_at_other_moments_it_finishes_with_the_same_rows(killed_and_resumed, seed):
+    killed_and_resumed(seed)
