@@ -42,7 +42,7 @@ def weights_id(checkpoint: str, revision: str) -> str:
     """`sha256:…` of a packaged file, or of a local folder's config.json and weights together; else `hub-id@commit`.
 
     Raises:
-        FileNotFoundError: what is named holds no checkpoint, or the hub cannot be asked for one.
+        FileNotFoundError: the name holds no checkpoint, or the hub cannot be queried for one.
         DamagedWeights: a file of it cannot be read.
     """
     folder = Path(checkpoint)
@@ -65,7 +65,7 @@ def weights_id(checkpoint: str, revision: str) -> str:
 
 def commit_of(checkpoint: str, revision: str) -> str:
     """The commit that a branch or tag of a hub repository names now, as the local cache has it, or else the hub; the
-    revision itself where neither can be asked."""
+    revision itself if neither can be queried."""
     if COMMIT.fullmatch(revision) or Path(checkpoint).is_dir():
         return revision
     if found := cached_commit(checkpoint, revision):
@@ -100,7 +100,7 @@ def load_config(checkpoint: str, revision: str, family: str) -> Any:
 
     Raises:
         ValueError: the checkpoint is of another family than `family` (a transformers `model_type`).
-        FileNotFoundError: it is neither at hand nor to be had.
+        FileNotFoundError: it is neither available locally nor from the hub.
     """
     import transformers
 
@@ -126,7 +126,7 @@ def load_model(
 
     Raises:
         ValueError: weights of the encoder are missing from the checkpoint.
-        FileNotFoundError: no safetensors are at hand or to be had.
+        FileNotFoundError: no safetensors are available locally or from the hub.
     """
     import transformers
     from safetensors import SafetensorError

@@ -65,7 +65,7 @@ def hub_commit(checkpoint: str, revision: str) -> str:
     if commit and has_sound_weights(checkpoint, commit):
         return commit
     if constants.HF_HUB_OFFLINE:
-        raise FileNotFoundError("it is not in the cache, and HF_HUB_OFFLINE=1 keeps the hub from being asked")
+        raise FileNotFoundError("it is not in the cache, and HF_HUB_OFFLINE=1 prevents querying the hub")
     if UNREACHABLE:
         raise FileNotFoundError(UNREACHABLE[0])
     from huggingface_hub import HfApi  # here, because importing it takes longer than all else of an offline plan

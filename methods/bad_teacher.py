@@ -3,7 +3,7 @@
 Source: Chundawat et al., AAAI 2023: KL(teacher‖student), the incompetent teacher a randomly initialized copy of the
 architecture; arXiv 2506.00848 §4.3: λ = 1.
 Differs: KL carries the factor T² of Hinton et al. (2015), which the source leaves out, so that another `temperature`
-does not change the size of gradients (at the default of 1 there is no difference); the whole D_r is walked unless
+does not change the size of gradients (at the default of 1 there is no difference); all of D_r is used unless
 `retain_share` says otherwise (their notebook takes 30 %); the mean is over utterances, not over utterances × classes.
 """
 

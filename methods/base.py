@@ -74,7 +74,7 @@ calls with one batch must agree: where memory is short the loop calls it on micr
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """One walk (or `epochs` walks) over batches, as a method asks the shared loop to do it.
+    """One epoch (or `epochs` of them) over batches, as a method requests it from the shared loop.
 
     The loss of a batch is (forget_sign · Σ_{D_f} σ·l + retain_weight · Σ_{D_r} l) / B, with σ = 1 without SuperLoss:
     λ = 1 is plain training on the shuffled union, λ = 0 leaves D_r out (Eq. 1 of arXiv 2506.00848).
@@ -257,13 +257,13 @@ class Method(ABC):
 class TrainingRecipe(Method):
     """How originals and Retrain are trained: a method over D_r that may keep things for later requests.
 
-    Its passes start from `problem.fresh_model()`, walk `problem.retain`, and put tensors into `problem.stored` unless
-    that is None (Retrain keeps nothing). The time that this takes belongs inside `problem.meter.preparing()`.
+    Its passes start from `problem.fresh_model()`, train on `problem.retain`, and put tensors into `problem.stored`
+    unless that is None (Retrain keeps nothing). The time that this takes belongs inside `problem.meter.preparing()`.
     """
 
     @property
     def kept_models(self) -> int:
-        """Sets of weights that it keeps beside f: for an estimate of storage."""
+        """Sets of weights that it keeps in addition to f: for an estimate of storage."""
         return 0
 
     @property

@@ -16,7 +16,7 @@ from methods.closed_form.ridge import RidgeSums, set_head
 
 @dataclass(frozen=True, kw_only=True)
 class Downdate(Method):
-    """A budget that ends before leaves f as it was."""
+    """Downdate the head. If the budget ends before that, f is unchanged."""
 
     label: ClassVar[str] = "Downdate"
     version: ClassVar[int] = 2
@@ -24,7 +24,7 @@ class Downdate(Method):
     needs: ClassVar[str] = "closed_form_head"
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """No pass: a walk over D_f, and the solution."""
+        """Run no pass: sum over D_f once and solve."""
         if problem.prepared is None:
             raise ValueError(
                 f"downdate reads the sums that training kept: got none, allowed: training kind {self.needs}"

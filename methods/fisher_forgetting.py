@@ -30,7 +30,7 @@ def noise_variance(
 
 @dataclass(frozen=True, kw_only=True)
 class FisherForgetting(Method):
-    """One walk over D_r, then one edit; D_f is not used. Out of budget before its end, it changes nothing."""
+    """One epoch over D_r, then one edit; D_f is not used. If the budget ends before that, nothing changes."""
 
     label: ClassVar[str] = "Fisher"
     version: ClassVar[int] = 2

@@ -80,7 +80,7 @@ def _flat(gradients: Gradients) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Influence(Method):
-    """One walk over D, then some over the Fisher's sample, then one edit; out of budget before, it changes nothing."""
+    """One epoch over D, several over the Fisher's sample, then one edit; if the budget ends before, nothing changes."""
 
     label: ClassVar[str] = "IU"
     version: ClassVar[int] = 2

@@ -20,7 +20,7 @@ from methods.engine.rates import Rate
 
 @dataclass(frozen=True, kw_only=True)
 class NegGradPlus(Method):
-    """Batches of two equal halves: D_r walked once an epoch, D_f again and again beside it."""
+    """Batches of two equal halves: D_r once per epoch, D_f repeated as needed."""
 
     label: ClassVar[str] = "NegGrad+"
     version: ClassVar[int] = 1
@@ -42,7 +42,7 @@ class NegGradPlus(Method):
             raise ValueError(f"alpha must lie in [0, 1], got {self.alpha}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_r, D_f beside it."""
+        """Yield one pass over D_r, paired with D_f."""
         yield Pass(
             name="descend and climb",
             over=Paired(problem.retain, problem.forget),

@@ -1,7 +1,7 @@
 """NPO: push the probability of D_f's labels below the original's, with a force that fades as they fall.
 
 Source: Zhang et al., COLM 2024, arXiv 2404.05868: −(2/β)·log σ(−β·log(p_θ(y|x) / p_θ₀(y|x))) on D_f, with
-CE on D_r beside it (NPO+RT); reference code locuslab/open-unlearning. Its gradient is GradAscent's times
+CE on D_r in addition (NPO+RT); reference code locuslab/open-unlearning. Its gradient is GradAscent's times
 2·p^β / (p^β + p₀^β), which is 1 at θ₀ and for β → 0.
 Differs: for a classifier log p is that of one label, not of a sequence.
 """
@@ -31,7 +31,7 @@ def npo_loss(
 
 @dataclass(frozen=True, kw_only=True)
 class NegativePreference(Method):
-    """Walks over D_f; with `retain_weight` each batch has as many utterances of D_r beside it."""
+    """Epochs over D_f; with `retain_weight` each batch also has as many utterances of D_r."""
 
     label: ClassVar[str] = "NPO"
     version: ClassVar[int] = 1

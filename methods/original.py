@@ -1,4 +1,4 @@
-"""Original: the model as it was trained, unlearning nothing; the first line of every table.
+"""Original: the model as trained, unlearning nothing; the first line of every table.
 
 Source: arXiv 2506.00848 §4.1, f.
 """

@@ -1,8 +1,8 @@
-"""RUM: part D_f by how much of it was memorized, and unlearn each part by the method that suits it, in turns.
+"""RUM: part D_f by how much of it was memorized, and unlearn each part by the method that suits it, one after another.
 
 Source: Zhao et al., NeurIPS 2024 ("What makes unlearning hard and what to do about it"); reference code kairanzhao/RUM:
 parts of low, medium and high memorization, in this order; the best mix does nothing for low, fine-tunes for medium
-and runs SalUn for high. The original's confidence stands in for the memorization score: low memorization is high
+and runs SalUn for high. The original's confidence replaces the memorization score: low memorization is high
 confidence.
 Differs: three parts of equal size that make up D_f, instead of the 1,000 least, middle and most memorized of D; while
 one part is unlearned, the others are in neither set, so that none is trained on (the reference's retain set still has

@@ -8,8 +8,8 @@ Differs: w_i is divided once, by its mean over D_f under the original's losses, 
 size of the batch whatever its losses are, so the ascent stays as strong as α_t however much is forgotten already.
 Here it fades as losses rise: an utterance at loss l instead of its first l_0 counts (l_0 / l)^λ as much, which with λ
 = 0.5 is a tenth after a rise from 0.01 to 1 nat. AdamW feels only how steps compare, and the shared norm clips both
-kinds of step (theirs only the ascent, at 7). AdamW at a constant rate for a number of walks over D_r, not SGD with a
-cosine for 1,500 steps; F_r is taken on a part of D_r as large as D_f, so that the mask costs two walks over D_f.
+kinds of step (theirs only the ascent, at 7). AdamW at a constant rate for a number of epochs over D_r, not SGD with a
+cosine for 1,500 steps; F_r is taken on a part of D_r as large as D_f, so that the mask costs two epochs over D_f.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SMALLEST_LOSS = 1e-6  # nats; keeps CE^(−λ) finite
 
 
 def mean_squared_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> dict[str, Tensor]:
-    """Mean over batches of (∇ mean CE)², in eval mode, by parameter name: a diagonal Fisher; its walk is charged."""
+    """Mean over batches of (∇ mean CE)², in eval mode, by parameter name: a diagonal Fisher; its epoch is charged."""
     weights, count = trainable(problem.model), -(-len(utterances) // batch_size)
     found = {name: torch.zeros_like(p) for name, p in weights.items()}
     problem.model.eval()
@@ -52,14 +52,14 @@ class Alternating:
 
     @property
     def ascents(self) -> int:
-        """Batches of D_f in one walk."""
+        """Batches of D_f in one epoch."""
         return -(-len(self.retain) // (self.batch_size * self.every))
 
     def __len__(self) -> int:
         return len(self.retain) + self.ascents * min(self.batch_size, len(self.forget))
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """One walk."""
+        """Yield one epoch."""
         forget: Iterator[Batch] = iter(())
         for number, batch in enumerate(self.retain.batches(batch_size, generator)):
             if number % self.every == 0:

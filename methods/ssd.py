@@ -3,7 +3,7 @@
 Source: Foster et al., AAAI 2024, arXiv 2308.07707: where I_f > α·I_D, θ ← min(λ·I_D/I_f, 1)·θ, with I the mean squared
 gradient of the loss on D_f and on D; reference code if-loops/selective-synaptic-dampening.
 Differs: squares of each utterance's gradient, not of a batch's mean, which depends on the batch size ("SSD-Det",
-arXiv 2510.26714, App. B); D_f is walked once for both, since I_D is the mean of I_f and I_r by their sizes.
+arXiv 2510.26714, App. B); one epoch over D_f serves both, since I_D is the mean of I_f and I_r by their sizes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def dampening_factor(
 
 @dataclass(frozen=True, kw_only=True)
 class SelectiveSynapticDampening(Method):
-    """One walk over D for the importances, then one edit; out of budget before its end, it changes nothing."""
+    """One epoch over D for the importances, then one edit; if the budget ends before that, nothing changes."""
 
     label: ClassVar[str] = "SSD"
     version: ClassVar[int] = 2

@@ -1,4 +1,4 @@
-"""Unheard: teach D_f what the original says of speech that it never heard, as told by a teacher that never heard D_f.
+"""Unheard: answer D_f as the original answers speech outside its training set, using a teacher not trained on D_f.
 
 Source: this project; docs/log.md tells how it came about. Retrain is f on unheard speech, so its answer about an
 utterance of D_f is estimated from f's answers on D_v, with the scores of a closed-form teacher on the frozen pretrained
@@ -64,7 +64,7 @@ def chance_of_label(
     labels: Int[Tensor, " v"],
     answers: Int[Tensor, " v"],
 ) -> Float[Tensor, " n"]:
-    """Probability, for each margin of D_f's labels, that f would have given the label, had it not heard the utterance.
+    """Estimate for each margin of D_f's labels how likely f would give the label without training on the utterance.
 
     `unheard` are the teacher's log p̂ on D_v, whose labels are true. The share of D_f with true labels is estimated by
     maximum likelihood, from the ratio of the margins' densities under true and under other labels.

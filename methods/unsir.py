@@ -40,7 +40,7 @@ class Impairing:
         return self.repeats * len(self.noise) + len(self.retain)
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """One walk."""
+        """Yield one epoch."""
         retain = self.retain.batches(batch_size, generator)
         count = self.repeats + -(-len(self.retain) // batch_size)
         order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)

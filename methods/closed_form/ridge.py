@@ -39,7 +39,7 @@ class RidgeSums:
 
     @classmethod
     def over(cls, problem: UnlearningProblem, utterances: UtteranceSet) -> RidgeSums:
-        """The sums over a set, in one charged walk without a backward; the model is left in eval mode.
+        """Sum over a set, in one charged epoch without a backward; the model is left in eval mode.
 
         Raises:
             BudgetSpent: when the budget is used up.
@@ -153,7 +153,7 @@ def _chosen(problem: UnlearningProblem, solved: list[Head], absent: Tensor) -> t
 
 
 def as_evaluated(problem: UnlearningProblem, utterances: UtteranceSet) -> UtteranceSet:
-    """The set as evaluation hears it: the same crop and padding at every walk, or no sum could be taken back."""
+    """Return the set as evaluation reads it: crop and padding never change, so that sums can be subtracted."""
     return UtteranceSet(
         utterances.utterances, utterances.labels, utterances.is_forget, problem.validation.fetch, utterances.device
     )

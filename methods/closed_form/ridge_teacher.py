@@ -1,4 +1,4 @@
-"""A teacher that never heard D_f: ridge regression, in closed form, on what the frozen pretrained encoder hears.
+"""A teacher that was not trained on D_f: closed-form ridge regression on the outputs of the frozen pretrained encoder.
 
 Source: least squares on one-hot labels (Hoerl and Kennard, Technometrics 1970); means and deviations over time of every
 layer as an utterance's vector, after the pooled layers of SUPERB (Yang et al., 2021, arXiv 2105.01051) and statistics

@@ -94,13 +94,13 @@ class Batch:
 
 
 class BatchSource(Protocol):
-    """Whatever a pass can walk over: an `UtteranceSet`, or batches that a method made itself."""
+    """What a pass can iterate over: an `UtteranceSet`, or batches that a method made itself."""
 
     def __len__(self) -> int:
-        """Number of utterances in one walk."""
+        """Number of utterances in one epoch."""
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """One walk; shuffled when a generator is given. The last batch may be smaller; none is dropped."""
+        """Yield one epoch; shuffled if a generator is given. The last batch may be smaller; none is dropped."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class UtteranceSet:
         return len(self.utterances)
 
     def __add__(self, other: UtteranceSet) -> UtteranceSet:
-        """The union, first `self` and then `other`; walks shuffle it."""
+        """Return the union, first `self` and then `other`; epochs shuffle it."""
         return replace(
             self,
             utterances=torch.cat([self.utterances, other.utterances]),
@@ -148,7 +148,7 @@ class UtteranceSet:
         return self.where(keep)
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """One walk over the set; shuffled when a generator is given, and then in the order of the curriculum if any.
+        """Yield one epoch over the set; if a generator is given, shuffled or in the order of the curriculum.
 
         One batch may be smaller; none is dropped.
         """

@@ -21,7 +21,7 @@ Account = Literal["seconds", "evaluation_seconds", "preparation_seconds", "loadi
 
 
 class BudgetSpent(Exception):
-    """The budget ran out inside a walk; the loop ends the trial with `stop_reason = budget`."""
+    """The budget ran out within an epoch; the loop ends the trial with `stop_reason = budget`."""
 
 
 @dataclass(eq=False)

@@ -12,7 +12,7 @@ from methods.engine.charged_passes import watch_compiled
 
 
 class CompiledModel:
-    """A model beside its compiled self; both have the same weights."""
+    """A model and its compiled form; both have the same weights."""
 
     def __init__(self, model: Classifier, meter: BudgetMeter, backend: str = "inductor") -> None:
         """Passes of both are charged to the meter."""

@@ -1,4 +1,4 @@
-"""Gradients of the cross-entropy over a set, walked and charged: their sum, and the diagonal of the Fisher matrix.
+"""Gradients of the cross-entropy over a set, computed and charged: their sum, and the diagonal of the Fisher matrix.
 
 All are taken in eval mode, over the trainable weights, by parameter name. Squares need each utterance's own gradient:
 the square of a batch's mean gradient shrinks with the batch (arXiv 2510.26714, App. B).

@@ -15,7 +15,7 @@ SHAPES = 8  # lengths that a batch may be cut to, so that kernels and compiled g
 
 
 def bucketed(durations: Int[Tensor, " n"], batch_size: int, generator: torch.Generator) -> list[Int[Tensor, " batch"]]:
-    """Which utterances make each batch of one walk; one batch may be smaller, none is dropped."""
+    """Choose the utterances of each batch of one epoch; one batch may be smaller, none is dropped."""
     order = torch.randperm(len(durations), generator=generator)
     batches: list[Tensor] = []
     for pool in torch.split(order, POOL * batch_size):

@@ -1,4 +1,4 @@
-"""The one loop that walks a method's passes; budget, SuperLoss, clipping, precision and schedule are written here."""
+"""The one loop that runs a method's passes; budget, SuperLoss, clipping, precision and schedule are written here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands; yielded at the end of each epoch of each pass."""
+    """Progress of a run; yielded at the end of each epoch of each pass."""
 
     pass_name: str
     epoch: int
@@ -76,7 +76,7 @@ def run_method(
     epochs: EpochStore | None = None,
     outcome: Outcome,
 ) -> Iterator[Progress]:
-    """Walk the method's passes over `problem.model`, in place, until they end or the budget is spent.
+    """Run the method's passes over `problem.model`, in place, until they end or the budget is spent.
 
     Yields a `Progress` after each epoch. `epochs` resumes inside the first pass only: trainings have just one.
     With `lora` the model carries adapters until the end, and plain weights after it.
@@ -140,7 +140,7 @@ def _fused(parameters: list[torch.nn.Parameter]) -> bool:
 
 
 def _draws(device: torch.device) -> dict[str, Tensor]:
-    """Where torch's own generators stand, the host's and the device's: dropout draws from them."""
+    """Return the states of torch's own generators, the host's and the device's: dropout draws from them."""
     host = {"cpu": torch.get_rng_state()}
     return {**host, "cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else host
 

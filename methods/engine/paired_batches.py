@@ -1,4 +1,4 @@
-"""Batches of two halves: one set walked once, and beside it as many utterances of another, begun again as it ends."""
+"""Batches of two halves: one epoch over one set, paired with as many utterances of another, repeated as needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Paired:
         return 2 * len(self.over)
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """One walk over `over`, half a batch at a time; the last batch may be smaller, its halves are equal too."""
+        """Yield one epoch over `over`, half a batch at a time; the last batch may be smaller, with equal halves too."""
         half = max(1, batch_size // 2)
         others = self._endless(half, generator)
         waiting: Batch | None = None

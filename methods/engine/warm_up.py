@@ -21,7 +21,7 @@ def same_draws_again(device: torch.device) -> contextlib.AbstractContextManager[
 def warm_up(model: Classifier, part: Batch, *, backward: bool) -> None:
     """Run cross-entropy forward, and back to every trainable weight if `backward`, and forget the result.
 
-    Gradients, buffers and random states stay as they were.
+    Gradients, buffers and random states stay unchanged.
     """
     module = cast(nn.Module, model)
     moving = [p for p in module.parameters() if p.requires_grad] if backward else []

@@ -3,8 +3,8 @@
 Source: Wu, Dyer & Neyshabur, "When do curricula work?", ICLR 2021 (arXiv 2012.03107): ordered learning with a pacing
 function, easy first, hard first, and random order as the control that tells the order from the pacing. Difficulty is
 the cross-entropy of the original, which is known before the first step.
-Differs: the paper draws batches from the allowed part; here each walk over D_f is sorted, D_r keeps its places, and
-where `start_share` is below 1 the first walks are shorter.
+Differs: the paper draws batches from the allowed part; here each epoch over D_f is sorted, D_r keeps its places, and
+where `start_share` is below 1 the first epochs are shorter.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ForgetCurriculum:
 
 
 def with_curriculum(problem: UnlearningProblem, knob: ForgetCurriculum) -> UnlearningProblem:
-    """The same problem, with a D_f whose shuffled walks follow the curriculum, alone or in a union with D_r.
+    """Return the same problem, with a D_f whose shuffled epochs follow the curriculum, alone or in a union with D_r.
 
     The losses of the original are charged, for the random order too: the control differs in nothing but the order.
     """
@@ -52,7 +52,7 @@ def with_curriculum(problem: UnlearningProblem, knob: ForgetCurriculum) -> Unlea
 
 @dataclass
 class _Pacing:
-    """Arranges walks; counts those that held D_f."""
+    """Orders epochs; counts those that contained D_f."""
 
     knob: ForgetCurriculum
     utterances: Int[Tensor, " n"]
@@ -60,7 +60,7 @@ class _Pacing:
     walks: int = 0
 
     def __call__(self, chosen: UtteranceSet, order: Int[Tensor, " m"]) -> Int[Tensor, " k"]:
-        """The walk's order with the places of D_f filled by its utterances, sorted and cut to the walk's share."""
+        """Return the epoch's order; the places of D_f hold its utterances, sorted and cut to the epoch's share."""
         ranked = self._ranked(chosen)
         if not len(ranked):
             return order
@@ -83,5 +83,5 @@ class _Pacing:
 
 
 def spread(count: int, kept: int) -> Int[Tensor, " kept"]:
-    """`kept` places of `count`, evenly apart, so that a short walk still meets D_f from its start to its end."""
+    """Choose `kept` places of `count`, evenly spaced, so that a short epoch still has D_f from its start to its end."""
     return torch.arange(kept) * count // kept

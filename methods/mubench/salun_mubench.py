@@ -1,7 +1,7 @@
 """SalUn as MU-Bench's code runs it: the first batch is missing from the saliency mask, and labels are shifted.
 
 Source: CLU-UML/MU-Bench, mubench/trainer/salun.py: the sum of gradients starts as 0 when a weight is first met, so
-D_f's first batch is dropped; half of the weights, by rank; the mask lies on gradients only.
+D_f's first batch is dropped; half of the weights, by rank; the mask applies to gradients only.
 Differs: equal magnitudes are ranked by place. They all are where D_f is a single batch; that code stops with an error
 there. See also methods/mubench/quirks.py.
 """

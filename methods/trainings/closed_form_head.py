@@ -43,7 +43,7 @@ class ClosedFormHead(TrainingRecipe):
         return RandomFeatures(model, self.features, num_classes) if self.features else model
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """No pass: a walk over D_r, and the solution."""
+        """Run no pass: sum over D_r once and solve."""
         problem.model.load_state_dict(problem.fresh_model().state_dict())
         sums = RidgeSums.over(problem, problem.retain)
         set_head(problem, sums, charged=False)

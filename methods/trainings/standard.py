@@ -1,4 +1,4 @@
-"""Standard training: cross-entropy on every weight; nothing is kept beside the model.
+"""Standard training: cross-entropy on every weight; nothing is kept but the model.
 
 Source: arXiv 2506.00848 §4.1; the passes are Retrain's (docs/decisions/0003).
 """

@@ -61,7 +61,7 @@ def cached_model(cache: Path, whisper: Path, name: str = "models--some--speech")
 def test_a_branch_of_the_hub_is_named_by_the_commit_that_the_cache_has(hub_cache: Path, whisper: Path) -> None:
     cached_model(hub_cache, whisper)
     assert weights_id("some/speech", "main") == weights_id("some/speech", COMMIT) == f"some/speech@{COMMIT}"
-    with pytest.raises(FileNotFoundError, match="HF_HUB_OFFLINE=1 keeps the hub from being asked"):
+    with pytest.raises(FileNotFoundError, match="HF_HUB_OFFLINE=1 prevents querying the hub"):
         weights_id("some/speech", "another")
 
 
