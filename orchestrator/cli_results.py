@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
 
 from orchestrator.file_names import absolute_path
-
-if TYPE_CHECKING:
-    from orchestrator.results.store import Store
 
 app = typer.Typer()
 console = Console(width=None if sys.stdout.isatty() else 120)  # a log file is no narrow terminal
@@ -42,16 +39,15 @@ def report(
     tuned_only: TunedOnly = False,
 ) -> None:
     """Write tables in the paper's layout (Markdown, LaTeX, CSV) and plots, and print the tables."""
-    from orchestrator.report.build import build_report
+    from orchestrator.report.build import folder_report
     from orchestrator.report.frames.scope import Selection
     from orchestrator.report.terminal import terminal_tables
-    from orchestrator.report.write import write_files
+    from orchestrator.report.write import report_folder, write_files
     from orchestrator.results.store import open_store
-    from orchestrator.results.sweep_records import recorded_sweeps
 
     store = open_store(results)
-    built = build_report(store.rows(), recorded_sweeps(store.files), Selection(sweep, tuned_only))
-    written = write_files(built, _report_folder(store, out))
+    built = folder_report(store, Selection(sweep, tuned_only))
+    written = write_files(built, report_folder(store, out))
     for table in terminal_tables(built):
         console.print(table, soft_wrap=isinstance(table, str))
     console.print(f"report: {written[0]} ({len(written)} files)", soft_wrap=True)
@@ -67,10 +63,11 @@ def evidence(
     """Attack what trials left: membership attacks, distances to Retrain, relearning; evidence.md and evidence.csv."""
     from orchestrator.report.evidence.write import write_evidence
     from orchestrator.report.frames.scope import Selection
+    from orchestrator.report.write import report_folder
     from orchestrator.results.store import open_store
 
     store = open_store(results)
-    for path in write_evidence(store, _report_folder(store, out), Selection(sweep, tuned_only)):
+    for path in write_evidence(store, report_folder(store, out), Selection(sweep, tuned_only)):
         console.print(f"evidence: {path}", soft_wrap=True)
 
 
@@ -84,10 +81,11 @@ def leaderboard(
     """Set all methods side by side over all tasks and forget sets, with intervals and attacks, on one page."""
     from orchestrator.report.frames.scope import Selection
     from orchestrator.report.leaderboard.page import write_leaderboard
+    from orchestrator.report.write import report_folder
     from orchestrator.results.store import open_store
 
     store = open_store(results)
-    page = absolute_path(out) if out else _report_folder(store, None) / "leaderboard.md"
+    page = absolute_path(out) if out else report_folder(store, None) / "leaderboard.md"
     write_leaderboard(store, page, Selection(sweep, tuned_only))
     console.print(f"leaderboard: {page}", soft_wrap=True)
 
@@ -117,7 +115,3 @@ def restore(
 
     rows = restore_results(absolute_path(file), open_store(results))
     console.print(f"{rows} trials restored; those that were there are as they were")
-
-
-def _report_folder(store: Store, out: Path | None) -> Path:
-    return absolute_path(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"

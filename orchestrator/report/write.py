@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
 
 from orchestrator.file_names import absolute_path, file_name
-from orchestrator.report.build import Report, build_report
+from orchestrator.report.build import Report, folder_report
 from orchestrator.report.frames.failures import problems
 from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection
 from orchestrator.report.plots.collapse import collapse, has_collapsed
@@ -24,21 +23,32 @@ from orchestrator.report.tables.curricula import against_controls, curricula_csv
 from orchestrator.report.tables.latex import table_latex
 from orchestrator.report.tables.markdown import escape, table_markdown
 from orchestrator.report.tables.model import Table
-from orchestrator.results.store import STATUSES
-from orchestrator.results.sweep_records import SweepRecord
+from orchestrator.results.store import STATUSES, Store, open_store
 
 LISTED = 100  # problems shown in report.md; all are in problems.csv
 
 
-def write_report(
-    rows: pd.DataFrame, out: str | Path, records: Sequence[SweepRecord] = (), selection: Selection = EVERYTHING
-) -> list[Path]:
-    """Build the report of a results folder, and write it: `build_report`, then `write_files`.
+def write_report(results: str | Path, out: str | Path | None = None, selection: Selection = EVERYTHING) -> list[Path]:
+    """Write the report of a results folder, as `unlearn report` does; return the files, `report.md` first.
+
+    Args:
+        results: folder or URI.
+        out: folder to write; `RESULTS/report` when None.
+        selection: rows to show.
 
     Raises:
         ValueError: there is no row at all, or none of the selection.
     """
-    return write_files(build_report(rows, records, selection), absolute_path(out))
+    store = open_store(results)
+    return write_files(folder_report(store, selection), report_folder(store, out))
+
+
+def report_folder(store: Store, out: str | Path | None) -> Path:
+    """Return the folder that reports are written to: `out`, else `report` in the results folder.
+
+    A results folder on an object store has its report in the current folder.
+    """
+    return absolute_path(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
 
 
 def write_files(report: Report, out: Path) -> list[Path]:

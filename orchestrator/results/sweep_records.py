@@ -35,6 +35,11 @@ class SweepRecord:
         """`keywords`, or `keywords@1a2b3c4d` for a plan that a later one replaced."""
         return f"{self.name}@{self.plan}" if self.replaced else self.name
 
+    @property
+    def is_search(self) -> bool:
+        """Whether `unlearn tune` planned it."""
+        return self.name.endswith(SEARCH)
+
 
 def record_sweep(files: Folder, name: str, values: Mapping[str, Any], trial_ids: Sequence[str]) -> None:
     """Keep what a launch planned, so that `status` and `report` know what is missing; other plans stay."""

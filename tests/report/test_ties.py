@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.report.evidence.folder import FolderEvidence
 from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.scope import Selected
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.leaderboard.page import _at_a_glance, leaderboard_cells
 from orchestrator.report.leaderboard.ranking import standings
@@ -20,7 +21,7 @@ SCORES = ["forget_accuracy", "retain_accuracy", "test_accuracy"]
 
 def cells_of(rows: pd.DataFrame) -> list:
     found = reported(with_gaps(prepare(rows.assign(num_classes=12, num_forget=40))))[0]
-    return leaderboard_cells(FolderEvidence(found, (), lambda _: None, lambda _: None), {})
+    return leaderboard_cells(FolderEvidence(found, (), lambda _: None, lambda _: None, Selected(found, (), 0)))
 
 
 def copied(rows: pd.DataFrame, method: str, source: str) -> pd.DataFrame:

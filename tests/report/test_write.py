@@ -12,8 +12,9 @@ from rich.console import Console
 
 from orchestrator.report import write
 from orchestrator.report.build import build_report
+from orchestrator.report.frames.scope import select
 from orchestrator.report.terminal import terminal_tables
-from orchestrator.report.write import write_report
+from orchestrator.report.write import write_files, write_report
 from orchestrator.results.store import SCHEMA, open_store
 from orchestrator.results.sweep_records import SweepRecord
 
@@ -33,7 +34,7 @@ def rows(make_rows, make_search_rows, change):
 @pytest.fixture(scope="module")
 def report(rows, tmp_path_factory):
     """The files of the report of `rows`."""
-    return write_report(rows, tmp_path_factory.mktemp("results") / "report")
+    return write_files(build_report(select(rows)), tmp_path_factory.mktemp("results") / "report")
 
 
 def test_everything_that_the_report_points_to_is_there(report) -> None:
@@ -68,7 +69,7 @@ def test_plots_are_pictures_with_ink(report) -> None:
 
 
 def test_a_clean_sweep_has_no_list_of_problems(make_rows, tmp_path) -> None:
-    written = write_report(make_rows(methods=METHODS, kinds=["sample"]), tmp_path)
+    written = write_files(build_report(select(make_rows(methods=METHODS, kinds=["sample"]))), tmp_path)
     assert "did not go well" not in written[0].read_text()
     assert not (tmp_path / "problems.csv").exists()
 
@@ -76,33 +77,33 @@ def test_a_clean_sweep_has_no_list_of_problems(make_rows, tmp_path) -> None:
 def test_an_empty_folder_is_refused_and_nothing_is_written(tmp_path) -> None:
     rows = pd.DataFrame(columns=SCHEMA.names)
     with pytest.raises(ValueError, match="no row yet"):
-        write_report(rows, tmp_path / "out")
+        write_files(build_report(select(rows)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_rows_that_all_failed_still_give_a_report(make_rows, tmp_path) -> None:
     rows = make_rows(seeds=[0]).assign(status="failed", error="ValueError: no")
     measured = [name for name in rows if re.search("accuracy|mia_n|seconds", name)]
-    text = write_report(rows.assign(**dict.fromkeys(measured, np.nan)), tmp_path)[0].read_text()
+    text = write_files(build_report(select(rows.assign(**dict.fromkeys(measured, np.nan)))), tmp_path)[0].read_text()
     assert "ValueError: no" in text
     assert "0/1" in text
 
 
 def test_equal_rows_give_equal_files(rows, report, tmp_path) -> None:
-    again = write_report(rows.sample(frac=1, random_state=0), tmp_path)
+    again = write_files(build_report(select(rows.sample(frac=1, random_state=0))), tmp_path)
     assert [path.name for path in report] == [path.name for path in again]
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(report, again, strict=True))
 
 
 def test_a_failed_write_leaves_the_old_report_whole(make_rows, tmp_path, monkeypatch) -> None:
-    old = write_report(make_rows(methods=METHODS, kinds=["sample"]), tmp_path)[0].read_text()
+    old = write_files(build_report(select(make_rows(methods=METHODS, kinds=["sample"]))), tmp_path)[0].read_text()
 
     def full_disk(source, target):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(write.os, "replace", full_disk)
     with pytest.raises(OSError, match="no space"):
-        write_report(make_rows(methods=METHODS, kinds=["class"]), tmp_path)
+        write_files(build_report(select(make_rows(methods=METHODS, kinds=["class"]))), tmp_path)
     assert (tmp_path / "report.md").read_text() == old
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
 
@@ -114,7 +115,7 @@ def test_planned_runs_without_a_row_are_missing(make_rows, tmp_path) -> None:
         SweepRecord("made-up.tune", "1", {"seeds": [7]}, tuple(rows["trial_id"]), "1"),
         SweepRecord("elsewhere", "1", {"seeds": [8, 9]}, ("z",), "1"),
     ]
-    text = write_report(rows, tmp_path, planned)[0].read_text()
+    text = write_files(build_report(select(rows, planned)), tmp_path)[0].read_text()
     assert f"made-up: 2 of {len(rows) + 2} planned runs" in text
     assert "2/3" in text
     assert "2/5" not in text
@@ -125,13 +126,13 @@ def test_rows_from_a_store_read_like_made_up_ones(make_rows, tmp_path) -> None:
     store = open_store(tmp_path / "results")
     for row in rows.replace({np.nan: None}).to_dict("records"):
         store.commit(row)
-    direct, stored = write_report(rows, tmp_path / "a"), write_report(store.rows(), tmp_path / "b")
-    assert direct[0].read_text() == stored[0].read_text()
+    direct = write_files(build_report(select(rows)), tmp_path / "a")[0]
+    assert direct.read_text() == write_report(tmp_path / "results")[0].read_text()
 
 
 def test_the_terminal_shows_a_table_for_each_block(make_rows) -> None:
     console = Console(width=110, record=True)
-    for shown in terminal_tables(build_report(make_rows())):
+    for shown in terminal_tables(build_report(select(make_rows()))):
         console.print(shown)
     text = console.export_text()
     assert "Sample Unlearning (5 % of D)" in " ".join(text.split())

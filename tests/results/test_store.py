@@ -217,7 +217,7 @@ def test_paths_may_be_relative_or_begin_with_a_tilde(tmp_path, monkeypatch):
     assert compact_results(open_store("~/r"), "one.parquet") == compact_results(open_store("r"), "~/two.parquet") == 1
     assert restore_results("~/one.parquet", open_store("~/back")) == 1
     assert len(read_rows("back")) == 1
-    (report, *_) = write_report(read_rows("r"), "~/report")
+    (report, *_) = write_report("r", "~/report")
     assert report == tmp_path / "report" / "report.md"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["back", "one.parquet", "r", "report", "two.parquet"]
 

@@ -13,10 +13,9 @@ from orchestrator.report.evidence.model_index import ReadOutputs
 from orchestrator.report.evidence.probes import ReadTable, with_trained_tests
 from orchestrator.report.evidence.trial import with_evidence
 from orchestrator.report.frames.gaps import with_gaps
-from orchestrator.report.frames.scope import EVERYTHING, Selection, select
+from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection, select_stored
 from orchestrator.report.frames.select import reported
 from orchestrator.results.store import Store
-from orchestrator.results.sweep_records import recorded_sweeps
 
 FIGURES = "figures.parquet"
 """Of trials whose outputs are not in the folder: `trial_id`, `finished_at`, and a column for each figure."""
@@ -37,6 +36,7 @@ class FolderEvidence:
     figures: tuple[str, ...]  # the columns that are evidence
     read_outputs: ReadOutputs
     read_tests: ReadTable
+    selected: Selected  # the rows before those of references and searches were set apart, and what was planned
 
     @property
     def done(self) -> pd.DataFrame:
@@ -50,7 +50,8 @@ def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEv
     Raises:
         ValueError: there is no finished trial that forgot anything, or none of the selection.
     """
-    rows, _ = reported(with_gaps(select(store.rows(), recorded_sweeps(store.files), selection).rows))
+    selected = select_stored(store, selection)
+    rows, _ = reported(with_gaps(selected.rows))
     if rows[rows["status"] == "done"].empty:
         raise ValueError("no evidence: no finished trial forgot anything; `unlearn run SWEEP --results DIR` runs some")
 
@@ -72,7 +73,7 @@ def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEv
     found = with_kept(with_trained_tests(with_evidence(rows, outputs), tests, maps), table(FIGURES))
     figures = tuple(name for name in found.columns if name not in rows.columns)
     found = without_few_pairs(found.astype(dict.fromkeys(figures, "float64")))
-    return FolderEvidence(found, figures, outputs, tests)
+    return FolderEvidence(found, figures, outputs, tests, selected)
 
 
 def without_few_pairs(rows: pd.DataFrame) -> pd.DataFrame:

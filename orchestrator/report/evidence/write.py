@@ -43,7 +43,7 @@ def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTH
     if len(curves):
         files["relearning.csv"] = curves.to_csv(index=False).encode()
     parts = ["# Evidence of forgetting", "", ABOUT, ""]
-    for one in build_tables(found.rows):
+    for one in build_tables(found.rows, found.selected.planned_seeds):
         parts.append(evidence_markdown(one, more))
         if len(curves) and (made := relearning_plot(one, curves)):
             name = f"plots/{one.name}--relearning.png"

@@ -11,7 +11,8 @@ import pandas as pd
 
 from orchestrator.report.frames.select import differing, prepare
 from orchestrator.report.frames.tuned import is_untuned_run
-from orchestrator.results.sweep_records import SweepRecord, only_in_replaced, records_of, with_sweeps
+from orchestrator.results.store import Store
+from orchestrator.results.sweep_records import SweepRecord, only_in_replaced, recorded_sweeps, records_of, with_sweeps
 
 LOST = ("failed", "diverged", "blocked")
 
@@ -35,8 +36,19 @@ class Selected:
     records: tuple[SweepRecord, ...]  # of the sweeps that they are of; without plans that were replaced
     left_out: int  # runs of earlier plans only that failed, diverged or were blocked
 
+    @property
+    def planned_seeds(self) -> dict[str, set[int]]:
+        """Seeds to report, by task, of the sweeps that have rows of the task; the record of a search is left out."""
+        seeds: dict[str, set[int]] = {}
+        for task, of_task in self.rows.groupby("task"):
+            have = set(of_task["trial_id"])
+            for record in self.records:
+                if not record.is_search and have & set(record.trials):
+                    seeds.setdefault(str(task), set()).update(int(seed) for seed in record.values.get("seeds", ()))
+        return seeds
 
-def select(rows: pd.DataFrame, records: Sequence[SweepRecord], selection: Selection = EVERYTHING) -> Selected:
+
+def select(rows: pd.DataFrame, records: Sequence[SweepRecord] = (), selection: Selection = EVERYTHING) -> Selected:
     """Choose rows. Failures that belong to a replaced plan only are left out, unless that plan is asked for.
 
     Args:
@@ -67,6 +79,15 @@ def select(rows: pd.DataFrame, records: Sequence[SweepRecord], selection: Select
             raise ValueError("No run has tuned settings; `unlearn tune SWEEP --results DIR` searches for them.")
     lost = found["trial_id"].isin(given_up) & found["status"].isin(LOST)
     return Selected(with_own_titles(found[~lost].reset_index(drop=True)), chosen, int(lost.sum()))
+
+
+def select_stored(store: Store, selection: Selection = EVERYTHING) -> Selected:
+    """Choose rows of a results folder by what its launches planned; see `select`.
+
+    Raises:
+        ValueError: no row belongs to the sweep, or none is of a tuned run.
+    """
+    return select(store.rows(), recorded_sweeps(store.files), selection)
 
 
 def with_own_titles(rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from orchestrator.file_names import absolute_path
-from orchestrator.report.build import planned_seeds
 from orchestrator.report.evidence.folder import FolderEvidence, folder_evidence
 from orchestrator.report.evidence.probes import trained_figures
 from orchestrator.report.evidence.table import GROUPS, Figure, figure_cells
 from orchestrator.report.frames.gaps import TASK_LOSS
-from orchestrator.report.frames.scope import EVERYTHING, Selection, select
+from orchestrator.report.frames.scope import EVERYTHING, Selection
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.sequences import is_later_request
 from orchestrator.report.frames.summary import NOTHING, BlockMeans, with_spread
@@ -41,7 +40,6 @@ from orchestrator.report.tables.significance import is_within_noise, original_mi
 from orchestrator.report.write import provenance
 from orchestrator.results.storage import Folder
 from orchestrator.results.store import Store
-from orchestrator.results.sweep_records import recorded_sweeps
 
 ATTACKS = {"loss_auc": "loss AUC", "modified_entropy_auc": "entropy AUC", "rmia_auc": "RMIA AUC"}
 COUNTED = ("diverged", "failed", "collapsed", "unchanged")
@@ -73,10 +71,10 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
     Raises:
         ValueError: there is no finished trial that forgot anything, or none of the selection.
     """
-    found, selected = folder_evidence(store, selection), select(store.rows(), recorded_sweeps(store.files), selection)
-    cells = leaderboard_cells(found, planned_seeds(selected))
+    found = folder_evidence(store, selection)
+    cells = leaderboard_cells(found)
     parts = [
-        f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(selected.rows, cells),
+        f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(found.selected.rows, cells),
         *_overall(cells), *_at_a_glance(cells), *(text for cell in cells for text in _cell(cell, found.figures)),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip
@@ -85,8 +83,9 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
     return page
 
 
-def leaderboard_cells(found: FolderEvidence, seeds: Mapping[str, Collection[int]]) -> list[Cell]:
-    """A cell for each training, task, backbone and kind of request; `seeds` that are planned, by task."""
+def leaderboard_cells(found: FolderEvidence) -> list[Cell]:
+    """Make a cell for each training, task, backbone and kind of request."""
+    seeds = found.selected.planned_seeds
     columns = [GAP.column, DIFFERENCE_FORGET.column, SHARE, TASK_LOSS, EXCESS, *found.figures]
     keys = ["training", "task", "backbone", "unlearning", "forget_rule"]
     cells = []

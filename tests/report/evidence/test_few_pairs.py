@@ -13,6 +13,7 @@ from orchestrator.report.evidence.folder import FolderEvidence, without_few_pair
 from orchestrator.report.evidence.table import evidence_markdown
 from orchestrator.report.evidence.trial import with_evidence
 from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.scope import Selected
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.leaderboard.attack_sanity import attack_sanity, sanity_markdown
 from orchestrator.report.leaderboard.page import _cell, leaderboard_cells
@@ -39,7 +40,7 @@ def attacked(make_rows, outputs_of):
         lines = reported(with_gaps(prepare(rows)))[0]
         found = with_evidence(lines, read.get)
         figures = tuple(name for name in found if name not in lines)
-        return FolderEvidence(without_few_pairs(found), figures, read.get, lambda _: None)
+        return FolderEvidence(without_few_pairs(found), figures, read.get, lambda _: None, Selected(found, (), 0))
 
     return build
 
@@ -69,7 +70,7 @@ def test_cells_of_the_leaderboard_say_too_few(attacked) -> None:
     pages = []
     for members in (9, 10):
         found = attacked(members)
-        (cell,) = leaderboard_cells(found, {})
+        (cell,) = leaderboard_cells(found)
         pages.append(row_of("\n".join(_cell(cell, found.figures)), "SCRUB"))
     assert ["too few" in page for page in pages] == [True, False]
 
@@ -78,7 +79,7 @@ def test_pooled_attacks_on_few_utterances_give_no_verdict(attacked) -> None:
     pages = []
     for members in (9, 10):
         found = attacked(members)
-        pages.append("\n".join(sanity_markdown(attack_sanity(leaderboard_cells(found, {}), found.read_outputs))))
+        pages.append("\n".join(sanity_markdown(attack_sanity(leaderboard_cells(found), found.read_outputs))))
     few, enough = pages
     assert few.count("too few") == 3
     assert "in 0 of 0 cells" in few

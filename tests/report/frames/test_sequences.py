@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.report.build import build_report
 from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.scope import select
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.frames.sequences import sequences
 from orchestrator.report.plots.task import by_request
@@ -16,7 +17,7 @@ from orchestrator.report.tables.csv import tidy
 from orchestrator.report.tables.markdown import table_markdown
 from orchestrator.report.tables.model import build_tables
 from orchestrator.report.terminal import terminal_tables
-from orchestrator.report.write import write_report
+from orchestrator.report.write import write_files
 
 SMALL, LARGE, CLASS = (
     {"kind": "sample", "forget_ratio": 0.02},
@@ -138,7 +139,7 @@ def test_the_plot_follows_every_line_over_the_requests(three):
 
 
 def test_report_csv_and_terminal_have_the_sequence(three, tmp_path):
-    files = {path.name for path in write_report(three, tmp_path)}
+    files = {path.name for path in write_files(build_report(select(three)), tmp_path)}
     assert {
         "espeak_keywords--sequence--monthly.tex",
         "espeak_keywords--sequence--monthly.csv",
@@ -149,5 +150,5 @@ def test_report_csv_and_terminal_have_the_sequence(three, tmp_path):
     frame = tidy(table)
     assert frame["request"].unique().tolist() == [1, 2, 3]
     assert set(frame["sequence"]) == {"monthly"}
-    titles = [str(getattr(shown, "title", "")) for shown in terminal_tables(build_report(three))]
+    titles = [str(getattr(shown, "title", "")) for shown in terminal_tables(build_report(select(three)))]
     assert sum("request 2 of 3" in title for title in titles) == 1

@@ -8,12 +8,13 @@ import pytest
 
 from orchestrator.report.build import build_report
 from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.scope import select
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.tables.csv import tidy
 from orchestrator.report.tables.model import build_tables
 from orchestrator.report.tables.notes import remarks
 from orchestrator.report.terminal import terminal_tables
-from orchestrator.report.write import write_report
+from orchestrator.report.write import write_files
 
 
 def both(make_rows, shift: float = -0.02, **sizes) -> pd.DataFrame:
@@ -86,7 +87,7 @@ def test_rows_from_before_there_were_trainings_are_standard(make_rows) -> None:
 @pytest.mark.parametrize("ratios", [(0.05,), (0.01, 0.05)])
 def test_the_whole_report_is_written_with_two_trainings(make_rows, tmp_path, ratios) -> None:
     rows = both(make_rows, kinds=["sample"], ratios=ratios, seeds=[0, 1], methods=["original", "retrain", "scrub"])
-    text = write_report(rows, tmp_path)[0].read_text()
+    text = write_files(build_report(select(rows)), tmp_path)[0].read_text()
     assert "training frozen" in text
     assert "Each kind of training has its own Original and its own Retrain" in text
-    assert terminal_tables(build_report(rows))
+    assert terminal_tables(build_report(select(rows)))

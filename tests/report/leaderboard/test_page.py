@@ -11,19 +11,25 @@ import pytest
 
 from orchestrator.report.evidence.folder import FolderEvidence, with_kept
 from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.scope import Selected
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.leaderboard.attack_sanity import attack_sanity, sanity_markdown
 from orchestrator.report.leaderboard.page import leaderboard_cells, write_leaderboard
 from orchestrator.report.leaderboard.ranking import over_cells, standings
 from orchestrator.results.store import open_store
+from orchestrator.results.sweep_records import SweepRecord
 
 METHODS = ["original", "retrain", "grad_ascent", "bad_teacher", "scrub"]
 SIZES = {"forget": 24, "validation": 20, "test": 20, "holdout": 40}
 
 
-def cells_of(rows: pd.DataFrame, seeds: dict[str, set[int]] | None = None) -> list:
+def cells_of(rows: pd.DataFrame, records: tuple[SweepRecord, ...] = ()) -> list:
     found = reported(with_gaps(prepare(rows)))[0]
-    return leaderboard_cells(FolderEvidence(found, (), lambda _: None, lambda _: None), seeds or {})
+    return leaderboard_cells(evidence_of(found, records=records))
+
+
+def evidence_of(found: pd.DataFrame, figures: tuple[str, ...] = (), records: tuple[SweepRecord, ...] = ()):
+    return FolderEvidence(found, figures, lambda _: None, lambda _: None, Selected(found, records, 0))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +134,7 @@ def test_recovery_is_a_mean_over_cells_with_something_to_forget_in_which_every_r
     of_task = found["task"].map({"all": 0.1, "nothing": 7.0, "little": 9.0, "less": 0.4})
     figures = ("relearned_10", "excess_10")
     found = found.assign(relearned_10=0.0, excess_10=of_task + 0.1 * found["seed"])
-    cells = leaderboard_cells(FolderEvidence(found, figures, lambda _: None, lambda _: None), {})
+    cells = leaderboard_cells(evidence_of(found, figures))
     scrub = by_method(cells)["scrub"].excess
     assert (scrub.mean, scrub.n) == (pytest.approx((0.2 + 0.5) / 2), 2)
     assert by_method(cells)["bad_teacher"].excess.n == 3
@@ -145,7 +151,8 @@ def test_a_line_of_one_kind_of_training_is_averaged_over_the_cells_of_that_kind(
 
 
 def test_planned_seeds_without_a_row_leave_no_line_complete(two_tasks) -> None:
-    cells = cells_of(two_tasks, {"keywords": {0, 1, 2, 3}})
+    trials = tuple(two_tasks.loc[two_tasks["task"] == "keywords", "trial_id"])
+    cells = cells_of(two_tasks, (SweepRecord("made-up", "1", {"seeds": [0, 1, 2, 3]}, trials, "1"),))
     assert by_method(cells)["scrub"].compared == 2
 
 
