@@ -186,14 +186,14 @@ def _clips(spec: TrialSpec) -> float:
     """Clips that a trial trains on, a forward pass counted as a third."""
     size = corpus_size(spec)
     train, evaluated = TRAIN_SHARE * size.utterances, FORWARD_SHARE * size.utterances
-    if spec.stage == "unlearn" and spec.line == "original":
+    if spec.reports_original:
         return 0.0  # the logits of the original are stored
     schedule = _passes(spec) * train
     relearning = (spec.evidence or {}).get("relearning")
-    if relearning and spec.stage in ("retrain", "unlearn"):
+    if relearning and spec.policy.runs_probes:
         retain = min(train, relearning["retain_limit"] or train)
         evaluated += len(relearning["forgotten"]) * relearning["epochs"] * retain
-    if spec.stage in ("train", "study", "retrain"):
+    if spec.policy.trains:
         return evaluated + schedule
     if not spec.budget:
         return evaluated
@@ -213,7 +213,7 @@ def trial_seconds(spec: TrialSpec) -> float:
 
 def _storage_bytes(spec: TrialSpec) -> float:
     size = corpus_size(spec)
-    if spec.stage != "train" and not spec.is_start:
+    if not (spec.policy.keeps_model or spec.is_start):
         return size.utterances * 0.5 * min(size.classes, 12) * 4  # outputs of D_f, D_v, D_t, holdout, some of D_r
     weights = train_gflop(spec.backbone, 1.0) * 1e9 / 6 / POSITIONS_PER_SECOND
     return weights * (1 + training_kind_of(spec).kept_models) * 4 + size.utterances * size.classes * 4

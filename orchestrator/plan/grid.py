@@ -59,7 +59,7 @@ class Grid:
                 self.refused_ids.add(spec.trial_id)
         wanted = {parent for spec in self.trials for parent in spec.parents.values()}
         wanted -= {parent for spec in self.runnable for parent in spec.parents.values()}
-        self.refused_ids.update(s.trial_id for s in self.trials if s.stage == "train" and s.trial_id in wanted)
+        self.refused_ids.update(s.trial_id for s in self.trials if s.policy.keeps_model and s.trial_id in wanted)
         searched = {spec.training.get("study") for spec in self.runnable}
         self.refused_ids.update(s.trial_id for s in self.trials if s.study and s.study["id"] not in searched)
         self.studies = {study_id: plan for study_id, plan in self.studies.items() if study_id in searched}

@@ -43,7 +43,7 @@ def shared_work(
             originals[spec.parents["original"]] += 1
         if "step" in spec.parents:
             starts[spec.parents["step"]] += 1
-        if spec.stage == "retrain":
+        if spec.policy.is_reference:
             retrained.add(spec.trial_id)
         elif spec.retrain_id:
             compared[spec.retrain_id] += 1

@@ -10,12 +10,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from orchestrator import plugins
+from orchestrator.plan.stages import STAGES, Stage, StagePolicy
 
 SPEC_VERSION = 2  # bumped when the meaning of a recipe changes
 EVIDENCE_VERSION = 2  # bumped when a measure in the rows changes
-
-Stage = Literal["train", "study", "retrain", "unlearn", "tune"]
-
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)  # made once: it is asked often
 
@@ -160,7 +158,17 @@ class TrialSpec:
     @property
     def line(self) -> str:
         """The method as a table's line: an original's training is `original`."""
-        return "original" if self.stage in ("train", "study") else self.method.name
+        return "original" if self.policy.trains_original else self.method.name
+
+    @property
+    def policy(self) -> StagePolicy:
+        """What a trial of this stage does."""
+        return STAGES[self.stage]
+
+    @property
+    def reports_original(self) -> bool:
+        """Whether this is the Original row of a table: nothing is unlearned, and the stored logits are evaluated."""
+        return self.policy.unlearns and self.line == "original"
 
     @cached_property
     def trial_id(self) -> str:

@@ -64,7 +64,7 @@ class _Check:
     def network(self, backbone: PlugIn) -> None:
         """A backbone's settings and the names and shapes of its weights, then what trials do with such a network."""
         trials = [spec for spec in self.grid.runnable if spec.backbone.key == backbone.key]
-        lines = {s.method.key: s.method for s in trials if s.stage == "unlearn" and _looks_at_network(s.method)}
+        lines = {s.method.key: s.method for s in trials if s.policy.unlearns and _looks_at_network(s.method)}
         asked = any(spec.lora or spec.training.get("length_buckets") for spec in trials)
         if not (lines or asked or backbone.settings or "@" in backbone.content):
             return  # nothing of it was chosen here, and building it takes seconds
@@ -78,7 +78,7 @@ class _Check:
             return
         for line in lines.values():
             if reason := line.instance.unfit(model):
-                ours = [spec for spec in trials if spec.stage == "unlearn" and spec.method.key == line.key]
+                ours = [spec for spec in trials if spec.policy.unlearns and spec.method.key == line.key]
                 self.refuse(f"{line.name} on {backbone.title}", reason, ours)
         if not model.adapter_targets:
             without = "lora needs linear layers that can be adapted: it has none"

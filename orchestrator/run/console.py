@@ -12,6 +12,7 @@ from rich.table import Table
 
 from orchestrator.plan.explain import Explanation, rates_of
 from orchestrator.plan.spec import TrialSpec
+from orchestrator.plan.stages import STAGES
 from orchestrator.plan.tuned_settings import Lock
 from orchestrator.results.store import STATUSES
 from orchestrator.run.launch import SweepPlan
@@ -19,13 +20,6 @@ from orchestrator.run.launch import SweepPlan
 if TYPE_CHECKING:
     from orchestrator.run.scheduling.dispatcher import Dispatcher
 
-STAGES = {
-    "study": "tuning originals",
-    "train": "originals",
-    "retrain": "retrained",
-    "unlearn": "unlearning",
-    "tune": "tuning",
-}
 GOOD = ("done", "pruned")
 
 
@@ -34,14 +28,14 @@ def plan_tables(plan: SweepPlan) -> list[Any]:
     table = Table(title="plan", caption="a trial's id is the hash of its recipe; the same trial is never run twice")
     for column in ("stage", "trials", "done", "diverged", "failed", "refused", "pending"):
         table.add_column(column, justify="left" if column == "stage" else "right")
-    for stage, title in STAGES.items():
+    for stage, policy in STAGES.items():
         specs = [spec for spec in plan.grid.trials if spec.stage == stage]
         if not specs:
             continue
         refused = plan.grid.refused_ids
         found = [plan.statuses.get(s.trial_id, "refused" if s.trial_id in refused else "pending") for s in specs]
         counted = ("done", "diverged", "failed", "refused", "pending")
-        table.add_row(title, str(len(specs)), *(str(found.count(status)) for status in counted))
+        table.add_row(policy.title, str(len(specs)), *(str(found.count(status)) for status in counted))
     once = Table(title="made once", caption="found by what they were made from, and never made a second time")
     for column in ("what", "needed", "there", "trials that share them"):
         once.add_column(column, justify="left" if column == "what" else "right")

@@ -112,9 +112,9 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
     lines: dict[str, dict[str, TrialSpec]] = {}
     searches: dict[str, dict[str, Any]] = {}
     others: list[TrialSpec] = []
-    spaces = {name: space_of(name, sweep) for name in {s.method.name for s in grid.runnable if s.stage == "unlearn"}}
+    spaces = {name: space_of(name, sweep) for name in {s.method.name for s in grid.runnable if s.policy.unlearns}}
     for spec in grid.runnable:
-        if spec.stage == "unlearn" and spaces[spec.method.name]:
+        if spec.policy.unlearns and spaces[spec.method.name]:
             spec = replace(spec, curriculum=None)  # a curriculum gets the settings of the line without
             forget = {k: v for k, v in spec.forget.identity.items() if k != "forget_ratio"} if spec.forget else {}
             line: dict[str, Any] = {
@@ -132,7 +132,7 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
             asked = searches.setdefault(key, {**line, "forget": forget})
             if asked["forget"] != forget:
                 asked["forget"] = {"kind": spec.request["kind"]}
-        elif spec.stage != "unlearn":
+        elif not spec.policy.unlearns:
             others.append(spec)
     studies: dict[str, Study] = {}
     searched: list[TrialSpec] = []

@@ -34,9 +34,9 @@ def objective_at(
 ) -> float | None:
     """The objective of a search's trial; None for other trials. `now` saves evaluating what is known already."""
     rule = assignment.objective_rule
-    if assignment.spec.stage == "study":
+    if assignment.spec.policy.objective == "validation":
         return None if now is None else 1 - now["v"]
-    if assignment.spec.stage != "tune":
+    if assignment.spec.policy.objective == "none":
         return None
     if now is None:
         now = {"f": problem.look(problem.forget).accuracy, "v": problem.look(problem.validation).accuracy}

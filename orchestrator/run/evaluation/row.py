@@ -34,7 +34,7 @@ def start_columns(assignment: Assignment, context: WorkerContext, started: float
 
 def _what_is_run(assignment: Assignment) -> dict[str, Any]:
     spec = assignment.spec
-    request, is_original = spec.request, spec.stage in ("train", "study")
+    request = spec.request
     return {
         "trial_id": spec.trial_id,
         "sweep": spec.sweep,
@@ -45,7 +45,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "method": spec.line,
         "method_label": plugins.plugin_class("methods", spec.line).label,
         **{knob: canonical(dict(found)) if (found := getattr(spec, knob)) else "" for knob in MODIFIERS},
-        "settings": canonical(dict(assignment.training if is_original else assignment.method)),
+        "settings": canonical(dict(assignment.training if spec.policy.trains_original else assignment.method)),
         "recipe": canonical(spec.recipe()),
         "original_settings": canonical(dict(assignment.training)),
         "training": spec.training_title,
@@ -58,7 +58,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "sequence_steps": spec.sequence["steps"] if spec.sequence else None,
         "seed": spec.seed,
         "original_seed": spec.original_seed,
-        "tuning": spec.stage in ("study", "tune"),
+        "tuning": spec.policy.is_tuning,
         "lock": spec.lock,
         "objective_rule": assignment.objective_rule,
         "study_id": spec.study["id"] if spec.study else None,

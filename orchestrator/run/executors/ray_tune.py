@@ -20,6 +20,7 @@ from orchestrator.errors import TooLarge, sigterm_as_interrupt
 from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.memory import trial_bytes
 from orchestrator.plan.spec import PlugIn
+from orchestrator.plan.stages import StagePolicy
 from orchestrator.results.store import Store
 from orchestrator.run.assignment import TRANSIENT, IntermediateResult
 from orchestrator.run.cores import available_cores
@@ -61,7 +62,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             return {**ENDED, "given_up": problem}
         assignment = self._config["handed"].assignment
         context = self._place()
-        watched = self._config["prune"] and assignment.spec.stage == "tune"
+        watched = self._config["prune"] and assignment.spec.policy.objective == "rule"
         if self._points is None:
             row = context.store.row(assignment.spec.trial_id)
             if row is not None and str(row["finished_at"]) != self._config["handed"].older:
@@ -90,7 +91,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 points.close()  # type: ignore[attr-defined]
 
     def _place(self) -> WorkerContext:
-        share = _gpus_of(self._config["handed"].assignment.spec.stage, self._config["gpus"], self._config["timed"])
+        share = _gpus_of(self._config["handed"].assignment.spec.policy, self._config["gpus"], self._config["timed"])
         limits = Limits(**{**self._config["limits"], "gpu_share": share})
         key = (self._config["location"], self._config["driver"], self._config["cache_dir"], limits)
         if key not in _PLACES:
@@ -177,7 +178,7 @@ def _tuner(
         spec = config["handed"].assignment.spec
         bundle = {"CPU": float(spec.loop["threads"]), "memory": memory[spec.backbone.title]}
         where = {classes[here]: SHARE} if (here := family(spec)) in classes else {}
-        gpu = {"GPU": _gpus_of(spec.stage, gpus, timed)} if has_gpu else {}
+        gpu = {"GPU": _gpus_of(spec.policy, gpus, timed)} if has_gpu else {}
         return tune.PlacementGroupFactory([{**bundle, **where, **gpu}])
 
     fixed = {
@@ -218,10 +219,10 @@ def _measured(dispatcher: Dispatcher) -> dict[tuple[str, str], str]:
     return {(row["task"], row["backbone"]): row["device"] for row in rows.to_dict("records")}
 
 
-def _gpus_of(stage: str, gpus: float, timed: bool) -> float:
+def _gpus_of(stage: StagePolicy, gpus: float, timed: bool) -> float:
     """GPUs of a trial of this stage. Where a budget is in seconds (`timed`), whatever sets or spends it has
     a GPU to itself; a search's trials share one all the same, since they are compared among themselves only."""
-    return max(1.0, gpus) if timed and stage not in ("study", "tune") else gpus
+    return max(1.0, gpus) if timed and not stage.is_tuning else gpus
 
 
 def _longest_seconds(dispatcher: Dispatcher) -> float:

@@ -134,7 +134,7 @@ def make_problem(
         )
     if spec.starts_from:
         model.load_state_dict(load_weights(context.store, spec.starts_from))
-    step = [len(spec.before) + 1] if spec.before and spec.stage != "retrain" else []  # a first request's seed has none
+    step = [len(spec.before) + 1] if spec.before and spec.policy.unlearns else []  # a first request's seed has none
     seed = stage_seed("unlearning", spec.task.title, spec.backbone.title, spec.seed, *step)
     seed_everything(seed)  # dropout and SpecAugment of the steps
     return UnlearningProblem(
@@ -151,7 +151,7 @@ def make_problem(
         teacher_logits=reach.guarded_teacher(Teacher(lambda: load_logits(context.store, str(spec.starts_from)), meter)),
         score=score,
         micro_batch=micro_batch,
-        stored={} if spec.stage == "train" else None,
+        stored={} if spec.policy.keeps_model else None,
         prepared=_prepared(spec, context),
     )
 

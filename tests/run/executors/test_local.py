@@ -56,11 +56,11 @@ def test_original_lines_repeat_the_originals_scores(finished):
 
 
 def test_the_originals_outputs_are_never_made_again(small_sweep, cache_dir, tmp_path, monkeypatch):
-    from orchestrator.run import trial
+    from orchestrator.run import trial_steps
 
     calls = []
-    real = trial.predict
-    monkeypatch.setattr(trial, "predict", lambda *args: calls.append(1) or real(*args))
+    real = trial_steps.predict
+    monkeypatch.setattr(trial_steps, "predict", lambda *args: calls.append(1) or real(*args))
     loaded = load_sweep(small_sweep, ["unlearning=[{kind: sample, forget_ratio: [0.1, 0.2]}]", "methods=[original]"])
     run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     assert len(read_rows(tmp_path / "r")) == 3
@@ -144,10 +144,10 @@ def test_weights_that_are_finite_but_give_no_finite_loss_have_diverged(small_swe
 def test_an_original_with_a_loss_that_is_not_finite_has_diverged_and_has_no_children(
     small_sweep, cache_dir, tmp_path, monkeypatch
 ):
-    from orchestrator.run import trial
+    from orchestrator.run import trial_steps
 
-    real = trial.predict
-    monkeypatch.setattr(trial, "predict", lambda *args: real(*args) * float("nan"))
+    real = trial_steps.predict
+    monkeypatch.setattr(trial_steps, "predict", lambda *args: real(*args) * float("nan"))
     dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r").set_index("stage")
     assert rows["status"].to_dict() == {"train": "diverged", "retrain": "diverged"}
@@ -200,17 +200,17 @@ def test_a_bug_in_a_method_is_a_row_with_its_traceback_and_retried_only_on_reque
 def test_an_error_of_the_moment_is_tried_again(
     small_sweep, finished, cache_dir, tmp_path, monkeypatch, comparable, injected
 ):
-    from orchestrator.run import trial
+    from orchestrator.run import trial_steps
 
     failures = [OSError("disk hiccup")]
-    real = trial.predict
+    real = trial_steps.predict
 
     def flaky(*args):
         if failures:
             raise failures.pop()
         return real(*args)
 
-    monkeypatch.setattr(trial, "predict", flaky)
+    monkeypatch.setattr(trial_steps, "predict", flaky)
     loaded = load_sweep(small_sweep)
     run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     undisturbed = of_plan(comparable(finished[1]), loaded)

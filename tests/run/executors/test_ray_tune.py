@@ -125,10 +125,11 @@ def test_a_hang_under_ray_is_a_row_and_the_rest_runs(
 
 
 def test_gpus_are_shared_by_searches_and_not_where_seconds_count():
+    from orchestrator.plan.stages import STAGES
     from orchestrator.run.executors.ray_tune import _gpus_of
 
     def gpus(stage, timed):
-        return _gpus_of(stage, 0.25, timed)
+        return _gpus_of(STAGES[stage], 0.25, timed)
 
     assert [gpus(stage, False) for stage in ("train", "retrain", "unlearn", "tune")] == [0.25] * 4
     assert [gpus(stage, True) for stage in ("train", "retrain", "unlearn")] == [1.0] * 3

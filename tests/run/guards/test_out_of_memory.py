@@ -9,7 +9,7 @@ import torch
 from backbones.logmel import LogMelCnn, LogMelCnnClassifier
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.errors import DamagedFile
-from orchestrator.run import trial
+from orchestrator.run import trial_steps
 from orchestrator.run.guards.device_errors import is_out_of_memory
 from orchestrator.run.guards.out_of_memory import FoundSize, MemorySpent, in_halves, retry_with_smaller_batches
 
@@ -204,7 +204,7 @@ def test_a_test_of_the_model_goes_on_in_smaller_batches(small_sweep, cache_dir, 
     loaded = load_sweep(small_sweep, [f"evidence={tests}", "methods=[retrain]", "unlearning=[{kind: class}]"])
     run_sweep(loaded, tmp_path / "whole", executor="local", cache_dir=cache_dir)
     real_embed, testing = LogMelCnnClassifier.embed, []
-    real_tests = trial.run_tests
+    real_tests = trial_steps.run_tests
 
     def embed(self, features, lengths):
         if testing and len(features) > 2:
@@ -219,7 +219,7 @@ def test_a_test_of_the_model_goes_on_in_smaller_batches(small_sweep, cache_dir, 
             testing.clear()
 
     monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
-    monkeypatch.setattr(trial, "run_tests", run_tests)
+    monkeypatch.setattr(trial_steps, "run_tests", run_tests)
     run_sweep(loaded, tmp_path / "parts", executor="local", cache_dir=cache_dir)
 
     def values(folder):

@@ -1,0 +1,295 @@
+"""The four steps of a trial: prepare, unlearn (or train), evaluate, save. Each returns what it found, with its columns.
+
+Only `run_trial` calls them, in this order. Whoever interrupts a step finds what it came to in `Unlearned`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from methods.base import Method, Training, UnlearningProblem
+from methods.engine.budget import BudgetMeter
+from methods.engine.loop import LoopSettings, Outcome, run_method
+from methods.modifiers.curriculum import ForgetCurriculum
+from methods.modifiers.lora import Lora
+from methods.modifiers.superloss import SuperLoss
+from orchestrator import plugins
+from orchestrator.plan.originals import training_kind_of
+from orchestrator.plan.spec import TrialSpec
+from orchestrator.run.assignment import Assignment, IntermediateResult
+from orchestrator.run.evaluation.measures import keep_outputs, measures
+from orchestrator.run.evaluation.objective import objective_at
+from orchestrator.run.evaluation.probes import run_tests
+from orchestrator.run.evaluation.unchanged import Before
+from orchestrator.run.guards.device_errors import first_line, is_out_of_memory
+from orchestrator.run.guards.out_of_memory import MemorySpent
+from orchestrator.run.guards.peak_memory import PeakMemory
+from orchestrator.run.guards.watchdog import Watchdog
+from orchestrator.run.setup.arithmetic import set_arithmetic
+from orchestrator.run.setup.checkpoints import (
+    EpochCheckpoint,
+    load_logits,
+    load_weights,
+    save_logits,
+    save_prepared,
+    save_weights,
+)
+from orchestrator.run.setup.context import WorkerContext
+from orchestrator.run.setup.feature_cache import FeatureReader
+from orchestrator.run.setup.problem import TrialSplit, budget_meter, make_problem, predict, split_corpus
+from orchestrator.tasks.corpus import Corpus
+
+NOT_OF_THE_LOOP = ("threads", "deterministic")  # keys of `TrialSpec.loop` that set up the process
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A trial that is ready to run."""
+
+    assignment: Assignment
+    context: WorkerContext
+    watchdog: Watchdog
+    corpus: Corpus
+    split: TrialSplit
+    features: FeatureReader
+    problem: UnlearningProblem
+    method: Method
+    loop: LoopSettings
+    memory: PeakMemory
+    budget_source: str
+    seconds: float
+
+    @property
+    def spec(self) -> TrialSpec:
+        """The trial's recipe."""
+        return self.assignment.spec
+
+    @property
+    def meter(self) -> BudgetMeter:
+        """The trial's budget, whose clock leaves out seconds in which the process was stopped."""
+        return self.problem.meter
+
+    def columns(self) -> dict[str, Any]:
+        """Return what this step adds to the row."""
+        return {"budget_source": self.budget_source, "setup_seconds": self.seconds}
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """What a training or a method did, up to its end or to what interrupted it."""
+
+    cost: dict[str, Any]  # columns of the budget, the steps and the memory
+    unchanged: bool | None = None  # None for a training
+    note: str = ""
+
+    def columns(self) -> dict[str, Any]:
+        """Return what this step adds to the row."""
+        changed = {} if self.unchanged is None else {"unchanged": self.unchanged, "note": self.note}
+        return {**self.cost, **changed}
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Logits of the whole corpus and what was measured on them."""
+
+    logits: Tensor  # (N, C) float32
+    measures: dict[str, Any]
+    objective: float | None
+    peak_memory_bytes: int
+    seconds: float
+    seconds_per_utterance: float  # of the logits alone: what a later method is charged when it uses them
+
+    def columns(self) -> dict[str, Any]:
+        """Return what this step adds to the row."""
+        return {**self.measures, "objective": self.objective, "peak_memory_bytes": self.peak_memory_bytes}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What was written next to the row, and what that cost."""
+
+    probe_seconds: float
+    preparation_seconds: float | None  # of what training keeps for methods; None where no model is kept
+
+    def columns(self) -> dict[str, Any]:
+        """Return what this step adds to the row."""
+        return {"preparation_seconds": self.preparation_seconds}
+
+
+def prepare(
+    assignment: Assignment,
+    context: WorkerContext,
+    watchdog: Watchdog,
+    clock: Callable[[], float],
+    micro_batch: int | None,
+) -> Prepared:
+    """Open the corpus, its features and the models, and start the budget; nothing is charged yet."""
+    spec, began = assignment.spec, clock()
+    torch.set_num_threads(int(spec.loop["threads"]))
+    set_arithmetic(spec.loop, context.device)
+    training = Training(**assignment.training)
+    corpus, features = context.corpus(spec.task), context.features(spec)
+    split = split_corpus(context, spec, corpus)
+    meter, budget_source = budget_meter(spec, split, training, context)
+    meter.clock = clock
+    features, memory = features.telling(watchdog.beat), PeakMemory(context.device)
+
+    def beat() -> None:
+        watchdog.beat()
+        context.require_lease()
+
+    meter.beat = beat
+    problem = make_problem(spec, context, corpus, features, split, training, meter, micro_batch)
+    method: Method = (
+        training_kind_of(spec) if spec.policy.trains else plugins.load("methods", spec.method.name, **assignment.method)
+    )
+    settings = {name: value for name, value in spec.loop.items() if name not in NOT_OF_THE_LOOP}
+    return Prepared(
+        assignment=assignment,
+        context=context,
+        watchdog=watchdog,
+        corpus=corpus,
+        split=split,
+        features=features,
+        problem=problem,
+        method=method,
+        loop=LoopSettings(**settings, micro_batch=micro_batch),
+        memory=memory,
+        budget_source=budget_source,
+        seconds=clock() - began,
+    )
+
+
+def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: bool) -> Iterator[IntermediateResult]:
+    """Train or unlearn; yield after each epoch, with the objective if `points`.
+
+    `report` receives the outcome, also when an error or the caller ends the step early.
+
+    Raises:
+        MemorySpent: memory ran out with a batch in progress.
+    """
+    spec, context, problem = prepared.spec, prepared.context, prepared.problem
+    outcome, weights = Outcome(), problem.model.state_dict()
+    before = Before.of(weights) if spec.policy.unlearns and not spec.reports_original else None
+    epochs = EpochCheckpoint(context.store, spec.trial_id) if spec.policy.trains else None
+    try:
+        epochs_done = run_method(
+            prepared.method, problem, settings=prepared.loop, epochs=epochs, outcome=outcome, **_modifiers(spec)
+        )
+        for progress in prepared.watchdog.each(epochs_done):
+            objective = None
+            if points:
+                with prepared.watchdog:
+                    objective = objective_at(prepared.assignment, problem, context)
+            yield IntermediateResult(progress.budget_used, objective)
+    except Exception as error:
+        largest, limit = prepared.meter.largest_batch, prepared.loop.micro_batch
+        if is_out_of_memory(error) and largest:
+            raise MemorySpent(min(largest, limit or largest), first_line(error)) from error
+        raise
+    finally:
+        unlearned = Unlearned(_cost(prepared, outcome))
+        report(unlearned)
+    if before:
+        stored = partial(load_weights, context.store, str(spec.starts_from))
+        unchanged = before.is_still(problem.model.state_dict(), stored)
+        note = "; ".join(problem.notes) or _why_unchanged(unchanged, outcome)
+        report(replace(unlearned, unchanged=unchanged, note=note))
+
+
+def _modifiers(spec: TrialSpec) -> dict[str, Any]:
+    return {
+        "superloss": SuperLoss(**spec.superloss) if spec.superloss else None,
+        "forget_curriculum": ForgetCurriculum(**spec.curriculum) if spec.curriculum else None,
+        "lora": Lora(**spec.lora) if spec.lora else None,
+    }
+
+
+def _cost(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
+    meter, limit = prepared.meter, prepared.loop.micro_batch
+    return {
+        "optimization_seconds": meter.seconds,
+        "samples": meter.samples,
+        "steps": outcome.steps,
+        "parameters": outcome.parameters,
+        "budget_used": meter.used,
+        "stop_reason": outcome.stop_reason,
+        "budget_seconds": meter.limit if meter.unit == "seconds" else None,
+        "budget_samples": meter.limit if meter.unit == "samples" else None,
+        "evaluation_seconds": meter.evaluation_seconds,
+        "peak_memory_bytes": prepared.memory.num_bytes,
+        "micro_batch": limit if limit and limit < meter.largest_batch else None,
+    }
+
+
+def _why_unchanged(unchanged: bool, outcome: Outcome) -> str:
+    """Explain why the weights are unchanged where the method itself notes nothing; empty if they changed."""
+    if not unchanged:
+        return ""
+    early = outcome.stop_reason == "budget" and not outcome.steps
+    return "the budget ended before the first change" if early else "the method ended without a change"
+
+
+def evaluate(prepared: Prepared) -> Evaluated:
+    """Predict the whole corpus and measure accuracy, attacks and the objective of a search.
+
+    Raises:
+        Diverged: a loss is not finite.
+    """
+    spec, context, clock = prepared.spec, prepared.context, prepared.meter.clock
+    began = clock()
+    if spec.reports_original:  # the original's own trial has predicted already
+        logits = load_logits(context.store, spec.parents["original"])[0]
+    else:
+        with prepared.watchdog:
+            logits = predict(
+                prepared.problem.model, prepared.features, len(prepared.corpus), context.device, context.scratch
+            )
+    peak, predicted = prepared.memory.num_bytes, clock()
+    row = measures(prepared.assignment, prepared.corpus, prepared.split, logits)
+    now = {"f": row["forget_accuracy"], "r": row["retain_accuracy"], "v": row["validation_accuracy_kept_classes"]}
+    return Evaluated(
+        logits=logits,
+        measures=row,
+        objective=objective_at(prepared.assignment, prepared.problem, context, now),
+        peak_memory_bytes=peak,
+        seconds=clock() - began,
+        seconds_per_utterance=(predicted - began) / len(prepared.corpus),
+    )
+
+
+def save(prepared: Prepared, evaluated: Evaluated) -> Saved:
+    """Write what other trials, the report and the user read besides the row, and run the probes."""
+    spec, store, problem, meter = prepared.spec, prepared.context.store, prepared.problem, prepared.meter
+    policy, probe_seconds = spec.policy, 0.0
+    keeps_model = policy.keeps_model or spec.is_start
+    if keeps_model:
+        save_weights(store, spec.trial_id, problem.model.state_dict())
+        save_logits(store, spec.trial_id, evaluated.logits, evaluated.seconds_per_utterance)
+        if problem.stored:
+            with meter.preparing():
+                save_prepared(store, spec.trial_id, problem.stored)
+    if policy.keeps_outputs:
+        keep_outputs(store, spec.trial_id, prepared.corpus, prepared.split, evaluated.logits)
+    if spec.evidence and policy.runs_probes:
+        with prepared.watchdog:
+            probe_seconds = run_tests(
+                spec,
+                prepared.context,
+                prepared.corpus,
+                prepared.split,
+                problem,
+                prepared.loop,
+                prepared.features.evaluate,
+            )
+    if spec.keep_model and not spec.reports_original:  # that model is kept by the trial that trained it
+        from orchestrator.run.evaluation.export import keep_model
+
+        keep_model(prepared.context, spec, problem.model, prepared.corpus)
+    return Saved(probe_seconds, meter.preparation_seconds if keeps_model else None)
