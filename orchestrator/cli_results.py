@@ -114,4 +114,4 @@ def restore(
     from orchestrator.results.store import open_store
 
     rows = restore_results(absolute_path(file), open_store(results))
-    console.print(f"{rows} trials restored; those that were there are as they were")
+    console.print(f"{rows} trials restored; existing ones are unchanged")

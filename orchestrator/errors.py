@@ -55,7 +55,7 @@ class LeaseLost(OSError):
 
 
 class StorageError(OSError):
-    """An object store did not do what was asked, after all attempts. An error of the moment for a trial."""
+    """An object store did not carry out a request, after all attempts. For a trial this is a temporary error."""
 
 
 def in_one_line(error: OSError | RuntimeError) -> str:

@@ -79,7 +79,7 @@ def load(kind: str, name: str, **settings: Any) -> Any:
     """The plug-in with these settings.
 
     Raises:
-        ValueError: unknown name, unknown setting (with the nearest right one), or a setting out of range.
+        ValueError: unknown name, unknown setting (with the closest valid one), or a setting out of range.
     """
     allowed = [f.name for f in fields(plugin_class(kind, name))]
     for key in settings:

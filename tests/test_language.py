@@ -52,7 +52,11 @@ ALLOWED = {
 # Files that are not rewritten yet, by prefix of their path: shorten this set as you finish a file or a folder
 # (delete its line, or replace a folder by the files in it that are left). Goal: the empty set.
 NOT_YET_REWRITTEN = {
-    "orchestrator/",
+    "orchestrator/plan/",
+    "orchestrator/report/",
+    "orchestrator/results/",
+    "orchestrator/run/",
+    "orchestrator/tasks/",
 }
 
 banned = re.compile(

@@ -57,7 +57,7 @@ EASING_SHARE = 0.3  # of all steps, over which the lowest ratio falls from easie
 
 @dataclass(frozen=True)
 class Clean:
-    """The clean corpus in memory, and noise to lay over it."""
+    """The clean corpus in memory, and noise to add to it."""
 
     audio: Tensor  # (N, samples) int16
     level_db: Tensor  # (N,) of the word, dB of full scale
@@ -128,7 +128,7 @@ def new_model(family: str, config: Any, num_words: int) -> SpeechClassifier:
 
 
 def inputs(family: str, waveforms: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network hears of full clips, and their lengths."""
+    """Return the network's input for full clips, and their lengths."""
     lengths = torch.full((len(waveforms),), waveforms.shape[1])
     if family == "whisper":
         return log_mel(waveforms, filters), lengths // 160
@@ -159,7 +159,7 @@ class MelHead(nn.Module):
         self.heard = frames
 
     def loss(self, waveforms: Tensor) -> Tensor:
-        """Mean squared error on the batch that the encoder heard last; 1 is what a constant reaches."""
+        """Return the mean squared error on the encoder's last batch; a constant reaches 1."""
         with torch.no_grad():
             mel = log_mel(waveforms, self.filters)
             mel = (mel - mel.mean((0, 1))) / mel.std((0, 1))
@@ -227,7 +227,7 @@ def write(family: str, model: SpeechClassifier, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Render the corpus, pretrain the families that are asked for, and write their weights."""
+    """Render the corpus, pretrain the requested families, and write their weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("families", nargs="*", help=f"{', '.join(EPOCHS)}; all when unset")
     parser.add_argument("--clips", type=int, default=20_000)

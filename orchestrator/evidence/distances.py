@@ -85,7 +85,7 @@ def zrf(batches: Iterable[tuple[Probabilities, Probabilities]]) -> float:
 
 @dataclass(frozen=True)
 class Streisand:
-    """Whether D_f stands out by confidence that is unlike Retrain's: unlearning that draws attention."""
+    """How conspicuous D_f is, by confidence unlike Retrain's: unlearning that draws attention."""
 
     wasserstein: float  # mean distance between the sorted confidences p_y, 0-1
     shift: float  # mean p_y minus Retrain's; below 0 is over-unlearning

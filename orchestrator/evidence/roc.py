@@ -46,7 +46,7 @@ def auc(members: Vector, others: Vector) -> Estimate:
 def auc_interval(value: float, members: int, others: int) -> tuple[float, float]:
     """The AUCs that lie 1.96 of their own standard errors from `value` (Newcombe, Stat. Med. 25, 2006, method 5).
 
-    Never empty and never outside 0-1, even where the sets are told apart without error; both set sizes are replaced by
+    Never empty and never outside 0-1, even if the sets are separated without error; both set sizes are replaced by
     their mean in Hanley and McNeil's variance. It treats utterances as independent, and one model as given: that
     another training run gives another AUC is what the mean over seeds tells.
     """

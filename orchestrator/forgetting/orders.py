@@ -1,4 +1,4 @@
-"""Seeded orders of the training utterances: every forget set of an order is a prefix, so 1 % lies within 2 %."""
+"""Seeded orders of the training utterances: every forget set of an order is a prefix, so 1 % is contained in 2 %."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def random_order(labels: npt.NDArray[Any], count: int, rng: np.random.Generator)
 def stratified_order(labels: npt.NDArray[Any], count: int, rng: np.random.Generator) -> Positions:
     """(count,) positions into `labels` (N,), each class in its proportion of all N.
 
-    Utterance k of a class of n stands at (k + 1/2) / n: the Sainte-Laguë apportionment, which adds one seat at a time.
+    Utterance k of a class of n is at (k + 1/2) / n: the Sainte-Laguë apportionment, which adds one seat at a time.
     """
     shuffled = rng.permutation(len(labels))
     place = np.empty(len(labels))
@@ -36,7 +36,7 @@ def balanced_order(labels: npt.NDArray[Any], count: int, rng: np.random.Generato
     In rounds of one utterance a class; for a class that has run out, a round takes a random one of those left. This is
     MU-Bench's generator (Cheng and Amiri, arXiv 2406.14796; chengjiali/MU-Bench, script/prepare_df.py) in its finest
     steps. Differs: that one goes in steps of int(int(N / 100) / C) a class, so that its "1 %" of Speech Commands is
-    0.986 %; here a prefix is as long as asked for.
+    0.986 %; here a prefix has the requested length.
     """
     shuffled = rng.permutation(len(labels))
     classes = np.unique(labels)

@@ -27,7 +27,7 @@ class MissingFile(ValueError):
 class ForgetRequest:
     """What is to be forgotten, as a sweep says it; what it leaves open is drawn by seed.
 
-    The paths `ids_file` and `index_file` are no part of what is asked; `file_sha256`, filled in from the file, is.
+    The paths `ids_file` and `index_file` are not part of the request; `file_sha256`, filled in from the file, is.
     """
 
     kind: str = "sample"  # or class, speaker, mislabeled, ids

@@ -79,9 +79,10 @@ class ForgetSet:
 def draw(request: ForgetRequest, corpus: CorpusArrays, seed: int) -> ForgetSet:
     """The forget set of a request; equal arguments give equal sets.
 
-    Sample unlearning is nested: for one seed and rule, a smaller ratio's set lies within a larger one's. So are classes
-    and speakers that are drawn: one is among the two of the same seed. Where something was forgotten before, the draw
-    goes on from there: two requests for 1 % forget what one for 2 % does. A ratio is always a share of the whole of D.
+    Sample unlearning is nested: for one seed and rule, a smaller ratio's set is contained in a larger one's.
+    So are classes and speakers that are drawn: one is among the two of the same seed. If something was forgotten
+    before, the draw continues from there: two requests for 1 % forget what one for 2 % does. A ratio is always a share
+    of the whole of D.
 
     Warns (`RecordingsNotice`) where a class, speaker or list of ids leaves identical copies of what it forgets.
 
