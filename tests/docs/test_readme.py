@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -41,7 +42,7 @@ def test_counts_are_those_of_the_registry() -> None:
 
 def test_the_method_is_the_code_of_its_file() -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert (ROOT / "methods" / "fine_tune.py").read_text().endswith(block)
+    assert (ROOT / "methods" / "fine_tune.py").read_text().endswith(textwrap.indent(block, "    "))
 
 
 def test_shipped_sweeps_are_listed_in_the_documentation() -> None:
