@@ -1,66 +1,47 @@
-"""Plug-ins by name: the files of the packages below are the registry."""
+"""Plug-ins by name, made with settings that are checked against the types of their fields."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import importlib
-import inspect
 import math
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from functools import cache, partial
-from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-PACKAGES = {
-    "methods": ("methods", "methods.mubench"),
-    "trainings": ("methods.trainings",),
-    "backbones": ("backbones",),
-    "tasks": ("orchestrator.tasks",),
-}
-TABLES = {"backbones": "VARIANTS", "tasks": "TASKS"}  # a module of these kinds may offer several plug-ins
-ALONE = ("methods", "trainings")  # one class a file, which is the plug-in
-
-
-def _modules(kind: str) -> Iterator[ModuleType]:
-    for name in PACKAGES[kind]:
-        for info in pkgutil.iter_modules(importlib.import_module(name).__path__):
-            if not info.ispkg:
-                yield importlib.import_module(f"{name}.{info.name}")
-
-
-@cache
-def registry(kind: str) -> Mapping[str, Callable[..., Any]]:
-    """Every plug-in of a kind: name to factory, in order of names."""
-    found: dict[str, Callable[..., Any]] = {}
-    for module in _modules(kind):
-        if kind in ALONE:
-            own = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
-            for method in (c for c in own if hasattr(c, "passes") and not inspect.isabstract(c)):
-                found[module.__name__.rpartition(".")[2]] = method
-        else:
-            found.update(getattr(module, TABLES[kind], {}))
-    return dict(sorted(found.items()))
+from orchestrator.plugin_registry import entries, entry_of
 
 
 def names(kind: str) -> list[str]:
     """Names of all plug-ins of a kind: methods, trainings, backbones or tasks."""
-    return list(registry(kind))
+    return list(entries(kind))
 
 
+def usable(kind: str) -> list[str]:
+    """Names of the plug-ins of a kind, without those of other packages that cannot be imported."""
+    found = []
+    for name in names(kind):
+        with contextlib.suppress(ValueError):
+            factory(kind, name)
+            found.append(name)
+    return found
+
+
+@cache
 def factory(kind: str, name: str) -> Callable[..., Any]:
-    """The plug-in's factory.
+    """The plug-in's factory: its class, or a `partial` of it.
 
     Raises:
-        ValueError: unknown name; the message lists what there is.
+        ValueError: unknown name (the message lists what there is), two plug-ins of that name, or one of another
+            package that is broken.
     """
-    found = registry(kind)
-    if name not in found:
-        raise ValueError(f"unknown {kind[:-1]}: got {name!r}{suggestion(name, found)}, allowed: {', '.join(found)}")
-    return found[name]
+    if name not in entries(kind):
+        known = names(kind)
+        raise ValueError(f"unknown {kind[:-1]}: got {name!r}{suggestion(name, known)}, allowed: {', '.join(known)}")
+    return entry_of(kind, name).factory()
 
 
 def plugin_class(kind: str, name: str) -> type[Any]:

@@ -65,8 +65,8 @@ def test_status_report_and_evidence_load_neither_torch_nor_ray(finished):
     assert (finished / "out" / "evidence.csv").is_file()
 
 
-def test_ls_and_plan_do_not_load_ray(finished):
-    assert loaded_by("ls") == ["torch"]
+def test_ls_loads_neither_torch_nor_ray_and_plan_no_ray(finished):
+    assert loaded_by("ls") == []
     assert loaded_by("plan", str(finished / "small.yaml")) == ["torch"]
 
 

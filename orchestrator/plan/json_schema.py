@@ -90,7 +90,7 @@ def training_schema() -> Schema:
 def _corpora_or_networks(kind: str) -> Iterator[Schema]:
     """Entries of `tasks` or `backbones`: a bare name, or a name with the plug-in's settings."""
     bare = []
-    for name in plugins.names(kind):
+    for name in plugins.usable(kind):
         cls, preset = plugins.plugin_class(kind, name), plugins.preset_of(kind, name)
         needed, said = required_settings(cls, preset), about(kind, name)
         if not needed:
@@ -106,7 +106,7 @@ def _corpora_or_networks(kind: str) -> Iterator[Schema]:
 
 def _methods() -> Iterator[Schema]:
     """Entries of `methods`: a bare name, or a name with settings, each a value or a list, a preset, and modifiers."""
-    known = plugins.names("methods")
+    known = plugins.usable("methods")
     yield {"oneOf": [_is(name, about("methods", name)) for name in known]}
     for name in known:
         yield _method(name, name, list(PRESETS[:1]), required=False)
@@ -135,7 +135,7 @@ def _modifier(knob: str) -> Schema:
 
 def _trainings() -> Iterator[Schema]:
     """One way to train originals: a bare kind, or keys of training with a kind's own settings."""
-    known = plugins.names("trainings")
+    known = plugins.usable("trainings")
     yield {"oneOf": [_is(name, about("trainings", name)) for name in known]}
     made = KindOfTraining.model_json_schema(by_alias=True)
     keys = with_definitions(made["properties"], made["$defs"])

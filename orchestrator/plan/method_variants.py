@@ -78,11 +78,11 @@ def method_lines(entry: MethodEntry) -> list[MethodVariant]:
 
 def _must_take_adapters(method: PlugIn) -> None:
     """Refuse a method, or one that it hands a part of its work to by name (RUM), that adapters would break."""
-    known = plugins.registry("methods")
+    known = plugins.names("methods")
     handed = [value for value in method.settings.values() if isinstance(value, str) and value in known]
     for name in (method.name, *handed):
         if not plugins.plugin_class("methods", name).takes_adapters:
-            made = {n: plugins.plugin_class("methods", n) for n in known if n != "original"}
+            made = {n: plugins.plugin_class("methods", n) for n in plugins.usable("methods") if n != "original"}
             fit = ", ".join(n for n, method in made.items() if method.takes_adapters and not method.edits)
             raise ValueError(f"{name} puts weights back or draws them anew: got lora, allowed: on {fit}")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from orchestrator.plan.shipped_sweeps import shipped_sweeps
 from orchestrator.plan.sweep_schema import (
     AttributionEntry,
     BudgetEntry,
@@ -54,13 +55,6 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, dict[s
     if sweep.lock and not os.path.isabs(sweep.lock):
         sweep = sweep.model_copy(update={"lock": str(path.parent / sweep.lock)})
     return sweep, values
-
-
-def shipped_sweeps() -> dict[str, Path]:
-    """Sweeps that come with the package: name to file."""
-    here = Path(__file__).resolve().parents[1]
-    folder = here / "sweeps" if (here / "sweeps").is_dir() else here.parent / "sweeps"
-    return {file.stem: file for file in sorted(folder.glob("*.yaml")) if not file.stem.endswith(".lock")}
 
 
 def find_sweep(path: Path) -> Path:

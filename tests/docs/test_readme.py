@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from orchestrator import plugins
-from orchestrator.plan.sweep_file import shipped_sweeps
+from orchestrator.plan.shipped_sweeps import shipped_sweeps
 from orchestrator.report.evidence.table import GROUPS
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import with_spread

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from orchestrator.plan.grid import build_grid
+from orchestrator.plan.shipped_sweeps import shipped_sweeps
 from orchestrator.plan.spec import TrialSpec
-from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
+from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.plan.sweep_schema import Sweep
 
 

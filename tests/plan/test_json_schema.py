@@ -11,7 +11,8 @@ from orchestrator import plugins
 from orchestrator.cli import main
 from orchestrator.plan.json_schema import sweep_json_schema
 from orchestrator.plan.setting_schemas import setting_docs
-from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
+from orchestrator.plan.shipped_sweeps import shipped_sweeps
+from orchestrator.plan.sweep_file import read_sweep
 
 SMALL = """
 name: small

@@ -4,7 +4,8 @@ import pytest
 
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.method_variants import method_lines
-from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
+from orchestrator.plan.shipped_sweeps import shipped_sweeps
+from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.plan.tuned_settings import Choice, Lock, write_lock
 

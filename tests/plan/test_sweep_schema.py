@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
+from orchestrator.plan.shipped_sweeps import shipped_sweeps
+from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.plan.sweep_schema import SweepError
 
 

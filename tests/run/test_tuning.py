@@ -4,7 +4,8 @@ import pytest
 
 from orchestrator import load_sweep, tune_sweep
 from orchestrator.plan.grid import build_grid
-from orchestrator.plan.sweep_file import read_sweep, shipped_sweeps
+from orchestrator.plan.shipped_sweeps import shipped_sweeps
+from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.plan.sweep_schema import SweepError
 from orchestrator.run.search_spaces import space_of
 from orchestrator.run.tuning import _searches
