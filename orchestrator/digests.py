@@ -1,4 +1,4 @@
-"""SHA-256 of files, remembered by what `stat` says of them; and folders whose files carry their digests with them."""
+"""Compute SHA-256 of files, and remember it by their `stat`; check folders that contain the digests of their files."""
 
 from __future__ import annotations
 
@@ -19,49 +19,50 @@ import platformdirs
 
 from orchestrator.errors import DamagedFile, RecordingsNotice
 
-STORE = "digests.sqlite"  # in the cache folder
-SIDECAR = "digests.json"  # in a folder, of its other files
+DATABASE = "digests.sqlite"  # in the cache folder
+SIDECAR = "digests.json"  # in a folder, with the digests of its other files
 THREADS = 8
-SETTLED_NS = 1_000_000_000  # younger files are read again: a second change within one tick of the clock would not show
-LONG_READ_BYTES = 5 * 10**9  # to read which takes long enough to say so
-BUSY_SECONDS = 5.0  # for another process that writes the store
+SETTLED_NS = 1_000_000_000  # newer files are read again: `stat` does not show two changes within one tick of the clock
+LONG_READ_BYTES = 5 * 10**9  # from which a notice says that files are read
+BUSY_SECONDS = 5.0  # to wait for another process that writes the database
 TABLE = "CREATE TABLE IF NOT EXISTS digests (path BLOB PRIMARY KEY, state TEXT, sha256 TEXT) WITHOUT ROWID"
 
 
 class Digest(NamedTuple):
-    """What a file holds."""
+    """Size and SHA-256 of a file."""
 
-    size: int  # bytes
-    sha256: str  # 64 hex digits; empty where the file is missing or cannot be read
+    size: int  # bytes; 0 if the file is missing
+    sha256: str  # 64 hex digits; "" if the file is missing or cannot be read
 
 
 def default_cache_dir() -> Path:
-    """Where corpora, features and digests are kept: `UNLEARN_CACHE`, or the user's cache folder."""
+    """Return the folder of corpora, features and digests: `UNLEARN_CACHE`, or one in the user's cache folder."""
     named = os.environ.get("UNLEARN_CACHE")
     return Path(os.path.expanduser(named) if named else platformdirs.user_cache_path("speech-unlearning")).absolute()
 
 
 def digests_of(paths: Iterable[str | Path]) -> list[Digest]:
-    """Digest files, in their order; a file that is unchanged since the last time costs one `stat`.
+    """Return the digests of files in their order; an unchanged file costs one `stat`.
 
-    Digests are kept in the cache folder by path, size, times of change (mtime and ctime, in ns) and inode. Many
-    processes may ask at once; a cache that cannot be read or written only costs time.
+    Digests are kept in the cache folder by path, size, times of change (mtime and ctime, in ns) and inode. Several
+    processes may call this at the same time. A cache that cannot be read or written only costs time.
     """
     files = [os.fsencode(os.path.abspath(path)) for path in paths]
     now = time.time_ns()
     found = [_stat(file) for file in files]
     states = ["" if s is None else _state(s) for s in found]
-    known = _recalled(files, states)
+    known = _stored(files, states)
     unknown = [at for at, state in enumerate(states) if state and not known[at]]
     if unknown:
         total = sum(stat.st_size for at in unknown if (stat := found[at]) is not None)
         if total > LONG_READ_BYTES:
-            said = f"reading {len(unknown)} files ({total / 1e9:.0f} GB) for their digests, which are then remembered"
-            warnings.warn(said, RecordingsNotice, stacklevel=2)
+            size = f"{len(unknown)} files ({total / 1e9:.0f} GB)"
+            notice = f"Reading {size} to compute their digests, which later runs reuse"
+            warnings.warn(notice, RecordingsNotice, stacklevel=2)
         with ThreadPoolExecutor(THREADS) as pool:
-            for at, sha256 in zip(unknown, pool.map(_sha256, [files[at] for at in unknown]), strict=True):
+            for at, sha256 in zip(unknown, pool.map(_sha256_or_empty, [files[at] for at in unknown]), strict=True):
                 known[at] = sha256
-        _remember([
+        _store([
             (files[at], states[at], known[at])
             for at in unknown
             if known[at] and (stat := found[at]) is not None and now - stat.st_ctime_ns > SETTLED_NS
@@ -69,20 +70,34 @@ def digests_of(paths: Iterable[str | Path]) -> list[Digest]:
     return [Digest(0 if stat is None else stat.st_size, sha256) for stat, sha256 in zip(found, known, strict=True)]
 
 
+def sha256_of(path: str | bytes | Path) -> str:
+    """Read a file and return its SHA-256 as 64 hex digits.
+
+    Raises:
+        OSError: the file is missing or cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def check_once(path: Path, check: Callable[[Path], None]) -> None:
-    """Check a file, unless it passed in its present state before; what `check` raises is raised."""
+    """Call `check` on a file, unless the file passed it before and is unchanged.
+
+    Raises:
+        Exception: whatever `check` raises.
+    """
     file = os.fsencode(os.path.abspath(path))
     stat, key = os.stat(file), file + b"\0checked"
     state = _state(stat)
-    if _recalled([key], [state])[0]:
+    if _stored([key], [state])[0]:
         return
     check(path)
     if time.time_ns() - stat.st_ctime_ns > SETTLED_NS:
-        _remember([(key, state, "passed")])
+        _store([(key, state, "passed")])
 
 
 def seal(folder: Path) -> None:
-    """Write the digests of all files of a folder into it, so that `damaged_files` can find what changed."""
+    """Write the digests of all files of a folder into that folder, so that `damaged_files` can find what changed."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     digests = digests_of(folder / name for name in names)
     listed = {name: digest.sha256 for name, digest in zip(names, digests, strict=True)}
@@ -90,7 +105,7 @@ def seal(folder: Path) -> None:
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """Names of the files of a sealed folder that are missing or hold something else; each is read once a host."""
+    """Return the names of the files of a sealed folder that are missing or changed; each host reads a file once."""
     try:
         listed: dict[str, str] = dict(json.loads((folder / SIDECAR).read_text()))
     except (OSError, ValueError, TypeError):
@@ -100,13 +115,14 @@ def damaged_files(folder: Path) -> list[str]:
 
 
 def set_folder_aside(folder: Path, damaged: Sequence[str]) -> None:
-    """Move a folder of the cache to `damaged/` there, where nothing reads it, and warn of it by name."""
+    """Move a folder of the cache to `damaged/` in the cache, where nothing reads it, and warn about it by name."""
     target = folder.parent.parent / "damaged" / folder.name
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(folder, target)
-    said = f"{folder} is damaged ({', '.join(damaged)} differ from their digests); moved to {target}, and made again"
-    warnings.warn(said, DamagedFile, stacklevel=2)
+    files = ", ".join(damaged)
+    warning = f"{folder} is damaged (changed or missing: {files}). It was moved to {target}, and is built again"
+    warnings.warn(warning, DamagedFile, stacklevel=2)
 
 
 def _state(s: os.stat_result) -> str:
@@ -120,27 +136,26 @@ def _stat(file: bytes) -> os.stat_result | None:
         return None
 
 
-def _sha256(file: bytes) -> str:
+def _sha256_or_empty(file: bytes) -> str:
     try:
-        with open(file, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of(file)
     except OSError:
         return ""
 
 
-def _connected() -> contextlib.closing[sqlite3.Connection]:
-    return contextlib.closing(sqlite3.connect(default_cache_dir() / STORE, timeout=BUSY_SECONDS))
+def _connect() -> contextlib.closing[sqlite3.Connection]:
+    return contextlib.closing(sqlite3.connect(default_cache_dir() / DATABASE, timeout=BUSY_SECONDS))
 
 
-def _recalled(files: Sequence[bytes], states: Sequence[str]) -> list[str]:
-    """Digests of the files that are in this state in the store; empty texts for all others."""
+def _stored(files: Sequence[bytes], states: Sequence[str]) -> list[str]:
+    """Return the stored digests of files that are in these states; "" for all others."""
     known = [""] * len(files)
     try:
-        if not (default_cache_dir() / STORE).is_file():
+        if not (default_cache_dir() / DATABASE).is_file():
             return known
-        with _connected() as store:
+        with _connect() as database:
             for at, (file, state) in enumerate(zip(files, states, strict=True)):
-                row = store.execute("SELECT state, sha256 FROM digests WHERE path = ?", (file,)).fetchone()
+                row = database.execute("SELECT state, sha256 FROM digests WHERE path = ?", (file,)).fetchone()
                 if state and row and row[0] == state:
                     known[at] = row[1]
     except (sqlite3.Error, OSError) as error:
@@ -149,20 +164,20 @@ def _recalled(files: Sequence[bytes], states: Sequence[str]) -> list[str]:
     return known
 
 
-def _remember(rows: Sequence[tuple[bytes, str, str]]) -> None:
+def _store(rows: Sequence[tuple[bytes, str, str]]) -> None:
     if not rows:
         return
     try:
         default_cache_dir().mkdir(parents=True, exist_ok=True)
-        with _connected() as store, store:
-            store.execute(TABLE)
-            store.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", rows)
+        with _connect() as database, database:
+            database.execute(TABLE)
+            database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", rows)
     except (sqlite3.Error, OSError) as error:
         _drop_if_damaged(error)
 
 
 def _drop_if_damaged(error: Exception) -> None:
-    """Remove a store that is no database any more; errors of the moment are subclasses of this one."""
+    """Remove a file that is no database; errors that may pass, such as a lock, are subclasses of this one."""
     if type(error) is sqlite3.DatabaseError:
         with contextlib.suppress(OSError):
-            (default_cache_dir() / STORE).unlink()
+            (default_cache_dir() / DATABASE).unlink()

@@ -1,4 +1,4 @@
-"""How a command may end other than well, and what it warns of: outcomes that are no errors of a user."""
+"""Exceptions and warnings of a command, and errors of other libraries in one line."""
 
 from __future__ import annotations
 
@@ -8,60 +8,63 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-CHOOSE = "Choose a folder that you can write with --results or --out (caches: UNLEARN_CACHE, scratch files: TMPDIR)"
+CHOOSE = "Choose a folder that you can write to: --results or --out (caches: UNLEARN_CACHE, scratch files: TMPDIR)"
 ADVICE = {
     errno.ENOTDIR: "A part of this path is a file. " + CHOOSE,
     errno.EACCES: CHOOSE,
     errno.EPERM: CHOOSE,
     errno.EROFS: CHOOSE,
-    errno.EEXIST: "A file is in the place of a folder. " + CHOOSE,
+    errno.EEXIST: "There is a file where a folder must be. " + CHOOSE,
     errno.ENOENT: "Check the path",
     errno.EISDIR: "Name a file, not a folder",
     errno.ENAMETOOLONG: "Choose a shorter path",
 }
-"""What to do about errors of a disk."""
+"""What to do about an error of the file system, by its number."""
 
 
 class Interrupted(Exception):
-    """A launch was stopped before its end; what is finished is in the results folder."""
+    """A launch was interrupted; finished trials are in the results folder."""
 
 
 class StoppedEarly(Exception):
-    """A launch gave up: the same error again and again, a full disk, or a folder that another driver took over."""
+    """A launch stopped itself: the same error repeatedly, a full disk, or a folder that another driver took over."""
 
 
 class FolderFull(OSError):
-    """No room in a results folder; nothing of the file was written."""
+    """A results folder has no room for a file, of which nothing was written."""
 
 
 class DamagedFile(UserWarning):
-    """A file of a results folder that cannot be read: torn by a power cut or a full disk, or truncated by a copy."""
+    """A file cannot be read: a power cut, a full disk or an incomplete copy truncated it."""
 
 
 class RecordingsNotice(UserWarning):
-    """What a user should know of the recordings of a corpus, or of a removal request: no error."""
+    """A user should know this about the recordings of a corpus, or about a removal request; it is no error."""
 
 
 class TooLarge(UserWarning):
-    """Trials that may need more memory than any machine of the cluster has."""
+    """Trials may need more memory than any machine of the cluster has."""
 
 
 class ParentLost(FileNotFoundError):
-    """What an earlier trial made is not there or cannot be read; that trial has no row any more, and runs again."""
+    """The result of an earlier trial is missing or unreadable; the row of that trial was removed, and it runs again."""
 
 
 class LeaseLost(OSError):
-    """Another driver has taken over the results folder: what this process made is not written."""
+    """Another driver has taken over the results folder; this process writes nothing more."""
 
 
 class StorageError(OSError):
-    """An object store did not carry out a request, after all attempts. For a trial this is a temporary error."""
+    """A request to an object store failed after all attempts. The trial can be tried again."""
 
 
 def in_one_line(error: OSError | RuntimeError) -> str:
-    """What the machine refused, with the file and what may help; a RuntimeError is Python's about a missing home."""
+    """Return an error of the file system in one line: what failed, the file, and what to do.
+
+    A RuntimeError is the one that Python raises if there is no home folder.
+    """
     if isinstance(error, RuntimeError):
-        return "No home folder is known: set HOME, or UNLEARN_CACHE to a folder for corpora and features"
+        return "There is no home folder. Set HOME, or set UNLEARN_CACHE to a folder for corpora and features"
     if isinstance(error, StorageError) or not error.strerror:
         return " ".join(str(error).split())
     name = " -> ".join(str(name) for name in (error.filename, error.filename2) if name)
@@ -69,10 +72,21 @@ def in_one_line(error: OSError | RuntimeError) -> str:
     return f"{error.strerror}{f': {name}' if name else ''}{f'. {advice}' if advice else ''}"
 
 
+def first_line(error: object) -> str:
+    """Return the first line of an error's text; the name of its type if it has no text."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def type_and_first_line(error: BaseException) -> str:
+    """Return the name of an error's type and the first line of its text, if it has one."""
+    name, line = type(error).__name__, first_line(error)
+    return name if line == name else f"{name}: {line}"
+
+
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """Within, SIGTERM does what Ctrl-C does: SLURM, Kubernetes and `ray job stop` announce the end with it."""
-    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+    """Let SIGTERM do inside this context what Ctrl-C does; SLURM, Kubernetes and `ray job stop` send it first."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
     before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))

@@ -1,4 +1,4 @@
-"""Paths that users give, and file names from names that they choose, such as tasks, backbones and sweeps."""
+"""Resolve paths that users give, and turn names that they choose (tasks, backbones, sweeps) into file names."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
-LONGEST = 40  # bytes of a part; a file name has at most five, and file systems take 255 bytes, some of them 143
+LONGEST = 40  # bytes of a part; a file name has at most five parts, and some file systems allow only 143 bytes
 
 
 def absolute_path(path: str | Path) -> Path:
-    """A path as a user gave it, absolute and without `~`; links are not followed."""
+    """Make a user's path absolute and expand `~`; do not follow links."""
     return Path(os.path.abspath(os.path.expanduser(path)))
 
 
 def file_name(*parts: str) -> str:
-    """Join parts to the stem of a file name; different parts give different names, also where case does not count.
+    """Join parts to the stem of a file name; different parts give different names, also if case is ignored.
 
-    A part is kept where it is short and has only a-z, 0-9, dots, underscores and single dashes inside. Any other part
-    loses what does not fit, and gets the first digits of its hash. So no part is empty or hidden, and `--` only joins.
+    A part is unchanged if it is short and consists of a-z, 0-9, dots, underscores and single dashes, with neither dots
+    nor dashes at its ends. Any other part loses the characters that do not fit, and gets the first digits of its hash.
+    So no part is empty or begins with a dot, and `--` occurs only between parts.
     """
     return "--".join(_part(part) for part in parts)
 

@@ -82,7 +82,7 @@ def test_a_results_folder_that_cannot_be_written_is_one_line(finished, line, tmp
     monkeypatch.setattr(Folder, "new_file", read_only)
     said = line(*commands(finished, tmp_path / "r")[command])
     assert f"Read-only file system: {tmp_path}/r/" in said
-    assert "Choose a folder that you can write with --results" in said
+    assert "Choose a folder that you can write to: --results" in said
 
 
 @pytest.mark.parametrize("command", ["report", "evidence", "leaderboard"])

@@ -1,4 +1,4 @@
-"""Digests of files: right whatever the cache does, and read once."""
+"""Digests of files are right whatever happens to the cache, and each file is read once."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def read(monkeypatch):
-    """Names of the files that were read, in a list that grows."""
-    names, sha256 = [], digests._sha256
-    monkeypatch.setattr(digests, "_sha256", lambda file: names.append(os.path.basename(file)) or sha256(file))
+    """The list of names of the files that were read so far."""
+    names, sha256 = [], digests.sha256_of
+    monkeypatch.setattr(digests, "sha256_of", lambda file: names.append(os.path.basename(file)) or sha256(file))
     return names
 
 
@@ -45,7 +45,7 @@ def test_a_file_is_read_once_and_again_only_when_it_changed(tmp_path, cache, rea
     assert sorted(read) == [b"a", b"a", b"b"]
 
 
-def test_a_file_replaced_by_one_of_equal_size_and_time_is_seen(tmp_path, cache):
+def test_a_file_replaced_by_one_of_equal_size_and_time_gets_a_new_digest(tmp_path, cache):
     for name, content in (("a", b"one"), ("new", b"two")):
         (tmp_path / name).write_bytes(content)
         os.utime(tmp_path / name, ns=(10**18, 10**18))
@@ -54,7 +54,7 @@ def test_a_file_replaced_by_one_of_equal_size_and_time_is_seen(tmp_path, cache):
     assert digests_of([tmp_path / "a"])[0].sha256 == sha(b"two")
 
 
-def test_a_file_that_changed_a_moment_ago_is_read_again(tmp_path, cache, read, monkeypatch):
+def test_a_file_that_changed_just_now_is_read_again(tmp_path, cache, read, monkeypatch):
     monkeypatch.setattr(digests, "SETTLED_NS", 3600 * 10**9)
     (tmp_path / "a").write_bytes(b"one")
     for _ in range(2):
@@ -74,29 +74,30 @@ def test_a_cache_that_cannot_be_used_only_costs_time(tmp_path, cache, spoil):
         cache.write_bytes(b"")
     else:
         cache.mkdir()
-        (cache / digests.STORE).mkdir() if spoil == "a folder" else (cache / digests.STORE).write_bytes(b"x" * 4096)
+        database = cache / digests.DATABASE
+        database.mkdir() if spoil == "a folder" else database.write_bytes(b"x" * 4096)
     for _ in range(2):
         assert digests_of([tmp_path / "a"]) == [(3, sha(b"one"))]
 
 
-def test_a_damaged_store_is_replaced(tmp_path, cache, read):
+def test_a_damaged_database_is_replaced(tmp_path, cache, read):
     cache.mkdir()
-    (cache / digests.STORE).write_bytes(b"x" * 4096)
+    (cache / digests.DATABASE).write_bytes(b"x" * 4096)
     (tmp_path / "a").write_bytes(b"one")
     for _ in range(3):
         digests_of([tmp_path / "a"])
     assert len(read) < 3
-    assert sqlite3.connect(cache / digests.STORE).execute("SELECT count(*) FROM digests").fetchone() == (1,)
+    assert sqlite3.connect(cache / digests.DATABASE).execute("SELECT count(*) FROM digests").fetchone() == (1,)
 
 
 def test_a_long_read_is_announced(tmp_path, cache, monkeypatch):
     monkeypatch.setattr(digests, "LONG_READ_BYTES", 2)
     (tmp_path / "a").write_bytes(b"one")
-    with pytest.warns(RecordingsNotice, match="reading 1 files"):
+    with pytest.warns(RecordingsNotice, match="Reading 1 files"):
         digests_of([tmp_path / "a"])
 
 
-def test_many_may_ask_at_once(tmp_path, cache):
+def test_many_threads_may_call_at_the_same_time(tmp_path, cache):
     for number in range(40):
         (tmp_path / str(number)).write_bytes(b"%d" % number)
     with ThreadPoolExecutor(8) as pool:
@@ -120,7 +121,7 @@ def sealed(tmp_path):
     return folder
 
 
-def test_a_sealed_folder_is_whole(tmp_path, cache):
+def test_a_sealed_folder_is_undamaged(tmp_path, cache):
     assert damaged_files(sealed(tmp_path)) == []
 
 
@@ -137,16 +138,16 @@ def test_a_sealed_folder_is_whole(tmp_path, cache):
     ],
     ids=["flipped", "cut", "emptied", "removed", "no list", "another list", "no JSON"],
 )
-def test_each_kind_of_damage_is_named(tmp_path, cache, name, content):
+def test_every_kind_of_damage_is_found(tmp_path, cache, name, content):
     folder = sealed(tmp_path)
     (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
     assert damaged_files(folder) == [name]
 
 
-def test_a_damaged_folder_is_moved_out_of_the_way_by_name(tmp_path, cache):
-    for _ in range(2):  # one that was set aside before is replaced
+def test_a_damaged_folder_is_moved_and_named_in_a_warning(tmp_path, cache):
+    for _ in range(2):  # the one that was set aside first is replaced
         folder = sealed(tmp_path)
-        with pytest.warns(DamagedFile, match=r"mine-abc is damaged \(arrow/data differ"):
+        with pytest.warns(DamagedFile, match=r"mine-abc is damaged \(changed or missing: arrow/data\)"):
             set_folder_aside(folder, ["arrow/data"])
         assert not folder.exists()
         assert (tmp_path / "cache/damaged/mine-abc/info.json").is_file()

@@ -14,7 +14,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-def test_different_names_give_different_files_also_where_case_does_not_count() -> None:
+def test_different_names_give_different_files_also_if_case_is_ignored() -> None:
     assert len({file_name(name).lower() for name in NAMES}) == len(NAMES)
 
 
@@ -28,11 +28,11 @@ def test_a_file_name_is_plain_and_short_and_never_empty_or_hidden(name: str) -> 
     assert len(found) <= LONGEST
 
 
-def test_short_plain_names_stay_as_they_are() -> None:
+def test_short_plain_names_are_unchanged() -> None:
     assert file_name("espeak_keywords", "whisper_nano") == "espeak_keywords--whisper_nano"
     assert file_name("fsdd-digits.v2") == "fsdd-digits.v2"
 
 
-def test_how_a_name_is_split_into_parts_tells_files_apart() -> None:
+def test_names_that_differ_only_in_their_parts_give_different_files() -> None:
     pairs = [("a-b", "c"), ("a", "b-c"), ("a--b", "c"), ("a", "b--c"), ("a", "b", "c"), ("a-b-c",), ("a--b--c",)]
     assert all(file_name(*one) != file_name(*other) for one, other in itertools.combinations(pairs, 2))

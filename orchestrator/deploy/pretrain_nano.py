@@ -1,9 +1,10 @@
-"""`make nano`: pretrains the three small encoders that ship with the package, on words and voices of their own.
+"""Pretrain the three small encoders that ship with the package (`make nano`), on words and voices of their own.
 
-Supervised and multi-task: which of 199 words, said by which of 400 voices; a feature encoder of raw waveforms also
-tells the log-mel spectrogram, which saves it epochs of finding a filter bank. eSpeak NG's pretraining corpus shares
-neither words nor voice variants with the corpora of demo and tour. It is rendered clean; noise, shift and
-signal-to-noise ratio are drawn anew for each batch, easy at first. Weights without heads go to backbones/nano/.
+The training is supervised and has several tasks: which of 199 words was said, and which of 400 voices said it. A
+feature encoder of raw waveforms also predicts the log-mel spectrogram, so that it needs fewer epochs to learn a filter
+bank. The corpus of eSpeak NG for pretraining shares neither words nor voice variants with those of demo and tour. It is
+rendered without noise; noise, shift and signal-to-noise ratio are drawn for each batch, easy at first. The weights
+without heads are written to backbones/nano/.
 """
 
 from __future__ import annotations
@@ -40,33 +41,39 @@ from orchestrator.tasks.espeak import EspeakPretraining
 from orchestrator.tasks.espeak_tts.acoustics import NOISES, noise
 
 WIDTH, LAYERS, INNER, HEADS = 96, 2, 384, 4
-# The feature encoder of wav2vec 2.0 and HuBERT: four convolutions for the published seven, and 50 frames a second too.
+# The feature encoder of wav2vec 2.0 and HuBERT: four convolutions instead of the published seven, also 50 frames/s.
 CHANNELS, KERNELS, STRIDES = (32, 48, 64, 64), (20, 8, 4, 4), (10, 4, 4, 2)
 MEL_BANDS = 80
-INIT_STD = 0.1  # transformers' 0.02 is meant for wide networks: at 96 it starts too flat to learn quickly
+INIT_STD = 0.1  # 0.02, the default of transformers, is for wide networks; a network of width 96 then learns slowly
 EPOCHS = {"whisper": 8, "wav2vec2": 10, "hubert": 10}
 BATCH = 64
 LEARNING_RATE = 2e-3
-VOICE_WEIGHT = 0.5  # of the voices' cross-entropy beside the words'
-MEL_WEIGHT = 1.0  # of the mean squared error on standardized log-mel values
+VOICE_WEIGHT = 0.5  # of the cross-entropy of voices; that of words has weight 1
+MEL_WEIGHT = 1.0  # of the mean squared error of standardized log-mel values
 NOISE_CLIPS = 1_500
-SHIFT_SAMPLES = 3_200  # words move by up to 0.2 s
+SHIFT_SAMPLES = 3_200  # words are shifted by up to 0.2 s
 LOWEST_SNR_DB, EASIEST_SNR_DB, SNR_SPAN_DB = 3.0, 30.0, 22.0
-EASING_SHARE = 0.3  # of all steps, over which the lowest ratio falls from easiest to lowest
+EASING_SHARE = 0.3  # of all steps, in which the lower limit of the ratio falls from easiest to lowest
 
 
 @dataclass(frozen=True)
 class Clean:
-    """The clean corpus in memory, and noise to add to it."""
+    """The corpus without noise in memory, and noise to add to it."""
 
     audio: Tensor  # (N, samples) int16
-    level_db: Tensor  # (N,) of the word, dB of full scale
+    level_db: Tensor  # (N,) level of the word, dB relative to full scale
     words: Tensor  # (N,)
     voices: Tensor  # (N,)
     noise: Tensor  # (NOISE_CLIPS, samples) of unit RMS
 
     def batch(self, rows: Tensor, done: float, generator: torch.Generator) -> Tensor:
-        """(B, samples) of words in noise; `done` is the share of pretraining that is over."""
+        """Return words in noise, (B, samples).
+
+        Args:
+            rows: of the corpus, (B,).
+            done: share of the pretraining that is finished, 0–1.
+            generator: draws shifts, noise and ratios.
+        """
         samples = self.audio.shape[1]
         shifts = torch.randint(-SHIFT_SAMPLES, SHIFT_SAMPLES + 1, (len(rows),), generator=generator)
         places = (torch.arange(samples) - shifts[:, None]) % samples
@@ -78,7 +85,7 @@ class Clean:
 
 
 def read_clean(corpus: Corpus, seed: int) -> Clean:
-    """The corpus as tensors."""
+    """Read the corpus into tensors, and generate the noise."""
     audio = np.stack([corpus.audio(row) for row in range(len(corpus))])
     rng = np.random.default_rng(seed)
     talkers = [clip.astype(np.float64) / 32768 for clip in audio[:300]]
@@ -94,7 +101,7 @@ def read_clean(corpus: Corpus, seed: int) -> Clean:
 
 
 def nano_config(family: str) -> Any:
-    """The smallest useful configuration of a family: under half a million weights."""
+    """Return the smallest useful configuration of a family: less than half a million weights."""
     import transformers
 
     if family == "whisper":
@@ -103,9 +110,9 @@ def nano_config(family: str) -> Any:
             decoder_layers=1, decoder_attention_heads=HEADS, decoder_ffn_dim=8, vocab_size=8, pad_token_id=0,
             bos_token_id=0, eos_token_id=0, decoder_start_token_id=0, init_std=INIT_STD,
         )  # fmt: skip
-    layer_norm = family == "hubert"  # so that both kinds of feature encoder are in use
+    layer_norm = family == "hubert"  # so that both kinds of feature encoder are used
     kind = transformers.HubertConfig if family == "hubert" else transformers.Wav2Vec2Config
-    # mask_time_prob is 0: pretraining masks no frames, so there is no mask embedding to ship.
+    # mask_time_prob is 0: pretraining masks no frames, so there is no mask embedding.
     return kind(
         hidden_size=WIDTH, num_hidden_layers=LAYERS, intermediate_size=INNER, num_attention_heads=HEADS,
         conv_dim=CHANNELS, conv_kernel=KERNELS, conv_stride=STRIDES,
@@ -117,7 +124,7 @@ def nano_config(family: str) -> Any:
 
 
 def new_model(family: str, config: Any, num_words: int) -> SpeechClassifier:
-    """The whole network with random weights; its head tells words."""
+    """Return the whole network with random weights; its head predicts words."""
     projector = new_linear(WIDTH, config.classifier_proj_size, INIT_STD)
     head = new_linear(config.classifier_proj_size, num_words, INIT_STD)
     if family == "whisper":
@@ -128,7 +135,7 @@ def new_model(family: str, config: Any, num_words: int) -> SpeechClassifier:
 
 
 def inputs(family: str, waveforms: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the network's input for full clips, and their lengths."""
+    """Return the network's inputs for full clips, and their lengths."""
     lengths = torch.full((len(waveforms),), waveforms.shape[1])
     if family == "whisper":
         return log_mel(waveforms, filters), lengths // 160
@@ -136,7 +143,7 @@ def inputs(family: str, waveforms: Tensor, filters: Tensor) -> tuple[Tensor, Ten
 
 
 def standardize(model: SpeechClassifier, features: Tensor) -> None:
-    """Fold the mean and deviation of each mel band into the first convolution: log-mel frames are far from centered."""
+    """Fold mean and deviation of each mel band into the first convolution, because log-mel frames are not centered."""
     mean, deviation = features.mean((0, 1)), features.std((0, 1))
     assert isinstance(model, WhisperClassifier)
     convolution = model.stem.conv1
@@ -146,32 +153,32 @@ def standardize(model: SpeechClassifier, features: Tensor) -> None:
 
 
 class MelHead(nn.Module):
-    """Tells the log-mel spectrogram from the feature encoder's frames: a linear layer, thrown away afterward."""
+    """Predict the log-mel spectrogram from the frames of the feature encoder; discarded after pretraining."""
 
     def __init__(self, encoder: nn.Module, filters: Tensor) -> None:
         super().__init__()
-        self.linear = nn.Linear(CHANNELS[-1], 2 * MEL_BANDS)  # two frames of 10 ms to one of 20 ms
+        self.linear = nn.Linear(CHANNELS[-1], 2 * MEL_BANDS)  # one frame of 20 ms predicts two of 10 ms
         self.filters = filters
-        self.heard = torch.empty(0)
+        self.frames = torch.empty(0)
         encoder.register_forward_hook(self._keep)
 
     def _keep(self, encoder: nn.Module, inputs: Any, frames: Tensor) -> None:
-        self.heard = frames
+        self.frames = frames
 
     def loss(self, waveforms: Tensor) -> Tensor:
-        """Return the mean squared error on the encoder's last batch; a constant reaches 1."""
+        """Return the mean squared error on the last batch of the encoder; a constant prediction reaches 1."""
         with torch.no_grad():
             mel = log_mel(waveforms, self.filters)
             mel = (mel - mel.mean((0, 1))) / mel.std((0, 1))
             target = mel[:, : mel.shape[1] // 2 * 2].reshape(len(mel), -1, 2 * MEL_BANDS)
-        frames = min(target.shape[1], self.heard.shape[1])
-        return functional.mse_loss(self.linear(self.heard[:, :frames]), target[:, :frames])
+        frames = min(target.shape[1], self.frames.shape[1])
+        return functional.mse_loss(self.linear(self.frames[:, :frames]), target[:, :frames])
 
 
 def pretrain(
     family: str, clean: Clean, corpus: Corpus, epochs: int, seed: int
 ) -> Iterator[tuple[str, SpeechClassifier]]:
-    """Pretrain one family; yields a line about each epoch, and the model."""
+    """Pretrain one family; yield a line about each epoch, and the model."""
     seed_everything(seed)
     generator = torch.Generator().manual_seed(seed)
     filters = mel_filters(MEL_BANDS, torch.device("cpu"))
@@ -194,9 +201,9 @@ def pretrain(
         for first in range(0, len(train) - BATCH + 1, BATCH):
             rows = order[first : first + BATCH]
             waveforms = clean.batch(rows, step / steps, generator)
-            heard = model.embed(*inputs(family, waveforms, filters))
-            loss = functional.cross_entropy(model.head(heard), clean.words[rows])
-            loss = loss + VOICE_WEIGHT * functional.cross_entropy(voice_head(heard), clean.voices[rows])
+            embedded = model.embed(*inputs(family, waveforms, filters))
+            loss = functional.cross_entropy(model.head(embedded), clean.words[rows])
+            loss = loss + VOICE_WEIGHT * functional.cross_entropy(voice_head(embedded), clean.voices[rows])
             if mel_head is not None:
                 loss = loss + MEL_WEIGHT * mel_head.loss(waveforms)
             optimizer.zero_grad()
@@ -207,17 +214,17 @@ def pretrain(
             step += 1
         model.eval()
         with torch.no_grad():
-            heard = model.embed(
+            embedded = model.embed(
                 *inputs(family, clean.batch(validation, 1.0, torch.Generator().manual_seed(0)), filters)
             )
-            words = (model.head(heard).argmax(1) == clean.words[validation]).float().mean()
-            voices = (voice_head(heard).argmax(1) == clean.voices[validation]).float().mean()
+            words = (model.head(embedded).argmax(1) == clean.words[validation]).float().mean()
+            voices = (voice_head(embedded).argmax(1) == clean.voices[validation]).float().mean()
         spent = time.perf_counter() - started
         yield f"{family} epoch {epoch + 1}: words {words:.3f}, voices {voices:.3f} on D_v, {spent:.0f} s", model
 
 
 def write(family: str, model: SpeechClassifier, folder: Path) -> Path:
-    """Write the encoder in float16 under transformers' names."""
+    """Write the encoder in float16, with the names that transformers uses."""
     names = NAMES if family == "whisper" else (Hubert if family == "hubert" else Wav2Vec2)(checkpoint="")._names()
     path = folder / f"{family}_nano.safetensors"
     weights = transformers_names(model.state_dict(), names)
@@ -227,29 +234,29 @@ def write(family: str, model: SpeechClassifier, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Render the corpus, pretrain the requested families, and write their weights."""
+    """Render the corpus, pretrain the chosen families, and write their weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("families", nargs="*", help=f"{', '.join(EPOCHS)}; all when unset")
+    parser.add_argument("families", nargs="*", help=f"{', '.join(EPOCHS)}; all by default")
     parser.add_argument("--clips", type=int, default=20_000)
-    parser.add_argument("--epochs", type=int, help="of every family; each its own when unset")
+    parser.add_argument("--epochs", type=int, help="of every family; by default each family has its own number")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(backbones.__file__).parent / "nano")
-    asked = parser.parse_args()
-    if unknown := set(asked.families) - set(EPOCHS):
-        parser.error(f"unknown families: got {', '.join(sorted(unknown))}, allowed: {', '.join(EPOCHS)}")
-    torch.set_num_threads(1)  # the same bits, whatever the machine has
+    arguments = parser.parse_args()
+    if unknown := set(arguments.families) - set(EPOCHS):
+        parser.error(f"Unknown families: {', '.join(sorted(unknown))}. Choose from: {', '.join(EPOCHS)}")
+    torch.set_num_threads(1)  # the same bits on any number of cores
     task = EspeakPretraining(
-        clips=asked.clips, speakers=400, seed=asked.seed, snr_db=(60.0, 60.0), noises=("white",), test_share=0.01,
-        validation_share=0.02, holdout_share=0.0,
+        clips=arguments.clips, speakers=400, seed=arguments.seed, snr_db=(60.0, 60.0), noises=("white",),
+        test_share=0.01, validation_share=0.02, holdout_share=0.0,
     )  # fmt: skip
     corpus = open_corpus(task, default_cache_dir())
     assert int(corpus.num_samples[0]) == SAMPLE_RATE_HZ
-    clean = read_clean(corpus, asked.seed)
-    for family in asked.families or EPOCHS:
-        for line, model in pretrain(family, clean, corpus, asked.epochs or EPOCHS[family], asked.seed):
+    clean = read_clean(corpus, arguments.seed)
+    for family in arguments.families or EPOCHS:
+        for line, model in pretrain(family, clean, corpus, arguments.epochs or EPOCHS[family], arguments.seed):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
-            path = write(family, model, asked.out)
+            path = write(family, model, arguments.out)
         sys.stdout.write(f"{path}: {path.stat().st_size / 1e6:.2f} MB\n")
 
 

@@ -1,8 +1,8 @@
-"""Files that hold their own SHA-256, so that a damaged one is named wherever it is read.
+"""Write and check files that contain their own SHA-256, so that damage is noticed wherever a file is read.
 
-A sealed file has `unlearn-sha256:` and 64 hex digits in it, taken over the whole file with zeros in their place. So
-each flipped bit is noticed, in a footer or header too, in any format that can carry a line of text (metadata of Parquet
-and safetensors, a value in JSON); and a file and its digest are written by one rename.
+A sealed file contains `unlearn-sha256:` and 64 hex digits: the SHA-256 of the whole file with zeros in their place. So
+every flipped bit is noticed, also in headers and footers, in any format that can contain a line of text (metadata of
+Parquet and safetensors, a value in JSON). One rename writes both the file and its digest.
 """
 
 from __future__ import annotations
@@ -18,66 +18,74 @@ import pyarrow.parquet as pq
 
 MARK = "unlearn-sha256:"
 UNSEALED = f"{MARK}{'0' * 64}"
-"""To put into a file's metadata before it is sealed."""
+"""What the metadata of a file must contain before the file is sealed."""
 
-HEAD_BYTES = 4096  # the mark is looked for here first: safetensors has its metadata in front, Parquet at the end
+HEAD_BYTES = 4096  # searched first: safetensors has its metadata at the start, Parquet at the end
 PIECE_BYTES = 2**20
 
 
 class DigestMismatch(ValueError):
-    """A file is not what was written: damaged, or without a digest."""
+    """A file is damaged, or contains no digest."""
 
 
 def seal(content: bytes) -> bytes:
-    """A file's content that holds `UNSEALED`, with its digest in that place."""
-    at, found = _place(content), bytearray(content)
-    if at is None or found[at : at + 64] != b"0" * 64:
-        raise ValueError("nothing to seal: got a file without the place for its digest")
-    found[at : at + 64] = hashlib.sha256(content).hexdigest().encode()
-    return bytes(found)
+    """Replace the zeros of `UNSEALED` in a file's content by its digest.
+
+    Raises:
+        ValueError: the content does not contain `UNSEALED`.
+    """
+    at, sealed = _digest_position(content), bytearray(content)
+    if at is None or sealed[at : at + 64] != b"0" * 64:
+        raise ValueError(f"A file to be sealed must contain {UNSEALED}")
+    sealed[at : at + 64] = hashlib.sha256(content).hexdigest().encode()
+    return bytes(sealed)
 
 
 def check_sealed(content: bytes) -> None:
-    """Compare a sealed file's content with its digest.
+    """Compare the content of a sealed file with its digest.
 
     Raises:
-        DigestMismatch: it differs, or there is none.
+        DigestMismatch: they differ, or there is no digest.
     """
-    at = _place(content)
+    at = _digest_position(content)
     if at is None:
-        raise DigestMismatch("it holds no digest" if content else "it is empty")
+        raise DigestMismatch("it contains no digest" if content else "it is empty")
     whole = memoryview(content)
     digest = hashlib.sha256(whole[:at])
     digest.update(b"0" * 64)
     digest.update(whole[at + 64 :])
     if digest.hexdigest().encode() != content[at : at + 64]:
-        raise DigestMismatch("its SHA-256 differs from the one that it was written with")
+        raise DigestMismatch("its SHA-256 differs from the stored one")
 
 
 def seal_file(path: Path) -> None:
-    """`seal` for a file whose mark is among its first bytes, piece by piece."""
+    """Seal a file whose digest is among its first `HEAD_BYTES`, piece by piece."""
     with path.open("r+b") as file:
-        at = _place(file.read(HEAD_BYTES))
+        at = _digest_position(file.read(HEAD_BYTES))
         assert at is not None
-        digest = _zeroed(file, at)
+        digest = _digest_with_zeros(file, at)
         file.seek(at)
         file.write(digest.encode())
 
 
 def check_sealed_file(path: Path) -> None:
-    """`check_sealed` for such a file, piece by piece."""
+    """Compare such a file with its digest, piece by piece.
+
+    Raises:
+        DigestMismatch: they differ, or there is no digest.
+    """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-        at = _place(head)
+        at = _digest_position(head)
         if at is None:
-            raise DigestMismatch("it holds no digest" if head else "it is empty")
-        digest = _zeroed(file, at)
+            raise DigestMismatch("it contains no digest" if head else "it is empty")
+        digest = _digest_with_zeros(file, at)
     if digest.encode() != head[at : at + 64]:
-        raise DigestMismatch("its SHA-256 differs from the one that it was written with")
+        raise DigestMismatch("its SHA-256 differs from the stored one")
 
 
-def _place(content: bytes) -> int | None:
-    """Where the 64 digits stand."""
+def _digest_position(content: bytes) -> int | None:
+    """Return the index of the 64 digits; None if there are none."""
     mark = MARK.encode()
     found = content.find(mark, 0, HEAD_BYTES)
     found = content.rfind(mark) if found < 0 else found
@@ -85,7 +93,7 @@ def _place(content: bytes) -> int | None:
     return None if found < 0 or at + 64 > len(content) else at
 
 
-def _zeroed(file: BinaryIO, at: int) -> str:
+def _digest_with_zeros(file: BinaryIO, at: int) -> str:
     file.seek(0)
     digest = hashlib.sha256(file.read(at))
     digest.update(b"0" * 64)
@@ -96,15 +104,15 @@ def _zeroed(file: BinaryIO, at: int) -> str:
 
 
 def sealed_json(values: Mapping[str, Any]) -> bytes:
-    """Plain values as a sealed JSON file; `digest` may be none of their names. `read_sealed_json` gives them back."""
+    """Return the content of a sealed JSON file with these plain values, none of which may be called `digest`."""
     return seal(json.dumps({**values, "digest": UNSEALED}, indent=1, default=str).encode())
 
 
 def read_sealed_json(content: bytes) -> dict[str, Any]:
-    """The values of a sealed JSON file.
+    """Return the values of a sealed JSON file.
 
     Raises:
-        DigestMismatch: it is damaged, or was never sealed.
+        DigestMismatch: it is damaged, or was not sealed.
     """
     check_sealed(content)
     values: dict[str, Any] = json.loads(content)
@@ -113,8 +121,8 @@ def read_sealed_json(content: bytes) -> dict[str, Any]:
 
 
 def sealed_parquet(table: pa.Table, **options: Any) -> bytes:
-    """A table as a sealed Parquet file; `options` are those of `pyarrow.parquet.ParquetWriter`."""
-    table = table.replace_schema_metadata(None)  # the digest of a file that it was read from
+    """Return the content of a sealed Parquet file with this table; `options` are those of `ParquetWriter`."""
+    table = table.replace_schema_metadata(None)  # it may contain the digest of the file that the table was read from
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, table.schema, **options) as writer:
         writer.write_table(table)
@@ -123,10 +131,10 @@ def sealed_parquet(table: pa.Table, **options: Any) -> bytes:
 
 
 def read_sealed_parquet(content: bytes) -> pa.Table:
-    """The table of a sealed Parquet file.
+    """Return the table of a sealed Parquet file.
 
     Raises:
-        DigestMismatch: it is damaged, or was never sealed.
+        DigestMismatch: it is damaged, or was not sealed.
     """
     check_sealed(content)
     return pq.read_table(pa.BufferReader(content), use_threads=len(content) > PIECE_BYTES)

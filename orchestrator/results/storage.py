@@ -1,4 +1,4 @@
-"""Files of a results folder, local or on any pyarrow file system: read, written whole or not at all, listed."""
+"""Read, atomically write and list the files of a folder, local or on any pyarrow file system."""
 
 from __future__ import annotations
 
@@ -14,30 +14,25 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow.fs as pafs
 
-from orchestrator.errors import DamagedFile, FolderFull, StorageError
+from orchestrator.errors import DamagedFile, FolderFull, StorageError, first_line
+from orchestrator.results.file_systems import open_file_system, refuse_credentials
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-SAYS_NO_ROOM = (
-    *(os.strerror(code) for code in NO_ROOM),  # safetensors says it in words only
+NO_ROOM_TEXTS = (
+    *(os.strerror(code) for code in NO_ROOM),  # errors of safetensors have no number
     "QuotaExceeded", "quota exceeded", "XMinioStorageFull", "InsufficientStorage", "Insufficient Storage",
 )  # fmt: skip
-"""How a disk, a quota or an object store says that it is used up."""
+"""What errors contain when a disk, a quota or an object store is full."""
 
-ATTEMPTS = 8  # of one request to S3, with waits that double from about 1 s to 20 s
-ANSWER_SECONDS = 60.0  # a silent connection is given up after these, and the request tried again
-CONNECT_SECONDS = 10.0
-RETRY_SECONDS = 120  # Google Cloud Storage counts time instead
 PIECE_BYTES = 16 * 2**20
-S3_SETTINGS = ("endpoint_override", "region", "scheme")  # what may stand behind the ? of an s3:// URI
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder by URI; nothing is created before the first write."""
+    """Access the folder of a URI; nothing is created before the first write."""
 
     location: str  # a file-system URI: file:///…, s3://…, gs://…
     _opened: list[Any] = field(default_factory=list, compare=False, repr=False)
@@ -50,14 +45,14 @@ class Folder:
 
     def _fs(self) -> tuple[pafs.FileSystem, str]:
         if not self._opened:
-            with self._answering("opening"):
+            with self._naming_errors("opening"):
                 self._opened.append(open_file_system(self.location))
         fs, root = self._opened[0]
         return fs, root
 
     @contextmanager
-    def _answering(self, doing: str) -> Iterator[None]:
-        """Names the store in errors of the network; those of a local disk say enough."""
+    def _naming_errors(self, doing: str) -> Iterator[None]:
+        """Name the action and the store in errors of the network; errors of a local disk are raised unchanged."""
         try:
             yield
         except FileNotFoundError:
@@ -69,34 +64,34 @@ class Folder:
 
     @property
     def driver(self) -> str:
-        """The token of the driver for which this process writes (run/scheduling/driver_lease.py); empty without one."""
+        """Token of the driver that this process works for; "" if there is none (`run/scheduling/driver_lease.py`)."""
         return ""
 
     def changing(self) -> AbstractContextManager[None]:
-        """Entered around each change of the folder; one that is leased to another driver refuses here."""
+        """Return a context for each change of the folder; it refuses if another driver has taken the folder over."""
         return contextlib.nullcontext()
 
     @property
     def local_path(self) -> Path | None:
-        """The folder, where it is one of this machine."""
+        """Path of the folder; None on an object store."""
         fs, root = self._fs()
         return Path(root) if isinstance(fs, pafs.LocalFileSystem) else None
 
     def read_bytes(self, name: str) -> bytes | None:
-        """A file's content, or None where there is none."""
+        """Return the content of a file; None if there is no such file."""
         fs, root = self._fs()
         try:
-            # Not `open_input_stream`, which asks an object store for every 256 KiB by itself.
-            with self._answering(f"reading {name}"), fs.open_input_file(f"{root}/{name}") as stream:
+            # Not `open_input_stream`, which sends an object store one request for every 256 KiB.
+            with self._naming_errors(f"reading {name}"), fs.open_input_file(f"{root}/{name}") as stream:
                 return bytes(stream.read())
         except FileNotFoundError:
             return None
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all: by rename on a local folder, by one upload on an object store.
+        """Write a file atomically: by rename in a local folder, by one upload to an object store.
 
         Raises:
-            FolderFull: the disk or the quota is used up.
+            FolderFull: the disk or the quota is full.
         """
         if self.local_path is None:
             with self._uploading(name) as out:
@@ -106,7 +101,7 @@ class Folder:
             path.write_bytes(content)
 
     def upload(self, source: Path, name: str) -> None:
-        """Copy a file of this machine into the folder, piece by piece."""
+        """Copy a local file into the folder, piece by piece."""
         if self.local_path is None:
             with source.open("rb") as file, self._uploading(name) as out:
                 shutil.copyfileobj(file, out, PIECE_BYTES)
@@ -116,10 +111,10 @@ class Folder:
 
     @contextmanager
     def new_file(self, name: str) -> Iterator[Path]:
-        """A path of this machine for a large file: what the block wrote there is in the folder when it ends, whole.
+        """Yield a local path for a large file, and move what the block wrote there into the folder, atomically.
 
         Raises:
-            FolderFull: the disk or the quota is used up.
+            FolderFull: the disk or the quota is full.
         """
         if (folder := self.local_path) is None:
             with tempfile.TemporaryDirectory(prefix="unlearn-") as scratch_folder:
@@ -138,15 +133,15 @@ class Folder:
         except Exception as error:
             if isinstance(error, FolderFull) or not says_no_room(error):
                 raise
-            raise self._full(name, error) from None
+            raise self._no_room(name, error) from None
         finally:
             scratch.unlink(missing_ok=True)
 
     @contextmanager
     def local_file(self, name: str) -> Iterator[Path | None]:
-        """A file as a path of this machine: itself, or a copy for as long as the block lasts; None where there is none.
+        """Yield the local path of a file, or of a copy that exists until the block ends; None if there is no such file.
 
-        What is mapped into memory stays readable after the block.
+        What the block maps into memory stays readable afterwards.
         """
         if (folder := self.local_path) is not None:
             path = folder / name
@@ -157,11 +152,11 @@ class Folder:
             yield path if self.download(name, path) else None
 
     def download(self, name: str, target: Path) -> bool:
-        """Copy a file of the folder to this machine, piece by piece; False where there is none."""
+        """Copy a file of the folder to a local path, piece by piece; return False if there is no such file."""
         fs, root = self._fs()
         try:
             with (
-                self._answering(f"reading {name}"),
+                self._naming_errors(f"reading {name}"),
                 fs.open_input_file(f"{root}/{name}") as stream,
                 target.open("wb") as out,
             ):
@@ -174,126 +169,76 @@ class Folder:
     def _uploading(self, name: str) -> Iterator[Any]:
         fs, root = self._fs()
         try:
-            with self.changing(), self._answering(f"writing {name}"), fs.open_output_stream(f"{root}/{name}") as stream:
+            with (
+                self.changing(),
+                self._naming_errors(f"writing {name}"),
+                fs.open_output_stream(f"{root}/{name}") as stream,
+            ):
                 yield stream
         except StorageError as error:
             if not says_no_room(error):
                 raise
-            raise self._full(name, error) from None
+            raise self._no_room(name, error) from None
 
-    def _full(self, name: str, error: Exception) -> FolderFull:
+    def _no_room(self, name: str, error: Exception) -> FolderFull:
         code = error.errno if isinstance(error, OSError) and error.errno in NO_ROOM else errno.ENOSPC
         root = self.local_path or self.location.partition("?")[0]
-        return FolderFull(code, f"{os.strerror(code)}: {name} does not fit into {root}, allowed: what is free there")
+        return FolderFull(code, f"{os.strerror(code)}: {name} does not fit into {root}. Free some space there")
 
     def exists(self, name: str) -> bool:
-        """Whether a file is there."""
+        """Return whether a file exists."""
         fs, root = self._fs()
-        with self._answering(f"looking for {name}"):
+        with self._naming_errors(f"querying {name}"):
             return bool(fs.get_file_info(f"{root}/{name}").type == pafs.FileType.File)
 
     def names(self, folder: str) -> list[str]:
-        """File names in a folder, without those that begin with a dot; empty where there is no folder."""
+        """Return the sorted names of the files in a folder, without hidden ones; [] if there is no such folder."""
         return sorted(self.modified(folder))
 
     def delete(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         fs, root = self._fs()
         if self.exists(name):
-            with self.changing(), self._answering(f"deleting {name}"):
+            with self.changing(), self._naming_errors(f"deleting {name}"):
                 fs.delete_file(f"{root}/{name}")
 
     def set_aside(self, name: str, reason: object = None) -> None:
-        """Move a file to `damaged/`, where it is in nobody's way; with a reason why it cannot be read, warn of it."""
+        """Move a file to `damaged/`, where nothing reads it; with a reason why it cannot be read, warn about it."""
         fs, root = self._fs()
         moved = f"damaged/{name}"
-        now = f"moved to {moved} of {root}"
+        where = f"moved to {moved} of {root}"
         try:
             if isinstance(fs, pafs.LocalFileSystem):
                 fs.create_dir(f"{root}/{moved}".rpartition("/")[0], recursive=True)
             with self.changing():
                 fs.move(f"{root}/{name}", f"{root}/{moved}")
-        except FileNotFoundError:  # another process was faster
+        except FileNotFoundError:  # another process has moved it
             pass
-        except OSError:  # a folder that only others may write
-            now = f"left in {root}, which cannot be written"
+        except OSError:  # a folder that this user may not write to
+            where = f"left in {root}, which cannot be written"
         if reason is None:
             return
-        first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
-        said = f"cannot read {name} ({first}); {now}; `unlearn run` makes it again"
-        warnings.warn(said, DamagedFile, stacklevel=2)
+        warning = f"cannot read {name} ({first_line(reason)}); {where}; `unlearn run` recreates it"
+        warnings.warn(warning, DamagedFile, stacklevel=2)
 
     def modified_ns(self, name: str) -> int | None:
-        """When a file was changed last, by the folder's own clock, in ns since the epoch; None where none can tell."""
+        """Return the time of a file's last change in ns since the epoch, by the folder's own clock; None if unknown."""
         fs, root = self._fs()
-        with self._answering(f"looking for {name}"):
+        with self._naming_errors(f"querying {name}"):
             found = fs.get_file_info(f"{root}/{name}")
         return found.mtime_ns if found.type == pafs.FileType.File else None
 
     def modified(self, folder: str) -> dict[str, int]:
-        """File names in a folder, as `names`, with the time of their last change in ns since the epoch."""
+        """Return the names of the files in a folder, as `names` does, with their last change in ns since the epoch."""
         fs, root = self._fs()
-        with self._answering(f"listing {folder or 'the folder'}"):
+        with self._naming_errors(f"listing {folder or 'the folder'}"):
             found = fs.get_file_info(pafs.FileSelector(f"{root}/{folder}".rstrip("/"), allow_not_found=True))
         files = [f for f in found if f.type == pafs.FileType.File and not f.base_name.startswith(".")]
         return {f.base_name: f.mtime_ns or 0 for f in files}
 
 
 def says_no_room(error: BaseException | str) -> bool:
-    """Whether an error, or its text, says that a disk or a quota is used up."""
+    """Return whether an error, or its text, means that a disk or a quota is full."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return True
-    return any(words in str(error) for words in SAYS_NO_ROOM)
-
-
-def open_file_system(location: str) -> tuple[pafs.FileSystem, str]:
-    """The file system of a URI, and the path in it; object stores try again with growing waits.
-
-    `s3://bucket/path?endpoint_override=HOST:PORT&scheme=http&region=NAME`: all settings may be left out. Without an
-    endpoint, `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names one, and without any of them it is Amazon's. Credentials
-    come from the environment, a profile or the machine's role.
-
-    Raises:
-        ValueError: a setting that is none of these.
-    """
-    parts = urlsplit(location)
-    if parts.scheme in ("gs", "gcs"):
-        joint = "&" if parts.query else "?"
-        limit = "" if "retry_limit_seconds" in parts.query else f"{joint}retry_limit_seconds={RETRY_SECONDS}"
-        return pafs.FileSystem.from_uri(location + limit)  # type: ignore[no-any-return]
-    if parts.scheme != "s3":
-        return pafs.FileSystem.from_uri(location)  # type: ignore[no-any-return]
-    settings = dict(parse_qsl(parts.query))
-    if unknown := set(settings) - set(S3_SETTINGS):
-        raise ValueError(
-            f"unknown setting in an s3:// URI: got {', '.join(sorted(unknown))}, allowed: {', '.join(S3_SETTINGS)}"
-        )
-    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if named and "endpoint_override" not in settings:
-        endpoint = urlsplit(named)
-        settings = {"scheme": endpoint.scheme, "endpoint_override": endpoint.netloc, **settings}
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if "region" not in settings and not region and "endpoint_override" not in settings:
-        region = pafs.resolve_s3_region(parts.netloc)
-    system = pafs.S3FileSystem(
-        **{"region": region, **settings},
-        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
-        request_timeout=ANSWER_SECONDS,
-        connect_timeout=CONNECT_SECONDS,
-        allow_delayed_open=True,  # a small file is one upload
-    )
-    return system, f"{parts.netloc}{parts.path}".rstrip("/")
-
-
-def refuse_credentials(location: str) -> None:
-    """Raises:
-    ValueError: a URI with a user or password in it; it would stand in every log, and in what Ray sends to workers.
-    """
-    parts = urlsplit(location)
-    user = parts.netloc.rpartition("@")[0]
-    if user not in ("", "anonymous") or any("key" in name or "token" in name for name, _ in parse_qsl(parts.query)):
-        raise ValueError(
-            f"credentials do not belong in a URI: got one for {parts.scheme}://{parts.netloc.rpartition('@')[2]}, "
-            "allowed: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, a profile, or the "
-            "machine's role"
-        )
+    return any(words in str(error) for words in NO_ROOM_TEXTS)

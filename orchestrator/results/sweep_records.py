@@ -1,4 +1,4 @@
-"""What launches on a results folder planned: a record for each sweep name and plan, so that none overwrites another."""
+"""Record what launches on a results folder planned: one file per sweep name and plan, so that none is overwritten."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = "sweeps"
-SEARCH = ".tune"  # ends the name under which `unlearn tune` records a sweep's search
+SEARCH = ".tune"  # suffix of the name under which `unlearn tune` records the search of a sweep
 
 
 @dataclass(frozen=True)
 class SweepRecord:
-    """The trials that a launch of a sweep planned."""
+    """Record of the trials that a launch of a sweep planned."""
 
     name: str
-    plan: str  # the first digits of the hash of its trial ids
-    values: Mapping[str, Any]  # of the sweep file
-    trials: tuple[str, ...]  # their ids
+    plan: str  # first digits of the hash of its trial IDs
+    values: Mapping[str, Any]  # merged values of the sweep file
+    trials: tuple[str, ...]  # trial IDs
     planned_at: str  # UTC, of the last launch with this plan
     replaced: bool = False  # a later launch of the same name planned other trials
 
@@ -42,7 +42,7 @@ class SweepRecord:
 
 
 def record_sweep(files: Folder, name: str, values: Mapping[str, Any], trial_ids: Sequence[str]) -> None:
-    """Keep what a launch planned, so that `status` and `report` know what is missing; other plans stay."""
+    """Record what a launch planned, so that `status` and `report` know what is missing; keep records of other plans."""
     plan = sha256("\n".join(sorted(set(trial_ids))).encode()).hexdigest()[:8]
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     content = {"name": name, "plan": plan, "planned_at": now, "sweep": values, "trials": list(trial_ids)}
@@ -50,10 +50,10 @@ def record_sweep(files: Folder, name: str, values: Mapping[str, Any], trial_ids:
 
 
 def recorded_sweeps(files: Folder) -> list[SweepRecord]:
-    """Records by name, of each name the plan of the last launch first.
+    """Return the records sorted by name; of each name, the plan of the last launch comes first.
 
-    An earlier plan whose trials are all in a later one was extended and is left out; any other is `replaced`. A record
-    that cannot be read is set aside with a warning, and written anew by `run`.
+    An earlier plan is omitted if a later one contains all its trials; otherwise it is `replaced`. A record that cannot
+    be read is set aside with a warning, and the next `run` writes it again.
     """
     found: dict[str, list[SweepRecord]] = {}
     for name in files.names(FOLDER):
@@ -83,28 +83,33 @@ def recorded_sweeps(files: Folder) -> list[SweepRecord]:
 
 
 def with_sweeps(rows: pd.DataFrame, records: Iterable[SweepRecord]) -> pd.DataFrame:
-    """The rows with `sweeps`: the titles of all plans that hold each trial, joined by commas.
+    """Add the column `sweeps`: the titles of all plans that contain the trial, joined by commas.
 
-    A trial that no record holds, such as one of a compacted file, has the sweep that ran it.
+    A trial that no record contains, such as one of an archive, gets the sweep that ran it.
     """
     titles: dict[str, list[str]] = {}
     for record in records:
         for trial in record.trials:
             titles.setdefault(trial, []).append(record.title)
-    made_by = rows["sweep"].fillna("")
-    found = [",".join(titles.get(trial, [])) or own for trial, own in zip(rows["trial_id"], made_by, strict=True)]
+    ran_by = rows["sweep"].fillna("")
+    found = [",".join(titles.get(trial, [])) or own for trial, own in zip(rows["trial_id"], ran_by, strict=True)]
     import pandas as pd
 
     return rows.assign(sweeps=pd.Series(found, index=rows.index, dtype=object))
 
 
 def only_in_replaced(records: Iterable[SweepRecord]) -> set[str]:
-    """Ids of trials that no plan holds any more but one that a later launch replaced."""
+    """Return the IDs of the trials that only replaced plans contain."""
     records = list(records)
-    held = {trial for record in records if not record.replaced for trial in record.trials}
-    return {trial for record in records if record.replaced for trial in record.trials} - held
+    current = {trial for record in records if not record.replaced for trial in record.trials}
+    return {trial for record in records if record.replaced for trial in record.trials} - current
 
 
 def records_of(records: Sequence[SweepRecord], sweep: str) -> list[SweepRecord]:
-    """Those of a sweep and of its search; `sweep` is a name, or a title of an earlier plan (`keywords@1a2b3c4d`)."""
+    """Return the records of a sweep and of its search.
+
+    Args:
+        records: all records of a results folder.
+        sweep: a name, or the title of a replaced plan (`keywords@1a2b3c4d`).
+    """
     return [record for record in records if record.title in (sweep, sweep + SEARCH)]

@@ -9,7 +9,7 @@ import torch
 
 from backbones.hub import has_sound_weights
 from methods.base import Method
-from orchestrator.errors import FolderFull
+from orchestrator.errors import FolderFull, first_line, type_and_first_line
 from orchestrator.forgetting.requests import ForgetRequest
 from orchestrator.plan.grid import Grid
 from orchestrator.plan.scenarios import in_short
@@ -74,7 +74,7 @@ class _Check:
             with torch.device("meta"):
                 model = self.context.backbone(backbone).build(2, pretrained=pretrained)
         except (ValueError, OSError) as error:
-            self.refuse(f"backbone {backbone.title}", _first_line(error), trials)
+            self.refuse(f"backbone {backbone.title}", first_line(error), trials)
             return
         for line in lines.values():
             if reason := line.instance.unfit(model):
@@ -104,8 +104,7 @@ class _Check:
             if isinstance(error, OSError) and error.errno in NO_ROOM:
                 said = f"the corpus of task {task.title} does not fit into {self.context.cache_dir}"
                 raise FolderFull(error.errno, said) from None
-            known = isinstance(error, ValueError | OSError)
-            reason = _first_line(error) if known else f"{type(error).__name__}: {_first_line(error)}"
+            reason = first_line(error) if isinstance(error, ValueError | OSError) else type_and_first_line(error)
         if reason:
             self.refuse(f"task {task.title}", reason, self._of(task))
         return None if reason else corpus
@@ -123,7 +122,7 @@ class _Check:
                 samples = clip_samples(corpus, spec.clip["seconds"])
                 reason = self.context.backbone(spec.backbone).unfit(int(lengths.min()), samples)
             except (ValueError, OSError) as error:
-                reason = _first_line(error)
+                reason = first_line(error)
             if reason:
                 ours = [s for s in self._of(task) if (s.backbone.key, repr(s.clip)) == (key, clip)]
                 reason = f"{reason} (shortest utterance: {shortest!r}; longest: {longest!r})"
@@ -145,7 +144,7 @@ class _Check:
             except (ValueError, OSError) as error:
                 steps = [in_short(ForgetRequest(**step.settings)) for step in (*spec.before, spec.forget) if step]
                 what = f"{task.title}: {' > '.join(steps)}"
-                failing.setdefault((what, _first_line(error)), {}).setdefault(spec.seed, []).extend(trials)
+                failing.setdefault((what, first_line(error)), {}).setdefault(spec.seed, []).extend(trials)
         for (what, reason), by_seed in failing.items():
             which = "" if set(by_seed) == seeds else f" (seed {', '.join(map(str, sorted(by_seed)))})"
             self.refuse(f"{what}{which}", reason, [spec for trials in by_seed.values() for spec in trials])
@@ -158,7 +157,3 @@ def has_corpus(cache_dir: Path, task: PlugIn) -> bool:
 
 def _looks_at_network(method: PlugIn) -> bool:
     return type(method.instance).unfit is not Method.unfit
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from methods.engine.loop import Diverged
+from orchestrator.errors import type_and_first_line
 from orchestrator.run.assignment import TRANSIENT, Assignment, IntermediateResult
 from orchestrator.run.evaluation.row import end_columns, start_columns
-from orchestrator.run.guards.device_errors import DeviceFailed, first_line, is_device_failure, is_out_of_memory
+from orchestrator.run.guards.device_errors import DeviceFailed, is_device_failure, is_out_of_memory
 from orchestrator.run.guards.out_of_memory import MemorySpent, retry_with_smaller_batches
 from orchestrator.run.guards.running_clock import RunningClock
 from orchestrator.run.guards.watchdog import Hung, Watchdog
@@ -72,7 +73,7 @@ def run_trial(
             yield from steps.run(assignment, context, watchdog, clock, micro_batch, points=points)
         except Exception as error:  # outside of the batches of a method
             if is_out_of_memory(error):
-                raise MemorySpent(0, first_line(error)) from error
+                raise MemorySpent(0, type_and_first_line(error)) from error
             raise
 
     ending: dict[str, Any] = {"status": "done"}
@@ -93,7 +94,7 @@ def run_trial(
     except Exception as error:
         if is_device_failure(error):
             raise DeviceFailed(
-                f"the device failed, and this process cannot use it any more: {first_line(error)}"
+                f"the device failed, and this process cannot use it any more: {type_and_first_line(error)}"
             ) from error
         ending = {"status": "failed", "stop_reason": "error", "error": traceback.format_exc()}
     if ending["status"] != "done" and _is_done(context, spec.trial_id):

@@ -20,6 +20,7 @@ from methods.modifiers.curriculum import ForgetCurriculum
 from methods.modifiers.lora import Lora
 from methods.modifiers.superloss import SuperLoss
 from orchestrator import plugins
+from orchestrator.errors import type_and_first_line
 from orchestrator.plan.originals import training_kind_of
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.assignment import Assignment, IntermediateResult
@@ -27,7 +28,7 @@ from orchestrator.run.evaluation.measures import keep_outputs, measures
 from orchestrator.run.evaluation.objective import objective_at
 from orchestrator.run.evaluation.probes import run_tests
 from orchestrator.run.evaluation.unchanged import Before
-from orchestrator.run.guards.device_errors import first_line, is_out_of_memory
+from orchestrator.run.guards.device_errors import is_out_of_memory
 from orchestrator.run.guards.out_of_memory import MemorySpent
 from orchestrator.run.guards.peak_memory import PeakMemory
 from orchestrator.run.guards.watchdog import Watchdog
@@ -37,7 +38,7 @@ from orchestrator.run.setup.checkpoints import (
     load_logits,
     load_weights,
     save_logits,
-    save_prepared,
+    save_artifacts,
     save_weights,
 )
 from orchestrator.run.setup.context import WorkerContext
@@ -191,7 +192,7 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
     except Exception as error:
         largest, limit = prepared.meter.largest_batch, prepared.loop.micro_batch
         if is_out_of_memory(error) and largest:
-            raise MemorySpent(min(largest, limit or largest), first_line(error)) from error
+            raise MemorySpent(min(largest, limit or largest), type_and_first_line(error)) from error
         raise
     finally:
         unlearned = Unlearned(_cost(prepared, outcome))
@@ -274,7 +275,7 @@ def save(prepared: Prepared, evaluated: Evaluated) -> Saved:
         save_logits(store, spec.trial_id, evaluated.logits, evaluated.seconds_per_utterance)
         if problem.stored:
             with meter.preparing():
-                save_prepared(store, spec.trial_id, problem.stored)
+                save_artifacts(store, spec.trial_id, problem.stored)
     if policy.keeps_outputs:
         keep_outputs(store, spec.trial_id, prepared.corpus, prepared.split, evaluated.logits)
     if spec.evidence and policy.runs_probes:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from orchestrator.digests import sha256_of
 from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, CorpusSize, Source, Task, plain_id
 from orchestrator.tasks.sources import audio_files, found_files
 from orchestrator.tasks.sources.archives import is_archive, unpacked
@@ -115,7 +116,7 @@ class AudioFolder(Task):
     @cached_property
     def _content(self) -> dict[str, Any]:
         tables = {"manifest": self.manifest, "speaker_table": self.speaker_table}
-        digests = {name: found_files.digest_of_file(self._table(path)) for name, path in tables.items() if path}
+        digests = {name: sha256_of(self._table(path)) for name, path in tables.items() if path}
         return {**found_files.digest_of_files(self._files), **digests}
 
     @property

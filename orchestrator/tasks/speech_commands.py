@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from orchestrator.digests import sha256_of
 from orchestrator.tasks.base import CorpusSize, Source, Task
 from orchestrator.tasks.sources import audio_files, found_files
 from orchestrator.tasks.sources.archives import download, extract, find_or_extract
@@ -100,7 +101,7 @@ class SpeechCommands(Task):
 
     @cached_property
     def _content(self) -> dict[str, Any]:
-        lists = {split: found_files.digest_of_file(self._folder / name) for split, name in LISTS.items()}
+        lists = {split: sha256_of(self._folder / name) for split, name in LISTS.items()}
         main = {**found_files.digest_of_files({name: self._folder / name for name in self._names}), "lists": lists}
         if self._test_folder is None:
             return main

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from orchestrator.digests import sha256_of
 from orchestrator.tasks.base import CorpusSize, Source, Task
 from orchestrator.tasks.sources import audio_files, found_files
 from orchestrator.tasks.sources.audio_files import Recording
@@ -83,7 +84,7 @@ class VoxCeleb1(Task):
         files = {name: folder / name for name, folder in self._files.items() if name in splits}
         return {
             **found_files.digest_of_files(files),
-            **({"list": found_files.digest_of_file(self._list)} if self.list_file else {}),
+            **({"list": sha256_of(self._list)} if self.list_file else {}),
         }
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Results on an object store that fails and dawdles: a real S3 server behind a proxy that injects faults."""
+"""Results on an object store that fails and is slow: a real S3 server behind a proxy that injects faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.cli import app
 from orchestrator.errors import StorageError
-from orchestrator.results.storage import Folder, open_file_system
+from orchestrator.results.file_systems import open_file_system
+from orchestrator.results.storage import Folder
 from orchestrator.results.store import open_store
 
 SECRET = "canary-of-a-secret-key"
@@ -29,7 +30,7 @@ SECRET = "canary-of-a-secret-key"
 
 @pytest.fixture(scope="module")
 def server():
-    """The port of an S3 server in a process of its own."""
+    """Start an S3 server in a process of its own, and yield its port."""
     pytest.importorskip("moto")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -51,7 +52,7 @@ def server():
 
 
 class Faults(BaseHTTPRequestHandler):
-    """Passes requests on; every eleventh is answered with an error, every fifth late."""
+    """Forward requests; answer every eleventh with an error, and every fifth late."""
 
     protocol_version = "HTTP/1.1"
     upstream = 0
@@ -111,12 +112,12 @@ class Faults(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _answer
 
     def log_message(self, *args: object) -> None:
-        """Quiet."""
+        """Print nothing."""
 
 
 @pytest.fixture
 def faulty(server, monkeypatch):
-    """A handler class with its counts, and a function that makes the URI of a folder behind it."""
+    """A handler class with its counts, and a function that returns the URI of a folder behind it."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "canary-of-an-access-key")
@@ -161,7 +162,7 @@ def test_a_sweep_on_a_failing_store_gives_the_rows_of_a_local_folder(
     written = CliRunner().invoke(app, ["report", results, "--out", str(tmp_path / "report")])
     assert written.exit_code == 0, written.output
 
-    # No key in anything that a run leaves behind.
+    # No key in anything that a run writes.
     left = [shown.output, written.output, caplog.text, read_rows(results).to_csv()]
     files = Folder(results)
     left += [(files.read_bytes(f"sweeps/{name}") or b"").decode() for name in files.names("sweeps")]
@@ -169,9 +170,9 @@ def test_a_sweep_on_a_failing_store_gives_the_rows_of_a_local_folder(
     assert "canary" not in "".join(left)
 
 
-def test_a_store_that_never_answers_well_ends_in_one_clear_error(faulty, monkeypatch, injected):
+def test_a_store_that_always_fails_ends_in_one_clear_error(faulty, monkeypatch, injected):
     handler, uri = faulty
-    monkeypatch.setattr("orchestrator.results.storage.ATTEMPTS", 3)
+    monkeypatch.setattr("orchestrator.results.file_systems.ATTEMPTS", 3)
     handler.always = True
     with pytest.raises(StorageError, match=r"writing rows/a\.parquet failed in s3://bucket/never") as caught:
         Folder(uri("never")).write_bytes("rows/a.parquet", b"row")
@@ -219,24 +220,24 @@ def test_a_missing_bucket_is_named(faulty):
     ],
 )
 def test_credentials_in_a_uri_are_refused_and_not_repeated(location):
-    with pytest.raises(ValueError, match="credentials do not belong in a URI") as caught:
+    with pytest.raises(ValueError, match="must not contain credentials") as caught:
         open_store(location)
     assert SECRET not in str(caught.value)
 
 
 def test_an_unknown_setting_of_a_uri_is_refused():
-    with pytest.raises(ValueError, match="allowed: endpoint_override, region, scheme"):
+    with pytest.raises(ValueError, match="Choose from: endpoint_override, region, scheme"):
         open_store("s3://bucket/results?regoin=x").files.exists("a")
 
 
-def test_google_storage_is_given_two_minutes_unless_told_otherwise():
+def test_google_storage_has_two_minutes_by_default():
     for extra, seconds in (("", 120), ("?retry_limit_seconds=7", 7), ("?scheme=http", 120)):
         system, root = open_file_system(f"gs://anonymous@bucket/results{extra}")
         assert root == "bucket/results"
         assert system.__reduce__()[1][0]["retry_time_limit"].total_seconds() == seconds
 
 
-def test_errors_of_a_local_folder_stay_as_they_are(tmp_path: Path):
+def test_errors_of_a_local_folder_are_unchanged(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError) as caught:
         Folder((tmp_path / "file").as_uri()).write_bytes("inside/a", b"1")

@@ -1,3 +1,5 @@
+"""Sealed files reveal every damage, and come back unchanged otherwise."""
+
 from __future__ import annotations
 
 import random
@@ -22,17 +24,17 @@ def test_every_flipped_bit_of_a_sealed_file_is_noticed(content):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_a_sealed_file_that_was_cut_is_noticed(share):
+def test_a_truncated_sealed_file_is_noticed(share):
     content = sealed.sealed_json({"a": list(range(100))})
     with pytest.raises(DigestMismatch):
         sealed.check_sealed(content[: int(share * len(content))])
 
 
-def test_sealed_json_comes_back_as_it_went():
+def test_values_of_sealed_json_are_read_unchanged():
     assert sealed.read_sealed_json(sealed.sealed_json({"a": [1, None], "b": "ü"})) == {"a": [1, None], "b": "ü"}
 
 
-def test_a_file_is_sealed_piece_by_piece_as_in_memory(tmp_path, monkeypatch):
+def test_a_file_sealed_piece_by_piece_equals_one_sealed_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(sealed, "PIECE_BYTES", 7)
     content, path = sealed.UNSEALED.encode() + b"x" * 9000, tmp_path / "f"
     path.write_bytes(content)
@@ -45,6 +47,6 @@ def test_a_file_is_sealed_piece_by_piece_as_in_memory(tmp_path, monkeypatch):
         sealed.check_sealed_file(path)
 
 
-def test_a_file_without_a_place_for_its_digest_is_not_sealed():
-    with pytest.raises(ValueError, match="without the place for its digest"):
+def test_a_file_without_room_for_its_digest_is_not_sealed():
+    with pytest.raises(ValueError, match="must contain unlearn-sha256:0"):
         sealed.seal(b"{}")

@@ -199,7 +199,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_scratch(tmp_path, monkeyp
         raise OSError(code, "full")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(FolderFull, match=rf"{os.strerror(code)}: a\.bin does not fit into .*, allowed"):
+    with pytest.raises(FolderFull, match=rf"{os.strerror(code)}: a\.bin does not fit into .*\. Free some space"):
         store.files.write_bytes("a.bin", b"new")
     assert store.files.read_bytes("a.bin") == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]

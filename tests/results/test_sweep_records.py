@@ -1,4 +1,4 @@
-"""What launches planned is kept plan by plan, and rows say which sweeps they belong to."""
+"""Each plan of a launch is recorded, and rows name the sweeps that they belong to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def titles(files) -> list[str]:
     return [record.title.partition("@")[0] + "@" * record.replaced for record in recorded_sweeps(files)]
 
 
-def test_two_different_sweeps_of_one_name_both_stay_and_the_last_is_current(files) -> None:
+def test_two_different_sweeps_with_one_name_are_both_recorded_and_the_last_is_current(files) -> None:
     record_sweep(files, "mine", {"seeds": [0]}, ["a", "b"])
     record_sweep(files, "mine", {"seeds": [1]}, ["b", "c"])
     last, earlier = recorded_sweeps(files)
@@ -27,14 +27,14 @@ def test_two_different_sweeps_of_one_name_both_stay_and_the_last_is_current(file
     assert (earlier.title, earlier.trials, earlier.replaced) == (f"mine@{earlier.plan}", ("a", "b"), True)
 
 
-def test_a_sweep_that_was_extended_leaves_one_record(files) -> None:
+def test_an_extended_sweep_has_one_record(files) -> None:
     record_sweep(files, "mine", {}, ["a", "b"])
     record_sweep(files, "mine", {}, ["c", "b", "a"])
     (record,) = recorded_sweeps(files)
     assert set(record.trials) == {"a", "b", "c"}
 
 
-def test_a_plan_that_was_extended_before_another_replaced_it_shows_once(files) -> None:
+def test_a_plan_that_was_extended_before_another_replaced_it_is_listed_once(files) -> None:
     for trials in (["a"], ["a", "b"], ["c"]):
         record_sweep(files, "mine", {}, trials)
     assert [set(record.trials) for record in recorded_sweeps(files)] == [{"c"}, {"a", "b"}]
@@ -48,13 +48,13 @@ def test_running_an_earlier_plan_again_makes_it_current(files) -> None:
 
 
 @pytest.mark.parametrize("names", [("数字", "说话人"), ("Mine", "mine"), (".mine", "mine"), ("x" * 300, "x" * 301)])
-def test_sweeps_whose_names_a_file_system_may_confuse_are_both_there(files, names) -> None:
+def test_sweeps_whose_names_a_file_system_may_confuse_are_both_recorded(files, names) -> None:
     for name in names:
         record_sweep(files, name, {}, ["a"])
     assert {record.name for record in recorded_sweeps(files)} == set(names)
 
 
-def test_rows_say_all_sweeps_that_planned_them(files) -> None:
+def test_rows_name_all_sweeps_that_planned_them(files) -> None:
     record_sweep(files, "mine", {}, ["a", "b"])
     record_sweep(files, "mine", {}, ["b", "c"])
     record_sweep(files, "other", {}, ["b", "c"])
@@ -64,7 +64,7 @@ def test_rows_say_all_sweeps_that_planned_them(files) -> None:
     assert with_sweeps(rows, records)["sweeps"].tolist() == [old, f"mine,{old},other", "mine,other", "restored"]
 
 
-def test_what_another_sweep_or_the_last_plan_still_holds_is_not_left_to_an_earlier_plan(files) -> None:
+def test_only_trials_that_no_current_plan_contains_count_as_replaced(files) -> None:
     record_sweep(files, "mine", {}, ["a", "b", "c"])
     record_sweep(files, "mine", {}, ["c", "d"])
     record_sweep(files, "other", {}, ["b"])
@@ -82,7 +82,7 @@ def test_a_sweep_is_found_with_its_search_and_an_earlier_plan_by_its_title(files
 
 
 @pytest.mark.parametrize("damage", [lambda text: "", lambda text: text[:12], lambda text: text.replace("old", "odd")])
-def test_a_damaged_record_is_named_and_left_out(tmp_path, files, damage) -> None:
+def test_a_damaged_record_is_named_in_a_warning_and_omitted(tmp_path, files, damage) -> None:
     record_sweep(files, "whole", {}, ["a"])
     record_sweep(files, "torn", {}, ["old"])
     (record,) = (tmp_path / "sweeps").glob("torn--*.json")

@@ -13,7 +13,7 @@ from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.select import prepare
 from orchestrator.results.store import open_store
-from orchestrator.run.setup.checkpoints import load_prepared, load_weights
+from orchestrator.run.setup.checkpoints import load_artifacts, load_weights
 
 COMMON = "learning_rate: 1.0e-3, epochs: 2, batch_size: 16"
 KINDS = (
@@ -88,7 +88,7 @@ def test_what_is_kept_lies_beside_the_original_and_its_seconds_in_the_row(finish
     trained = rows[rows["stage"] == "train"].set_index("training")
     assert trained.loc["standard", "preparation_seconds"] == 0.0
     for title, names in (("closed_form_head", {"gram", "counts"}), ("early_checkpoints", {"losses", "utterances"})):
-        kept = load_prepared(open_store(folder), trained.loc[title, "trial_id"])
+        kept = load_artifacts(open_store(folder), trained.loc[title, "trial_id"])
         assert names <= set(kept)
         assert trained.loc[title, "preparation_seconds"] > 0
     assert rows.loc[rows["stage"] != "train", "preparation_seconds"].isna().all()

@@ -456,7 +456,7 @@ def test_a_file_that_the_manifest_lists_counts_whatever_its_name(tmp_path: Path)
 def test_looking_again_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.digests.SETTLED_NS", -1)
     first = AudioFolder(root=str(two_words(tmp_path))).fingerprint()
-    monkeypatch.setattr("orchestrator.digests._sha256", lambda file: pytest.fail(f"{file} was read again"))
+    monkeypatch.setattr("orchestrator.digests.sha256_of", lambda file: pytest.fail(f"{file} was read again"))
     assert AudioFolder(root=str(tmp_path)).fingerprint() == first
 
 

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, UnlearningProblem, UtteranceSet
 from methods.engine.loop import LoopSettings
+from orchestrator.errors import type_and_first_line
 from orchestrator.evidence.distances import zrf
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.evaluation.attribution import attribution_maps
 from orchestrator.run.evaluation.linear_probe import probe
 from orchestrator.run.evaluation.relearning import relearn
-from orchestrator.run.guards.device_errors import first_line, is_device_failure, is_out_of_memory
+from orchestrator.run.guards.device_errors import is_device_failure, is_out_of_memory
 from orchestrator.run.guards.out_of_memory import MemorySpent, in_halves
 from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.setup.feature_cache import Fetch
@@ -84,7 +85,7 @@ def _caught(name: str, run: Callable[[], list[dict[str, Any]]]) -> list[dict[str
         short = is_out_of_memory(met)
         if is_device_failure(met) or (isinstance(met, OSError) and not short):  # of the moment: tried again
             raise
-        error = MemorySpent(1, first_line(met)) if short else met
+        error = MemorySpent(1, type_and_first_line(met)) if short else met
         warnings.warn(f"the test {name} failed: {type(error).__name__}: {error}", stacklevel=2)
         return [{"test": name, "measure": "failed", "value": None, "utterances": 0}]
 

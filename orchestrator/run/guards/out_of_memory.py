@@ -1,7 +1,7 @@
-"""Running out of memory: what counts as that, and the trial anew with half as many utterances at a time.
+"""Start a trial again with half as many utterances at a time when memory runs out.
 
-The batch of a step stays what it was: it goes through the model in micro-batches (`methods.engine.loop`). The size that
-was found is kept in the cache folder, so the trials that follow start with it.
+The batch of a step is unchanged: it goes through the model in micro-batches (`methods.engine.loop`). The size that fits
+is kept in the cache folder, so that later trials start with it.
 """
 
 from __future__ import annotations
@@ -21,38 +21,43 @@ from orchestrator.run.guards.device_errors import is_out_of_memory
 
 T = TypeVar("T")
 ADVICE = (
-    "use a device with more memory or more of it (gpus_per_trial, fewer trials at once), a smaller backbone, a shorter "
-    "training.clip_seconds, or precision: bf16"
+    "Use a device with more memory, a larger share of it (gpus_per_trial, fewer trials at once), a smaller backbone, a "
+    "shorter training.clip_seconds, or precision: bf16"
 )
 
 
 class MemorySpent(Exception):
-    """Memory ran out with `tried` utterances under way at once; with 0 of them, outside of any batch."""
+    """Memory ran out with `tried` utterances in one micro-batch; 0: outside of any batch."""
 
     def __init__(self, tried: int, cause: str = "") -> None:
-        when = "outside of any batch" if tried == 0 else "with one utterance at a time"
-        said = f" ({cause})" if cause else ""
-        super().__init__(
-            f"memory ran out {when}{said}; {ADVICE}"
-            if tried <= 1
-            else f"memory ran out with {tried} utterances at a time"
-        )
+        super().__init__(_message(tried, cause))
         self.tried = tried
+
+
+def _message(tried: int, cause: str) -> str:
+    if tried > 1:
+        return f"Memory ran out with {tried} utterances at a time"
+    when = "outside of any batch" if tried == 0 else "with one utterance at a time"
+    reason = f" ({cause})" if cause else ""
+    return f"Memory ran out {when}{reason}. {ADVICE}"
 
 
 @dataclass(frozen=True)
 class FoundSize:
-    """The micro-batch that fits, for one backbone, clip length, precision and kind of device."""
+    """File of the micro-batch size that fits, for one backbone, clip length, precision and kind of device."""
 
     path: Path
 
     @classmethod
     def of(cls, cache_dir: Path, **what: Any) -> FoundSize:
-        """Where the size for `what`, plain values, is kept."""
+        """Return the file for the plain values `what`."""
         return cls(cache_dir / "micro_batches" / f"{short_hash(what)}.json")
 
     def read(self) -> int | None:
-        """Utterances at a time, or None when memory never ran out; a damaged file is set aside, with a warning."""
+        """Return the number of utterances at a time, or None if memory never ran out.
+
+        A damaged file is set aside, with a warning.
+        """
         content = self._folder.read_bytes(self.path.name)
         if content is None:
             return None
@@ -63,7 +68,7 @@ class FoundSize:
             return None
 
     def write(self, micro_batch: int) -> None:
-        """Keep a size, unless another process found a smaller one; whole or not at all."""
+        """Save a size atomically, unless another process has found a smaller one."""
         smallest = min(micro_batch, self.read() or micro_batch)
         self._folder.write_bytes(self.path.name, sealed_json({"micro_batch": smallest}))
 
@@ -79,14 +84,21 @@ def retry_with_smaller_batches(
     forget: Callable[[], None],
     make_room: Callable[[], bool] = lambda: False,
 ) -> Iterator[T]:
-    """Run `attempt` with `start` utterances at a time, None for whole batches; anew with half when memory runs out.
+    """Yield what `attempt` yields, and start it again with half as many utterances at a time when memory runs out.
 
-    `forget` drops what an attempt left behind, so that the next one starts from the first step with its clock at 0.
-    A smaller size is kept for others once a trial has ended with it: one that nothing makes fit tells nothing of them.
+    A smaller size is saved for other trials only after an attempt has ended with it: a trial that fits with no size
+    says nothing about the others.
+
+    Args:
+        attempt: runs the trial with that many utterances at a time; None: whole batches.
+        start: the first size.
+        found: the size that other trials found, and where to save a smaller one.
+        forget: drops what an attempt left behind, so that the next one starts from the first step, with its clock at 0.
+        make_room: frees memory that is used outside of batches; False if there is none.
 
     Raises:
-        MemorySpent: when one utterance at a time is too much, or when memory runs out outside of a batch and
-            `make_room` has nothing to give back.
+        MemorySpent: one utterance at a time is too much, or memory runs out outside of a batch and `make_room` frees
+            none.
     """
     size = first = min((known for known in (start, found.read()) if known is not None), default=None)
     while True:
@@ -98,7 +110,7 @@ def retry_with_smaller_batches(
                 size = error.tried // 2
             elif error.tried == 1 or not make_room():
                 raise
-        # Not in the handler: until it ends, the error's traceback holds the attempt's model.
+        # Not in the handler: until it ends, the traceback of the error keeps the attempt's model in memory.
         forget()
         release()
     if size is not None and size != first:
@@ -106,7 +118,12 @@ def retry_with_smaller_batches(
 
 
 def in_halves(work: Callable[[int], T], size: int) -> T:
-    """`work` with `size` utterances at a time, with half as many whenever memory runs out: for what has no gradient."""
+    """Return `work(size)`, and halve `size` whenever memory runs out; for work without gradients.
+
+    Args:
+        work: does the work with that many utterances at a time.
+        size: utterances at a time, at first.
+    """
     while True:
         try:
             return work(size)
@@ -118,7 +135,7 @@ def in_halves(work: Callable[[int], T], size: int) -> T:
 
 
 def release() -> None:
-    """Give back what nothing refers to."""
+    """Return memory that nothing refers to, to the system and the device."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

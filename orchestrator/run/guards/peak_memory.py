@@ -1,10 +1,11 @@
-"""The most memory that a trial had for itself: on its GPU, or of the process's private memory.
+"""Measure the peak memory that a trial used for itself: on its GPU, or private memory of its process.
 
-On CUDA: bytes of tensors at the peak, less what lay there before the model was built (features that stay from trial to
-trial). On Linux: the process's high-water mark, which writing 5 to /proc/self/clear_refs sets back, less mapped pages
-(corpora, features, libraries: one copy for all processes) and less the private memory there was before the model was
-built. Memory that an allocator kept from the trial before is given back first, as far as it can be. Elsewhere it is the
-process's high-water mark since it started.
+- CUDA: bytes of tensors at the peak, minus those allocated before the model was built (features that several trials
+  use).
+- Linux: the high-water mark of the process, which writing 5 to /proc/self/clear_refs resets, minus mapped pages
+  (corpora, features, libraries: one copy for all processes), and minus the private memory from before the model was
+  built. Memory that the allocator kept from the previous trial is released first, as far as possible.
+- Other systems: the high-water mark since the process started.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ STATUS = Path("/proc/self/status")
 
 
 class PeakMemory:
-    """Counts from where it is made."""
+    """Measure the peak since this object was created."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -39,7 +40,7 @@ class PeakMemory:
 
     @property
     def num_bytes(self) -> int:
-        """The most since then."""
+        """Peak in bytes."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) - self._before
         now = process_bytes()
@@ -50,7 +51,10 @@ class PeakMemory:
 
 
 def process_bytes() -> dict[str, int]:
-    """What Linux says of this process's memory, in bytes: VmHWM, VmRSS, RssAnon (private), RssFile, RssShmem."""
+    """Return this process's memory in bytes by Linux's names: VmHWM, VmRSS, RssAnon (private), RssFile, RssShmem.
+
+    Empty on other systems.
+    """
     try:
         lines = STATUS.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""A clock that stands still while the process does: SIGSTOP, a suspended machine. Nobody is charged for such a time."""
+"""Measure time without pauses of the process (SIGSTOP, a suspended machine), which no budget is charged for."""
 
 from __future__ import annotations
 
@@ -9,27 +9,32 @@ from types import TracebackType
 
 TICK_SECONDS = 0.25
 PAUSE_SECONDS = 3.0  # without a tick; shorter ones count as time
-BUSY_SHARE, BUSY_SECONDS = 0.1, 0.5  # of a gap, that its thread may have computed meanwhile: just before and after
+BUSY_SHARE, BUSY_SECONDS = 0.1, 0.5  # of a pause, that its thread may have computed: just before and after it
 
 
 class RunningClock:
-    """Seconds on which differences are taken, as `time.perf_counter`, without pauses.
+    """Return seconds whose differences are meaningful, as `time.perf_counter` does, without pauses.
 
-    A thread ticks while the clock is entered. A gap between ticks is a pause if the thread that made the clock used no
-    processor meanwhile: a call into C that keeps other threads from running computes.
+    Inside the context a thread ticks. A gap between ticks is a pause if the thread that created the clock used no CPU
+    in it. If it did, it was in a call into C that kept other threads from running.
     """
 
     def __init__(
         self, seconds: Callable[[], float] = time.perf_counter, busy: Callable[[], float] | None = None
     ) -> None:
-        """`busy` counts processor seconds of the thread whose time is measured; that of the caller by default."""
+        """Start the clock.
+
+        Args:
+            seconds: the clock with pauses.
+            busy: CPU seconds of the thread whose time is measured; of the calling thread by default.
+        """
         self._seconds, self._busy = seconds, busy or _own_processor_seconds()
         self._last, self._last_busy, self._paused = self._seconds(), self._busy(), 0.0
         self._lock, self._over = threading.Lock(), threading.Event()
         self._ticker: threading.Thread | None = None
 
     def __call__(self) -> float:
-        """Now, less all pauses; a pause that ended just now is found by the call itself."""
+        """Return the seconds without all pauses up to now, including one that has just ended."""
         with self._lock:
             now, busy = self._seconds(), self._busy()
             gap, computed = now - self._last, busy - self._last_busy

@@ -1,7 +1,7 @@
-"""Ends a trial that hangs: when nothing was heard of it for too long, `Hung` is raised where it stands.
+"""End a trial that hangs: raise `Hung` in its thread when it has reported no progress for too long.
 
-Python code, sleeps included, is interrupted at once in the main thread (by a signal) and at its next instruction in
-another one. A call into C that never returns cannot be; then `give_up` is called, from the watchdog's own thread.
+In the main thread a signal interrupts Python code at once, sleeps included. Another thread is interrupted at its next
+instruction. A call into C that never returns cannot be interrupted: then the watchdog's own thread calls `give_up`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SIGNAL = getattr(signal, "SIGUSR2", None)  # Windows has none
 
 
 class Hung(BaseException):
-    """Nothing was heard for too long; not an Exception, so that a method's `except Exception` cannot keep it."""
+    """There was no progress for too long. Not an Exception, so that no `except Exception` of a method catches it."""
 
 
 class Watchdog:
-    """Watches the thread that enters it, while it is inside; `beat` says that there is progress."""
+    """Watch the thread that enters this context, until it leaves; the thread reports progress with `beat`."""
 
     def __init__(
         self,
@@ -35,25 +35,31 @@ class Watchdog:
         grace_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """No limit: nothing is watched. `give_up` hears the stack of a thread that nothing could interrupt. `clock` may
-        leave out seconds in which the process was stopped: they are no hang."""
+        """Set the limit.
+
+        Args:
+            limit_seconds: without progress; None watches nothing.
+            give_up: called with the stack of a thread that could not be interrupted.
+            grace_seconds: between the interruption and `give_up`; `GRACE_SECONDS` by default.
+            clock: may leave out the seconds in which the process was stopped, which are no hang.
+        """
         self._clock = clock
         self.limit_seconds, self.give_up = limit_seconds, give_up
         self.grace_seconds = GRACE_SECONDS if grace_seconds is None else grace_seconds
         self.report = ""  # what hung, and where
-        self._heard = 0.0
+        self._last_beat = 0.0
         self._over = threading.Event()
         self._watched = 0
         self._guard: threading.Thread | None = None
         self._by_signal = False
-        self._handler: Any = None  # of the signal, before
+        self._handler: Any = None  # the signal's earlier handler
 
     def beat(self) -> None:
-        """There is progress."""
-        self._heard = self._clock()
+        """Report progress."""
+        self._last_beat = self._clock()
 
     def each(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, watched while each is made, and not while the caller has it."""
+        """Yield the items. The time that making each one takes is watched, the time that the caller uses it is not."""
         iterator, end = iter(items), object()
         while True:
             with self:
@@ -90,8 +96,8 @@ class Watchdog:
 
     def _watch(self) -> None:
         assert self.limit_seconds is not None
-        while not self._over.wait(max(0.0, self._heard + self.limit_seconds - self._clock())):
-            if self._clock() - self._heard >= self.limit_seconds:
+        while not self._over.wait(max(0.0, self._last_beat + self.limit_seconds - self._clock())):
+            if self._clock() - self._last_beat >= self.limit_seconds:
                 break
         else:
             return
@@ -111,5 +117,5 @@ class Watchdog:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._watched), ctypes.py_object(Hung))
 
     def _raise(self, number: int, frame: object) -> None:
-        if not self._over.is_set():  # else it came too late: the block has ended by itself
+        if not self._over.is_set():  # otherwise the block has ended in the meantime
             raise Hung

@@ -1,8 +1,8 @@
-"""One driver a results folder: a heartbeat says that it is alive, and a token in every row says which driver it was.
+"""Let one driver at a time use a results folder: it sends heartbeats, and each row contains its token.
 
-`driver.json` says who drives the folder; its time of change, by the folder's own clock, is the last heartbeat.
-`drivers.json` lists who has driven it, oldest first; the last entry has the folder. All that a driver and its workers
-write goes through a `LeasedFolder`, which refuses once another driver has the folder.
+`driver.json` names the driver that has the folder; its modification time, by the folder's own clock, is the last
+heartbeat. `drivers.json` lists all drivers so far, oldest first; the last one has the folder. A driver and its workers
+write through a `LeasedFolder`, which refuses once another driver has taken the folder over.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from orchestrator.run.scheduling import process_identity
 
 NAME = "driver.json"
 HISTORY = "drivers.json"
-CLOCK = ".driver.clock"  # written and removed to read the folder's own clock
-KEPT = 200  # drivers in the history
+CLOCK = ".driver.clock"  # written and removed, to read the folder's own clock
+HISTORY_LENGTH = 200  # drivers
 BEAT_SECONDS = 10.0
 DEAD_AFTER_SECONDS = 60.0  # without a heartbeat
-OBSERVE_SECONDS = 25.0  # to see whether a heart beats, where the time of its last beat says nothing
-AHEAD_SECONDS = 5.0  # that a heartbeat may seem to lie in the future
-SETTLE_SECONDS = 2.0  # on an object store, which has no locks: of two that write at once, the later one has it
-LOCK_SECONDS = 30.0  # that whoever holds the lock may be stopped before it is passed over
+OBSERVE_SECONDS = 25.0  # to wait for a heartbeat if the time of the last one is of no use
+FUTURE_SECONDS = 5.0  # by which a heartbeat may seem to be in the future
+SETTLE_SECONDS = 2.0  # object stores have no locks: of two drivers that write at once, the later one wins
+LOCK_SECONDS = 30.0  # after which a lock is ignored, because its process is stopped
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """Who drives a results folder."""
+    """The driver of a results folder."""
 
     host: str
     machine: str  # `process_identity.machine()`
@@ -57,15 +57,15 @@ class Lease:
 
 @dataclass(frozen=True)
 class Driver:
-    """An entry of the history."""
+    """A driver in the history of a folder."""
 
-    token: str  # a number that grows with each driver, and a random part
+    token: str  # a number, which increases with each driver, and a random part
     since_seconds: float
 
 
 @dataclass(frozen=True)
 class LeasedFolder(Folder):
-    """A results folder as its driver and the driver's workers write it: not at all once another driver has it."""
+    """A results folder for a driver and its workers, which refuses changes once another driver has taken it over."""
 
     token: str = ""
 
@@ -74,15 +74,15 @@ class LeasedFolder(Folder):
 
     @property
     def driver(self) -> str:
-        """The driver's token; rows carry it."""
+        """The driver's token, which each row contains."""
         return self.token
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Nobody takes the folder over meanwhile, where there are locks.
+        """Keep other drivers from taking the folder over inside this context, on file systems that have locks.
 
         Raises:
-            LeaseLost: another driver has it.
+            LeaseLost: another driver has the folder.
         """
         with _locked(self):
             if _is_taken_over(self, self.token):
@@ -92,30 +92,30 @@ class LeasedFolder(Folder):
 
 @dataclass
 class Held:
-    """The lease of this process, while its heart beats."""
+    """The lease of this process, which sends heartbeats."""
 
     lease: Lease
     files: LeasedFolder
-    history: Sequence[Driver] = ()  # oldest first; this driver is the last
+    history: Sequence[Driver] = ()  # oldest first; the last is this driver
     _lost: threading.Event = field(default_factory=threading.Event)
 
     @property
     def lost(self) -> bool:
-        """Another driver has the folder: this process was out of reach for too long."""
+        """Whether another driver has taken the folder over, because this process sent no heartbeat for too long."""
         return self._lost.is_set()
 
     def is_late(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row has to run again: its trial ended after a newer driver had begun.
+        """Return whether a row must run again, because its trial ended after a later driver had started.
 
-        Such rows exist only where no lock orders a commit and a take-over.
+        Such rows exist only on object stores, where no lock orders commits and takeovers.
         """
         return self.files.local_path is None and ended_late(row, self.history)
 
 
 def ended_late(row: Mapping[str, Any], history: Sequence[Driver]) -> bool:
-    """Whether a trial ended after the driver that followed its own had begun."""
+    """Return whether a trial ended after the driver that followed its own had started."""
     tokens = [driver.token for driver in history]
-    if row.get("driver_token") not in tokens[:-1]:  # from before there were tokens, from elsewhere, or of the last
+    if row.get("driver_token") not in tokens[:-1]:  # no token, a token of another folder, or the last driver
         return False
     following = history[tokens.index(str(row["driver_token"])) + 1]
     try:
@@ -126,19 +126,19 @@ def ended_late(row: Mapping[str, Any], history: Sequence[Driver]) -> bool:
 
 @contextlib.contextmanager
 def sole_driver(files: Folder) -> Iterator[Held]:
-    """Drive this folder alone; a dead driver's lease is taken over.
+    """Take the lease of a folder, also that of a dead driver, and keep it until the context ends.
 
     Raises:
-        ValueError: another driver is at work on it; host, process and time are named.
+        ValueError: another driver uses the folder; the message names its host, process and last heartbeat.
     """
     held, ended = _take(files), threading.Event()
-    heart = threading.Thread(target=_beat, args=(files, held, ended), daemon=True, name="lease")
-    heart.start()
+    heartbeats = threading.Thread(target=_send_heartbeats, args=(files, held, ended), daemon=True, name="lease")
+    heartbeats.start()
     try:
         yield held
     finally:
         ended.set()
-        heart.join()
+        heartbeats.join()
         with contextlib.suppress(OSError), _locked(files):
             if (found := _read(files)) and found.token == held.lease.token:
                 files.delete(NAME)
@@ -152,7 +152,7 @@ def _take(files: Folder) -> Held:
         _refuse(files, found)
     now = time.time()
     with _locked(files):
-        if (found := _read(files)) and found.token != dead:  # another one was faster
+        if (found := _read(files)) and found.token != dead:  # another driver was faster
             _refuse(files, found)
         history = _history(files)
         number = 1 + max((_number(driver.token) for driver in history), default=0)
@@ -164,7 +164,7 @@ def _take(files: Folder) -> Held:
             since_seconds=now,
             token=f"{number:06d}-{uuid.uuid4().hex[:12]}",
         )
-        history = [*history, Driver(mine.token, now)][-KEPT:]
+        history = [*history, Driver(mine.token, now)][-HISTORY_LENGTH:]
         files.write_bytes(HISTORY, json.dumps([asdict(driver) for driver in history], indent=0).encode())
         _write(files, mine)
     if files.local_path is None:
@@ -175,14 +175,14 @@ def _take(files: Folder) -> Held:
 
 
 def _is_alive(files: Folder, found: Lease) -> bool:
-    """Whether the heart of a driver beats that cannot be asked, by the folder's clock and not by any host's."""
+    """Return whether a driver on another machine sends heartbeats, by the folder's clock and not by that of a host."""
     beat = files.modified_ns(NAME)
     silent = None if beat is None else (_clock_ns(files) - beat) / 1e9
     if silent is not None and silent > DEAD_AFTER_SECONDS:
         return False
-    if silent is not None and silent > -AHEAD_SECONDS:
+    if silent is not None and silent > -FUTURE_SECONDS:
         return True
-    time.sleep(OBSERVE_SECONDS)  # a beat in the future, or none that can be dated
+    time.sleep(OBSERVE_SECONDS)  # a heartbeat in the future, or one without a time
     return _read(files) is not None and files.modified_ns(NAME) != beat
 
 
@@ -198,11 +198,11 @@ def _refuse(files: Folder, found: Lease | None) -> None:
     if found is None:
         return
     beat = files.modified_ns(NAME)
-    heard = "unknown" if beat is None else f"{max(0.0, time.time() - beat / 1e9):.0f} s ago"
+    last = "unknown" if beat is None else f"{max(0.0, time.time() - beat / 1e9):.0f} s ago"
     where = files.local_path or files.location.partition("?")[0]
     raise ValueError(
         f"{where} is in use by process {found.pid} on {found.host} (since {_date(found.since_seconds)}; last heartbeat "
-        f"{heard}). Wait, stop that process, or choose another folder. If it no longer exists, delete {where}/{NAME}"
+        f"{last}). Wait, stop that process, or choose another folder. If it no longer exists, delete {where}/{NAME}"
     )
 
 
@@ -218,9 +218,9 @@ def _number(token: str) -> int:
     return int(number) if number.isdecimal() and len(number) < 10 else 0
 
 
-def _beat(files: Folder, held: Held, ended: threading.Event) -> None:
+def _send_heartbeats(files: Folder, held: Held, ended: threading.Event) -> None:
     while not ended.wait(BEAT_SECONDS):
-        with contextlib.suppress(OSError), _locked(files):  # a full disk or a slow network: the next beat may succeed
+        with contextlib.suppress(OSError), _locked(files):  # if the disk is full, the next heartbeat may succeed
             if _is_taken_over(files, held.lease.token):
                 held._lost.set()
                 return
@@ -228,19 +228,20 @@ def _beat(files: Folder, held: Held, ended: threading.Event) -> None:
 
 
 def _write(files: Folder, lease: Lease) -> None:
-    files.write_bytes(NAME, json.dumps({**asdict(lease), "beat_seconds": time.time()}).encode())  # to be read by people
+    content = {**asdict(lease), "beat_seconds": time.time()}  # the last for people; code uses the modification time
+    files.write_bytes(NAME, json.dumps(content).encode())
 
 
 def _is_taken_over(files: Folder, token: str) -> bool:
     found = _read(files)
     if found is not None:
         return found.token != token
-    history = _history(files)  # whoever took the folder over may have finished
+    history = _history(files)  # the driver that took the folder over may have ended
     return bool(history) and history[-1].token != token
 
 
 def _read(files: Folder) -> Lease | None:
-    """Who drives the folder; None where nobody does, and where nobody can say who."""
+    """Return the driver of the folder; None if there is none, or if the file is unreadable."""
     found = _json(files, NAME)
     if not isinstance(found, dict):
         return None
@@ -268,13 +269,13 @@ def _seconds(value: Any) -> float:
 def _json(files: Folder, name: str) -> Any:
     try:
         return json.loads(files.read_bytes(name) or b"null")
-    except (ValueError, RecursionError):  # torn, or not ours
+    except (ValueError, RecursionError):  # truncated, or another file
         return None
 
 
 @contextlib.contextmanager
 def _locked(files: Folder) -> Iterator[None]:
-    """Nobody else on this folder reads and writes a lease meanwhile; where there are no locks, anybody may."""
+    """Exclude other processes from reading and writing the lease; does nothing where there are no locks."""
     folder, lock = files.local_path, None
     if folder is not None:
         with contextlib.suppress(OSError, NotImplementedError, Timeout):

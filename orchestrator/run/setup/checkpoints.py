@@ -1,4 +1,4 @@
-"""Weights and training states as safetensors, written and read without a second copy; nothing is ever unpickled."""
+"""Write and read weights and training states as safetensors, without a second copy in memory and without pickle."""
 
 from __future__ import annotations
 
@@ -17,76 +17,76 @@ from orchestrator.errors import ParentLost
 from orchestrator.results.sealed import UNSEALED, DigestMismatch, check_sealed_file, seal_file
 from orchestrator.results.store import Store
 
-GROUPS = ("weights", "best_weights", "draws", "stored")  # of tensors, in the state of a training
+GROUPS = ("weights", "best_weights", "draws", "stored")  # of tensors in a training's state, and prefixes in the file
 
 
 def save_weights(store: Store, trial_id: str, weights: dict[str, Tensor]) -> None:
-    """Keep a model's weights as `models/<trial_id>.safetensors`."""
+    """Save a model's weights as `models/<trial_id>.safetensors`."""
     _save(store, f"models/{trial_id}.safetensors", weights)
 
 
 def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
-    """A model's weights.
+    """Load a model's weights.
 
     Raises:
-        ParentLost: when there are none that can be read.
+        ParentLost: they are missing or unreadable.
     """
     return _load(store, "models", trial_id)
 
 
 def save_logits(store: Store, trial_id: str, logits: Tensor, seconds_per_utterance: float) -> None:
-    """Keep a model's logits on the whole corpus, (N, C) in row order, with what one utterance cost."""
+    """Save a model's logits on the whole corpus, (N, C) in row order, with the measured seconds per utterance."""
     tensors = {"logits": logits, "seconds_per_utterance": torch.tensor([seconds_per_utterance])}
     _save(store, f"logits/{trial_id}.safetensors", tensors)
 
 
 def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
-    """A model's logits (N, C), and the seconds that one utterance cost.
+    """Load a model's logits (N, C) and the measured seconds per utterance.
 
     Raises:
-        ParentLost: when there are none that can be read.
+        ParentLost: they are missing or unreadable.
     """
     tensors = _load(store, "logits", trial_id)
     return tensors["logits"], float(tensors["seconds_per_utterance"])
 
 
-def save_prepared(store: Store, trial_id: str, tensors: dict[str, Tensor]) -> None:
-    """Keep what an original's training prepared for later requests, as `prepared/<trial_id>.safetensors`."""
+def save_artifacts(store: Store, trial_id: str, tensors: dict[str, Tensor]) -> None:
+    """Save what an original's training computed for later requests, as `prepared/<trial_id>.safetensors`."""
     _save(store, f"prepared/{trial_id}.safetensors", tensors)
 
 
-def load_prepared(store: Store, trial_id: str) -> dict[str, Tensor]:
-    """What an original's training prepared.
+def load_artifacts(store: Store, trial_id: str) -> dict[str, Tensor]:
+    """Load what an original's training computed for later requests.
 
     Raises:
-        ParentLost: when there is nothing that can be read.
+        ParentLost: it is missing or unreadable.
     """
     return _load(store, "prepared", trial_id)
 
 
 def _load(store: Store, folder: str, trial_id: str) -> dict[str, Tensor]:
     name = f"{folder}/{trial_id}.safetensors"
-    problem = "is not there"
+    problem = "is missing"
     try:
-        tensors = _mapped(store, name)
+        tensors = _map(store, name)
         if tensors is not None:
             return tensors
     except (DigestMismatch, SafetensorError) as error:
         problem = f"cannot be read ({error})"
         store.files.set_aside(name, error)
     store.withdraw(trial_id)
-    raise ParentLost(f"{name} {problem}; the trial that makes it runs again")
+    raise ParentLost(f"{name} {problem}. The trial that writes it runs again")
 
 
 def _save(store: Store, name: str, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as a sealed file; those on the CPU are not copied, those on a GPU are once."""
+    """Write tensors as a sealed file; tensors on the CPU are not copied, tensors on a GPU once."""
     with store.files.new_file(name) as path:
-        save_file(_apart(tensors), path, metadata={"digest": UNSEALED})
+        save_file(_separate(tensors), path, metadata={"digest": UNSEALED})
         seal_file(path)
 
 
-def _mapped(store: Store, name: str) -> dict[str, Tensor] | None:
-    """Tensors mapped into memory, which are read as they are used; None where there is no such file.
+def _map(store: Store, name: str) -> dict[str, Tensor] | None:
+    """Map the tensors of a file into memory, to be read when they are used; None if there is no such file.
 
     Raises:
         DigestMismatch, SafetensorError: the file is damaged.
@@ -101,8 +101,8 @@ def _mapped(store: Store, name: str) -> dict[str, Tensor] | None:
         return dict(load_file(path))
 
 
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors as safetensors takes them: contiguous, none in the memory of another."""
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors as safetensors requires them: contiguous, and none in the memory of another."""
     found, seen = {}, set()
     for name, value in tensors.items():
         whole = value.detach().contiguous()
@@ -114,7 +114,7 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class EpochCheckpoint:
-    """The last finished epoch of a training, kept in the results folder until the trial is done."""
+    """State of a training after its last finished epoch, kept in the results folder until the trial is done."""
 
     store: Store
     trial_id: str
@@ -124,16 +124,16 @@ class EpochCheckpoint:
         return f"checkpoints/{self.trial_id}.safetensors"
 
     def load(self) -> dict[str, Any] | None:
-        """The newest state in the form that `methods.engine.loop` saved; None where there is none that can be read."""
+        """Return the state that `methods.engine.loop` saved; None if it is missing or unreadable."""
         try:
-            tensors = _mapped(self.store, self._name)
-            return None if tensors is None else self._unpacked(tensors)
+            tensors = _map(self.store, self._name)
+            return None if tensors is None else self._unpack(tensors)
         except (DigestMismatch, SafetensorError, KeyError, ValueError) as error:
             self.store.files.set_aside(self._name, error)
             return None
 
     @staticmethod
-    def _unpacked(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    def _unpack(tensors: dict[str, Tensor]) -> dict[str, Any]:
         plain = json.loads(bytes(tensors.pop("plain").numpy().tobytes()).decode())
         moments: dict[int, dict[str, Tensor]] = {}
         groups: dict[str, dict[str, Tensor]] = {kind: {} for kind in GROUPS}
@@ -146,12 +146,12 @@ class EpochCheckpoint:
             else:
                 groups[kind][rest] = value
         if "cpu" not in groups["draws"]:
-            raise ValueError("it does not say where torch's own generators stood")
+            raise ValueError("it lacks the state of torch's own generators")
         optimizer = {"state": moments, "param_groups": plain.pop("param_groups")}
         return {**plain, **groups, "optimizer": optimizer, "generator": generator}
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the state, whole or not at all."""
+        """Replace the saved state, atomically."""
         optimizer = state["optimizer"]
         tensors = {"generator": state["generator"]}
         for kind in GROUPS:
@@ -164,5 +164,5 @@ class EpochCheckpoint:
         _save(self.store, self._name, tensors)
 
     def drop(self) -> None:
-        """Forget the state: the trial is done."""
+        """Delete the state: the trial is done."""
         self.store.files.delete(self._name)

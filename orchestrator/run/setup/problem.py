@@ -20,7 +20,7 @@ from methods.engine.transfer import sent
 from orchestrator.plan.originals import training_kind_of
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.guards.out_of_memory import in_halves
-from orchestrator.run.setup.checkpoints import load_logits, load_prepared, load_weights
+from orchestrator.run.setup.checkpoints import load_artifacts, load_logits, load_weights
 from orchestrator.run.setup.context import WorkerContext, device_name, seed_everything
 from orchestrator.run.setup.feature_cache import FeatureReader
 from orchestrator.run.setup.reach import Reach
@@ -160,7 +160,7 @@ def _prepared(spec: TrialSpec, context: WorkerContext) -> Mapping[str, Tensor] |
     """What the original's training kept, for a method that reads it."""
     if "original" not in spec.parents or not spec.method.instance.needs:
         return None
-    return load_prepared(context.store, spec.parents["original"])
+    return load_artifacts(context.store, spec.parents["original"])
 
 
 class Teacher:

@@ -1,4 +1,4 @@
-"""What killed writers left: half-written files, folders and predictions, removed by the next driver."""
+"""Remove what killed processes left: files, folders and predictions that were only partly written."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 from orchestrator.results.store import Store
 from orchestrator.run.setup.shared_cache import shared_cache
 
-OLD_SECONDS = 3600.0  # without a change: whoever wrote it is gone
-HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}")  # as `Folder.new_file` names what it writes
-IN_CACHE = {"corpora": ".*-*", "features": ".*-*", "scratch": ".*"}  # folders, and what a builder's scratch is called
+OLD_SECONDS = 3600.0  # without a change, after which no process can still be writing
+PARTLY_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}")  # names that `Folder.new_file` gives
+IN_CACHE = {"corpora": ".*-*", "features": ".*-*", "scratch": ".*"}  # folder → pattern of a builder's scratch files
 
 
 def remove_scratch(store: Store, cache_dir: Path) -> None:
-    """Remove what killed writers left in a results folder and in the caches that go with it.
+    """Remove what killed processes left in a results folder and in the caches that its trials use.
 
-    The caller holds the lease of the results folder. Others may use the caches, so only what is old is removed.
+    The caller has the lease of the results folder. Other processes may use the caches, so only old files are removed.
     """
     shared = shared_cache(store)
     folders = {cache_dir, store.files.local_path, shared.files.local_path if shared else None}
     for folder in folders - {None}:
-        for path in _half_written(Path(str(folder))):
+        for path in _partly_written(Path(str(folder))):
             _remove(path)
     for name, pattern in IN_CACHE.items():
         for path in (cache_dir / name).glob(pattern):
@@ -34,10 +34,10 @@ def remove_scratch(store: Store, cache_dir: Path) -> None:
 
 
 def require_writable(cache_dir: Path) -> None:
-    """Make a cache folder, in which each trial has its scratch file.
+    """Create a cache folder, and check that trials can write their scratch files there.
 
     Raises:
-        OSError: it cannot be written, which would fail each trial by itself.
+        OSError: the folder cannot be written, so that every trial would fail.
     """
     scratch = cache_dir / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -45,14 +45,14 @@ def require_writable(cache_dir: Path) -> None:
         pass
 
 
-def _half_written(folder: Path) -> Iterator[Path]:
-    """Files that `Folder` was writing, one or two folders deep, where results and caches have theirs."""
+def _partly_written(folder: Path) -> Iterator[Path]:
+    """Yield files that a `Folder` was writing, at the depths at which results and caches have files."""
     for pattern in (".*", "*/.*", "*/*/.*"):
-        yield from (path for path in folder.glob(pattern) if HALF_WRITTEN.fullmatch(path.name))
+        yield from (path for path in folder.glob(pattern) if PARTLY_WRITTEN.fullmatch(path.name))
 
 
 def _remove(path: Path) -> None:
-    with suppress(OSError):  # another process was faster, or it is not ours to remove
+    with suppress(OSError):  # another process has removed it, or this user may not
         if time.time() - max(entry.stat().st_mtime for entry in (path, *path.rglob("*"))) < OLD_SECONDS:
             return
         if path.is_dir():

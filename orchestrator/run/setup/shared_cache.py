@@ -1,8 +1,7 @@
-"""Corpora and features shared by nodes: built once, put beside the results, fetched once by every other node."""
+"""Share corpora and features between nodes: one node builds them, and every other node fetches them once."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -11,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.digests import sha256_of
+from orchestrator.file_names import absolute_path
 from orchestrator.results.sealed import DigestMismatch, read_sealed_json, sealed_json
 from orchestrator.results.storage import Folder
 from orchestrator.results.store import Store
@@ -18,19 +19,19 @@ from orchestrator.results.store import Store
 
 @dataclass(frozen=True)
 class SharedCache:
-    """`<prefix>folders/<name>.json` lists a folder's files with their digests; `<prefix>blobs/<sha256>` holds them.
+    """Cache of folders: `<prefix>folders/<name>.json` lists files and digests; `<prefix>blobs/<sha256>` are the files.
 
-    Files lie by content, so two nodes that built the same folder at the same time cannot mix theirs up, and the list
-    is written last: a folder is there as a whole or not at all.
+    Files are named by content, so that files of two nodes which build the same folder at the same time cannot be mixed
+    up. The list is written last: a folder is complete or absent.
     """
 
     files: Folder
-    prefix: str  # inside `files`: empty, or ends with a slash
+    prefix: str  # of all names in `files`: empty, or ends with a slash
 
     def obtain(self, path: Path, build: Callable[[], None]) -> None:
-        """Fetch the folder `path`, or build it and share it. The caller holds this node's lock of it.
+        """Fetch the folder `path`, or build it and share it.
 
-        Not being able to share is no reason to fail: the folder is built, as on a machine of its own.
+        The caller has this node's lock of the folder. If the cache fails, the folder is built for this node alone.
         """
         name = f"{path.parent.name}/{path.name}"
         with suppress(OSError):
@@ -49,13 +50,13 @@ class SharedCache:
             for inside, digest in listed.items():
                 target = scratch / inside
                 if not target.resolve().is_relative_to(scratch.resolve()):
-                    return False  # whoever can write the store must not be able to write elsewhere on the nodes
+                    return False  # the list must not make nodes write outside this folder
                 target.parent.mkdir(parents=True, exist_ok=True)
                 blob = f"{self.prefix}blobs/{digest}"
                 if not self.files.download(blob, target):
                     return False
-                if _sha256(target) != digest:
-                    self.files.set_aside(blob, f"its SHA-256 differs, as {inside} of {name}")
+                if sha256_of(target) != digest:
+                    self.files.set_aside(blob, f"its SHA-256 differs; it is {inside} of {name}")
                     return False
             os.replace(scratch, path)
             return True
@@ -75,7 +76,7 @@ class SharedCache:
 
     def _share(self, name: str, path: Path) -> None:
         listed = {
-            file.relative_to(path).as_posix(): _sha256(file) for file in sorted(path.rglob("*")) if file.is_file()
+            file.relative_to(path).as_posix(): sha256_of(file) for file in sorted(path.rglob("*")) if file.is_file()
         }
         for inside, digest in listed.items():
             self.files.upload(path / inside, f"{self.prefix}blobs/{digest}")
@@ -83,13 +84,11 @@ class SharedCache:
 
 
 def shared_cache(store: Store) -> SharedCache | None:
-    """The cache of `UNLEARN_SHARED_CACHE` (a folder or URI), else `cache/` of results on an object store, else none."""
-    named = os.environ.get("UNLEARN_SHARED_CACHE")
-    if named:
-        return SharedCache(Folder(named if "://" in named else Path(os.path.expanduser(named)).absolute().as_uri()), "")
+    """Return the cache of `UNLEARN_SHARED_CACHE` (folder or URI), otherwise `cache/` of results on an object store.
+
+    None for results on a file system without that variable.
+    """
+    location = os.environ.get("UNLEARN_SHARED_CACHE")
+    if location:
+        return SharedCache(Folder(location if "://" in location else absolute_path(location).as_uri()), "")
     return None if store.files.local_path is not None else SharedCache(store.files, "cache/")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -117,8 +117,3 @@ def total_bytes(files: Iterable[Path]) -> int:
         except OSError:
             continue
     return total
-
-
-def digest_of_file(path: Path) -> str:
-    """SHA-256 of a list or manifest."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -355,7 +355,7 @@ def test_damaged_outputs_are_named_by_a_report_and_made_again_by_a_run(damaged, 
     path = results / "outputs" / f"{hurt}.parquet"
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
-    with pytest.warns(DamagedFile, match=f"cannot read outputs/{hurt}.parquet .*`unlearn run` makes it again"):
+    with pytest.warns(DamagedFile, match=f"cannot read outputs/{hurt}.parquet .*`unlearn run` recreates it"):
         figures = folder_evidence(open_store(results)).done.set_index("trial_id")["loss_auc"]
     assert figures.isna()[hurt]
     assert figures.drop(hurt).notna().any()

@@ -176,7 +176,7 @@ def test_a_gpu_that_torch_does_not_see_ends_the_launch_before_anything_trains(
         dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
     finally:
         ray.shutdown()
-    assert dispatcher.stopped.startswith("Ray gave this trial a GPU, but torch")
+    assert dispatcher.stopped.startswith("Ray assigned a GPU to this trial, but torch")
     assert "start its Ray with --num-gpus 0" in dispatcher.stopped
     assert not dispatcher.over
     assert not list((tmp_path / "r" / "rows").glob("*"))

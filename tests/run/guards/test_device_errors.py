@@ -1,4 +1,4 @@
-"""What counts as memory that ran out, and what as a device that this process can use no more."""
+"""Errors of libraries are classified: memory ran out, the device failed, or neither."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ BROKEN = [
     ],
     ids=str,
 )
-def test_every_form_of_memory_that_ran_out_is_known(error):
+def test_every_form_of_memory_that_ran_out_is_recognized(error):
     assert is_out_of_memory(error)
     assert not is_device_failure(error)
 
 
 @pytest.mark.parametrize("error", [torch.AcceleratorError(ILLEGAL, 700), *map(RuntimeError, BROKEN)], ids=str)
-def test_a_broken_context_is_known(error):
+def test_a_broken_context_is_recognized(error):
     assert is_device_failure(error)
     assert not is_out_of_memory(error)
 

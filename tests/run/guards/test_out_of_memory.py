@@ -1,4 +1,4 @@
-"""When memory runs out a trial starts anew with half as many utterances at a time, and its row says the same."""
+"""When memory runs out, a trial starts again with half as many utterances at a time, and ends with the same row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ METHODS = "methods=[retrain, {name: salun, learning_rate: 1.0e-4, batch_size: 16
 
 @pytest.fixture
 def small_memory(monkeypatch):
-    """From its call on, at most four utterances can go forth and back at once; lists the batches that were too many."""
+    """Return a function that limits training to four utterances at a time, and returns the list of refused batches."""
     refused, shrunk = [], []
     real = LogMelCnnClassifier.embed
 
@@ -59,7 +59,7 @@ def test_a_trial_that_runs_out_of_memory_ends_as_it_would_have(
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:9], lambda b: b.replace(b"6", b"7", 1)])
-def test_a_damaged_size_is_named_and_found_again(tmp_path, damage):
+def test_a_damaged_size_is_reported_and_found_again(tmp_path, damage):
     found = FoundSize.of(tmp_path)
     found.write(6)
     found.path.write_bytes(damage(found.path.read_bytes()))
@@ -89,7 +89,7 @@ def test_a_trial_that_does_not_fit_at_all_is_a_row_with_advice(small_sweep, cach
     assert not list(cache_dir.glob("micro_batches/*"))
 
 
-def test_the_hosts_allocator_says_in_words_that_memory_ran_out():
+def test_an_error_of_the_hosts_allocator_counts_as_memory_that_ran_out():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
@@ -105,7 +105,7 @@ def test_the_smallest_size_is_kept_and_only_for_its_own_case(tmp_path):
 
 
 def attempts(limit, found, start=None):
-    """Sizes that were tried until one fits under `limit`; whole batches hold 20."""
+    """The sizes that are tried until one is at most `limit`, and the run that tries them; whole batches have 20."""
     tried = []
 
     def attempt(size):
@@ -127,14 +127,14 @@ def test_sizes_halve_until_one_fits(tmp_path):
     assert tried == [5]
 
 
-def test_one_utterance_is_the_end_of_it(tmp_path):
+def test_memory_for_less_than_one_utterance_is_an_error(tmp_path):
     tried, run = attempts(0, FoundSize.of(tmp_path), start=2)
     with pytest.raises(MemorySpent, match="one utterance at a time"):
         list(run)
     assert tried == [2, "forgotten", 1]
 
 
-def test_a_trial_that_fits_with_no_size_tells_the_others_nothing(tmp_path):
+def test_a_trial_that_fits_with_no_size_saves_none(tmp_path):
     found = FoundSize.of(tmp_path)
     _, run = attempts(0, found)
     with pytest.raises(MemorySpent):
@@ -146,7 +146,7 @@ def test_a_trial_that_fits_with_no_size_tells_the_others_nothing(tmp_path):
     assert found.read() == 5
 
 
-def test_evaluation_goes_on_in_smaller_batches():
+def test_evaluation_continues_in_smaller_batches():
     tried = []
 
     def work(size):
@@ -161,7 +161,7 @@ def test_evaluation_goes_on_in_smaller_batches():
         in_halves(lambda size: {}[size], 256)
 
 
-def test_memory_that_ends_outside_of_a_batch_is_tried_again_only_where_something_was_given_back(tmp_path):
+def test_memory_that_ran_out_outside_of_a_batch_is_tried_again_only_if_some_was_freed(tmp_path):
     tried, room = [], iter([True, False])
 
     def attempt(size):
@@ -170,13 +170,13 @@ def test_memory_that_ends_outside_of_a_batch_is_tried_again_only_where_something
         raise MemorySpent(0, "RuntimeError: out of memory")
 
     run = retry_with_smaller_batches(attempt, None, FoundSize.of(tmp_path), lambda: None, lambda: next(room))
-    with pytest.raises(MemorySpent, match=r"outside of any batch \(RuntimeError: out of memory\); use a device"):
+    with pytest.raises(MemorySpent, match=r"outside of any batch \(RuntimeError: out of memory\)\. Use a device"):
         list(run)
     assert tried == [None, None]
 
 
 @pytest.mark.parametrize("where", ["build", "evaluate"])
-def test_memory_that_ends_before_or_after_the_batches_is_a_row_with_advice(
+def test_memory_that_runs_out_before_or_after_the_batches_is_a_row_with_advice(
     small_sweep, cache_dir, tmp_path, monkeypatch, where
 ):
     calls = []
@@ -199,7 +199,7 @@ def test_memory_that_ends_before_or_after_the_batches_is_a_row_with_advice(
     assert len(calls) == (1 if where == "build" else 6)  # 32, 16 ... 1 utterances
 
 
-def test_a_test_of_the_model_goes_on_in_smaller_batches(small_sweep, cache_dir, tmp_path, monkeypatch):
+def test_a_test_of_the_model_continues_in_smaller_batches(small_sweep, cache_dir, tmp_path, monkeypatch):
     tests = "{probe: true, zrf: true, attribution: {utterances: 4, steps: 2}, relearning: {forgotten: [1], epochs: 1}}"
     loaded = load_sweep(small_sweep, [f"evidence={tests}", "methods=[retrain]", "unlearning=[{kind: class}]"])
     run_sweep(loaded, tmp_path / "whole", executor="local", cache_dir=cache_dir)

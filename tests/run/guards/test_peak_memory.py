@@ -1,4 +1,4 @@
-"""The peak is the trial's own: neither what came before it nor what processes share."""
+"""The peak is the trial's own: it includes neither earlier memory nor memory that processes share."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import torch
 from orchestrator.run.guards.peak_memory import PeakMemory
 
 MEGABYTE = 2**20
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can set the high-water mark back")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can reset the high-water mark")
 
 
-def taken(megabytes):
-    """That much memory, touched."""
+def allocate(megabytes):
+    """Allocate memory and write to all of it."""
     return torch.ones(megabytes * MEGABYTE, dtype=torch.uint8)
 
 
-def test_the_peak_counts_what_was_freed_meanwhile_and_nothing_from_before():
-    taken(300)
-    kept = taken(100)
+def test_the_peak_counts_what_was_freed_since_and_nothing_from_before():
+    allocate(300)
+    kept = allocate(100)
     memory = PeakMemory(torch.device("cpu"))
-    del_me = taken(150)
+    del_me = allocate(150)
     del del_me
-    taken(20)
+    allocate(20)
     assert 145 < memory.num_bytes / MEGABYTE < 200
     assert len(kept)
 

@@ -1,4 +1,4 @@
-"""A pause is charged to nobody and is no hang; computing is, even where no other thread can run."""
+"""A pause is not charged and is no hang; computing is charged, even while no other thread can run."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_a_stopped_process_is_charged_nothing_and_does_not_hang():
     os.kill(process.pid, signal.SIGSTOP)
     time.sleep(running_clock.PAUSE_SECONDS + 0.7)
     os.kill(process.pid, signal.SIGCONT)
-    said, _ = process.communicate("\n", timeout=60)
-    charged, passed = map(float, said.split())
+    printed, _ = process.communicate("\n", timeout=60)
+    charged, passed = map(float, printed.split())
     assert charged < passed - running_clock.PAUSE_SECONDS
 
 
 class Times:
-    """What the clocks of a process say, set by a test."""
+    """The clocks of a process, set by a test."""
 
     now = busy = 0.0
 
@@ -66,7 +66,7 @@ def clock(times):
 @pytest.mark.parametrize(
     ("seconds", "computing", "counted"),
     [(2.9, 0.0, 2.9), (60.0, 60.0, 60.0), (60.0, 30.0, 60.0), (60.0, 0.2, 0.2), (3.2, 0.3, 0.3)],
-    ids=["short", "a call that keeps the others out", "the same on a busy machine", "a pause", "a short pause"],
+    ids=["short", "a call that blocks other threads", "the same on a busy machine", "a pause", "a short pause"],
 )
 def test_only_a_long_gap_without_computing_is_a_pause(times, clock, seconds, computing, counted):
     times.pass_by(seconds, computing)
@@ -84,12 +84,12 @@ def test_waiting_for_a_device_or_a_disk_counts(monkeypatch):
         assert clock() - started >= 1.3
 
 
-def test_a_hang_is_a_hang_again_after_a_pause(times, clock):
+def test_a_hang_after_a_pause_is_a_hang(times, clock):
     dog = Watchdog(10.0, clock=clock)
     dog.beat()
     times.pass_by(300.0, 0.0)
-    assert clock() - dog._heard < 10.0
+    assert clock() - dog._last_beat < 10.0
     for _ in range(5):
         times.pass_by(2.5, 0.0)
         clock()
-    assert clock() - dog._heard > 10.0
+    assert clock() - dog._last_beat > 10.0

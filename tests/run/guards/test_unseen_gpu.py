@@ -1,3 +1,5 @@
+"""A launch ends only if Ray assigned a GPU that torch does not see."""
+
 from __future__ import annotations
 
 import pytest
@@ -12,7 +14,7 @@ def plain(monkeypatch):
 
 
 @pytest.mark.parametrize(("given", "sees", "ends"), [([0], False, True), ([0], True, False), ([], False, False)])
-def test_only_a_gpu_that_was_given_and_is_not_seen_ends_a_launch(monkeypatch, given, sees, ends):
+def test_only_an_assigned_gpu_that_torch_does_not_see_ends_a_launch(monkeypatch, given, sees, ends):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: sees)
     assert unseen_gpu(given).startswith(UNSEEN) is ends
     monkeypatch.setenv("UNLEARN_LOGICAL_GPUS", "1")

@@ -1,4 +1,4 @@
-"""A hang ends the trial: its row holds the stack of what hung, and the run goes on."""
+"""A hang ends the trial: its row contains the stack of what hung, and the run continues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.run.guards.watchdog import Hung, Watchdog
 
 
 def sleeping(self, problem):
-    """Passes of a method that never come."""
+    """Passes of a method that hangs before the first one."""
     while True:
         time.sleep(0.05)
     yield
@@ -29,7 +29,7 @@ def test_a_hang_is_a_failed_row_with_the_stack_and_the_run_goes_on(
         run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
         return [spec.trial_id for spec in plan_sweep(loaded).grid.trials]
 
-    run("methods=[{name: grad_ascent, epochs: 2}]")  # trains the original, and loads what first steps load
+    run("methods=[{name: grad_ascent, epochs: 2}]")  # trains the original, and imports what first steps import
     monkeypatch.setattr(Scrub, "passes", sleeping)
     planned = run("hang_seconds=2.0", "methods=[{name: scrub, epochs: 1}, {name: grad_ascent, epochs: 1}]")
     came = "a `failed` row with the stack of what hung; the rest runs"
@@ -47,7 +47,7 @@ def test_one_long_sleep_of_the_main_thread_is_interrupted():
 
 
 def deep():
-    """The function that a report has to name."""
+    """The function that the report must name."""
     time.sleep(60)
 
 
@@ -68,14 +68,14 @@ def test_another_thread_is_interrupted_at_its_next_instruction():
     assert "in work" in caught[0]
 
 
-def test_progress_keeps_it_quiet():
+def test_a_thread_that_reports_progress_is_not_interrupted():
     with Watchdog(0.4) as dog:
         for _ in range(8):
             time.sleep(0.1)
             dog.beat()
 
 
-def test_only_the_making_of_items_is_watched():
+def test_only_the_time_that_making_an_item_takes_is_watched():
     seen = []
     for item in Watchdog(0.1).each(iter([1, 2])):
         time.sleep(0.2)
@@ -83,22 +83,22 @@ def test_only_the_making_of_items_is_watched():
     assert seen == [1, 2]
 
 
-def test_what_nothing_interrupts_is_given_up():
-    heard, given_up = [], threading.Event()
+def test_a_thread_that_cannot_be_interrupted_is_given_up():
+    reports, given_up = [], threading.Event()
 
     def give_up(report):
-        heard.append(report)
+        reports.append(report)
         given_up.set()
 
-    def deaf():
-        """As a call into C is: the signal waits outside."""
+    def blocking():
+        """Block the signal, as a call into C does."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {watchdog.SIGNAL})
         assert given_up.wait(10)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {watchdog.SIGNAL})
 
     with pytest.raises(Hung), Watchdog(0.1, give_up, grace_seconds=0.1):
-        deaf()
-    assert "in deaf" in heard[0]
+        blocking()
+    assert "in blocking" in reports[0]
 
 
 def test_without_a_limit_nothing_is_watched():

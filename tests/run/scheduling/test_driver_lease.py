@@ -1,3 +1,5 @@
+"""One driver at a time uses a results folder; a dead driver is replaced, and a replaced one changes nothing."""
+
 from __future__ import annotations
 
 import json
@@ -35,7 +37,7 @@ with sole_driver(open_store(sys.argv[1]).files):
 
 @pytest.fixture
 def other_driver(tmp_path):
-    """A driver of `tmp_path / "r"` in a process of its own, ended like a crash."""
+    """A driver of `tmp_path / "r"` in a process of its own."""
     command = [sys.executable, "-c", DRIVER, str(tmp_path / "r")]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "driving\n"
@@ -62,7 +64,7 @@ def test_a_second_driver_is_refused_by_name_and_changes_nothing(
 
 
 def test_the_lease_of_a_killed_driver_is_taken_over_at_once(other_driver, small_sweep, tmp_path, cache_dir, injected):
-    os.kill(other_driver.pid, signal.SIGKILL)  # and not reaped: what is left of it is no driver either
+    os.kill(other_driver.pid, signal.SIGKILL)  # and not reaped: a zombie is no driver either
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and process_identity.start_of(other_driver.pid) is not None:
         time.sleep(0.01)
@@ -74,7 +76,7 @@ def test_the_lease_of_a_killed_driver_is_taken_over_at_once(other_driver, small_
     assert not (tmp_path / "r" / driver_lease.NAME).exists()
 
 
-def test_a_number_used_again_by_another_process_is_no_driver(tmp_path):
+def test_a_process_id_that_another_process_reuses_is_no_driver(tmp_path):
     files = open_store(tmp_path).files
     with sole_driver(files):
         rewritten(tmp_path, token="an earlier one", process="1")
@@ -83,11 +85,11 @@ def test_a_number_used_again_by_another_process_is_no_driver(tmp_path):
 
 
 def silent_for(folder, seconds: float) -> None:
-    """The last heartbeat lies so far back, by the folder's clock."""
+    """Set the time of the last heartbeat, by the folder's clock."""
     os.utime(folder / driver_lease.NAME, (time.time() - seconds,) * 2)
 
 
-def test_a_driver_elsewhere_counts_as_dead_once_its_heart_stopped(tmp_path):
+def test_a_driver_on_another_machine_counts_as_dead_after_a_minute_without_heartbeat(tmp_path):
     files = open_store(tmp_path).files
     with sole_driver(files):
         rewritten(tmp_path, token="theirs", machine="elsewhere", host="node7")
@@ -100,7 +102,7 @@ def test_a_driver_elsewhere_counts_as_dead_once_its_heart_stopped(tmp_path):
 
 
 @pytest.mark.parametrize("clock", [-7200, 7200])
-def test_clocks_of_hosts_that_disagree_by_hours_neither_lose_nor_lock_a_folder(tmp_path, monkeypatch, clock):
+def test_clocks_that_differ_by_hours_neither_lose_nor_lock_a_folder(tmp_path, monkeypatch, clock):
     files, now = open_store(tmp_path).files, time.time()
     with sole_driver(files):
         rewritten(tmp_path, token="theirs", machine="elsewhere", beat_seconds=now + clock, since_seconds=now + clock)
@@ -111,7 +113,7 @@ def test_clocks_of_hosts_that_disagree_by_hours_neither_lose_nor_lock_a_folder(t
             pass
 
 
-def test_a_heartbeat_in_the_future_is_watched_and_counts_while_it_changes(tmp_path, monkeypatch):
+def test_a_heartbeat_in_the_future_counts_if_it_changes_while_observed(tmp_path, monkeypatch):
     files, beats = open_store(tmp_path).files, [-3600, -3601]
     monkeypatch.setattr(driver_lease, "OBSERVE_SECONDS", 0.0)
     monkeypatch.setattr(
@@ -122,7 +124,7 @@ def test_a_heartbeat_in_the_future_is_watched_and_counts_while_it_changes(tmp_pa
         silent_for(tmp_path, -3600)
         with pytest.raises(ValueError, match=f"delete {tmp_path}/{driver_lease.NAME}"), sole_driver(files):
             pass
-        beats.clear()  # it beats no more
+        beats.clear()  # it sends no more heartbeats
         with sole_driver(files) as held:
             assert not held.lost
 
@@ -143,7 +145,7 @@ def test_nonsense_in_a_lease_neither_crashes_nor_locks_a_folder(tmp_path, monkey
     del values[field]
     (tmp_path / driver_lease.NAME).write_text(json.dumps(values)[:-1] + f', "{field}": {beat}}}')
     (tmp_path / driver_lease.HISTORY).write_text(f'[{{"token": {beat}, "since_seconds": {beat}}}, {beat}]')
-    monkeypatch.setattr(driver_lease, "DEAD_AFTER_SECONDS", -1e9)  # whoever is dated is dead
+    monkeypatch.setattr(driver_lease, "DEAD_AFTER_SECONDS", -1e9)  # every driver with a heartbeat counts as dead
     with sole_driver(files) as held:
         assert held.lease.token.startswith("00000")
         rewritten(tmp_path, token="theirs", machine="elsewhere", since_seconds=json.loads(beat))
@@ -153,10 +155,10 @@ def test_nonsense_in_a_lease_neither_crashes_nor_locks_a_folder(tmp_path, monkey
 
 
 def superseded(folder):
-    """The folder as workers have it whose driver lost it to another one, which has ended since."""
+    """The folder of workers whose driver lost it to another driver, which has ended."""
     files = open_store(folder).files
     with sole_driver(files) as first:
-        rewritten(folder, process="1")  # it looks dead
+        rewritten(folder, process="1")  # it seems dead
         with sole_driver(files) as second:
             pass
     assert second.lease.token > first.lease.token
@@ -176,7 +178,7 @@ def test_a_driver_that_lost_its_lease_changes_nothing(tmp_path, change):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(LeaseLost):
         change(late)
-    late.withdraw("a")  # what cannot be moved stays
+    late.withdraw("a")  # a row that cannot be moved is kept
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -186,7 +188,7 @@ def test_rows_carry_the_token_of_their_driver(tmp_path):
         assert read_rows(tmp_path)["driver_token"].tolist() == [held.lease.token]
 
 
-def test_a_trial_under_way_ends_soon_after_its_driver_lost_the_folder(small_sweep, tmp_path, cache_dir, monkeypatch):
+def test_a_running_trial_ends_soon_after_its_driver_lost_the_folder(small_sweep, tmp_path, cache_dir, monkeypatch):
     monkeypatch.setattr(context, "LEASE_SECONDS", 0.0)
     loaded, lost = load_sweep(small_sweep, ["training.epochs=1000000"]), open_store(tmp_path / "r").files
     taken = []
@@ -211,12 +213,12 @@ HISTORY = [driver_lease.Driver("1-a", 1000.0), driver_lease.Driver("2-b", 2000.0
     [("1-a", 1900, False), ("1-a", 2100, True), ("2-b", 2900, False), ("2-b", 3100, True), ("3-c", 9000, False),
      ("1-elsewhere", 9000, False), (None, 9000, False)],
 )  # fmt: skip
-def test_a_row_is_late_when_it_ended_after_the_next_driver_had_begun(token, seconds, again):
+def test_a_row_is_late_if_its_trial_ended_after_the_next_driver_had_started(token, seconds, again):
     row = {"driver_token": token, "finished_at": utc(seconds)}
     assert driver_lease.ended_late(row, HISTORY) is again
 
 
-def test_who_lost_the_folder_hands_out_nothing_more(small_sweep, tmp_path):
+def test_a_driver_that_lost_the_folder_assigns_no_more_trials(small_sweep, tmp_path):
     trials = build_grid(load_sweep(small_sweep).sweep).trials
     dispatcher = Dispatcher(trials, {}, open_store(tmp_path), ours=lambda: False)
     assert dispatcher.take() is None
@@ -224,13 +226,13 @@ def test_who_lost_the_folder_hands_out_nothing_more(small_sweep, tmp_path):
     assert not dispatcher.over
 
 
-def test_a_torn_lease_is_nobodys(tmp_path):
+def test_a_truncated_lease_belongs_to_no_driver(tmp_path):
     (tmp_path / driver_lease.NAME).write_bytes(b'{"host": "no')
     with sole_driver(open_store(tmp_path).files) as held:
         assert not held.lost
 
 
-def test_on_an_object_store_the_lease_is_read_back(monkeypatch):
+def test_on_an_object_store_the_lease_is_read_again_after_writing(monkeypatch):
     monkeypatch.setattr(driver_lease, "SETTLE_SECONDS", 0.0)
     bucket = Folder("mock:///bucket")
     bucket._fs()[0].create_dir("bucket")

@@ -1,4 +1,4 @@
-"""What a trial's precision and `deterministic` set for the process."""
+"""A trial's `precision` and `deterministic` are set for its process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CUDA, HOST = torch.device("cuda"), torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def _put_back(monkeypatch):
+def _restore(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     yield
@@ -30,7 +30,7 @@ def test_only_bf16_lets_products_and_convolutions_use_tf32(precision, rounds):
     assert not uses_tf32({"precision": precision}, HOST)
 
 
-def test_deterministic_holds_for_the_trials_that_ask_for_it(monkeypatch):
+def test_deterministic_applies_only_to_trials_that_set_it(monkeypatch):
     import os
 
     set_arithmetic({"precision": "fp32", "deterministic": True}, CUDA)

@@ -1,3 +1,5 @@
+"""Weights, logits and epochs are saved and read unchanged; damaged files are set aside."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -42,7 +44,7 @@ def state(epoch: int = 1) -> dict:
     }  # fmt: skip
 
 
-def test_weights_and_logits_come_back_as_they_went(store):
+def test_weights_and_logits_are_read_as_they_were_saved(store):
     weights, logits = {"a.b": torch.randn(3, 2)}, torch.randn(5, 4)
     save_weights(store, ID, weights)
     save_logits(store, ID, logits, 0.25)
@@ -51,14 +53,14 @@ def test_weights_and_logits_come_back_as_they_went(store):
     assert load_logits(store, ID)[1] == 0.25
 
 
-def test_tensors_that_share_memory_or_lie_across_it_come_back(store):
+def test_tensors_that_share_memory_or_are_not_contiguous_are_read_as_they_were_saved(store):
     tied, across = torch.randn(4), torch.randn(3, 2).T
     save_weights(store, ID, {"a": tied, "b": tied, "c": across, "d": torch.empty(0), "e": torch.empty(0)})
     back = load_weights(store, ID)
     assert torch.equal(back["a"], tied)
     assert torch.equal(back["b"], tied)
     assert torch.equal(back["c"], across)
-    back["a"].add_(1)  # what was read is the reader's own
+    back["a"].add_(1)  # a change of what was read is not in the file
     assert torch.equal(load_weights(store, ID)["a"], tied)
 
 
@@ -74,7 +76,7 @@ SHARES = {"emptied": 0.0, "cut early": 0.1, "cut late": 0.9}
     ],
     ids=[*SHARES, "a bit of a weight", "a weight's type"],
 )
-def test_damaged_weights_are_set_aside_with_the_row_that_promised_them(store, tmp_path, damage):
+def test_damaged_weights_are_set_aside_together_with_their_row(store, tmp_path, damage):
     save_weights(store, ID, {"a": torch.randn(50)})
     path = tmp_path / "models" / f"{ID}.safetensors"
     path.write_bytes(damage(path.read_bytes()))
@@ -88,7 +90,7 @@ def test_damaged_weights_are_set_aside_with_the_row_that_promised_them(store, tm
     assert not path.exists()
 
 
-def test_weights_are_checked_once_while_their_file_is_the_same(store, tmp_path, monkeypatch):
+def test_weights_are_checked_once_while_their_file_is_unchanged(store, tmp_path, monkeypatch):
     monkeypatch.setenv("UNLEARN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(digests, "SETTLED_NS", -1)
     checked, check = [], checkpoints.check_sealed_file
@@ -101,7 +103,7 @@ def test_weights_are_checked_once_while_their_file_is_the_same(store, tmp_path, 
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to measure a peak")
-def test_checkpoints_are_written_and_read_without_a_copy_of_them(store):
+def test_checkpoints_are_written_and_read_without_a_copy_in_memory(store):
     model = torch.nn.Linear(4096, 4096)  # 64 MiB
     num_bytes = model.weight.nbytes
     went = {**state(), "weights": dict(model.state_dict())}
@@ -114,7 +116,7 @@ def test_checkpoints_are_written_and_read_without_a_copy_of_them(store):
     assert memory.num_bytes < 0.25 * num_bytes  # mapped files are not private memory
 
 
-def test_weights_that_do_not_fit_on_the_disk_are_no_room(store, tmp_path, monkeypatch):
+def test_weights_that_do_not_fit_on_the_disk_are_a_full_folder(store, tmp_path, monkeypatch):
     def full(*args, **settings):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
@@ -124,13 +126,13 @@ def test_weights_that_do_not_fit_on_the_disk_are_no_room(store, tmp_path, monkey
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_a_row_without_its_logits_is_taken_back(store):
-    with pytest.raises(ParentLost, match=f"logits/{ID}.safetensors is not there"):
+def test_a_row_whose_logits_are_missing_is_withdrawn(store):
+    with pytest.raises(ParentLost, match=f"logits/{ID}.safetensors is missing"):
         load_logits(store, ID)
     assert store.row(ID) is None
 
 
-def test_an_epoch_comes_back_as_it_went(store):
+def test_an_epoch_is_read_as_it_was_saved(store):
     epochs, went = EpochCheckpoint(store, ID), state(3)
     epochs.save(went)
     back = epochs.load()
@@ -148,7 +150,7 @@ def test_an_epoch_comes_back_as_it_went(store):
         lambda b: b.replace(b"draws/cpu", b"draws/cpv"),
     ],
 )
-def test_an_epoch_that_cannot_be_read_is_as_none_at_all(store, tmp_path, damage):
+def test_an_epoch_that_cannot_be_read_counts_as_missing(store, tmp_path, damage):
     epochs = EpochCheckpoint(store, ID)
     epochs.save(state())
     path = tmp_path / "checkpoints" / f"{ID}.safetensors"

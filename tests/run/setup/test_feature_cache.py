@@ -140,7 +140,7 @@ def test_damaged_features_are_named_and_made_again(tmp_path, name, damage):
     (path,) = (tmp_path / "features").glob(f"*/{name}")
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
-    with pytest.warns(DamagedFile, match=rf"{path.parent.name} is damaged \({name} differ"):
+    with pytest.warns(DamagedFile, match=rf"{path.parent.name} is damaged \(changed or missing: {name}\)"):
         again = opened(corpus, tmp_path).train(rows)
     assert all(torch.equal(*pair) for pair in zip(again, undisturbed, strict=True))
     assert path.read_bytes() == whole

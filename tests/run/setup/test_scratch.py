@@ -1,4 +1,4 @@
-"""What killed writers left goes with the next run; what is fresh, or no scratch file, stays."""
+"""The next run removes what killed processes left; recent files and other files are kept."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_old_scratch_files_are_removed_and_nothing_else(left):
     assert {path.relative_to(left).as_posix() for path in left.rglob("*") if path.is_file()} == set(KEPT)
 
 
-def test_what_a_living_writer_may_hold_stays(left):
-    for name in LEFT:  # of a folder, what was written last counts
+def test_recent_scratch_files_are_kept(left):
+    for name in LEFT:  # of a folder, the newest file counts
         os.utime(left / name)
     remove_scratch(open_store(left / "r"), left / "cache")
     assert all((left / name).exists() for name in LEFT + KEPT)

@@ -1,4 +1,4 @@
-"""A node without a corpus or features fetches what another node built, checks it, and builds only what is not there."""
+"""A node without a corpus or features fetches what another node built, checks it, and builds only what is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cache(tmp_path):
 
 
 def built(path: Path, text: str = "features"):
-    """A builder of a folder with two files, and the list that says how often it ran."""
+    """A function that builds a folder with two files, and the list of its calls."""
     calls = []
 
     def build() -> None:
@@ -52,14 +52,16 @@ def test_a_damaged_file_is_noticed_and_the_folder_built(cache, tmp_path):
     for blob in (tmp_path / "shared" / "blobs").iterdir():
         blob.write_bytes(blob.read_bytes()[:-1])
     build, calls = built(second, "built here")
-    with pytest.warns(DamagedFile, match=r"cannot read blobs/.*SHA-256 differs, as arrow/data\.arrow of corpora/kws-1"):
+    with pytest.warns(
+        DamagedFile, match=r"cannot read blobs/.*SHA-256 differs; it is arrow/data\.arrow of corpora/kws"
+    ):
         cache.obtain(second, build)
     assert len(calls) == 1
     assert (second / "arrow" / "data.arrow").read_text() == "built here"
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b.replace(b"data", b"date")])
-def test_a_damaged_list_is_named_and_the_folder_built_and_shared_anew(cache, tmp_path, damage):
+def test_a_damaged_list_is_reported_and_the_folder_built_and_shared_again(cache, tmp_path, damage):
     paths = [tmp_path / node / "corpora" / "kws-1" for node in "abc"]
     for path in paths:
         path.parent.mkdir(parents=True)
@@ -92,7 +94,7 @@ def test_a_list_cannot_make_a_node_write_outside_the_folder(cache, tmp_path, nam
     assert not list(tmp_path.rglob("escaped"))
 
 
-def test_a_local_folder_shares_nothing_unless_asked(tmp_path, monkeypatch):
+def test_a_local_folder_shares_nothing_without_the_environment_variable(tmp_path, monkeypatch):
     monkeypatch.delenv("UNLEARN_SHARED_CACHE", raising=False)
     assert shared_cache(open_store(tmp_path)) is None
     monkeypatch.setenv("UNLEARN_SHARED_CACHE", str(tmp_path / "shared"))
@@ -101,7 +103,7 @@ def test_a_local_folder_shares_nothing_unless_asked(tmp_path, monkeypatch):
     assert found.files.local_path == tmp_path / "shared"
 
 
-def test_a_store_that_fails_does_not_fail_the_trial(tmp_path, monkeypatch):
+def test_a_failing_object_store_does_not_fail_the_trial(tmp_path, monkeypatch):
     from orchestrator.errors import StorageError
 
     cache = SharedCache(Folder((tmp_path / "shared").as_uri()), "")
@@ -116,18 +118,18 @@ def test_a_store_that_fails_does_not_fail_the_trial(tmp_path, monkeypatch):
     assert len(calls) == 1
 
 
-def test_a_node_that_cannot_build_runs_on_what_was_shared(small_sweep, cache_dir, tmp_path, monkeypatch):
+def test_a_node_that_cannot_build_uses_what_was_shared(small_sweep, cache_dir, tmp_path, monkeypatch):
     from orchestrator.run.setup import feature_cache
-    from orchestrator.tasks.base import Task
+    from orchestrator.tasks import build
 
     monkeypatch.setenv("UNLEARN_SHARED_CACHE", str(tmp_path / "shared"))
     loaded = load_sweep(small_sweep, ["methods=[original]"])
     run_sweep(loaded, tmp_path / "one", executor="local", cache_dir=tmp_path / "node-1")
 
     def refuse(*args):
-        raise AssertionError("this node was to fetch")
+        raise AssertionError("this node must fetch, not build")
 
-    monkeypatch.setattr(Task, "_build", refuse)
+    monkeypatch.setattr(build, "write_corpus", refuse)
     monkeypatch.setattr(feature_cache, "_build", refuse)
     run_sweep(loaded, tmp_path / "two", executor="local", cache_dir=tmp_path / "node-2")
     one, two = (read_rows(tmp_path / name) for name in ("one", "two"))
