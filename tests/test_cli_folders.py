@@ -122,5 +122,5 @@ def test_without_a_home_it_is_said_what_to_set(finished, line, tmp_path, monkeyp
     for name in ("HOME", "UNLEARN_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", nobody)
-    assert "set HOME, or UNLEARN_CACHE" in line(*commands(finished, tmp_path / "r")["run"])
+    assert "Set HOME, or set UNLEARN_CACHE" in line(*commands(finished, tmp_path / "r")["run"])
     assert not list(tmp_path.glob("~"))

@@ -16,12 +16,12 @@ from orchestrator.run.guards.watchdog import Watchdog
 
 STOPPED = """
 import time
-from methods.engine.budget import Meter
+from methods.engine.budget import BudgetMeter
 from orchestrator.run.guards.running_clock import RunningClock
 from orchestrator.run.guards.watchdog import Watchdog
 started = time.perf_counter()
 with RunningClock() as clock, Watchdog(3.0, clock=clock):
-    meter = Meter(clock=clock)
+    meter = BudgetMeter(clock=clock)
     print("charging", flush=True)
     with meter.charging(1):
         input()
