@@ -37,8 +37,8 @@ from orchestrator.run.setup.checkpoints import (
     EpochCheckpoint,
     load_logits,
     load_weights,
-    save_logits,
     save_artifacts,
+    save_logits,
     save_weights,
 )
 from orchestrator.run.setup.context import WorkerContext
