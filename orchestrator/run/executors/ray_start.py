@@ -28,6 +28,8 @@ PASSED_ON = (
 """What workers get of the starting machine's environment. No secrets: Ray logs these, and shows them in its dashboard.
 What Ray starts on this machine inherits the whole environment; nodes of a cluster have their own."""
 HELD_BACK = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # Tune's own list
+PRELOADED = ("torch", "orchestrator.run.trial")
+"""What workers on this machine import as soon as they start, while the driver still plans."""
 NODES_WITHIN_SECONDS = 900.0
 SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # longest path of a socket
 BELOW_TEMPORARY = "/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"  # as Ray names its sockets
@@ -49,17 +51,19 @@ def start(address: str | None, num_cpus: int) -> bool:
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(HELD_BACK)
     ours = not ray.is_initialized()
     if ours:
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         job = JobConfig()
         job._py_driver_sys_path = NoPaths()
-        settings = {"runtime_env": {"env_vars": environment}, "job_config": job}
-        settings |= {"log_to_driver": False, "logging_level": "ERROR"}
+        settings: dict[str, Any] = {"job_config": job, "log_to_driver": False, "logging_level": "ERROR"}
         if address:
-            _init(address=address, **settings)
-        else:
+            environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+            _init(address=address, runtime_env={"env_vars": environment}, **settings)
+        else:  # without a runtime environment: workers inherit this process's, and those started early are used
             _own_token()
+            class_cache.DEFAULT_ENV_VARS.clear()
+            class_cache.ENV_VARS_TO_PROPAGATE.clear()
+            settings |= {"_system_config": {"preload_python_modules": [*PRELOADED]}, **_temporary_folder()}
             with _loopback():
-                _init(address="local", num_cpus=num_cpus, include_dashboard=False, **_temporary_folder(), **settings)
+                _init(address="local", num_cpus=num_cpus, include_dashboard=False, **settings)
     _await_nodes()
     return ours
 
