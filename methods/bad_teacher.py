@@ -52,12 +52,12 @@ class BadTeacher(Method):
         incompetent = problem.random_model()
         incompetent.eval()
         bad_logits = []
-        for batch in problem.walk(problem.forget, self.batch_size, backward=False):
+        for batch in problem.iterate(problem.forget, self.batch_size, backward=False):
             with torch.no_grad():
                 bad_logits.append(incompetent(batch.features, batch.lengths))
         bad = ForgetTable.of(problem.forget.utterances, torch.cat(bad_logits))
         count = max(1, round(self.retain_share * len(problem.retain)))
-        retain = problem.retain.drawn(count, problem.generator)
+        retain = problem.retain.sample(count, problem.generator)
 
         def imitate(model: Classifier, batch: Batch) -> Tensor:
             teacher = bad.put(batch, problem.original_logits(batch))

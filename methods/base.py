@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from methods.engine.batches import Batch, BatchSource, Classifier, UtteranceSet
 from methods.engine.budget import BudgetMeter
-from methods.engine.charged_passes import watch
+from methods.engine.charged_passes import charge_passes
 from methods.engine.rates import resolved
 from methods.engine.warm_up import same_draws_again, warm_up
 
@@ -111,20 +111,20 @@ class UnlearningProblem:
     num_classes: int
     forgotten_classes: tuple[int, ...]  # by this request and those before it; empty where none forgot a class
     training: Training  # how f was trained
-    meter: BudgetMeter
+    budget: BudgetMeter
     generator: torch.Generator  # CPU; order of batches and every random draw of a method
     build_model: Callable[[Literal["pretrained", "random"]], Classifier]
-    teacher_logits: Callable[[Batch], Tensor]  # f's logits by utterance; charges their making to the meter
+    teacher_logits: Callable[[Batch], Tensor]  # f's logits by utterance; charges their making to the budget
     score: Callable[[Classifier, UtteranceSet], Scores]
     micro_batch: int | None = None  # utterances that go through the model at once, where memory is short
-    stored: dict[str, Tensor] | None = None  # a training puts here what is kept beside f; None where nothing is kept
-    prepared: Mapping[str, Tensor] | None = None  # what f's training kept, for a method that `needs` it
+    artifacts_to_store: dict[str, Tensor] | None = None  # a training's, kept with f; None if nothing is kept
+    original_artifacts: Mapping[str, Tensor] | None = None  # what f's training kept, for methods that require it
     notes: list[str] = field(default_factory=list)  # what a method wants said of this run: a row's `note`
     precision: Literal["fp32", "bf16"] = "fp32"  # of what reads a set; the loop sets it
-    warmed: set[bool] = field(default_factory=set)  # whether a forward (False) and a backward (True) ran off the clock
+    warmed_up: set[bool] = field(default_factory=set)  # whether a forward (False), a backward (True) ran
 
     def __post_init__(self) -> None:
-        watch(self.model, self.meter)
+        charge_passes(self.model, self.budget)
 
     @property
     def device(self) -> torch.device:
@@ -139,14 +139,14 @@ class UnlearningProblem:
 
     def warm_up(self, part: Batch, *, backward: bool, model: Classifier | None = None) -> None:
         """Run `part` once before its time is charged; on a GPU once a problem, for a `model` of its own always."""
-        if model is None and (self.device.type != "cuda" or backward in self.warmed):
+        if model is None and (self.device.type != "cuda" or backward in self.warmed_up):
             return
-        self.warmed |= {backward, False}
-        self.meter.largest_batch = max(self.meter.largest_batch, len(part))  # memory may run out here already
-        with self.meter.evaluating(), self.autocast():
+        self.warmed_up |= {backward, False}
+        self.budget.largest_batch = max(self.budget.largest_batch, len(part))  # memory may run out here already
+        with self.budget.evaluating(), self.autocast():
             warm_up(self.model if model is None else model, part, backward=backward)
 
-    def draws_apart(self) -> torch.Generator:
+    def control_generator(self) -> torch.Generator:
         """A generator of its own for a control, whose draws must leave all other draws as they are."""
         return torch.Generator().manual_seed(self.generator.initial_seed() ^ APART)
 
@@ -159,9 +159,9 @@ class UnlearningProblem:
         return self._built("random")
 
     def _built(self, weights: Literal["pretrained", "random"]) -> Classifier:
-        with self.meter.loading():
+        with self.budget.loading():
             model = self.build_model(weights)
-        watch(model, self.meter)
+        charge_passes(model, self.budget)
         return model
 
     def original_logits(self, batch: Batch) -> Float[Tensor, "batch classes"]:
@@ -174,16 +174,16 @@ class UnlearningProblem:
         Raises:
             BudgetSpent: when the budget is used up before.
         """
-        self.meter.check()
-        with self.meter.charging(), self.autocast():
+        self.budget.check()
+        with self.budget.charging(), self.autocast():
             return self.score(self.model, utterances)
 
-    def look(self, utterances: UtteranceSet) -> Scores:
+    def evaluate_uncharged(self, utterances: UtteranceSet) -> Scores:
         """The same for the harness (curves, objectives): neither charged nor does it move a random state."""
-        with self.meter.evaluating(), self.autocast(), same_draws_again(utterances.device):
+        with self.budget.evaluating(), self.autocast(), same_draws_again(utterances.device):
             return self.score(self.model, utterances)
 
-    def walk(
+    def iterate(
         self, utterances: BatchSource, batch_size: int, *, backward: bool, summed: bool = False
     ) -> Iterator[Batch]:
         """Batches for a weight edit or a score: the caller's work on each is charged, and the budget checked.
@@ -197,13 +197,13 @@ class UnlearningProblem:
         Raises:
             BudgetSpent: when the budget is used up before a batch.
         """
-        watch(self.model, self.meter)
+        charge_passes(self.model, self.budget)
         if self.micro_batch is not None and (summed or not backward):
             batch_size = min(batch_size, self.micro_batch)
         for batch in utterances.batches(batch_size):
-            self.meter.check()  # before each: an edit whose last batch uses the budget up is made
+            self.budget.check()  # before each: an edit whose last batch uses the budget up is made
             self.warm_up(batch, backward=backward)
-            with self.meter.charging(len(batch)), self.autocast():
+            with self.budget.charging(len(batch)), self.autocast():
                 yield batch
 
     def restricted_to(self, forget: UtteranceSet, retain: UtteranceSet) -> UnlearningProblem:
@@ -221,10 +221,10 @@ class Method(ABC):
 
     label: ClassVar[str]  # as the paper's tables print it
     version: ClassVar[int]  # bumped when its results change
-    edits: ClassVar[bool] = False  # true where it makes no pass: a curriculum, SuperLoss or adapters would do nothing
+    edits_weights: ClassVar[bool] = False  # True if it yields no pass, so that no modifier has an effect
     takes_adapters: ClassVar[bool] = True  # false where it puts weights back or draws them anew by their names
     search_space: ClassVar[SearchSpace] = {}  # what `unlearn tune` searches unless the sweep says; empty: nothing
-    needs: ClassVar[str] = ""  # the kind of training that keeps what this method reads; any will do when empty
+    requires_training: ClassVar[str] = ""  # the training kind whose artifacts it reads; empty: none
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -244,11 +244,15 @@ class Method(ABC):
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """The passes, lazily: code between two `yield`s may read `problem.model`, score sets, and end early."""
 
-    def unmet(self, kind: str, settings: Mapping[str, Any]) -> str:
+    def reason_unsupported(self, kind: str, settings: Mapping[str, Any]) -> str:
         """Why it cannot unlearn from an original that this kind of training made with these settings, or nothing."""
-        return "" if self.needs in ("", kind) else f"it reads what training kind {self.needs} keeps"
+        return (
+            ""
+            if self.requires_training in ("", kind)
+            else f"it reads what training kind {self.requires_training} keeps"
+        )
 
-    def unfit(self, model: Classifier) -> str:
+    def reason_model_unsupported(self, model: Classifier) -> str:
         """Why it cannot unlearn from a network like this one, whose weights are not read, or nothing."""
         return ""
 
@@ -257,8 +261,9 @@ class Method(ABC):
 class TrainingRecipe(Method):
     """How originals and Retrain are trained: a method over D_r that may keep things for later requests.
 
-    Its passes start from `problem.fresh_model()`, train on `problem.retain`, and put tensors into `problem.stored`
-    unless that is None (Retrain keeps nothing). The time that this takes belongs inside `problem.meter.preparing()`.
+    Its passes start from `problem.fresh_model()`, train on `problem.retain`, and put tensors into
+    `problem.artifacts_to_store` unless that is None (Retrain keeps nothing). The time that this takes belongs inside
+    `problem.budget.preparing()`.
     """
 
     @property

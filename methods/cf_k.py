@@ -65,7 +65,7 @@ class CatastrophicForgetting(Method):
     batch_size: int = 32
     last_blocks: int = 2  # k; 1 is the head, 2 the projection too
 
-    def unfit(self, model: Classifier) -> str:
+    def reason_model_unsupported(self, model: Classifier) -> str:
         """A network of fewer blocks."""
         return too_many_blocks(model, self.last_blocks)
 

@@ -20,15 +20,15 @@ class Downdate(Method):
 
     label: ClassVar[str] = "Downdate"
     version: ClassVar[int] = 2
-    edits: ClassVar[bool] = True
-    needs: ClassVar[str] = "closed_form_head"
+    edits_weights: ClassVar[bool] = True
+    requires_training: ClassVar[str] = "closed_form_head"
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Run no pass: sum over D_f once and solve."""
-        if problem.prepared is None:
+        if problem.original_artifacts is None:
             raise ValueError(
-                f"downdate reads the sums that training kept: got none, allowed: training kind {self.needs}"
+                f"downdate reads the sums that training kept: got none, allowed: training kind {self.requires_training}"
             )
-        sums = RidgeSums.of(problem.prepared)
+        sums = RidgeSums.of(problem.original_artifacts)
         set_head(problem, sums.plus(RidgeSums.over(problem, problem.forget), sign=-1.0), charged=True)
         return iter(())

@@ -34,7 +34,7 @@ class FisherForgetting(Method):
 
     label: ClassVar[str] = "Fisher"
     version: ClassVar[int] = 2
-    edits: ClassVar[bool] = True
+    edits_weights: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {"strength": (1e-9, 1e-5)}
 
     strength: float = 1e-8  # α: variance of the noise on a weight of Fisher information 1; the field takes 1e-9 to 1e-6

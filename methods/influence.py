@@ -62,8 +62,8 @@ def fisher_product(
     pieces = torch.split(vector, [p.numel() for p in weights.values()])
     along = {name: piece.view_as(p) for (name, p), piece in zip(weights.items(), pieces, strict=True)}
     problem.model.eval()
-    gradients = PerUtterance(problem.model, weights, problem.meter.uncounted)
-    for batch in problem.walk(utterances, CHUNK, backward=True, summed=True):
+    gradients = PerUtterance(problem.model, weights, problem.budget.uncounted)
+    for batch in problem.iterate(utterances, CHUNK, backward=True, summed=True):
         gradients.add_products(total, along, batch, losses)
     return _flat(total) / len(utterances)
 
@@ -84,7 +84,7 @@ class Influence(Method):
 
     label: ClassVar[str] = "IU"
     version: ClassVar[int] = 2
-    edits: ClassVar[bool] = True
+    edits_weights: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {
         "step_size": (0.1, 100.0),
         "damping": (1e-3, 1.0),
@@ -112,7 +112,7 @@ class Influence(Method):
             len(problem.forget),
             len(problem.retain),
         )
-        sample = problem.retain.drawn(self.fisher_samples, problem.generator)
+        sample = problem.retain.sample(self.fisher_samples, problem.generator)
 
         def damped(vector: Tensor) -> Tensor:
             return fisher_product(problem, sample, vector) + self.damping * vector

@@ -44,7 +44,7 @@ def charged_accuracy(problem: UnlearningProblem, utterances: UtteranceSet, batch
     """Accuracy of the model now, 0-1, in eval mode; charged, since the method cannot do without it."""
     problem.model.eval()
     right = 0
-    for batch in problem.walk(utterances, batch_size, backward=False):
+    for batch in problem.iterate(utterances, batch_size, backward=False):
         with torch.no_grad():
             predicted = problem.model(batch.features, batch.lengths).argmax(dim=-1)
         right += int((predicted == batch.labels).sum())
@@ -79,7 +79,7 @@ class Lotus(Method):
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass an epoch, until D_f is predicted no better than D_v was."""
         count = max(1, round(self.retain_share * len(problem.retain)))
-        over = problem.forget + problem.retain.drawn(count, problem.generator)
+        over = problem.forget + problem.retain.sample(count, problem.generator)
         rows = over.utterances.sort().values
         of_class = set(problem.forget.labels.tolist()) <= set(problem.forgotten_classes)
         unseen = None if of_class else problem.validation

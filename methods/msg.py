@@ -101,11 +101,11 @@ class Msg(Method):
     def reinitialize(self, problem: UnlearningProblem) -> dict[str, Tensor]:
         """Draw the chosen weights anew; masks of them, by parameter name."""
         weights = layer_weights(problem.model)
-        like_forget = problem.retain.drawn(len(problem.forget), problem.generator)
+        like_forget = problem.retain.sample(len(problem.forget), problem.generator)
         pull = {name: torch.zeros_like(p) for name, p in weights.items()}
         problem.model.eval()
         for utterances, sign in ((like_forget, 1.0), (problem.forget, -1.0)):
-            for batch in problem.walk(utterances, self.batch_size, backward=True, summed=True):
+            for batch in problem.iterate(utterances, self.batch_size, backward=True, summed=True):
                 loss = sign * cross_entropy(problem.model, batch).sum()
                 for total, gradient in zip(
                     pull.values(), torch.autograd.grad(loss, list(weights.values()), allow_unused=True), strict=True

@@ -59,7 +59,7 @@ class NegativePreference(Method):
 
         def loss(model: Classifier, batch: Batch) -> Tensor:
             task_loss = label_loss(model(batch.features, batch.lengths), batch.labels)
-            forget = batch.where(batch.forget_on_host)
+            forget = batch.select(batch.forget_on_host)
             known = -label_loss(problem.original_logits(forget), forget.labels).to(task_loss.dtype)
             reference = zeros_like(task_loss).index_copy(0, batch.places(batch.forget_on_host), known)
             return npo_loss(-task_loss, reference, self.beta).where(batch.is_forget, task_loss)

@@ -25,7 +25,7 @@ class Rewind(Method):
 
     label: ClassVar[str] = "Rewind"
     version: ClassVar[int] = 2
-    needs: ClassVar[str] = "early_checkpoints"
+    requires_training: ClassVar[str] = "early_checkpoints"
     takes_adapters: ClassVar[bool] = False
 
     share: float = 0.4  # of the original's schedule that is kept: one of the training's `keep_at`
@@ -35,9 +35,9 @@ class Rewind(Method):
         if not 0 < self.share < 1:
             raise ValueError(f"share must lie strictly between 0 and 1, got {self.share}")
 
-    def unmet(self, kind: str, settings: Mapping[str, Any]) -> str:
+    def reason_unsupported(self, kind: str, settings: Mapping[str, Any]) -> str:
         """Needs the kind, and the share among those that it keeps."""
-        if reason := super().unmet(kind, settings):
+        if reason := super().reason_unsupported(kind, settings):
             return reason
         kept = settings["keep_at"]
         if self.share in kept:
@@ -46,14 +46,16 @@ class Rewind(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass over D_r, from the rate that the schedule had come to."""
-        if problem.prepared is None:
-            raise ValueError(f"rewind reads weights that training kept: got none, allowed: training kind {self.needs}")
-        training, meter = problem.training, problem.meter
-        problem.model.load_state_dict(checkpoint(problem.prepared, self.share))
+        if problem.original_artifacts is None:
+            raise ValueError(
+                f"rewind reads weights that training kept: got none, allowed: training kind {self.requires_training}"
+            )
+        training, budget = problem.training, problem.budget
+        problem.model.load_state_dict(checkpoint(problem.original_artifacts, self.share))
         epochs = max(1, math.ceil(round((1 - self.share) * training.epochs, 6)))
-        if meter.limit is not None and meter.unit == "samples":
+        if budget.limit is not None and budget.unit == "samples":
             choice = FORWARD_SHARE * len(problem.validation) if training.keep_epoch == "best" else 0.0
-            epochs = max(1, min(epochs, int(meter.limit / max(1, len(problem.retain) + choice))))
+            epochs = max(1, min(epochs, int(budget.limit / max(1, len(problem.retain) + choice))))
         left = (1 - self.share) / (1 - training.warmup_share) if training.schedule == "linear" else 1.0
         yield Pass(
             name="rewind",

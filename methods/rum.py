@@ -74,7 +74,7 @@ class Rum(Method):
         """D_f in three parts that differ in size by one at most, the most confident utterances first."""
         losses = original_losses(problem, problem.forget)
         ranks = losses.argsort(stable=True).argsort()
-        return [problem.forget.where(ranks * len(PARTS) // len(ranks) == number) for number in range(len(PARTS))]
+        return [problem.forget.select(ranks * len(PARTS) // len(ranks) == number) for number in range(len(PARTS))]
 
     def method(self, part: str) -> Method:
         """The method for a part, with those of RUM's settings that it has."""

@@ -34,7 +34,7 @@ def original_embeddings(problem: UnlearningProblem, batch_size: int) -> Callable
     """The embeddings of D_r by the model as it is now, in eval mode, by utterance; charged as a forward over D_r."""
     problem.model.eval()
     rows, found = [], []
-    for batch in problem.walk(problem.retain, batch_size, backward=False):
+    for batch in problem.iterate(problem.retain, batch_size, backward=False):
         with torch.no_grad():
             found.append(problem.model.embed(batch.features, batch.lengths))
         rows.append(batch.utterances)

@@ -35,7 +35,7 @@ def mean_squared_gradient(problem: UnlearningProblem, utterances: UtteranceSet, 
     weights, count = trainable(problem.model), -(-len(utterances) // batch_size)
     found = {name: torch.zeros_like(p) for name, p in weights.items()}
     problem.model.eval()
-    for batch in problem.walk(utterances, batch_size, backward=True):
+    for batch in problem.iterate(utterances, batch_size, backward=True):
         for name, gradient in batch_gradient(problem, batch, weights).items():
             found[name].addcmul_(gradient, gradient, value=1 / count)
     return found
@@ -100,7 +100,7 @@ class SFRon(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """One pass over the alternation, after the mask."""
-        like_forget = problem.retain.drawn(len(problem.forget), problem.generator)
+        like_forget = problem.retain.sample(len(problem.forget), problem.generator)
         matters = mean_squared_gradient(problem, problem.forget, self.batch_size)
         kept = mean_squared_gradient(problem, like_forget, self.batch_size)
         masks = {name: matters[name] >= self.mask_threshold * kept[name] for name in matters}

@@ -35,7 +35,7 @@ class SelectiveSynapticDampening(Method):
 
     label: ClassVar[str] = "SSD"
     version: ClassVar[int] = 2
-    edits: ClassVar[bool] = True
+    edits_weights: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {"selection": (1.0, 100.0), "dampening": (0.1, 1.0)}
 
     selection: float = 10.0  # α: how many times more important to D_f than to D a weight is to be dampened

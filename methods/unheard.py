@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
-from methods.closed_form.ridge_teacher import WALK_BATCH, never_heard
+from methods.closed_form.ridge_teacher import TEACHER_BATCH, teacher_scores
 from methods.engine.forget_table import ForgetTable
 from methods.engine.rates import Rate
 
@@ -150,7 +150,7 @@ class Unheard(Method):
         for epoch in range(self.epochs):
             yield Pass(
                 name=f"imitate {epoch + 1}",
-                over=problem.forget + problem.retain.drawn(count, problem.generator),
+                over=problem.forget + problem.retain.sample(count, problem.generator),
                 loss=imitate,
                 learning_rate=self.rate(problem) * (1 - epoch / self.epochs),
                 batch_size=self.batch_size,
@@ -169,10 +169,10 @@ class Unheard(Method):
         """
         if not len(problem.validation):
             raise ValueError(NO_ANSWERS)
-        scores, unheard = never_heard(problem)
-        walk = problem.validation.batches(WALK_BATCH)
-        said = torch.cat([problem.original_logits(batch) for batch in walk]).to(unheard)
-        problem.meter.check()
+        scores, unheard = teacher_scores(problem)
+        batches = problem.validation.batches(TEACHER_BATCH)
+        said = torch.cat([problem.original_logits(batch) for batch in batches]).to(unheard)
+        problem.budget.check()
         answers, validation = said.argmax(dim=1), problem.validation.labels.to(said.device)
         labels = problem.forget.labels.to(said.device)
         there = torch.zeros(problem.num_classes, dtype=torch.bool, device=said.device)

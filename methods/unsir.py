@@ -83,7 +83,7 @@ class Unsir(Method):
         """The noise is made before the first pass; its steps are charged."""
         noise = self.learned_noise(problem)
         count = max(1, round(self.retain_share * len(problem.retain)))
-        part = problem.retain.drawn(count, problem.generator)
+        part = problem.retain.sample(count, problem.generator)
         impair = Pass(
             name="impair",
             over=Impairing(noise, self.noise_repeats, part),
@@ -106,12 +106,12 @@ class Unsir(Method):
         adam = torch.optim.Adam([features], lr=self.noise_learning_rate)
         problem.model.eval()
         for _ in range(self.noise_steps):
-            with problem.meter.charging(len(noise)):
+            with problem.budget.charging(len(noise)):
                 features.grad = torch.zeros_like(features)
                 for part in noise.parts(problem.micro_batch):
                     share = len(part) / len(noise)
                     loss = share * noise_loss(problem.model, part, self.noise_penalty)
                     features.grad += torch.autograd.grad(loss, features)[0]
                 adam.step()
-            problem.meter.check()
+            problem.budget.check()
         return replace(noise, features=features.detach())

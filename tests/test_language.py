@@ -130,7 +130,7 @@ def test_the_help_of_a_command_uses_no_private_vocabulary(command: list[str]) ->
     [
         ("The desk hears of it.\nResults are told\n    apart.", ["'desk'", "'hears'", "'told apart'"]),
         ("D_t stands for the test set; Unheard is a method.", []),
-        ("`problem.walk` is [here](what-was-asked.md).", []),
+        ("`problem.iterate` is [here](what-was-asked.md).", []),
     ],
 )
 def test_banned_words_are_found_as_whole_words_and_across_lines(text: str, words: list[str]) -> None:

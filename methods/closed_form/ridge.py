@@ -45,7 +45,7 @@ class RidgeSums:
             BudgetSpent: when the budget is used up.
         """
         total: RidgeSums | None = None
-        for batch in problem.walk(as_evaluated(problem, utterances), BATCH, backward=False):
+        for batch in problem.iterate(as_evaluated(problem, utterances), BATCH, backward=False):
             x = embedded(problem, batch)
             y = functional.one_hot(batch.labels.to(x.device), problem.num_classes).to(x.dtype)
             part = cls(y.sum(dim=0), x.T @ y, x.T @ x)
@@ -114,15 +114,15 @@ def set_head(problem: UnlearningProblem, sums: RidgeSums, *, charged: bool) -> N
     Raises:
         BudgetSpent: when the budget is used up before.
     """
-    problem.meter.check()
+    problem.budget.check()
     head = problem.model.head
     assert isinstance(head, nn.Linear)
     assert head.bias is not None
-    with problem.meter.charging():
+    with problem.budget.charging():
         fit = RidgeFit.of(sums.on(head.weight.device))
         there = fit.sums.counts > 0.5
         solved = [fit.head(ridge) for ridge in (RIDGES if len(problem.validation) else (RIDGE,))]
-        with contextlib.nullcontext() if charged else problem.meter.evaluating():
+        with contextlib.nullcontext() if charged else problem.budget.evaluating():
             (weight, bias), sharpness = _chosen(problem, solved, ~there)
         with torch.no_grad():
             head.weight.copy_((sharpness * weight * there).T)
@@ -168,6 +168,6 @@ def embedded(problem: UnlearningProblem, batch: Batch) -> Float[Tensor, "batch w
     problem.model.eval()
     missing = max(0, min(BATCH, problem.micro_batch or BATCH) - len(batch))
     filled = [torch.cat([t, t[:1].expand(missing, *t.shape[1:])]) for t in (batch.features, batch.lengths)]
-    problem.meter.count(len(batch))
-    with torch.no_grad(), torch.autocast(problem.device.type, enabled=False), problem.meter.uncounted():
+    problem.budget.count(len(batch))
+    with torch.no_grad(), torch.autocast(problem.device.type, enabled=False), problem.budget.uncounted():
         return problem.model.embed(*filled)[: len(batch)].double()

@@ -22,7 +22,7 @@ from methods.base import Batch, Classifier, UnlearningProblem, UtteranceSet
 from methods.closed_form.vector_sums import VectorSums
 
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)  # of ‖W‖², per class; the vectors are standardized
-WALK_BATCH = 64
+TEACHER_BATCH = 64
 
 
 def layer_statistics(model: Classifier, batch: Batch) -> Float[Tensor, "batch width"]:
@@ -51,7 +51,9 @@ def layer_statistics(model: Classifier, batch: Batch) -> Float[Tensor, "batch wi
     return torch.cat(found, dim=1).double()
 
 
-def never_heard(problem: UnlearningProblem) -> tuple[Float[Tensor, "forget classes"], Float[Tensor, "unheard classes"]]:
+def teacher_scores(
+    problem: UnlearningProblem,
+) -> tuple[Float[Tensor, "forget classes"], Float[Tensor, "unheard classes"]]:
     """Scores on D_f and on D_v of the head that is fitted on D_r, with the penalty that is best on D_v.
 
     Charged as one forward over all three, and the time of the solutions.
@@ -63,7 +65,7 @@ def never_heard(problem: UnlearningProblem) -> tuple[Float[Tensor, "forget class
     encoder.eval()
 
     def vectors(utterances: UtteranceSet) -> Iterator[tuple[Tensor, Tensor]]:
-        for batch in problem.walk(utterances, WALK_BATCH, backward=False):
+        for batch in problem.iterate(utterances, TEACHER_BATCH, backward=False):
             yield layer_statistics(encoder, batch), batch.labels
 
     sums: VectorSums | None = None
@@ -71,7 +73,7 @@ def never_heard(problem: UnlearningProblem) -> tuple[Float[Tensor, "forget class
         sums = sums or VectorSums.like(found, problem.num_classes)
         sums.add(found, labels)
     assert sums is not None, "D_r is never empty"
-    with problem.meter.charging():
+    with problem.budget.charging():
         heads = sums.heads(PENALTIES)
     forget, unheard = (
         [torch.stack([head.scores(found) for head in heads]) for found, _ in vectors(utterances)]
@@ -80,5 +82,5 @@ def never_heard(problem: UnlearningProblem) -> tuple[Float[Tensor, "forget class
     mine, theirs = torch.cat(forget, dim=1), torch.cat(unheard, dim=1)
     expected = problem.validation.labels.to(theirs.device)
     best = int((theirs.argmax(dim=2) == expected).sum(dim=1).argmax())  # the first of equals
-    problem.meter.check()
+    problem.budget.check()
     return mine[best], theirs[best]

@@ -66,7 +66,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def where(self, keep: Bool[Tensor, " batch"]) -> Batch:
+    def select(self, keep: Bool[Tensor, " batch"]) -> Batch:
         """The utterances for which `keep`, on the host, is true, in the same order."""
         places = self.places(keep)
         return Batch(
@@ -113,9 +113,9 @@ class UtteranceSet:
     fetch: Callable[..., tuple[Tensor, Tensor]]  # rows of the corpus (B,) -> features (B, ...), lengths (B,)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     durations: Int[Tensor, " n"] | None = None  # in any unit; when given, shuffled batches are of similar length
-    ahead: bool = False  # read and copy one batch ahead: for a GPU that features do not fit on
-    draws: bool = False  # `fetch` takes a seed beside the rows, another one each walk: random crops
-    arrange: Callable[[UtteranceSet, Tensor], Tensor] | None = None  # what a curriculum makes of a shuffled order
+    prefetch: bool = False  # read and copy one batch ahead: for a GPU that features do not fit on
+    random_crops: bool = False  # `fetch` takes a seed beside the rows, another one each walk: random crops
+    reorder: Callable[[UtteranceSet, Tensor], Tensor] | None = None  # what a curriculum makes of a shuffled order
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -128,10 +128,10 @@ class UtteranceSet:
             labels=torch.cat([self.labels, other.labels]),
             is_forget=torch.cat([self.is_forget, other.is_forget]),
             durations=_joined(self.durations, other.durations),
-            arrange=self.arrange or other.arrange,
+            reorder=self.reorder or other.reorder,
         )
 
-    def where(self, keep: Bool[Tensor, " n"]) -> UtteranceSet:
+    def select(self, keep: Bool[Tensor, " n"]) -> UtteranceSet:
         """The utterances for which `keep` is true, in the same order."""
         return replace(
             self,
@@ -141,11 +141,11 @@ class UtteranceSet:
             durations=None if self.durations is None else self.durations[keep],
         )
 
-    def drawn(self, count: int, generator: torch.Generator) -> UtteranceSet:
+    def sample(self, count: int, generator: torch.Generator) -> UtteranceSet:
         """At most `count` utterances, drawn without replacement, in the set's own order."""
         keep = torch.zeros(len(self), dtype=torch.bool)
         keep[torch.randperm(len(self), generator=generator)[:count]] = True
-        return self.where(keep)
+        return self.select(keep)
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield one epoch over the set; if a generator is given, shuffled or in the order of the curriculum.
@@ -159,11 +159,11 @@ class UtteranceSet:
             picks = torch.split(torch.randperm(len(self), generator=generator), batch_size)
         else:
             picks = bucketed(self.durations, batch_size, generator)
-        if generator is not None and self.arrange is not None:
-            picks = torch.split(self.arrange(self, torch.cat(list(picks))), batch_size)
-        seed = [int(torch.randint(2**62, (), generator=generator)) if generator else 0] if self.draws else []
+        if generator is not None and self.reorder is not None:
+            picks = torch.split(self.reorder(self, torch.cat(list(picks))), batch_size)
+        seed = [int(torch.randint(2**62, (), generator=generator)) if generator else 0] if self.random_crops else []
         made = (self._batch(picked, *seed) for picked in picks)
-        yield from one_ahead(made) if self.ahead else made
+        yield from one_ahead(made) if self.prefetch else made
 
     def _batch(self, picked: Tensor, *seed: int) -> Batch:
         features, lengths = self.fetch(self.utterances[picked], *seed)

@@ -44,7 +44,7 @@ class BudgetMeter:
     clock: Callable[[], float] = time.perf_counter  # in seconds; may leave out what is nobody's time
     beat: Callable[[], None] = lambda: None  # told at each block: whoever watches for hangs listens
     counts: bool = True  # whether forwards and backwards are charged now
-    watched: Any = field(default_factory=weakref.WeakKeyDictionary, repr=False)  # models, and the hooks on them
+    hooks: Any = field(default_factory=weakref.WeakKeyDictionary, repr=False)  # models, and the hooks on them
     _account: Account | None = field(default=None, repr=False)
     _since: float = field(default=0.0, repr=False)
     _thread: int = field(default=0, repr=False)  # that runs the block

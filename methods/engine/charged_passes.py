@@ -1,4 +1,4 @@
-"""Charge every forward and backward of a model to a meter, whoever runs them: hooks on its blocks see them.
+"""Charge every forward and backward of a model to a budget, whoever runs them: hooks on its blocks see them.
 
 The rule (docs/budget.md), in thirds of a sample for each utterance: a forward is one; a backward is one for the way
 back through the blocks, from the head to the first block with a weight that may move, and one for the gradients of the
@@ -27,19 +27,19 @@ class _Forward:
     seen: dict[str, int] = field(default_factory=dict)
 
 
-class Watch:
-    """What a meter sees of one model. It keeps no model alive."""
+class PassCounter:
+    """What a budget sees of one model. It keeps no model alive."""
 
-    def __init__(self, model: nn.Module, meter: BudgetMeter) -> None:
+    def __init__(self, model: nn.Module, budget: BudgetMeter) -> None:
         """Count the weights that may move in each block: what a whole backward goes through."""
-        self.model, self.meter = weakref.ref(model), meter
+        self.model, self.budget = weakref.ref(model), budget
         self.sizes = [sum(p.numel() for p in block.parameters() if p.requires_grad) for block in _blocks(model)]
         self.current = _Forward(0)
 
     def goes_in(self, utterances: int) -> None:
         """A forward begins."""
         self.current = _Forward(utterances)
-        self.meter.count(utterances)
+        self.budget.count(utterances)
 
     def comes_out(self, output: Any, place: str) -> None:
         """A forward came to the head (or to what it reads): a backward will begin there."""
@@ -51,7 +51,7 @@ class Watch:
         forward.seen[place] = forward.seen.get(place, 0) + 1
         if forward.seen[place] > forward.charged:
             forward.charged += 1
-            self.meter.count(forward.utterances * self.backward_thirds())
+            self.budget.count(forward.utterances * self.backward_thirds())
 
     def backward_thirds(self) -> float:
         """Thirds of a sample that a backward is for one utterance: 2 where all weights move, less where some do."""
@@ -63,15 +63,15 @@ class Watch:
         return sum(self.sizes[first:]) / everything + min(1.0, sum(moving) / everything)
 
 
-def watch(model: Any, meter: BudgetMeter) -> None:
-    """Charge the passes of `model`, and of its copies, to the meter from here on; a second call changes nothing.
+def charge_passes(model: Any, budget: BudgetMeter) -> None:
+    """Charge the passes of `model`, and of its copies, to the budget from here on; a second call changes nothing.
 
     A forward is seen at the first block, a backward at the head and at what the head reads, so that one through
-    `embed` counts too. Inside a compiled model nothing is seen: see `watch_compiled`.
+    `embed` counts too. Inside a compiled model nothing is seen: see `charge_compiled_passes`.
     """
-    if not isinstance(model, nn.Module) or model in meter.watched:
+    if not isinstance(model, nn.Module) or model in budget.hooks:
         return
-    found, blocks = Watch(model, meter), _blocks(model)
+    found, blocks = PassCounter(model, budget), _blocks(model)
 
     def goes_in(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if inputs and not torch.compiler.is_compiling():
@@ -87,22 +87,22 @@ def watch(model: Any, meter: BudgetMeter) -> None:
     hooks = [blocks[0].register_forward_pre_hook(goes_in), blocks[-1].register_forward_hook(comes_out("head"))]
     if len(blocks) > 1:
         hooks.append(blocks[-2].register_forward_hook(comes_out("below the head")))
-    meter.watched[model] = hooks
+    budget.hooks[model] = hooks
 
 
-def watch_compiled(compiled: Any, model: Any, meter: BudgetMeter) -> None:
+def charge_compiled_passes(compiled: Any, model: Any, budget: BudgetMeter) -> None:
     """Charge the passes of what `torch.compile` made of a watched model."""
-    found = Watch(model, meter)
+    found = PassCounter(model, budget)
     compiled.register_forward_pre_hook(lambda _module, inputs: found.goes_in(len(inputs[0])))
     compiled.register_forward_hook(lambda _module, _inputs, output: found.comes_out(output, "head"))
 
 
-def unwatch(meter: BudgetMeter) -> None:
-    """Nothing that models do is charged to the meter any more."""
-    for hooks in list(meter.watched.values()):
+def stop_charging(budget: BudgetMeter) -> None:
+    """Nothing that models do is charged to the budget any more."""
+    for hooks in list(budget.hooks.values()):
         for hook in hooks:
             hook.remove()
-    meter.watched.clear()
+    budget.hooks.clear()
 
 
 def _blocks(model: nn.Module) -> Sequence[nn.Module]:

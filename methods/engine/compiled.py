@@ -8,17 +8,17 @@ import torch
 
 from methods.base import Batch, Classifier
 from methods.engine.budget import BudgetMeter
-from methods.engine.charged_passes import watch_compiled
+from methods.engine.charged_passes import charge_compiled_passes
 
 
 class CompiledModel:
     """A model and its compiled form; both have the same weights."""
 
-    def __init__(self, model: Classifier, meter: BudgetMeter, backend: str = "inductor") -> None:
-        """Passes of both are charged to the meter."""
+    def __init__(self, model: Classifier, budget: BudgetMeter, backend: str = "inductor") -> None:
+        """Passes of both are charged to the budget."""
         self.eager = model
         self.compiled = cast(Classifier, torch.compile(cast(Any, model), dynamic=False, backend=backend))
-        watch_compiled(self.compiled, model, meter)
+        charge_compiled_passes(self.compiled, model, budget)
         self._met: set[tuple[Any, ...]] = set()
 
     def for_part(self, part: Batch, full_size: int) -> Classifier:

@@ -35,7 +35,7 @@ def summed_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_
     weights = trainable(problem.model)
     problem.model.eval()
     clear(weights)
-    for batch in problem.walk(utterances, batch_size, backward=True, summed=True):
+    for batch in problem.iterate(utterances, batch_size, backward=True, summed=True):
         cross_entropy(problem.model, batch).sum().backward()  # type: ignore[no-untyped-call]
     total = {name: zeros_like(p) if p.grad is None else p.grad for name, p in weights.items()}
     clear(weights)
@@ -72,8 +72,8 @@ def _summed_squares(problem: UnlearningProblem, utterances: UtteranceSet, values
     weights = trainable(problem.model)
     total = {name: zeros_like(p) for name, p in weights.items()}
     problem.model.eval()
-    gradients = PerUtterance(problem.model, weights, problem.meter.uncounted)
-    for batch in problem.walk(utterances, CHUNK, backward=True, summed=True):
+    gradients = PerUtterance(problem.model, weights, problem.budget.uncounted)
+    for batch in problem.iterate(utterances, CHUNK, backward=True, summed=True):
         gradients.add_squares(total, batch, values)
     return total
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
 from methods.engine.budget import BudgetSpent
-from methods.engine.charged_passes import unwatch, watch
+from methods.engine.charged_passes import charge_passes, stop_charging
 from methods.engine.compiled import CompiledModel
 from methods.engine.transfer import sent
 from methods.engine.warm_up import same_draws_again
@@ -84,26 +84,26 @@ def run_method(
     Raises:
         Diverged: when a loss or a gradient norm is not finite.
     """
-    watch(problem.model, problem.meter)
+    charge_passes(problem.model, problem.budget)
     optimizer: torch.optim.Optimizer | None = None
-    curriculum = SuperLossWeights(superloss, problem.num_classes, problem.draws_apart()) if superloss else None
+    curriculum = SuperLossWeights(superloss, problem.num_classes, problem.control_generator()) if superloss else None
     moved = add_adapters(problem.model, lora) if lora else None
     outcome.parameters = sum(p.numel() for p in problem.model.parameters() if p.requires_grad)
-    compiled = CompiledModel(problem.model, problem.meter) if settings.compile else None
+    compiled = CompiledModel(problem.model, problem.budget) if settings.compile else None
     try:
         problem.precision = settings.precision
         if forget_curriculum:
-            with problem.meter.charging():
+            with problem.budget.charging():
                 problem = with_curriculum(problem, forget_curriculum)
         for number, current in enumerate(_charged_passes(method, problem)):
             if optimizer is None or current.optimizer == "fresh":
                 optimizer = _optimizer(problem.model, current)
             store = epochs if number == 0 else None
-            walk = _Walk(problem, current, optimizer, settings, curriculum, outcome, store, compiled)
-            yield from walk.run()
+            runner = _PassRunner(problem, current, optimizer, settings, curriculum, outcome, store, compiled)
+            yield from runner.run()
     except BudgetSpent:
         outcome.stop_reason = "budget"
-    unwatch(problem.meter)  # what follows only looks at the model
+    stop_charging(problem.budget)  # what follows only looks at the model
     for p in problem.model.parameters():
         p.grad = None
     if moved is not None:
@@ -114,10 +114,10 @@ def run_method(
 
 def _charged_passes(method: Method, problem: UnlearningProblem) -> Iterator[Pass]:
     """The method's passes; its own code before, between and after them is charged."""
-    with problem.meter.charging():
+    with problem.budget.charging():
         passes = iter(method.passes(problem))
     while True:
-        with problem.meter.charging():
+        with problem.budget.charging():
             current = next(passes, None)
         if current is None:
             return
@@ -161,7 +161,7 @@ def learning_rate_factor(step: int, steps: int, schedule: str, warmup_share: flo
 
 
 @dataclass
-class _Walk:
+class _PassRunner:
     """One pass under way."""
 
     problem: UnlearningProblem
@@ -174,7 +174,7 @@ class _Walk:
     compiled: CompiledModel | None
 
     def run(self) -> Iterator[Progress]:
-        current, meter = self.current, self.problem.meter
+        current, budget = self.current, self.problem.budget
         per_epoch = math.ceil(len(current.over) / current.batch_size)
         steps, first_epoch, best, best_weights = per_epoch * current.epochs, 0, -math.inf, None
         if self.store and (state := self.store.load()):
@@ -184,13 +184,13 @@ class _Walk:
             self.problem.model.train()
             total, count = 0.0, 0
             for index, batch in enumerate(current.over.batches(current.batch_size, self.problem.generator)):
-                if spent := meter.spent:
+                if spent := budget.spent:
                     break
                 factor = learning_rate_factor(epoch * per_epoch + index, steps, current.schedule, current.warmup_share)
                 for group in self.optimizer.param_groups:
                     group["lr"] = current.learning_rate * factor
                 self._warm_up(batch)
-                with meter.charging(len(batch)):
+                with budget.charging(len(batch)):
                     loss = self._step(batch)
                 total, count = total + loss, count + 1
                 self.outcome.steps += 1
@@ -199,8 +199,8 @@ class _Walk:
                 best_weights = {name: value.detach().clone() for name, value in self.problem.model.state_dict().items()}
             if self.store and not spent:
                 self.store.save(self._state(epoch + 1, best, best_weights))
-            yield Progress(current.name, epoch, self.outcome.steps, total / max(1, count), meter.used)
-            if spent := spent or meter.spent:
+            yield Progress(current.name, epoch, self.outcome.steps, total / max(1, count), budget.used)
+            if spent := spent or budget.spent:
                 break
         if best_weights is not None:
             self.problem.model.load_state_dict(best_weights)
@@ -273,17 +273,17 @@ class _Walk:
         the steps will repeat. Its seconds are charged, its samples are not: memory is no part of the algorithm.
         """
         assert self.curriculum is not None
-        with torch.no_grad(), same_draws_again(batch.features.device), self.problem.meter.uncounted():
+        with torch.no_grad(), same_draws_again(batch.features.device), self.problem.budget.uncounted():
             difficulty = torch.cat([self._difficulty(part) for part in parts])
         return torch.split(self.curriculum.weights(difficulty, batch.forget_on_host), [len(part) for part in parts])
 
     def _may_score(self) -> bool:
         """Whether the budget leaves room to score an epoch; one without a score is kept if no other has one."""
-        return not (self.current.choice_charged and self.problem.meter.spent)
+        return not (self.current.choice_charged and self.problem.budget.spent)
 
     def _score(self) -> float:
         problem = self.problem
-        scores = (problem.evaluate if self.current.choice_charged else problem.look)(problem.validation)
+        scores = (problem.evaluate if self.current.choice_charged else problem.evaluate_uncharged)(problem.validation)
         return scores.accuracy - 1e-6 * min(scores.loss, 1e3)  # ties go to the smaller loss
 
     @property
@@ -291,7 +291,7 @@ class _Walk:
         return next(self.problem.model.parameters()).device
 
     def _state(self, epoch: int, best: float, best_weights: dict[str, Tensor] | None) -> dict[str, Any]:
-        meter = self.problem.meter
+        budget = self.problem.budget
         return {
             "epoch": epoch,
             "best": best,
@@ -301,18 +301,18 @@ class _Walk:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.problem.generator.get_state(),
             "draws": _draws(self._device),
-            "meter": [meter.seconds, meter.thirds, meter.evaluation_seconds, meter.preparation_seconds],
-            "stored": self.problem.stored or {},
+            "meter": [budget.seconds, budget.thirds, budget.evaluation_seconds, budget.preparation_seconds],
+            "stored": self.problem.artifacts_to_store or {},
         }
 
     def _restore(self, state: dict[str, Any]) -> tuple[int, float, dict[str, Tensor] | None]:
-        meter = self.problem.meter
+        budget = self.problem.budget
         self.problem.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.problem.generator.set_state(state["generator"])
         _draw_on(state["draws"], self._device)
-        meter.seconds, meter.thirds, meter.evaluation_seconds, meter.preparation_seconds = state["meter"]
-        if self.problem.stored is not None:
-            self.problem.stored.update({name: value.clone() for name, value in state["stored"].items()})
+        budget.seconds, budget.thirds, budget.evaluation_seconds, budget.preparation_seconds = state["meter"]
+        if self.problem.artifacts_to_store is not None:
+            self.problem.artifacts_to_store.update({name: value.clone() for name, value in state["stored"].items()})
         self.outcome.steps = state["steps"]
         return state["epoch"], state["best"], state["best_weights"] or None

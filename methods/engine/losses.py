@@ -45,5 +45,5 @@ def original_losses(problem: UnlearningProblem, utterances: UtteranceSet) -> Flo
     found = []
     for batch in utterances.batches(min(SCORING_BATCH, problem.micro_batch or SCORING_BATCH)):
         found.append(label_loss(problem.original_logits(batch), batch.labels).cpu())
-        problem.meter.check()
+        problem.budget.check()
     return torch.cat(found) if found else torch.zeros(0)

@@ -45,9 +45,9 @@ def with_curriculum(problem: UnlearningProblem, knob: ForgetCurriculum) -> Unlea
     """
     losses = original_losses(problem, problem.forget)
     if knob.order == "random":
-        losses = torch.rand(len(losses), generator=problem.draws_apart())
+        losses = torch.rand(len(losses), generator=problem.control_generator())
     pacing = _Pacing(knob, problem.forget.utterances, -losses if knob.order == "hard_first" else losses)
-    return replace(problem, forget=replace(problem.forget, arrange=pacing))
+    return replace(problem, forget=replace(problem.forget, reorder=pacing))
 
 
 @dataclass

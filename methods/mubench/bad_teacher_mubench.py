@@ -39,7 +39,7 @@ def misplaced_retain(problem: UnlearningProblem) -> UtteranceSet:
     places = torch.randperm(len(problem.retain), generator=problem.generator)[: len(problem.forget)]
     chosen = torch.zeros(len(everything), dtype=torch.bool)
     chosen[everything.utterances.argsort()[places]] = True
-    part = everything.where(chosen)
+    part = everything.select(chosen)
     return replace(part, is_forget=torch.zeros_like(part.is_forget))
 
 
@@ -58,7 +58,7 @@ class BadTeacherMubench(Method):
         """One pass; twice a batch's mean is the sum of its halves' means."""
         teacher = partly_reset(problem.model)
         bad_logits = []
-        for batch in problem.walk(problem.forget, self.batch_size, backward=False):
+        for batch in problem.iterate(problem.forget, self.batch_size, backward=False):
             with torch.no_grad():
                 bad_logits.append(teacher(batch.features, batch.lengths))
         bad = ForgetTable.of(problem.forget.utterances, torch.cat(bad_logits))

@@ -26,7 +26,7 @@ def all_but_the_first(problem: UnlearningProblem, batch_size: int) -> dict[str, 
     weights = trainable(problem.model)
     total = {name: torch.zeros_like(p) for name, p in weights.items()}
     problem.model.eval()
-    for number, batch in enumerate(problem.walk(problem.forget, batch_size, backward=True)):
+    for number, batch in enumerate(problem.iterate(problem.forget, batch_size, backward=True)):
         gradients = batch_gradient(problem, batch, weights)
         if number == 0:
             continue

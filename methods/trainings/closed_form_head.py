@@ -47,9 +47,9 @@ class ClosedFormHead(TrainingRecipe):
         problem.model.load_state_dict(problem.fresh_model().state_dict())
         sums = RidgeSums.over(problem, problem.retain)
         set_head(problem, sums, charged=False)
-        if problem.stored is not None:
-            with problem.meter.preparing():
-                problem.stored.update(sums.tensors())
+        if problem.artifacts_to_store is not None:
+            with problem.budget.preparing():
+                problem.artifacts_to_store.update(sums.tensors())
         return iter(())
 
     def schedule_samples(self, training: Training, utterances: float) -> float:

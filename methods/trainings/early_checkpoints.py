@@ -44,9 +44,13 @@ class EarlyCheckpoints(TrainingRecipe):
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Retrain's one pass, watched."""
         for current in Retrain().passes(problem):
-            yield current if problem.stored is None else self._watched(current, problem, problem.stored)
+            yield (
+                current
+                if problem.artifacts_to_store is None
+                else self._recorded(current, problem, problem.artifacts_to_store)
+            )
 
-    def _watched(self, current: Pass, problem: UnlearningProblem, stored: dict[str, Tensor]) -> Pass:
+    def _recorded(self, current: Pass, problem: UnlearningProblem, stored: dict[str, Tensor]) -> Pass:
         rows = problem.retain.utterances.sort().values
         per_epoch = -(-len(rows) // current.batch_size)
         due = {share: max(1, round(share * per_epoch * current.epochs)) for share in self.keep_at}
@@ -56,11 +60,11 @@ class EarlyCheckpoints(TrainingRecipe):
             steps=torch.zeros((), dtype=torch.int64),
         )
 
-        heard: list[tuple[Tensor, Tensor]] = []  # utterances and losses of this epoch, which stay on the device
+        seen: list[tuple[Tensor, Tensor]] = []  # utterances and losses of this epoch, which stay on the device
 
         def loss(model: Classifier, batch: Batch) -> Tensor:
             values = current.loss(model, batch)
-            heard.append((batch.utterances, values.detach()))
+            seen.append((batch.utterances, values.detach()))
             return values
 
         def after_step(model: Classifier, optimizer: torch.optim.Optimizer) -> None:
@@ -68,12 +72,12 @@ class EarlyCheckpoints(TrainingRecipe):
             step = int(stored["steps"])
             if step % per_epoch and step not in due.values():
                 return
-            with problem.meter.preparing():
+            with problem.budget.preparing():
                 if step % per_epoch == 0:
-                    columns = torch.searchsorted(stored["utterances"], torch.cat([rows for rows, _ in heard]))
-                    losses = torch.cat([values for _, values in heard]).float().cpu()
+                    columns = torch.searchsorted(stored["utterances"], torch.cat([rows for rows, _ in seen]))
+                    losses = torch.cat([values for _, values in seen]).float().cpu()
                     stored["losses"][step // per_epoch - 1, columns] = losses
-                    heard.clear()
+                    seen.clear()
                 for share in (share for share, step in due.items() if step == int(stored["steps"])):
                     weights = model.state_dict().items()
                     stored.update({f"at/{share:g}/{name}": value.detach().cpu().clone() for name, value in weights})

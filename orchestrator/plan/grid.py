@@ -200,7 +200,7 @@ class _Cell:
             if line.name == "original":
                 yield base.but(method=line.plugin, parents={"original": original_id})
                 continue
-            if base.before and line.plugin.instance.needs:
+            if base.before and line.plugin.instance.requires_training:
                 self._refuse_later(line.name)
                 continue
             chosen = self.lock.settings(
@@ -222,7 +222,9 @@ class _Cell:
 def _suits(line: MethodVariant, training: KindOfTraining, plugin: PlugIn | None, grid: Grid) -> bool:
     """Whether a line's method finds what it reads beside originals of this training; else it is refused, once."""
     kind = (plugin or STANDARD).instance
-    reason = line.plugin.instance.unmet(training.kind, {f.name: getattr(kind, f.name) for f in fields(kind)})
+    reason = line.plugin.instance.reason_unsupported(
+        training.kind, {f.name: getattr(kind, f.name) for f in fields(kind)}
+    )
     if reason:
         grid.refuse(f"{line.name} after training {training.title}", reason)
     return not reason

@@ -118,7 +118,7 @@ def _methods() -> Iterator[Schema]:
 def _method(name: str, plugin: str, presets: list[str], *, required: bool) -> Schema:
     cls = plugins.plugin_class("methods", plugin)
     said = about("methods", plugin)
-    kept = [] if cls.edits else [knob for knob in MODIFIERS if name not in FIXED or knob == "superloss"]
+    kept = [] if cls.edits_weights else [knob for knob in MODIFIERS if name not in FIXED or knob == "superloss"]
     modifiers = {knob: _modifier(knob) for knob in kept if knob != "lora" or cls.takes_adapters}
     own = {"name": _is(name, said), "preset": {"enum": presets}}
     needed = ["name", *(["preset"] if required else []), *required_settings(cls)]

@@ -65,7 +65,7 @@ def method_lines(entry: MethodEntry) -> list[MethodVariant]:
     if name in ("original", "retrain") and (entry.curriculum or entry.lora):
         raise ValueError(f"{name} takes no curriculum and no lora: got one, allowed: on methods that unlearn")
     laid = [knob for knob in MODIFIERS if getattr(entry, knob) not in (None, False)]
-    if laid and plugins.plugin_class("methods", name).edits:
+    if laid and plugins.plugin_class("methods", name).edits_weights:
         raise ValueError(f"{name} edits weights in one step: got {laid[0]}, allowed: on methods that train")
     lines = []
     for chosen in _combinations(entry.settings):
@@ -83,7 +83,7 @@ def _must_take_adapters(method: PlugIn) -> None:
     for name in (method.name, *handed):
         if not plugins.plugin_class("methods", name).takes_adapters:
             made = {n: plugins.plugin_class("methods", n) for n in plugins.usable("methods") if n != "original"}
-            fit = ", ".join(n for n, method in made.items() if method.takes_adapters and not method.edits)
+            fit = ", ".join(n for n, method in made.items() if method.takes_adapters and not method.edits_weights)
             raise ValueError(f"{name} puts weights back or draws them anew: got lora, allowed: on {fit}")
 
 

@@ -77,7 +77,7 @@ class _Check:
             self.refuse(f"backbone {backbone.title}", first_line(error), trials)
             return
         for line in lines.values():
-            if reason := line.instance.unfit(model):
+            if reason := line.instance.reason_model_unsupported(model):
                 ours = [spec for spec in trials if spec.policy.unlearns and spec.method.key == line.key]
                 self.refuse(f"{line.name} on {backbone.title}", reason, ours)
         if not model.adapter_targets:
@@ -156,4 +156,4 @@ def has_corpus(cache_dir: Path, task: PlugIn) -> bool:
 
 
 def _looks_at_network(method: PlugIn) -> bool:
-    return type(method.instance).unfit is not Method.unfit
+    return type(method.instance).reason_model_unsupported is not Method.reason_model_unsupported

@@ -72,9 +72,9 @@ class Prepared:
         return self.assignment.spec
 
     @property
-    def meter(self) -> BudgetMeter:
+    def budget(self) -> BudgetMeter:
         """The trial's budget, whose clock leaves out seconds in which the process was stopped."""
-        return self.problem.meter
+        return self.problem.budget
 
     def columns(self) -> dict[str, Any]:
         """Return what this step adds to the row."""
@@ -137,16 +137,16 @@ def prepare(
     training = Training(**assignment.training)
     corpus, features = context.corpus(spec.task), context.features(spec)
     split = split_corpus(context, spec, corpus)
-    meter, budget_source = budget_meter(spec, split, training, context)
-    meter.clock = clock
+    budget, budget_source = budget_meter(spec, split, training, context)
+    budget.clock = clock
     features, memory = features.telling(watchdog.beat), PeakMemory(context.device)
 
     def beat() -> None:
         watchdog.beat()
         context.require_lease()
 
-    meter.beat = beat
-    problem = make_problem(spec, context, corpus, features, split, training, meter, micro_batch)
+    budget.beat = beat
+    problem = make_problem(spec, context, corpus, features, split, training, budget, micro_batch)
     method: Method = (
         training_kind_of(spec) if spec.policy.trains else plugins.load("methods", spec.method.name, **assignment.method)
     )
@@ -190,7 +190,7 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
                     objective = objective_at(prepared.assignment, problem, context)
             yield IntermediateResult(progress.budget_used, objective)
     except Exception as error:
-        largest, limit = prepared.meter.largest_batch, prepared.loop.micro_batch
+        largest, limit = prepared.budget.largest_batch, prepared.loop.micro_batch
         if is_out_of_memory(error) and largest:
             raise MemorySpent(min(largest, limit or largest), type_and_first_line(error)) from error
         raise
@@ -213,19 +213,19 @@ def _modifiers(spec: TrialSpec) -> dict[str, Any]:
 
 
 def _cost(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
-    meter, limit = prepared.meter, prepared.loop.micro_batch
+    budget, limit = prepared.budget, prepared.loop.micro_batch
     return {
-        "optimization_seconds": meter.seconds,
-        "samples": meter.samples,
+        "optimization_seconds": budget.seconds,
+        "samples": budget.samples,
         "steps": outcome.steps,
         "parameters": outcome.parameters,
-        "budget_used": meter.used,
+        "budget_used": budget.used,
         "stop_reason": outcome.stop_reason,
-        "budget_seconds": meter.limit if meter.unit == "seconds" else None,
-        "budget_samples": meter.limit if meter.unit == "samples" else None,
-        "evaluation_seconds": meter.evaluation_seconds,
+        "budget_seconds": budget.limit if budget.unit == "seconds" else None,
+        "budget_samples": budget.limit if budget.unit == "samples" else None,
+        "evaluation_seconds": budget.evaluation_seconds,
         "peak_memory_bytes": prepared.memory.num_bytes,
-        "micro_batch": limit if limit and limit < meter.largest_batch else None,
+        "micro_batch": limit if limit and limit < budget.largest_batch else None,
     }
 
 
@@ -243,7 +243,7 @@ def evaluate(prepared: Prepared) -> Evaluated:
     Raises:
         Diverged: a loss is not finite.
     """
-    spec, context, clock = prepared.spec, prepared.context, prepared.meter.clock
+    spec, context, clock = prepared.spec, prepared.context, prepared.budget.clock
     began = clock()
     if spec.reports_original:  # the original's own trial has predicted already
         logits = load_logits(context.store, spec.parents["original"])[0]
@@ -267,15 +267,15 @@ def evaluate(prepared: Prepared) -> Evaluated:
 
 def save(prepared: Prepared, evaluated: Evaluated) -> Saved:
     """Write what other trials, the report and the user read besides the row, and run the probes."""
-    spec, store, problem, meter = prepared.spec, prepared.context.store, prepared.problem, prepared.meter
+    spec, store, problem, budget = prepared.spec, prepared.context.store, prepared.problem, prepared.budget
     policy, probe_seconds = spec.policy, 0.0
     keeps_model = policy.keeps_model or spec.is_start
     if keeps_model:
         save_weights(store, spec.trial_id, problem.model.state_dict())
         save_logits(store, spec.trial_id, evaluated.logits, evaluated.seconds_per_utterance)
-        if problem.stored:
-            with meter.preparing():
-                save_artifacts(store, spec.trial_id, problem.stored)
+        if problem.artifacts_to_store:
+            with budget.preparing():
+                save_artifacts(store, spec.trial_id, problem.artifacts_to_store)
     if policy.keeps_outputs:
         keep_outputs(store, spec.trial_id, prepared.corpus, prepared.split, evaluated.logits)
     if spec.evidence and policy.runs_probes:
@@ -293,4 +293,4 @@ def save(prepared: Prepared, evaluated: Evaluated) -> Saved:
         from orchestrator.run.evaluation.export import keep_model
 
         keep_model(prepared.context, spec, problem.model, prepared.corpus)
-    return Saved(probe_seconds, meter.preparation_seconds if keeps_model else None)
+    return Saved(probe_seconds, budget.preparation_seconds if keeps_model else None)

@@ -111,7 +111,7 @@ def our_steps(bench: Bench, spec: TrialSpec) -> Iterator[list[float]]:
 
     few = (STEPS + 1) * BATCH - len(problem.forget) * (spec.method.name != "scrub")
     problem.forget = stamped(problem.forget)
-    problem.retain = stamped(problem.retain.where(problem.retain.utterances < problem.retain.utterances[few]))
+    problem.retain = stamped(problem.retain.select(problem.retain.utterances < problem.retain.utterances[few]))
     settings = {**spec.method.settings, "epochs": 10**6}
     if spec.method.name == "scrub":
         settings["max_epochs"] = 0  # min steps only: they have the cross-entropy too

@@ -3,7 +3,7 @@
 Weights and features are random: speed does not depend on them. Steps go through `methods.engine.loop`, as a trial's do,
 with features on the device. Utilization is the arithmetic of the model (`Backbone.train_gflop`: projections,
 feed-forward, attention, three times the forward; the frozen convolutions and the small rest are left out) over the
-seconds that the meter charges, against the device's peak in bf16: measured by large matrix products, and the vendor's
+seconds that the budget charges, against the device's peak in bf16: measured by large matrix products, and the vendor's
 where known.
 Each backbone runs eagerly and, unless `--eager`, compiled. With `--smoke` all is tiny, on the CPU, and nothing written.
 """
@@ -137,10 +137,10 @@ def problem_of(work: Workload, model: Any, device: torch.device) -> UnlearningPr
         return features.index_select(0, picked), lengths.index_select(0, picked)
 
     retain = UtteranceSet(rows, rows % CLASSES, torch.zeros(len(rows), dtype=torch.bool), fetch, device)
-    nothing = retain.where(torch.zeros(len(rows), dtype=torch.bool))
+    nothing = retain.select(torch.zeros(len(rows), dtype=torch.bool))
     return UnlearningProblem(
         model=model, forget=nothing, retain=retain, validation=nothing, num_classes=CLASSES, forgotten_classes=(),
-        training=Training(), meter=BudgetMeter(synchronize=synchronizer(device)),
+        training=Training(), budget=BudgetMeter(synchronize=synchronizer(device)),
         generator=torch.Generator().manual_seed(0),
         build_model=lambda weights: model, teacher_logits=lambda batch: batch.features,
         score=lambda model, utterances: Scores(accuracy=0.0, loss=0.0),
@@ -154,12 +154,12 @@ def synchronizer(device: torch.device) -> Any:
 
 def train(work: Workload, problem: UnlearningProblem, epochs: int = 1) -> float:
     """Clips a second of the steps of this walk."""
-    before = problem.meter.seconds, problem.meter.samples
+    before = problem.budget.seconds, problem.budget.samples
     method = Steps(batch_size=work.batch_size, epochs=epochs)
     settings = LoopSettings(precision=work.precision, compile=work.compile)
     for _ in run_method(method, problem, settings=settings, outcome=Outcome()):
         pass
-    return (problem.meter.samples - before[1]) / (problem.meter.seconds - before[0])
+    return (problem.budget.samples - before[1]) / (problem.budget.seconds - before[0])
 
 
 def counted_gflop(work: Workload, problem: UnlearningProblem) -> float:

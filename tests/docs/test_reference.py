@@ -60,4 +60,4 @@ def test_what_a_method_can_use_exists() -> None:
     named = {code.partition("(")[0] for code in codes(" ".join(table))} | set(re.findall(r"`problem\.(\w+)", pages))
     attributes = {field.name for field in fields(UnlearningProblem)} | set(dir(UnlearningProblem))
     assert named <= attributes
-    assert {"label", "version", "needs"} <= Method.__annotations__.keys()
+    assert {"label", "version", "requires_training"} <= Method.__annotations__.keys()

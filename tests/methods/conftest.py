@@ -69,10 +69,10 @@ def make_problem(seed: int = 0, limit: float | None = None, unit: str = "samples
     forget, retain, validation = make_sets(seed, **sizes)
     original = TwoLayers(seed)
     teacher = copy.deepcopy(original).eval()
-    meter = BudgetMeter(limit=limit, unit=unit)
+    budget = BudgetMeter(limit=limit, unit=unit)
 
     def teacher_logits(batch):
-        meter.charge(seconds=0.0, samples=0.0)
+        budget.charge(seconds=0.0, samples=0.0)
         with torch.no_grad():
             return teacher(batch.features, batch.lengths)
 
@@ -84,7 +84,7 @@ def make_problem(seed: int = 0, limit: float | None = None, unit: str = "samples
         num_classes=CLASSES,
         forgotten_classes=(),
         training=Training(learning_rate=1e-2, epochs=2, batch_size=4),
-        meter=meter,
+        budget=budget,
         generator=torch.Generator().manual_seed(seed),
         build_model=lambda weights: TwoLayers(7 if weights == "random" else 3),
         teacher_logits=teacher_logits,

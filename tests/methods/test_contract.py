@@ -22,12 +22,12 @@ def test_the_papers_methods_are_found():
 def problem_for(kit, method, **limits):
     """A problem; for a method that reads what training kept, one whose original was trained so, on D_f and D_r."""
     problem = kit.make_problem(**limits)
-    if method.needs:
+    if method.requires_training:
         trained = kit.make_problem()
-        trained.retain, trained.stored = trained.forget + trained.retain, {}
-        kit.run(plugins.load("trainings", method.needs), trained)
+        trained.retain, trained.artifacts_to_store = trained.forget + trained.retain, {}
+        kit.run(plugins.load("trainings", method.requires_training), trained)
         problem.model.load_state_dict(trained.model.state_dict())
-        problem.prepared = trained.stored
+        problem.original_artifacts = trained.artifacts_to_store
     return problem
 
 
@@ -52,7 +52,7 @@ def test_stops_on_a_budget(kit, name, monkeypatch):
     problem = problem_for(kit, method, limit=1.0)
     outcome, _ = kit.run(method, problem)
     assert outcome.stop_reason == "budget"
-    assert problem.meter.samples <= 2.0 + 32
+    assert problem.budget.samples <= 2.0 + 32
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,10 +81,12 @@ def test_an_unknown_setting_is_refused_with_the_allowed_ones(name):
 def test_a_method_that_edits_makes_no_pass_and_others_do(kit, name):
     method = plugins.load("methods", name)
     made = list(method.passes(problem_for(kit, method)))
-    assert name in ("original", "lotus") or bool(made) != method.edits  # LoTUS finds nothing left to forget here
+    assert (
+        name in ("original", "lotus") or bool(made) != method.edits_weights
+    )  # LoTUS finds nothing left to forget here
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not plugins.plugin_class("methods", name).edits])
+@pytest.mark.parametrize("name", [name for name in NAMES if not plugins.plugin_class("methods", name).edits_weights])
 def test_superloss_can_be_laid_over(kit, name):
     from methods.modifiers.superloss import SuperLoss
 

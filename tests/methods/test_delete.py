@@ -61,4 +61,4 @@ def test_it_ends_at_the_original_without_the_label(kit):
 def test_walks_the_forget_set_alone(kit):
     problem = kit.make_problem()
     kit.run(Delete(epochs=5), problem)
-    assert problem.meter.samples == 5 * 6
+    assert problem.budget.samples == 5 * 6

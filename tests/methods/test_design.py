@@ -33,7 +33,7 @@ class Dampening(Method):
 
     def importance(self, problem, utterances):
         total = [torch.zeros_like(p) for p in problem.model.parameters()]
-        for batch in problem.walk(utterances, 1, backward=True):
+        for batch in problem.iterate(utterances, 1, backward=True):
             loss = label_loss(problem.model(batch.features, batch.lengths), batch.labels).sum()
             for t, g in zip(total, torch.autograd.grad(loss, list(problem.model.parameters())), strict=True):
                 t += g**2 / len(utterances)
@@ -50,7 +50,7 @@ class NoiseThenRepair(Method):
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         template = next(problem.forget.batches(4))
         noise = torch.zeros_like(template.features, requires_grad=True)
-        for _ in problem.walk(problem.forget, 4, backward=True):
+        for _ in problem.iterate(problem.forget, 4, backward=True):
             loss = -label_loss(problem.model(noise, template.lengths), template.labels).mean()
             (gradient,) = torch.autograd.grad(loss, noise)
             noise = (noise - 0.1 * gradient).detach().requires_grad_()
@@ -99,8 +99,10 @@ class InTurns(Method):
         losses = torch.cat([label_loss(problem.original_logits(b), b.labels) for b in problem.forget.batches(64)])
         easy = losses <= losses.median()
         for part, rest in ((easy, ~easy), (~easy, easy)):
-            others = problem.retain + problem.forget.where(rest)
-            yield from RandomLabel(learning_rate=1e-2).passes(problem.restricted_to(problem.forget.where(part), others))
+            others = problem.retain + problem.forget.select(rest)
+            yield from RandomLabel(learning_rate=1e-2).passes(
+                problem.restricted_to(problem.forget.select(part), others)
+            )
 
 
 @pytest.mark.parametrize("method", [Dampening(), NoiseThenRepair(), Tempered(), InTurns()], ids=lambda m: m.label)
@@ -109,7 +111,7 @@ def test_an_awkward_method_runs_is_charged_and_changes_the_model(kit, method):
     before = kit.weights(problem.model)
     outcome, _ = kit.run(method, problem)
     assert outcome.stop_reason == "finished"
-    assert problem.meter.samples > 0
+    assert problem.budget.samples > 0
     assert any(not torch.equal(before[name], value) for name, value in kit.weights(problem.model).items())
 
 
@@ -118,7 +120,7 @@ def test_an_awkward_method_stops_on_its_budget_also_inside_a_walk(kit, method):
     problem = kit.make_problem(limit=1.0)
     outcome, _ = kit.run(method, problem)
     assert outcome.stop_reason == "budget"
-    assert problem.meter.samples <= 1.0 + 32
+    assert problem.budget.samples <= 1.0 + 32
 
 
 def test_dampening_shrinks_and_never_grows_a_weight(kit):

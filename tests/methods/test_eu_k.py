@@ -43,4 +43,4 @@ def test_walks_the_retain_set_alone(kit):
     problem = kit.make_problem()
     kit.run(ExactUnlearning(epochs=4, last_blocks=1), problem)
     head = 18 / (25 + 18)  # of the weights; those before it go forward only
-    assert problem.meter.samples == pytest.approx(4 * 10 * (1 / 3 + 2 / 3 * head))
+    assert problem.budget.samples == pytest.approx(4 * 10 * (1 / 3 + 2 / 3 * head))

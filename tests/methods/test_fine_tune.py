@@ -21,4 +21,4 @@ def test_walks_the_retain_set_alone(kit):
     (only,) = FineTune().passes(problem)
     assert only.over is problem.retain
     kit.run(FineTune(epochs=3), problem)
-    assert problem.meter.samples == 3 * 10
+    assert problem.budget.samples == 3 * 10

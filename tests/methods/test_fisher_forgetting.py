@@ -43,7 +43,7 @@ def test_over_many_draws_the_noise_has_the_variance_of_the_formula(kit):
 def test_walks_the_retain_set_once_and_takes_no_step(kit):
     problem = kit.make_problem()
     outcome, _ = kit.run(FisherForgetting(), problem)
-    assert problem.meter.samples == 10
+    assert problem.budget.samples == 10
     assert outcome.steps == 0
 
 

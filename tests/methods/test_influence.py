@@ -83,7 +83,7 @@ def test_the_step_raises_the_loss_of_the_forget_set(kit):
 def test_charges_one_walk_over_all_data_and_one_over_the_sample_for_each_iteration(kit):
     problem = kit.make_problem()
     outcome, _ = kit.run(Influence(fisher_samples=4, iterations=3, damping=0.1), problem)
-    assert problem.meter.samples == 16 + 3 * 4
+    assert problem.budget.samples == 16 + 3 * 4
     assert outcome.steps == 0
 
 

@@ -67,5 +67,5 @@ def test_ends_when_the_forget_set_is_no_easier_than_its_target(kit, forgotten, s
 def test_accuracies_are_charged_as_forward_passes(kit):
     problem = kit.make_problem()
     found = charged_accuracy(problem, problem.validation, 3)
-    assert problem.meter.samples == pytest.approx(len(problem.validation) / 3)
+    assert problem.budget.samples == pytest.approx(len(problem.validation) / 3)
     assert found == pytest.approx(kit.score(problem.model, problem.validation).accuracy)

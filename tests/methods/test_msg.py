@@ -31,7 +31,7 @@ def test_draws_anew_what_neither_set_pulls_at_in_each_layer(kit):
         changed = after[name] != before[name]
         assert torch.equal(changed, smallest(gradient, 0.4))
     assert torch.equal(after["body.bias"], before["body.bias"])
-    assert problem.meter.samples == 12
+    assert problem.budget.samples == 12
 
 
 def test_weights_that_were_kept_take_a_tenth_of_the_step(kit):

@@ -28,7 +28,7 @@ def test_the_forget_set_is_repeated_so_that_every_step_has_both(kit):
     batches = list(only.over.batches(8, problem.generator))
     assert [int(b.is_forget.sum()) for b in batches] == [4, 4, 4]
     kit.run(NegGradPlus(batch_size=8), problem)
-    assert problem.meter.samples == 24  # both halves are work
+    assert problem.budget.samples == 24  # both halves are work
 
 
 def test_with_alpha_of_one_the_forget_set_pulls_no_weight(kit):

@@ -251,7 +251,7 @@ def test_scrub_in_the_papers_wording_climbs_the_cross_entropy_and_then_holds_emb
     asked = Scrub(learning_rate=1e-3, epochs=1, max_epochs=0, batch_size=64, kl_weight=0.2, **wording)
     passes = asked.passes(problem)
     (hold,) = passes
-    assert problem.meter.samples == pytest.approx(len(problem.retain) / 3)  # f's embeddings, a forward over D_r
+    assert problem.budget.samples == pytest.approx(len(problem.retain) / 3)  # f's embeddings, a forward over D_r
     with torch.no_grad():
         for m in (problem.model, model):  # at identity embeddings do not differ: move the student
             m.body.weight.mul_(1.1)
@@ -259,7 +259,7 @@ def test_scrub_in_the_papers_wording_climbs_the_cross_entropy_and_then_holds_emb
     apart = (embedded - problem.teacher.embed(batch.features, batch.lengths)).square().mean(dim=1)
     wanted = label_loss(model.head(embedded), batch.labels) + 0.2 * apart
     assert bool((apart > 0).all())
-    shuffled = batch.where(torch.randperm(len(batch), generator=torch.Generator().manual_seed(0)) < 7)
+    shuffled = batch.select(torch.randperm(len(batch), generator=torch.Generator().manual_seed(0)) < 7)
     for part in (batch, shuffled):
         at = torch.searchsorted(batch.utterances, part.utterances)
         torch.testing.assert_close(hold.loss(problem.model, part), wanted[at])

@@ -16,7 +16,7 @@ def test_fisher_is_the_mean_of_squared_batch_gradients(kit):
     found = mean_squared_gradient(problem, problem.forget, 4)
     for got, wanted in zip(found.values(), expected, strict=True):
         torch.testing.assert_close(got, wanted)
-    assert problem.meter.samples == 6
+    assert problem.budget.samples == 6
 
 
 def test_an_ascent_comes_before_every_fifth_step_and_the_forget_set_begins_again(kit):

@@ -51,7 +51,7 @@ def test_no_weight_is_selected_above_the_largest_possible_ratio(kit):
 def test_walks_each_utterance_once_and_takes_no_step(kit):
     problem = kit.make_problem()
     outcome, _ = kit.run(SelectiveSynapticDampening(), problem)
-    assert problem.meter.samples == 16
+    assert problem.budget.samples == 16
     assert outcome.steps == 0
 
 

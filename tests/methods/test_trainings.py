@@ -19,7 +19,7 @@ KINDS = plugins.names("trainings")
 
 def keeping(kit):
     problem = kit.make_problem()
-    problem.stored = {}
+    problem.artifacts_to_store = {}
     return problem
 
 
@@ -36,7 +36,7 @@ def test_what_is_kept_does_not_change_the_model_and_repeats_bit_for_bit(kit, nam
     for problem in (keeping(kit), keeping(kit), kit.make_problem()):
         torch.manual_seed(0)
         kit.run(kind, problem)
-        ends.append((kit.weights(problem.model), problem.stored))
+        ends.append((kit.weights(problem.model), problem.artifacts_to_store))
     for weights, _ in ends[1:]:
         assert all(torch.equal(ends[0][0][key], weights[key]) for key in weights)
     assert ends[0][1].keys() == ends[1][1].keys()
@@ -47,7 +47,7 @@ def test_what_is_kept_does_not_change_the_model_and_repeats_bit_for_bit(kit, nam
 def test_a_schedule_is_charged_the_samples_that_it_says(kit, name):
     problem, kind = kit.make_problem(), plugins.load("trainings", name)
     kit.run(kind, problem)
-    assert problem.meter.samples == pytest.approx(kind.schedule_samples(problem.training, len(problem.retain)))
+    assert problem.budget.samples == pytest.approx(kind.schedule_samples(problem.training, len(problem.retain)))
 
 
 def test_the_original_of_early_checkpoints_is_the_standard_one_bit_for_bit(kit):
@@ -73,7 +73,7 @@ def test_a_checkpoint_holds_the_weights_of_its_step(kit):
             yield replace(current, after_step=watched)
 
     kit.run(Once(), problem)
-    kept = checkpoint(problem.stored, 0.5)
+    kept = checkpoint(problem.artifacts_to_store, 0.5)
     assert len(seen) == 6
     assert all(torch.equal(kept[name], value) for name, value in seen[2].items())
 
@@ -83,7 +83,7 @@ def test_training_ends_with_the_epoch_that_is_asked_for(kit, monkeypatch, keep_e
     """D_v says that the first of two epochs is best."""
     problem, seen, scores = keeping(kit), [], iter([1.0, 0.5])
     problem.training = replace(problem.training, keep_epoch=keep_epoch)
-    monkeypatch.setattr("methods.engine.loop._Walk._score", lambda walk: next(scores))
+    monkeypatch.setattr("methods.engine.loop._PassRunner._score", lambda runner: next(scores))
 
     class Watched(Retrain):
         def passes(self, problem):
@@ -101,10 +101,10 @@ def test_every_utterance_has_a_loss_in_every_epoch_and_training_lowers_it(kit):
     problem = keeping(kit)
     problem.training = replace(problem.training, epochs=12, learning_rate=3e-2)
     kit.run(EarlyCheckpoints(), problem)
-    losses = problem.stored["losses"]
+    losses = problem.artifacts_to_store["losses"]
     assert losses.shape == (12, 10)
     assert bool(torch.isfinite(losses).all())
-    assert problem.stored["utterances"].tolist() == sorted(problem.retain.utterances.tolist())
+    assert problem.artifacts_to_store["utterances"].tolist() == sorted(problem.retain.utterances.tolist())
     assert losses[-1].mean() < losses[0].mean()
 
 
@@ -133,17 +133,17 @@ def test_a_training_that_goes_on_after_its_process_died_keeps_the_same(kit):
     again = keeping(kit)
     kit.run(EarlyCheckpoints(), again, epochs=store)
     assert saves == [1]
-    assert again.stored.keys() == whole.stored.keys()
-    assert all(torch.equal(again.stored[name], value) for name, value in whole.stored.items())
+    assert again.artifacts_to_store.keys() == whole.artifacts_to_store.keys()
+    assert all(torch.equal(again.artifacts_to_store[name], value) for name, value in whole.artifacts_to_store.items())
 
 
 def test_rewind_starts_from_the_checkpoint_and_walks_what_is_left_of_the_schedule(kit):
     trained = keeping(kit)
     kit.run(EarlyCheckpoints(), trained)
     problem = kit.make_problem()
-    problem.prepared = trained.stored
+    problem.original_artifacts = trained.artifacts_to_store
     current = next(Rewind(share=0.6).passes(problem))
-    kept = checkpoint(trained.stored, 0.6)
+    kept = checkpoint(trained.artifacts_to_store, 0.6)
     assert all(torch.equal(value, kept[name]) for name, value in problem.model.state_dict().items())
     assert (current.over, current.epochs) == (problem.retain, 1)
     assert current.learning_rate == pytest.approx(1e-2 * 0.4 / 0.9)  # linear after a tenth of warm-up
@@ -155,16 +155,16 @@ def test_rewind_compresses_the_rest_of_the_schedule_into_the_budget(kit):
 
     def epochs(limit):
         problem = kit.make_problem(limit=limit)
-        problem.prepared, problem.training = trained.stored, replace(problem.training, epochs=10)
+        problem.original_artifacts, problem.training = trained.artifacts_to_store, replace(problem.training, epochs=10)
         return next(Rewind(share=0.2).passes(problem)).epochs
 
     assert (epochs(None), epochs(102.0), epochs(38.0), epochs(1.0)) == (8, 8, 3, 1)  # 10 + 8/3 an epoch
 
 
 def test_a_share_that_was_not_kept_is_refused_in_the_plan_and_at_the_latest_when_it_is_read():
-    assert "allowed: 0.2, 0.6" in Rewind(share=0.4).unmet("early_checkpoints", {"keep_at": (0.2, 0.6)})
-    assert Rewind(share=0.4).unmet("early_checkpoints", {"keep_at": (0.2, 0.4)}) == ""
-    assert "early_checkpoints" in Rewind().unmet("standard", {})
+    assert "allowed: 0.2, 0.6" in Rewind(share=0.4).reason_unsupported("early_checkpoints", {"keep_at": (0.2, 0.6)})
+    assert Rewind(share=0.4).reason_unsupported("early_checkpoints", {"keep_at": (0.2, 0.4)}) == ""
+    assert "early_checkpoints" in Rewind().reason_unsupported("standard", {})
     with pytest.raises(ValueError, match=r"got 0\.4, allowed: 0\.2"):
         checkpoint({"at/0.2/head": torch.zeros(1)}, 0.4)
 

@@ -37,12 +37,12 @@ def test_learned_noise_is_classified_worse_than_drawn_noise(kit):
 def test_noise_steps_are_charged_and_stop_on_the_budget(kit):
     problem = kit.make_problem()
     Unsir(noise_steps=5).learned_noise(problem)
-    assert problem.meter.samples == 5 * 6
+    assert problem.budget.samples == 5 * 6
     problem = kit.make_problem(limit=12.0)
     try:
         Unsir(noise_steps=5).learned_noise(problem)
     except BudgetSpent:
-        assert problem.meter.samples == 12
+        assert problem.budget.samples == 12
     else:
         raise AssertionError("the budget was ignored")
 

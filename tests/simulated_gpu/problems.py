@@ -72,7 +72,7 @@ class TinySpeech(nn.Module):
 
 @dataclass(eq=False)
 class CountingMeter(BudgetMeter):
-    """A meter that also counts the waits in each charged block, and from each block's end to the next one's."""
+    """A budget that also counts the waits in each charged block, and from each block's end to the next one's."""
 
     gpu: SimulatedGpu | None = None
     inside: list[int] = field(default_factory=list)
@@ -128,12 +128,12 @@ def make_problem(
             bank.train if reading in ("on device", "buckets") else on_host,
             where,
             durations=lengths[rows] if "buckets" in reading else None,
-            ahead=where.type == "cuda" and reading not in ("on device", "buckets"),
-            draws=steps and "random" in reading,
+            prefetch=where.type == "cuda" and reading not in ("on device", "buckets"),
+            random_crops=steps and "random" in reading,
         )
 
     original = TinySpeech(0)
-    meter = CountingMeter(gpu=gpu, synchronize=torch.cuda.synchronize if where.type == "cuda" else (lambda: None))
+    budget = CountingMeter(gpu=gpu, synchronize=torch.cuda.synchronize if where.type == "cuda" else (lambda: None))
     with torch.no_grad():
         logits = original(features, lengths)
     return UnlearningProblem(
@@ -144,10 +144,10 @@ def make_problem(
         num_classes=CLASSES,
         forgotten_classes=(CLASSES - 1,) if kind == "class" else (),
         training=Training(learning_rate=1e-2, epochs=2, batch_size=4),
-        meter=meter,
+        budget=budget,
         generator=torch.Generator().manual_seed(0),
         build_model=lambda weights: TinySpeech(7 if weights == "random" else 3).to(where),
-        teacher_logits=Teacher(lambda: (logits, 0.0), meter),
+        teacher_logits=Teacher(lambda: (logits, 0.0), budget),
         score=score,
     )
 
@@ -162,15 +162,21 @@ def run(method: Method, problem: UnlearningProblem, **settings: Any) -> Outcome:
     """Run a method to its end; for one that `needs` a kind of training, after that training."""
     torch.manual_seed(0)
     knobs = {name: settings.pop(name) for name in ("superloss", "forget_curriculum", "lora") if name in settings}
-    if method.needs:
+    if method.requires_training:
         trained = replace(
-            problem, retain=problem.forget + problem.retain, stored={}, meter=BudgetMeter(), warmed={True, False}
+            problem,
+            retain=problem.forget + problem.retain,
+            artifacts_to_store={},
+            budget=BudgetMeter(),
+            warmed_up={True, False},
         )
         trained.model = copy.deepcopy(problem.model)
-        kind = plugins.load("trainings", method.needs, **({"features": 0} if "head" in method.needs else {}))
+        kind = plugins.load(
+            "trainings", method.requires_training, **({"features": 0} if "head" in method.requires_training else {})
+        )
         list(run_method(kind, trained, settings=LoopSettings(), outcome=Outcome()))
         problem.model.load_state_dict(trained.model.state_dict())
-        problem.prepared = {name: value.cpu() for name, value in trained.stored.items()}
+        problem.original_artifacts = {name: value.cpu() for name, value in trained.artifacts_to_store.items()}
     outcome = Outcome()
     for _ in run_method(method, problem, settings=LoopSettings(**settings), outcome=outcome, **knobs):
         pass

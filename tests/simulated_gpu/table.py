@@ -35,7 +35,7 @@ MODES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 def cell(name: str, mode: str) -> str:
     """Waits a step, `–` where the mode does nothing, or the error."""
     problem_settings, settings = MODES[mode]
-    if "superloss" in settings and plugins.plugin_class("methods", name).edits:
+    if "superloss" in settings and plugins.plugin_class("methods", name).edits_weights:
         return "–"
     with simulated_gpu() as gpu:
         problem = make_problem("cuda", gpu=gpu, **problem_settings)
@@ -43,7 +43,7 @@ def cell(name: str, mode: str) -> str:
             run(small(name), problem, **settings)
         except Exception as error:
             return f"{type(error).__name__}: {str(error)[:60]}"
-        return f"{problem.meter.waits_a_step:g}"
+        return f"{problem.budget.waits_a_step:g}"
 
 
 def main(names: list[str]) -> None:

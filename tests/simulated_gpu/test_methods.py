@@ -32,7 +32,7 @@ def on_device(method, kind="sample", reading="on device", **settings):
         problem = make_problem("cuda", kind=kind, reading=reading, gpu=gpu)
         run(method, problem, **settings)
         assert all(p.is_cuda for p in problem.model.parameters())
-        assert problem.meter.waits_a_step <= MOST_WAITS, gpu.where.most_common(5)
+        assert problem.budget.waits_a_step <= MOST_WAITS, gpu.where.most_common(5)
         return weights(problem)
 
 
@@ -72,10 +72,10 @@ def test_a_kind_of_training_runs_on_a_gpu(name):
     kind = small(name, "trainings", **TRAININGS[name])
     with simulated_gpu() as gpu:
         problem = make_problem("cuda", gpu=gpu)
-        problem.stored, problem.training = {}, replace(problem.training, batch_size=2)
+        problem.artifacts_to_store, problem.training = {}, replace(problem.training, batch_size=2)
         run(kind, problem)
-        assert problem.meter.waits_a_step <= MOST_WAITS, gpu.where.most_common(5)
-        assert not any(value.is_cuda for value in problem.stored.values())
+        assert problem.budget.waits_a_step <= MOST_WAITS, gpu.where.most_common(5)
+        assert not any(value.is_cuda for value in problem.artifacts_to_store.values())
 
 
 @pytest.mark.parametrize("reading", READING)

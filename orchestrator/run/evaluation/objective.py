@@ -39,9 +39,12 @@ def objective_at(
     if assignment.spec.policy.objective == "none":
         return None
     if now is None:
-        now = {"f": problem.look(problem.forget).accuracy, "v": problem.look(problem.validation).accuracy}
+        now = {
+            "f": problem.evaluate_uncharged(problem.forget).accuracy,
+            "v": problem.evaluate_uncharged(problem.validation).accuracy,
+        }
         if rule == "gap_to_retrain":
-            now["r"] = problem.look(problem.retain).accuracy
+            now["r"] = problem.evaluate_uncharged(problem.retain).accuracy
     return objective_of(rule, now, _target(assignment, problem, context))
 
 

@@ -55,7 +55,7 @@ def run_tests(
 
     `fetch` reaches every row of the corpus, as evaluation does.
     """
-    asked, began = spec.evidence or {}, problem.meter.clock()
+    asked, began = spec.evidence or {}, problem.budget.clock()
     rows: list[dict[str, Any]] = []
     steps: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "relearning": lambda: in_halves(
@@ -68,13 +68,13 @@ def run_tests(
     }
     for name, run in steps.items():
         if asked.get(name):
-            started = problem.meter.clock()
+            started = problem.budget.clock()
             found = _caught(name, run)
-            spent = problem.meter.clock() - started
+            spent = problem.budget.clock() - started
             rows += [{"forgotten": None, "epoch": None, **row, "seconds": spent} for row in found]
     found_table = pa.Table.from_pylist(rows, schema=SCHEMA)
     context.store.write_table(f"evidence/{spec.trial_id}.parquet", found_table, compression="zstd")
-    return problem.meter.clock() - began
+    return problem.budget.clock() - began
 
 
 def _caught(name: str, run: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -115,7 +115,7 @@ def _attribution(
     rows, counts = [], []
     for part, utterances in (("forget", problem.forget), ("retain", problem.retain)):
         order = torch.randperm(len(utterances), generator=torch.Generator().manual_seed(seed))
-        picked = utterances.where(order[: settings["utterances"]])
+        picked = utterances.select(order[: settings["utterances"]])
         chosen = replace(picked, fetch=problem.validation.fetch, durations=None)  # all maps of one length
 
         def mapped(size: int, chosen: UtteranceSet = chosen) -> Tensor:

@@ -51,7 +51,7 @@ def relearn(
 
     The split of D_f, the k utterances (one draw: 1 is among 5) and the sample of D_r depend on the task and the seed,
     never on the method, so all methods, Original and Retrain meet the same attack. `problem.model` is not touched, and
-    nothing is charged to the trial's meter.
+    nothing is charged to the trial's budget.
 
     Differs from arXiv 2505.22310: AdamW, at a tenth of the original's learning rate unless the sweep gives one; D_r is
     cut to `retain_limit` utterances, since the attack costs an epoch of it for each k and epoch.
@@ -59,7 +59,7 @@ def relearn(
     Returns:
         Rows of `evidence/<trial_id>.parquet`. NaN where D_f's pool is smaller than k, or training diverged.
     """
-    with problem.meter.uncounted():
+    with problem.budget.uncounted():
         return _attack(spec, problem, loop, settings)
 
 
@@ -75,7 +75,7 @@ def _attack(
     for k in settings["forgotten"]:
         curve = [before, *(NAN for _ in range(settings["epochs"]))]
         if k <= len(pool):
-            shown = pool.where(torch.arange(len(pool)) < k)
+            shown = pool.select(torch.arange(len(pool)) < k)
             for epoch, value in enumerate(_curve(spec, problem, loop, retain, shown, unseen, settings), start=1):
                 curve[epoch] = value
         rows += [_row("relearning", k, epoch, value, len(unseen)) for epoch, value in enumerate(curve)]
@@ -86,12 +86,12 @@ def split_forget_set(forget: UtteranceSet, seed: int) -> tuple[UtteranceSet, Utt
     """The 20 % of D_f (at least one utterance) that may be shown again, in random order, and the rest."""
     order = torch.randperm(len(forget), generator=torch.Generator().manual_seed(seed))
     size = max(1, round(POOL_SHARE * len(forget)))
-    return forget.where(order[:size]), forget.where(order[size:].sort().values)
+    return forget.select(order[:size]), forget.select(order[size:].sort().values)
 
 
 def _first(utterances: UtteranceSet, limit: int | None, seed: int) -> UtteranceSet:
     order = torch.randperm(len(utterances), generator=torch.Generator().manual_seed(seed))
-    return utterances.where(order[:limit].sort().values)
+    return utterances.select(order[:limit].sort().values)
 
 
 def _curve(
@@ -107,7 +107,7 @@ def _curve(
         model=model,
         forget=shown,
         retain=retain,
-        meter=BudgetMeter(beat=problem.meter.beat),
+        budget=BudgetMeter(beat=problem.budget.beat),
         generator=torch.Generator().manual_seed(seed),
     )
     method = Relearn(

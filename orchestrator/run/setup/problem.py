@@ -1,4 +1,4 @@
-"""From a recipe to an `UnlearningProblem`: the sets, the models, the teacher and the meter that a method may see."""
+"""From a recipe to an `UnlearningProblem`: the sets, the models, the teacher and the budget that a method may see."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def split_corpus(context: WorkerContext, spec: TrialSpec, corpus: Corpus) -> Tri
 def budget_meter(
     spec: TrialSpec, parts: TrialSplit, training: Training, context: WorkerContext
 ) -> tuple[BudgetMeter, str]:
-    """The trial's meter, and where its limit comes from.
+    """The trial's budget, and where its limit comes from.
 
     `samples`: a share of what Retrain's full schedule processes. `seconds` (arXiv 2506.00848 §5.2): a share of what
     Retrain was charged, or without Retrain in the sweep of the original's seconds × |D_r| / |D|.
@@ -103,13 +103,13 @@ def make_problem(
     bank: FeatureReader,
     parts: TrialSplit,
     training: Training,
-    meter: BudgetMeter,
+    budget: BudgetMeter,
     micro_batch: int | None = None,
 ) -> UnlearningProblem:
     """What the method of this trial gets to see."""
     num_classes = len(corpus.classes)
     kept = ~np.isin(corpus.labels[parts.validation], parts.forgotten_classes)
-    reach = Reach(len(corpus), [parts.forget, parts.retain, parts.validation[kept]], meter)
+    reach = Reach(len(corpus), [parts.forget, parts.retain, parts.validation[kept]], budget)
 
     def utterances(rows: npt.NDArray[np.int64], *, forget: bool = False, steps: bool = True) -> UtteranceSet:
         return UtteranceSet(
@@ -119,8 +119,8 @@ def make_problem(
             fetch=reach.guarded(bank.train if steps else bank.evaluate),
             device=context.device,
             durations=torch.from_numpy(corpus.num_samples[rows]) if training.length_buckets else None,
-            ahead=context.device.type == "cuda" and not bank.on_device,
-            draws=steps and bank.random,
+            prefetch=context.device.type == "cuda" and not bank.on_device,
+            random_crops=steps and bank.random,
         )
 
     def build(weights: Literal["pretrained", "random"]) -> Classifier:
@@ -145,20 +145,22 @@ def make_problem(
         num_classes=num_classes,
         forgotten_classes=parts.forgotten_classes,
         training=training,
-        meter=meter,
+        budget=budget,
         generator=torch.Generator().manual_seed(seed),
         build_model=build,
-        teacher_logits=reach.guarded_teacher(Teacher(lambda: load_logits(context.store, str(spec.starts_from)), meter)),
+        teacher_logits=reach.guarded_teacher(
+            Teacher(lambda: load_logits(context.store, str(spec.starts_from)), budget)
+        ),
         score=score,
         micro_batch=micro_batch,
-        stored={} if spec.policy.keeps_model else None,
-        prepared=_prepared(spec, context),
+        artifacts_to_store={} if spec.policy.keeps_model else None,
+        original_artifacts=_prepared(spec, context),
     )
 
 
 def _prepared(spec: TrialSpec, context: WorkerContext) -> Mapping[str, Tensor] | None:
     """What the original's training kept, for a method that reads it."""
-    if "original" not in spec.parents or not spec.method.instance.needs:
+    if "original" not in spec.parents or not spec.method.instance.requires_training:
         return None
     return load_artifacts(context.store, spec.parents["original"])
 
@@ -166,9 +168,9 @@ def _prepared(spec: TrialSpec, context: WorkerContext) -> Mapping[str, Tensor] |
 class Teacher:
     """Logits of the model that is unlearned, made once for all trials; each utterance's first use is charged theirs."""
 
-    def __init__(self, load: Callable[[], tuple[Tensor, float]], meter: BudgetMeter) -> None:
+    def __init__(self, load: Callable[[], tuple[Tensor, float]], budget: BudgetMeter) -> None:
         """`load` reads the logits of the whole corpus and the seconds that one utterance's cost."""
-        self.load, self.meter = load, meter
+        self.load, self.budget = load, budget
         self.logits: Tensor | None = None
         self.seconds = 0.0
         self.paid: Any = None
@@ -176,12 +178,12 @@ class Teacher:
     def __call__(self, batch: Batch) -> Tensor:
         """Return (B, C) logits on the batch's device."""
         if self.logits is None:
-            with self.meter.evaluating():  # reading a file is I/O: timed apart, not charged
+            with self.budget.evaluating():  # reading a file is I/O: timed apart, not charged
                 self.logits, self.seconds = self.load()
                 self.paid = torch.zeros(len(self.logits), dtype=torch.bool)
         fresh = int((~self.paid[batch.utterances]).sum())
         self.paid[batch.utterances] = True
-        self.meter.charge(seconds=fresh * self.seconds, forwards=fresh)
+        self.budget.charge(seconds=fresh * self.seconds, forwards=fresh)
         return sent(self.logits[batch.utterances], batch.features.device)
 
 

@@ -16,9 +16,9 @@ from methods.engine.budget import BudgetMeter
 class Reach:
     """Guards what reads by row; reading takes no charged time. A guard against mistakes, not against intent."""
 
-    def __init__(self, rows: int, sets: Sequence[npt.NDArray[np.int64]], meter: BudgetMeter) -> None:
+    def __init__(self, rows: int, sets: Sequence[npt.NDArray[np.int64]], budget: BudgetMeter) -> None:
         """`sets` are the rows, out of `rows` of the corpus, that may be read."""
-        self.allowed, self.meter = torch.zeros(rows, dtype=torch.bool), meter
+        self.allowed, self.budget = torch.zeros(rows, dtype=torch.bool), budget
         self.allowed[torch.from_numpy(np.concatenate(sets))] = True
 
     def check(self, rows: Tensor) -> None:
@@ -40,7 +40,7 @@ class Reach:
 
         def within(rows: Tensor, *seed: int) -> tuple[Tensor, Tensor]:
             self.check(rows)
-            with self.meter.loading():
+            with self.budget.loading():
                 return fetch(rows, *seed)
 
         return within

@@ -27,13 +27,13 @@ def everything(problem, kit):
     none = torch.zeros(len(problem.forget), dtype=torch.bool)
     kept = problem.forget + problem.retain
     problem.retain = kit.replace(kept, is_forget=torch.zeros(len(kept), dtype=torch.bool))
-    problem.forget = problem.forget.where(none)
+    problem.forget = problem.forget.select(none)
     return problem
 
 
 def trained(kit, **sizes):
     problem = everything(kit.make_problem(**sizes), kit)
-    problem.stored = {}
+    problem.artifacts_to_store = {}
     kit.run(ClosedFormHead(), problem)
     return problem
 
@@ -47,7 +47,7 @@ def downdated(kit, change=lambda problem: None, **sizes):
         problem.model.load_state_dict(original.model.state_dict())
         change(problem)
         if isinstance(method, Downdate):
-            problem.prepared = original.stored
+            problem.original_artifacts = original.artifacts_to_store
         kit.run(method, problem)
         ends.append(problem)
     return ends
@@ -92,15 +92,15 @@ def test_downdate_equals_retrain_in_its_logits(kit):
 def test_downdate_moves_the_head_alone_and_is_charged_a_forward_over_d_f_and_d_v(kit):
     after, retrained = downdated(kit)
     assert torch.equal(after.model.body.weight, kit.TwoLayers(3).body.weight)  # where training began
-    assert after.meter.samples == pytest.approx((6 + 8) / 3)  # Retrain's choice on D_v is not charged, a method's is
-    assert retrained.meter.samples == pytest.approx(10 / 3) == ClosedFormHead().schedule_samples(after.training, 10)
+    assert after.budget.samples == pytest.approx((6 + 8) / 3)  # Retrain's choice on D_v is not charged, a method's is
+    assert retrained.budget.samples == pytest.approx(10 / 3) == ClosedFormHead().schedule_samples(after.training, 10)
 
 
 def test_a_forgotten_class_is_never_answered(kit):
     def forget_class_1(problem):
         union, kept = problem.forget + problem.retain, problem.validation
-        problem.forget, problem.retain = (union.where((union.labels == 1) == wanted) for wanted in (True, False))
-        problem.validation, problem.forgotten_classes = kept.where(kept.labels != 1), (1,)
+        problem.forget, problem.retain = (union.select((union.labels == 1) == wanted) for wanted in (True, False))
+        problem.validation, problem.forgotten_classes = kept.select(kept.labels != 1), (1,)
 
     after, retrained = downdated(kit, forget_class_1)
     assert kit.score(after.model, after.forget).accuracy == 0.0
@@ -118,7 +118,7 @@ def test_the_choice_of_the_regularisation_forgets_too(kit):
         problem.model.load_state_dict(original.model.state_dict())
         with torch.no_grad():
             problem.model.head.weight += shift
-        problem.prepared = original.stored
+        problem.original_artifacts = original.artifacts_to_store
         kit.run(Downdate(), problem)
         ends.append(kit.weights(problem.model))
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
@@ -146,11 +146,11 @@ def test_downdate_is_exact_over_random_features_too(kit):
         return problem
 
     original = everything(widened(kit.make_problem()), kit)
-    original.stored = {}
+    original.artifacts_to_store = {}
     kit.run(ClosedFormHead(), original)
     after, retrained = widened(kit.make_problem()), widened(kit.make_problem())
     after.model.load_state_dict(original.model.state_dict())
-    after.prepared = original.stored
+    after.original_artifacts = original.artifacts_to_store
     kit.run(Downdate(), after)
     kit.run(ClosedFormHead(), retrained)
     (batch,) = after.validation.batches(64)

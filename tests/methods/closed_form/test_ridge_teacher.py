@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from methods.base import Batch
-from methods.closed_form.ridge_teacher import layer_statistics, never_heard
+from methods.closed_form.ridge_teacher import layer_statistics, teacher_scores
 
 
 class Layers(nn.Module):
@@ -47,13 +47,13 @@ def test_statistics_are_means_and_deviations_over_time_of_every_block():
 
 def test_the_teacher_does_not_depend_on_the_forget_sets_labels(kit):
     problem = kit.make_problem()
-    first = never_heard(problem)
+    first = teacher_scores(problem)
     problem.forget = kit.replace(problem.forget, labels=(problem.forget.labels + 1) % 3)
-    second = never_heard(problem)
+    second = teacher_scores(problem)
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
 def test_is_charged_as_one_forward_over_all_it_hears(kit):
     problem = kit.make_problem()
-    never_heard(problem)
-    assert problem.meter.samples == pytest.approx((6 + 10 + 8) / 3)
+    teacher_scores(problem)
+    assert problem.budget.samples == pytest.approx((6 + 10 + 8) / 3)

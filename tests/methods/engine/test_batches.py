@@ -11,7 +11,7 @@ from methods.base import Method
 @pytest.mark.parametrize(("count", "expected"), [(4, 4), (0, 0), (99, 10)])
 def test_a_drawn_part_has_no_utterance_twice_and_keeps_the_order_and_the_labels(kit, count, expected):
     _, retain, _ = kit.make_sets()
-    drawn = retain.drawn(count, torch.Generator().manual_seed(2))
+    drawn = retain.sample(count, torch.Generator().manual_seed(2))
     rows = drawn.utterances.tolist()
     assert len(rows) == expected
     assert rows == sorted(set(rows))
@@ -22,7 +22,7 @@ def test_a_drawn_part_has_no_utterance_twice_and_keeps_the_order_and_the_labels(
 def test_a_draw_is_the_generators_first_permutation(kit):
     _, retain, _ = kit.make_sets()
     first = torch.randperm(10, generator=torch.Generator().manual_seed(2))[:4]
-    drawn = retain.drawn(4, torch.Generator().manual_seed(2))
+    drawn = retain.sample(4, torch.Generator().manual_seed(2))
     assert drawn.utterances.tolist() == retain.utterances[first].sort().values.tolist()
 
 
@@ -35,7 +35,7 @@ def test_what_reads_a_set_outside_of_steps_runs_under_the_trials_autocast(kit, p
         label, version = "reading", 1
 
         def passes(self, problem):
-            for _ in problem.walk(problem.forget, 4, backward=False):
+            for _ in problem.iterate(problem.forget, 4, backward=False):
                 found.append(torch.is_autocast_enabled("cpu"))
             problem.evaluate(problem.validation)
             return iter(())

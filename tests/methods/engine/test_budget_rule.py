@@ -12,7 +12,7 @@ import torch
 from methods.base import Method, Pass
 from methods.cf_k import CatastrophicForgetting
 from methods.engine.budget import BudgetMeter, BudgetSpent
-from methods.engine.charged_passes import watch
+from methods.engine.charged_passes import charge_passes
 from methods.engine.losses import cross_entropy
 from methods.modifiers.lora import Lora
 
@@ -85,7 +85,7 @@ CHEATS = {
 def test_what_a_method_runs_is_charged_whoever_runs_it(kit, does, samples):
     problem = kit.make_problem()
     kit.run(Edit(does=does), problem)
-    assert problem.meter.samples == pytest.approx(samples)
+    assert problem.budget.samples == pytest.approx(samples)
 
 
 def test_a_step_after_a_loop_of_ones_own_finds_the_budget_spent(kit):
@@ -112,11 +112,11 @@ def test_what_the_harness_looks_at_is_not_charged_and_moves_no_random_state(kit)
     problem.score = drawing
     before = torch.get_rng_state()
     for _ in range(3):
-        assert 0 <= problem.look(problem.forget).accuracy <= 1
+        assert 0 <= problem.evaluate_uncharged(problem.forget).accuracy <= 1
     assert torch.equal(torch.get_rng_state(), before)
-    assert problem.meter.samples == 0
-    assert problem.meter.seconds == 0
-    assert problem.meter.evaluation_seconds > 0
+    assert problem.budget.samples == 0
+    assert problem.budget.seconds == 0
+    assert problem.budget.evaluation_seconds > 0
 
 
 def test_after_the_method_nothing_is_charged(kit):
@@ -124,7 +124,7 @@ def test_after_the_method_nothing_is_charged(kit):
     kit.run(Edit(does=embeds), problem)
     embeds(problem)
     goes_back_from_the_embedding(problem)
-    assert problem.meter.samples == pytest.approx(10 / 3)
+    assert problem.budget.samples == pytest.approx(10 / 3)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in problem.model.modules())
 
 
@@ -133,53 +133,53 @@ def test_the_time_of_a_methods_own_code_is_charged_but_for_loading_and_looking(k
 
     def does(problem):
         now[0] += 5.0
-        with problem.meter.loading():
+        with problem.budget.loading():
             now[0] += 100.0
-        with problem.meter.charging():
+        with problem.budget.charging():
             now[0] += 1.0
-        problem.look(problem.forget)
+        problem.evaluate_uncharged(problem.forget)
 
     def slow(model, utterances):
         now[0] += 1000.0
 
     problem = kit.make_problem(limit=1e9, unit="seconds")
-    problem.meter.clock, problem.score = lambda: now[0], slow
+    problem.budget.clock, problem.score = lambda: now[0], slow
     kit.run(Edit(does=does), problem)
-    assert problem.meter.seconds == 6.0
-    assert problem.meter.loading_seconds == 100.0
-    assert problem.meter.evaluation_seconds == 1000.0
+    assert problem.budget.seconds == 6.0
+    assert problem.budget.loading_seconds == 100.0
+    assert problem.budget.evaluation_seconds == 1000.0
 
 
 def test_a_budget_of_seconds_is_checked_against_the_block_that_runs():
     now = [0.0]
-    meter = BudgetMeter(limit=2.0, unit="seconds", clock=lambda: now[0])
-    with meter.charging():
+    budget = BudgetMeter(limit=2.0, unit="seconds", clock=lambda: now[0])
+    with budget.charging():
         now[0] = 1.0
-        meter.check()
+        budget.check()
         now[0] = 3.0
         with pytest.raises(BudgetSpent):
-            meter.check()
+            budget.check()
 
 
 @pytest.mark.parametrize(("last", "share"), [(1, 18 / 43), (2, 1.0)])
 def test_frozen_blocks_go_forward_only(kit, last, share):
     problem = kit.make_problem()
     kit.run(CatastrophicForgetting(epochs=3, last_blocks=last), problem)
-    assert problem.meter.samples == pytest.approx(3 * 10 * (1 / 3 + 2 / 3 * share))
+    assert problem.budget.samples == pytest.approx(3 * 10 * (1 / 3 + 2 / 3 * share))
 
 
 def test_adapters_go_back_through_all_blocks_but_have_few_gradients(kit):
     problem = kit.make_problem()
     kit.run(Edit(does=lambda problem: None, passes_over_forget=True), problem, lora=Lora(rank=1))
     moving = (4 + 5 + 18) / 43  # two vectors at the body, and the head
-    assert problem.meter.samples == pytest.approx(6 * (1 / 3 + 1 / 3 + moving / 3))
+    assert problem.budget.samples == pytest.approx(6 * (1 / 3 + 1 / 3 + moving / 3))
 
 
 def test_watching_twice_charges_once(kit):
     problem = kit.make_problem()
-    watch(problem.model, problem.meter)
+    charge_passes(problem.model, problem.budget)
     embeds(problem)
-    assert problem.meter.samples == pytest.approx(10 / 3)
+    assert problem.budget.samples == pytest.approx(10 / 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +202,7 @@ def test_choosing_an_epoch_is_charged_to_methods_and_not_to_trainings(kit):
     for charged in (True, False):
         problem = kit.make_problem()
         kit.run(Choosing(charged=charged), problem)
-        found.append(problem.meter.samples)
+        found.append(problem.budget.samples)
     assert found == [pytest.approx(2 * (10 + 8 / 3)), 20]
 
 

@@ -39,7 +39,7 @@ def graphs(monkeypatch):
 
     torch._dynamo.reset()
     real = compiled.CompiledModel
-    monkeypatch.setattr(loop, "CompiledModel", lambda model, meter: real(model, meter, backend=backend))
+    monkeypatch.setattr(loop, "CompiledModel", lambda model, budget: real(model, budget, backend=backend))
     yield sizes
     torch._dynamo.reset()
 
@@ -49,11 +49,11 @@ def test_compiled_steps_equal_eager_ones_and_odd_sizes_run_eagerly(kit, graphs):
     kit.run(OnePass(), eager)
     outcome, _ = kit.run(OnePass(), fast, compile=True)
     assert outcome.steps == 6
-    assert fast.meter.samples == eager.meter.samples
+    assert fast.budget.samples == eager.budget.samples
     for name, value in kit.weights(eager.model).items():
         torch.testing.assert_close(kit.weights(fast.model)[name], value, rtol=1e-9, atol=1e-12)
     assert graphs == [6] * 5  # once to compile, then two full batches an epoch
-    assert fast.meter.evaluation_seconds > 0  # where compiling is timed
+    assert fast.budget.evaluation_seconds > 0  # where compiling is timed
 
 
 def test_micro_batches_are_what_is_compiled(kit, graphs):
@@ -69,5 +69,5 @@ def test_memory_that_runs_out_while_compiling_is_told_with_its_size(kit, graphs)
     problem.model.embed = too_large
     with pytest.raises(torch.OutOfMemoryError):
         kit.run(OnePass(), problem, compile=True)
-    assert problem.meter.largest_batch == 6
-    assert problem.meter.samples == 0
+    assert problem.budget.largest_batch == 6
+    assert problem.budget.samples == 0

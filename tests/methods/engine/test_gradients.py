@@ -72,7 +72,7 @@ def test_the_models_fisher_of_logistic_regression_is_its_closed_form(kit):
 def test_the_models_fisher_is_charged_a_forward_and_a_backward_for_each_class(kit):
     problem, *_ = regression(kit)
     model_fisher(problem, problem.retain)
-    assert problem.meter.samples == pytest.approx(10 * (1 / 3 + 3 * 2 / 3))
+    assert problem.budget.samples == pytest.approx(10 * (1 / 3 + 3 * 2 / 3))
 
 
 def test_a_weight_that_the_loss_does_not_read_has_no_gradient(kit):

@@ -50,5 +50,5 @@ def test_a_set_walks_in_buckets_only_when_it_has_durations(kit):
     found = [batch.utterances for batch in union.batches(4, seeded(0))]
     assert sorted(torch.cat(found).tolist()) == list(range(16))
     assert all(int(picked.max() - picked.min()) == 3 for picked in found)  # neighbors in length
-    assert union.where(union.is_forget).durations.tolist() == list(range(6))
+    assert union.select(union.is_forget).durations.tolist() == list(range(6))
     assert (forget + kit.replace(retain, durations=longer[6:])).durations is None

@@ -82,7 +82,7 @@ def test_the_budget_stops_within_one_step(kit):
     problem = kit.make_problem(limit=20)
     outcome, _ = kit.run(OnePass(make=lambda p: union_pass(p, batch_size=8, epochs=10)), problem)
     assert outcome.stop_reason == "budget"
-    assert problem.meter.samples == 24  # three batches of 8: the first that reaches 20
+    assert problem.budget.samples == 24  # three batches of 8: the first that reaches 20
     assert outcome.steps == 3
 
 
@@ -96,24 +96,24 @@ def test_no_gradient_is_left_when_the_steps_are_over(kit, limit):
 def test_a_finished_pass_is_not_called_out_of_budget(kit):
     problem = kit.make_problem(limit=1000)
     outcome, _ = kit.run(OnePass(make=union_pass), problem)
-    assert (outcome.stop_reason, problem.meter.samples) == ("finished", 16)
+    assert (outcome.stop_reason, problem.budget.samples) == ("finished", 16)
 
 
 def test_a_walk_is_whole_when_its_last_batch_uses_the_budget_up(kit):
     """Six utterances in batches of 4 and 2: 4/3 and 2/3 samples."""
 
-    def walked(problem):
-        for batch in problem.walk(problem.forget, 4, backward=False):
+    def iterated(problem):
+        for batch in problem.iterate(problem.forget, 4, backward=False):
             problem.model(batch.features, batch.lengths)
             yield len(batch)
 
     problem = kit.make_problem(limit=2.0)
-    assert list(walked(problem)) == [4, 2]
-    assert problem.meter.spent
+    assert list(iterated(problem)) == [4, 2]
+    assert problem.budget.spent
     problem = kit.make_problem(limit=1.0)
     with pytest.raises(BudgetSpent):
-        list(walked(problem))
-    assert problem.meter.samples == pytest.approx(4 / 3)
+        list(iterated(problem))
+    assert problem.budget.samples == pytest.approx(4 / 3)
 
 
 def test_a_loss_that_is_not_finite_is_divergence(kit):

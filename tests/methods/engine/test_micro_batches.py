@@ -45,7 +45,7 @@ def trained(kit, method, micro_batch, superloss=None):
     with torch.no_grad():
         problem.model.head.weight.mul_(1.5)  # away from the teacher: a distillation that starts at zero has no gradient
     outcome, progress = kit.run(method, problem, micro_batch=micro_batch, superloss=superloss, clip_norm=0.5)
-    return kit.weights(problem.model), outcome.steps, problem.meter.samples, [p.loss for p in progress]
+    return kit.weights(problem.model), outcome.steps, problem.budget.samples, [p.loss for p in progress]
 
 
 def assert_same(whole, parts):
@@ -137,7 +137,7 @@ def test_walks_are_cut_only_where_it_changes_nothing(kit):
         "backward": {"backward": True},
         "summed": {"backward": True, "summed": True},
     }.items():
-        sizes[name] = [len(batch) for batch in problem.walk(problem.forget, 6, **flags)]
+        sizes[name] = [len(batch) for batch in problem.iterate(problem.forget, 6, **flags)]
     assert sizes == {"forward": [4, 2], "backward": [6], "summed": [4, 2]}
 
 
@@ -174,7 +174,7 @@ def test_what_comes_before_the_passes_respects_the_micro_batch_and_is_the_same(k
         problem.teacher_logits = lambda batch, model=problem.model: model(batch.features, batch.lengths).detach()
         met.clear()
         found.append(prepare(problem))
-        charged.append((problem.meter.samples, max(met)))
+        charged.append((problem.budget.samples, max(met)))
     assert charged[0][0] == pytest.approx(charged[1][0])
     assert charged[0][1] > 2 == charged[1][1]
     assert found[0].keys() == found[1].keys()

@@ -44,7 +44,7 @@ class FirstThree(UtteranceSet):
     """A set with an order of its own, of which a walk takes a part."""
 
     def batches(self, batch_size, generator=None):
-        return self.where(torch.arange(len(self)) < 3)._in_order(batch_size)
+        return self.select(torch.arange(len(self)) < 3)._in_order(batch_size)
 
     def _in_order(self, batch_size):
         return UtteranceSet.batches(self, batch_size)

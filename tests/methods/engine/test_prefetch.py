@@ -49,7 +49,7 @@ def test_a_caller_that_stops_early_leaves_no_thread():
 def test_batches_read_ahead_are_the_same_batches(kit):
     forget, retain, _ = kit.make_sets()
     plain = forget + retain
-    ahead = kit.replace(plain, ahead=True)
+    ahead = kit.replace(plain, prefetch=True)
     generators = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
     for one, other in zip(plain.batches(5, generators[0]), ahead.batches(5, generators[1]), strict=True):
         assert torch.equal(one.features, other.features)

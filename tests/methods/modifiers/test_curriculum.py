@@ -8,7 +8,7 @@ from methods.modifiers.curriculum import ForgetCurriculum, spread, with_curricul
 from methods.random_label import RandomLabel
 
 
-def walked(utterances, seed=0, batch_size=4):
+def iterated(utterances, seed=0, batch_size=4):
     generator = torch.Generator().manual_seed(seed)
     return torch.cat([batch.utterances for batch in utterances.batches(batch_size, generator)]).tolist()
 
@@ -22,21 +22,21 @@ def by_loss(problem):
 def test_the_forget_set_is_walked_by_the_originals_loss(kit, order, step):
     problem = kit.make_problem()
     arranged = with_curriculum(problem, ForgetCurriculum(order=order))
-    assert walked(arranged.forget) == by_loss(problem)[::step]
+    assert iterated(arranged.forget) == by_loss(problem)[::step]
 
 
 def test_in_a_union_the_retain_set_keeps_its_places(kit):
     problem = kit.make_problem()
-    plain = walked(problem.forget + problem.retain)
+    plain = iterated(problem.forget + problem.retain)
     forget = set(problem.forget.utterances.tolist())
     for arranged in (
         with_curriculum(problem, ForgetCurriculum()).forget + problem.retain,
         problem.retain + with_curriculum(problem, ForgetCurriculum()).forget,
     ):
-        found = walked(arranged)
+        found = iterated(arranged)
         assert [u for u in found if u in forget] == by_loss(problem)
         assert len(found) == 16
-    found = walked(with_curriculum(problem, ForgetCurriculum()).forget + problem.retain)
+    found = iterated(with_curriculum(problem, ForgetCurriculum()).forget + problem.retain)
     assert [u if u not in forget else None for u in found] == [u if u not in forget else None for u in plain]
 
 
@@ -54,14 +54,14 @@ def test_random_order_is_the_same_in_every_walk_and_the_control_pays_for_the_sco
         teacher = problem.teacher_logits
 
         def charging(batch, problem=problem, teacher=teacher):
-            problem.meter.charge(seconds=0.0, samples=len(batch) / 3)
+            problem.budget.charge(seconds=0.0, samples=len(batch) / 3)
             return teacher(batch)
 
         problem.teacher_logits = charging
         arranged = with_curriculum(problem, ForgetCurriculum(order=order))
-        charged.append(problem.meter.samples)
-        assert walked(arranged.forget, seed=1) == walked(arranged.forget, seed=2)
-        assert (walked(arranged.forget) == by_loss(problem)) is (order == "easy_first")
+        charged.append(problem.budget.samples)
+        assert iterated(arranged.forget, seed=1) == iterated(arranged.forget, seed=2)
+        assert (iterated(arranged.forget) == by_loss(problem)) is (order == "easy_first")
     assert charged[0] == charged[1] == pytest.approx(20 / 3)
 
 
@@ -69,13 +69,13 @@ def test_pacing_begins_with_a_share_and_takes_more_each_walk(kit):
     problem = kit.make_problem(forget=8)
     ranked = by_loss(problem)
     arranged = with_curriculum(problem, ForgetCurriculum(start_share=0.25, share_step=0.5))
-    assert [walked(arranged.forget) for _ in range(4)] == [ranked[:2], ranked[:6], ranked, ranked]
+    assert [iterated(arranged.forget) for _ in range(4)] == [ranked[:2], ranked[:6], ranked, ranked]
 
 
 def test_a_short_walk_of_a_union_meets_the_whole_retain_set_and_the_forget_set_to_its_end(kit):
     problem = kit.make_problem(forget=8, retain=40)
     over = with_curriculum(problem, ForgetCurriculum(start_share=0.5)).forget + problem.retain
-    found = walked(over)
+    found = iterated(over)
     assert [u for u in found if u < 8] == by_loss(problem)[:4]
     assert sorted(u for u in found if u >= 8) == problem.retain.utterances.tolist()
     assert spread(8, 4).tolist() == [0, 2, 4, 6]
@@ -89,8 +89,8 @@ def test_a_walk_for_scores_is_left_alone(kit):
 def test_a_part_of_the_forget_set_is_walked_in_its_order(kit):
     problem = kit.make_problem(forget=8)
     arranged = with_curriculum(problem, ForgetCurriculum())
-    part = arranged.restricted_to(arranged.forget.where(torch.arange(8) % 2 == 0), problem.retain)
-    assert walked(part.forget) == [u for u in by_loss(problem) if u % 2 == 0]
+    part = arranged.restricted_to(arranged.forget.select(torch.arange(8) % 2 == 0), problem.retain)
+    assert iterated(part.forget) == [u for u in by_loss(problem) if u % 2 == 0]
 
 
 def test_a_run_follows_it_and_stops_on_a_budget_that_the_scores_use_up(kit):
@@ -110,7 +110,7 @@ def test_a_run_follows_it_and_stops_on_a_budget_that_the_scores_use_up(kit):
     kit.run(Watched(batch_size=4), problem, forget_curriculum=ForgetCurriculum(order="hard_first"))
     assert seen == by_loss(problem)[::-1]
     problem = kit.make_problem(limit=1.0)
-    problem.meter.charge(samples=1.0)
+    problem.budget.charge(samples=1.0)
     outcome, _ = kit.run(RandomLabel(), problem, forget_curriculum=ForgetCurriculum())
     assert (outcome.stop_reason, outcome.steps) == ("budget", 0)
 

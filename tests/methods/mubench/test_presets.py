@@ -48,7 +48,7 @@ def test_raw_logit_kl_is_no_divergence():
 
 def test_shifted_labels_count_the_labels_of_the_retain_set(kit):
     problem = kit.make_problem()
-    problem.retain = problem.retain.where(problem.retain.labels != 1)  # two labels are left of three
+    problem.retain = problem.retain.select(problem.retain.labels != 1)  # two labels are left of three
     rows, labels = corrupted_labels(problem, "shift")
     assert rows.tolist() == problem.forget.utterances.tolist()
     assert labels.tolist() == [(y + 1) % 2 for y in problem.forget.labels.tolist()]
@@ -96,7 +96,7 @@ def test_bad_teacher_takes_the_step_by_hand(kit):
     bad = partly_reset(model)
     generator = torch.Generator().manual_seed(0)
     places = torch.randperm(10, generator=generator)[:6].sort().values
-    forget, beside = whole(problem.forget), whole((problem.forget + problem.retain).where(torch.arange(16) < 16))
+    forget, beside = whole(problem.forget), whole((problem.forget + problem.retain).select(torch.arange(16) < 16))
     picked = places  # rows of the corpus are 0 to 15 here, D_f first
     df = raw_logit_kl(bad(forget.features, forget.lengths).detach(), model(forget.features, forget.lengths))
     features, lengths = beside.features[picked], beside.lengths[picked]
@@ -167,7 +167,7 @@ def test_salun_drops_the_gradient_of_the_first_batch(kit):
     found = all_but_the_first(problem, batch_size=2)
     for got, *wanted in zip(found.values(), *expected, strict=True):
         torch.testing.assert_close(got, sum(wanted))
-    assert problem.meter.samples == 6  # the dropped one is paid for
+    assert problem.budget.samples == 6  # the dropped one is paid for
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

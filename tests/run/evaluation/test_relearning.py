@@ -62,7 +62,7 @@ def world():
 def problem_of(world, model) -> UnlearningProblem:
     return UnlearningProblem(
         model=model, forget=world.forget, retain=world.retain, validation=world.retain, num_classes=CLASSES,
-        forgotten_classes=(), training=Training(batch_size=16), meter=BudgetMeter(),
+        forgotten_classes=(), training=Training(batch_size=16), budget=BudgetMeter(),
         generator=torch.Generator().manual_seed(0), build_model=lambda _: model, teacher_logits=lambda _: None,
         score=score,
     )  # fmt: skip
@@ -110,7 +110,7 @@ def test_the_model_the_meter_and_the_next_draw_are_left_as_they_were(world) -> N
     relearn(SPEC, problem, LoopSettings(), {**SETTINGS, "epochs": 1})
     assert torch.equal(problem.model.bias, before)
     assert torch.equal(problem.generator.get_state(), state)
-    assert problem.meter.samples == problem.meter.seconds == 0
+    assert problem.budget.samples == problem.budget.seconds == 0
 
 
 def test_the_attack_is_the_same_for_every_method(world) -> None:

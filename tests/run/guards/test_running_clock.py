@@ -21,13 +21,13 @@ from orchestrator.run.guards.running_clock import RunningClock
 from orchestrator.run.guards.watchdog import Watchdog
 started = time.perf_counter()
 with RunningClock() as clock, Watchdog(3.0, clock=clock):
-    meter = BudgetMeter(clock=clock)
+    budget = BudgetMeter(clock=clock)
     print("charging", flush=True)
-    with meter.charging(1):
+    with budget.charging(1):
         input()
-    with meter.evaluating():
+    with budget.evaluating():
         pass
-print(meter.seconds, time.perf_counter() - started, flush=True)
+print(budget.seconds, time.perf_counter() - started, flush=True)
 """
 
 

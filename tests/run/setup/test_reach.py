@@ -37,7 +37,7 @@ def test_the_teacher_answers_for_rows_in_reach_alone():
 @pytest.mark.parametrize("asks", ["features", "logits"])
 def test_a_method_that_asks_for_test_data_fails_and_says_so(small_sweep, cache_dir, tmp_path, monkeypatch, asks):
     class Cheat(Method):
-        label, version, edits = "cheat", 1, True
+        label, version, edits_weights = "cheat", 1, True
 
         def passes(self, problem):
             known = torch.cat([s.utterances for s in (problem.forget, problem.retain, problem.validation)])
