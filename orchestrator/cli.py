@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable
@@ -74,6 +75,7 @@ def plan(
     """
     from orchestrator.run.console import explanation_tables, plan_tables
     from orchestrator.run.launch import explain_trial, load_sweep, plan_sweep
+    from orchestrator.run.progress.display import PlainDisplay
 
     loaded, folder = load_sweep(sweep, set_ or []), _absolute(results)
     if explain and not folder:
@@ -84,7 +86,7 @@ def plan(
     else:
         gc.disable()  # many trials are made and none dropped: looking through them again and again finds nothing
         try:
-            planned = plan_sweep(loaded, folder, check=check, cores=cores, say=console.print)
+            planned = plan_sweep(loaded, folder, check=check, cores=cores, observer=PlainDisplay(console))
         finally:
             gc.enable()
         tables, refused = plan_tables(planned), bool(planned.grid.refused)
@@ -106,10 +108,9 @@ def run(
     retry: Annotated[Optional[str], typer.Option(help="failed: run failed trials again.")] = None,  # noqa: UP045
 ) -> None:
     """Plan, run, resume or extend a sweep; interrupt it whenever you like."""
-    from orchestrator.run.console import Display
     from orchestrator.run.launch import load_sweep, run_sweep
+    from orchestrator.run.progress.live import display_for
 
-    display = Display(console)
     dispatcher = run_sweep(
         load_sweep(sweep, set_ or []),
         str(_absolute(results)),
@@ -118,11 +119,9 @@ def run(
         max_concurrent=max_concurrent,
         error_limit=error_limit,
         retry_failed=_retry(retry),
-        on_planned=display.planned,
-        on_settled=display.settled,
-        say=console.print,
+        observer=display_for(console, command=_command()),
     )
-    raise typer.Exit(display.finish(dispatcher))
+    raise typer.Exit(dispatcher.outcome().exit_code)
 
 
 @app.command()
@@ -139,12 +138,14 @@ def tune(
     set_: Set = None,
 ) -> None:
     """Search every method's settings with equal budgets on tuning seeds, and write a lock file."""
-    from orchestrator.run.console import Display, lock_table
+    from orchestrator.run.console import lock_table
     from orchestrator.run.launch import load_sweep
+    from orchestrator.run.progress.live import display_for
     from orchestrator.run.tuning import tune_sweep
 
-    display, loaded = Display(console), load_sweep(sweep, set_ or [])
+    loaded = load_sweep(sweep, set_ or [])
     target = absolute_path(lock or Path(f"{loaded.sweep.name}.lock.yaml"))
+    then = shlex.join(["unlearn", "run", str(sweep), "--results", results, "--set", f"lock={target}"])
     chosen = tune_sweep(
         loaded,
         str(_absolute(results)),
@@ -155,11 +156,8 @@ def tune(
         address=address,
         max_concurrent=max_concurrent,
         error_limit=error_limit,
-        on_planned=display.planned,
-        on_settled=display.settled,
-        say=console.print,
+        observer=display_for(console, command=_command(), then=then),
     )
-    display.stop()
     console.print(lock_table(chosen))
     console.print(f"lock file: {target}", soft_wrap=True)
 
@@ -205,6 +203,15 @@ def _executor(name: str) -> Any:
     return name
 
 
+def _command() -> str:
+    """The command that this process was given, without `--retry`."""
+    words = sys.argv[1:]
+    if "--retry" in words:
+        at = words.index("--retry")
+        words = words[:at] + words[at + 2 :]
+    return shlex.join(["unlearn", *words])
+
+
 def _retry(what: str | None) -> bool:
     if what not in (None, "failed"):
         raise ValueError(f"--retry is not known: got {what!r}, allowed: failed")
@@ -221,8 +228,8 @@ def _say_damage(otherwise: Callable[..., None]) -> Callable[..., None]:
         if str(message) in printed:
             return
         printed.add(str(message))
-        said = f"[yellow]warning:[/yellow] {escape(str(message))}"
-        Console(stderr=True).print(said, highlight=False, soft_wrap=True)
+        # Through sys.stderr as it is now, which a live display redirects above itself; rich's own would write into it.
+        typer.secho(f"warning: {message}", fg="yellow", file=sys.stderr)
 
     return show
 

@@ -102,7 +102,7 @@ def test_plan_builds_a_corpus_on_request(unlearn, finished, monkeypatch, tmp_pat
     assert unlearn("plan", sweep, "--set", unknown).returncode == 0
     done = unlearn("plan", sweep, "--set", unknown, "--check")
     assert done.returncode == 1
-    assert "building the corpus of task espeak_keywords" in done.stdout
+    assert "prepared the corpus of espeak_keywords in " in done.stdout
     assert "0 trials to run" in done.stdout
 
 
@@ -210,7 +210,7 @@ def test_a_run_that_gives_up_says_why_and_how_to_go_on(unlearn, finished, tmp_pa
     assert done.returncode == 3
     assert "stopped early: the same error in 2 trials (scrub on espeak_keywords, logmel_cnn)" in done.stdout
     assert "ValueError" in done.stdout
-    assert "1 trials are left" in done.stdout
+    assert "1 trial left after" in done.stdout
 
 
 def test_a_torn_row_is_named_once_and_missed_by_status(unlearn, finished, tmp_path):

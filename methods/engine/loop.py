@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Method, Pass, UnlearningProblem
+from methods.base import Batch, Classifier, Method, Pass, Scores, UnlearningProblem
 from methods.engine.budget import BudgetSpent
 from methods.engine.charged_passes import charge_passes, stop_charging
 from methods.engine.compiled import CompiledModel
@@ -30,10 +30,12 @@ class Progress:
     """Progress of a run; yielded at the end of each epoch of each pass."""
 
     pass_name: str
-    epoch: int
+    epoch: int  # from 0
+    epochs: int  # of the pass
     steps: int
     loss: float  # mean over the epoch of the batch losses
     budget_used: float  # 0-1; 0 without a budget
+    accuracy: float | None = None  # on D_v, where the pass keeps its best epoch
 
 
 @dataclass
@@ -152,6 +154,11 @@ def _draw_on(draws: dict[str, Tensor], device: torch.device) -> None:
         torch.cuda.set_rng_state(draws["cuda"], device)
 
 
+def _rank(scores: Scores) -> float:
+    """Order epochs by accuracy; ties go to the smaller loss."""
+    return scores.accuracy - 1e-6 * min(scores.loss, 1e3)
+
+
 def learning_rate_factor(step: int, steps: int, schedule: str, warmup_share: float) -> float:
     """Factor of the learning rate at `step` (from 0) of `steps`: linear warm-up, then constant or linear to 0."""
     warmup = math.ceil(warmup_share * steps)
@@ -194,12 +201,15 @@ class _PassRunner:
                     loss = self._step(batch)
                 total, count = total + loss, count + 1
                 self.outcome.steps += 1
-            if current.keep_best and not spent and self._may_score() and (score := self._score()) > best:
-                best = score
+            scores = self._scores() if current.keep_best and not spent and self._may_score() else None
+            if scores is not None and (rank := _rank(scores)) > best:
+                best = rank
                 best_weights = {name: value.detach().clone() for name, value in self.problem.model.state_dict().items()}
             if self.store and not spent:
                 self.store.save(self._state(epoch + 1, best, best_weights))
-            yield Progress(current.name, epoch, self.outcome.steps, total / max(1, count), budget.used)
+            accuracy = None if scores is None else scores.accuracy
+            loss = total / max(1, count)
+            yield Progress(current.name, epoch, current.epochs, self.outcome.steps, loss, budget.used, accuracy)
             if spent := spent or budget.spent:
                 break
         if best_weights is not None:
@@ -281,10 +291,9 @@ class _PassRunner:
         """Whether the budget leaves room to score an epoch; one without a score is kept if no other has one."""
         return not (self.current.choice_charged and self.problem.budget.spent)
 
-    def _score(self) -> float:
+    def _scores(self) -> Scores:
         problem = self.problem
-        scores = (problem.evaluate if self.current.choice_charged else problem.evaluate_uncharged)(problem.validation)
-        return scores.accuracy - 1e-6 * min(scores.loss, 1e3)  # ties go to the smaller loss
+        return (problem.evaluate if self.current.choice_charged else problem.evaluate_uncharged)(problem.validation)
 
     @property
     def _device(self) -> torch.device:

@@ -26,5 +26,11 @@ class Assignment:
 class IntermediateResult:
     """What a running trial says of itself."""
 
-    budget_used: float  # 0-1
-    objective: float | None  # of a search's trial at this point; smaller is better
+    budget_used: float = 0.0  # 0-1
+    objective: float | None = None  # of a search's trial at this point; smaller is better
+    phase: str = ""  # preparing, training, unlearning, evaluating, attack tests
+    preparing: str = ""  # what it makes for all trials, such as features
+    epoch: int | None = None  # that ended, from 1, of the pass that runs; None outside of epochs
+    epochs: int | None = None  # of the pass
+    accuracy: float | None = None  # on D_v, where the trial measured it anyway
+    loss: float | None = None  # mean over the epoch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -16,14 +17,13 @@ from orchestrator.plan.scenarios import in_short
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.results.storage import NO_ROOM
 from orchestrator.results.store import Store
+from orchestrator.run.progress.observer import SILENT, LaunchObserver, preparation
 from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.setup.feature_cache import clip_samples
 from orchestrator.tasks.corpus import Corpus
 
-Say = Callable[[str], None]
 
-
-def check_grid(grid: Grid, store: Store, cache_dir: Path, *, build: bool, say: Say = lambda line: None) -> None:
+def check_grid(grid: Grid, store: Store, cache_dir: Path, *, build: bool, observer: LaunchObserver = SILENT) -> None:
     """Refuse the trials of a grid that cannot run.
 
     Args:
@@ -31,12 +31,12 @@ def check_grid(grid: Grid, store: Store, cache_dir: Path, *, build: bool, say: S
         store: the results folder, beside which nodes may share corpora.
         cache_dir: of corpora.
         build: whether corpora that are not in the cache are built; else what depends on them is not checked.
-        say: is told of each corpus before it is built.
+        observer: is told of each corpus that is built.
 
     Raises:
         FolderFull: no room for a corpus in the cache.
     """
-    check = _Check(grid, WorkerContext(store, cache_dir, device=torch.device("cpu")), build, say)
+    check = _Check(grid, WorkerContext(store, cache_dir, device=torch.device("cpu")), build, observer)
     for backbone in check.distinct(lambda spec: spec.backbone):
         check.network(backbone)
     for task in check.distinct(lambda spec: spec.task):
@@ -48,8 +48,8 @@ def check_grid(grid: Grid, store: Store, cache_dir: Path, *, build: bool, say: S
 class _Check:
     """One look through a grid; refuses as it goes."""
 
-    def __init__(self, grid: Grid, context: WorkerContext, build: bool, say: Say) -> None:
-        self.grid, self.context, self.build, self.say = grid, context, build, say
+    def __init__(self, grid: Grid, context: WorkerContext, build: bool, observer: LaunchObserver) -> None:
+        self.grid, self.context, self.build, self.observer = grid, context, build, observer
 
     def distinct(self, of: Callable[[TrialSpec], PlugIn]) -> list[PlugIn]:
         """The plug-ins of trials that can run, each once."""
@@ -93,11 +93,10 @@ class _Check:
         cached = has_corpus(self.context.cache_dir, task)
         if not cached and not self.build:
             return None
-        if not cached:
-            self.say(f"building the corpus of task {task.title}")
         reason = ""
         try:
-            corpus = self.context.corpus(task)
+            with nullcontext() if cached else preparation(self.observer, f"the corpus of {task.title}"):
+                corpus = self.context.corpus(task)
             if len(corpus.classes) < 2:
                 reason = f"a classifier needs two classes: got {', '.join(corpus.classes) or 'none'}"
         except Exception as error:  # whatever reading recordings may end in

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,15 +18,13 @@ from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.plan.sweep_schema import Sweep, SweepError
 from orchestrator.results.store import Store, open_store
 from orchestrator.results.sweep_records import record_sweep
+from orchestrator.run.progress.observer import SILENT, LaunchObserver, ended_on_error
 from orchestrator.run.scheduling.circuit_breaker import ERROR_LIMIT
 
 if TYPE_CHECKING:
     from orchestrator.run.scheduling.dispatcher import Dispatcher
     from orchestrator.run.scheduling.driver_lease import Held
     from orchestrator.run.scheduling.optuna_study import Study
-
-Say = Callable[[str], None]
-OnResult = Callable[[TrialSpec, Mapping[str, Any]], None]  # hears of each row as it comes
 
 
 @dataclass(frozen=True)
@@ -66,12 +64,12 @@ def plan_sweep(
     *,
     check: bool = False,
     cores: int | None = None,
-    say: Say = lambda line: None,
+    observer: LaunchObserver = SILENT,
 ) -> SweepPlan:
     """Plan every trial: which are in the results folder, what shared work is done, and how long the rest takes.
 
     Trials that cannot run are refused. That is found out for corpora that are in the cache; with `check` the others are
-    built for it, each of which `say` is told of. The estimate is for `cores` CPU cores, those of this machine if None.
+    built for it. The estimate is for `cores` CPU cores, by default those of this machine.
     """
     from orchestrator.digests import default_cache_dir
     from orchestrator.run.check import check_grid, has_corpus
@@ -79,7 +77,7 @@ def plan_sweep(
 
     grid, cache = build_grid(loaded.sweep), absolute_path(cache_dir or default_cache_dir())
     store = open_store(cache if results is None else results)
-    check_grid(grid, store, cache, build=check, say=say)
+    check_grid(grid, store, cache, build=check, observer=observer)
     statuses: dict[str, str] = {}
     rows, logits = None, frozenset[str]()
     if results is not None:
@@ -99,14 +97,9 @@ def plan_sweep(
     done = {trial_id for trial_id, status in statuses.items() if status == "done"}
     refused = [spec for spec in grid.trials if spec.trial_id in grid.refused_ids]
     shared = shared_work(grid.runnable, done, logits, is_cached)
-    costs = partial(
-        estimate,
-        rows=rows,
-        cores=cores or available_cores(),
-        has_corpus=partial(has_corpus, cache),
-        has_features=is_cached,
-    )
-    return SweepPlan(grid, statuses, costs(grid.runnable), costs(refused), shared)
+    costs = partial(estimate, rows=rows, cores=cores or available_cores())
+    pending = costs(grid.runnable, has_corpus=partial(has_corpus, cache), has_features=is_cached)
+    return SweepPlan(grid, statuses, pending, costs(refused), shared)
 
 
 def explain_trial(loaded: LoadedSweep, results: str | Path, prefix: str) -> Explanation:
@@ -134,14 +127,13 @@ def run_sweep(
     retry_failed: bool = False,
     error_limit: int = ERROR_LIMIT,
     cache_dir: str | Path | None = None,
-    on_planned: Callable[[Dispatcher], None] = lambda dispatcher: None,
-    on_settled: OnResult = lambda spec, row: None,
-    say: Say = lambda line: None,
+    observer: LaunchObserver = SILENT,
 ) -> Dispatcher:
     """Run what is missing of the sweep; the same call resumes and extends. Returns the desk with what became of it.
 
-    Before anything trains the sweep is checked, for which corpora that are not in the cache are built here; `say` is
-    told of each. Trials that cannot run are refused, and the others run.
+    Before anything trains the sweep is checked, for which corpora that are not in the cache are built here. Trials that
+    cannot run are refused, and the others run. `observer` is told of all that happens; a display is one
+    (`orchestrator.run.progress.live.display_for`).
 
     After `error_limit` trials that failed with the same error, no more are handed out (0: never mind), and
     `Dispatcher.stopped` says why.
@@ -153,30 +145,30 @@ def run_sweep(
     from orchestrator.run.scheduling.driver_lease import sole_driver
 
     grid = build_grid(loaded.sweep)
-    checked(grid, results, cache_dir, say)
-    studies = studies_of(grid) if grid.studies else {}
-    with sole_driver(open_store(results).files) as held:
-        store = Store(held.files)
-        record_sweep(store.files, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.runnable])
-        return execute(
-            grid.runnable,
-            studies,
-            store,
-            loaded.sweep,
-            held,
-            executor=executor,
-            address=address,
-            max_concurrent=max_concurrent,
-            retry_failed=retry_failed,
-            error_limit=error_limit,
-            cache_dir=cache_dir,
-            on_planned=on_planned,
-            on_settled=on_settled,
-            refused=grid.refused,
-        )
+    with ended_on_error(observer):
+        checked(grid, results, cache_dir, observer)
+        studies = studies_of(grid) if grid.studies else {}
+        with sole_driver(open_store(results).files) as held:
+            store = Store(held.files)
+            record_sweep(store.files, loaded.sweep.name, loaded.values, [spec.trial_id for spec in grid.runnable])
+            return execute(
+                grid.runnable,
+                studies,
+                store,
+                loaded.sweep,
+                held,
+                executor=executor,
+                address=address,
+                max_concurrent=max_concurrent,
+                retry_failed=retry_failed,
+                error_limit=error_limit,
+                cache_dir=cache_dir,
+                observer=observer,
+                refused=grid.refused,
+            )
 
 
-def checked(grid: Grid, results: str | Path, cache_dir: str | Path | None, say: Say) -> None:
+def checked(grid: Grid, results: str | Path, cache_dir: str | Path | None, observer: LaunchObserver) -> None:
     """Check a grid before anything of it trains.
 
     Raises:
@@ -187,7 +179,7 @@ def checked(grid: Grid, results: str | Path, cache_dir: str | Path | None, say: 
 
     require_all_at_hand(grid)
     cache = absolute_path(cache_dir or default_cache_dir())
-    check_grid(grid, open_store(results), cache, build=True, say=say)
+    check_grid(grid, open_store(results), cache, build=True, observer=observer)
     require_all_at_hand(grid)
 
 
@@ -225,8 +217,7 @@ def execute(
     retry_failed: bool,
     error_limit: int,
     cache_dir: str | Path | None,
-    on_planned: Callable[[Dispatcher], None],
-    on_settled: OnResult,
+    observer: LaunchObserver,
     prune: bool = False,
     refused: Sequence[Refusal] = (),
 ) -> Dispatcher:
@@ -247,7 +238,7 @@ def execute(
         store,
         refused=refused,
         again=again,
-        on_settled=on_settled,
+        observer=observer,
         breaker=Breaker(error_limit),
         ours=lambda: not held.lost,
         late=held.is_late,
@@ -258,10 +249,10 @@ def execute(
         require_writable(cache)
     context = WorkerContext(store, cache, cache_limit_gb=sweep.cache_limit_gb, limits=limits)
     remove_scratch(store, cache)
-    on_planned(dispatcher)
+    observer.planned(dispatcher.launch())
     if dispatcher.over:
-        return dispatcher
-    if executor == "local":
+        pass
+    elif executor == "local":
         from orchestrator.run.executors.local import run_local
 
         run_local(dispatcher, context)
@@ -276,4 +267,5 @@ def execute(
             gpus_per_trial=sweep.gpus_per_trial,
             prune=prune,
         )
+    observer.ended(dispatcher.outcome())
     return dispatcher

@@ -37,7 +37,7 @@ Row = Mapping[str, Any]
 def run_trial(
     assignment: Assignment, context: WorkerContext, *, points: bool = False, own_process: bool = False
 ) -> Generator[IntermediateResult, None, Row]:
-    """Run a trial and commit its row, which is returned; yield after each epoch, with the objective if `points`.
+    """Run a trial and commit its row, which is returned; yield each phase and epoch, with the objective if `points`.
 
     A trial that diverges, fails or hangs is a row as well. If `own_process`, this process is ended when nothing else
     ends a hang; the row is committed first.
@@ -78,6 +78,8 @@ def run_trial(
 
     ending: dict[str, Any] = {"status": "done"}
     try:
+        if missing := context.missing(spec):
+            yield IntermediateResult(phase="preparing", preparing=missing)
         with clock:
             yield from retry_with_smaller_batches(
                 attempt, context.at_once(spec), context.found_size(spec), forget, context.drop_features
@@ -88,8 +90,9 @@ def run_trial(
         ending = {"status": "diverged", "stop_reason": "diverged", "error": str(error)}
     except TRANSIENT:
         raise
-    except GeneratorExit:  # a scheduler stopped this trial
-        commit(status="pruned", stop_reason="pruned")
+    except GeneratorExit:
+        if points:  # a scheduler stopped this trial of a search; any other runs again
+            commit(status="pruned", stop_reason="pruned")
         raise
     except Exception as error:
         if is_device_failure(error):
@@ -133,10 +136,15 @@ class Steps:
     ) -> Generator[IntermediateResult, None, None]:
         """Run the four steps."""
         self.prepared = prepare(assignment, context, watchdog, clock, micro_batch)
+        policy = assignment.spec.policy
+        yield IntermediateResult(phase="training" if policy.trains else "unlearning")
         for point in unlearn(self.prepared, self._report, points=points):
             self.objective = point.objective
             yield point
+        yield IntermediateResult(phase="evaluating")
         self.evaluated = evaluate(self.prepared)
+        if assignment.spec.evidence and policy.runs_probes:
+            yield IntermediateResult(phase="attack tests")
         self.saved = save(self.prepared, self.evaluated)
 
     def clear(self) -> None:

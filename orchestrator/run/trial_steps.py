@@ -5,6 +5,7 @@ Only `run_trial` calls them, in this order. Whoever interrupts a step finds what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from methods.base import Method, Training, UnlearningProblem
 from methods.engine.budget import BudgetMeter
-from methods.engine.loop import LoopSettings, Outcome, run_method
+from methods.engine.loop import LoopSettings, Outcome, Progress, run_method
 from methods.modifiers.curriculum import ForgetCurriculum
 from methods.modifiers.lora import Lora
 from methods.modifiers.superloss import SuperLoss
@@ -188,7 +189,7 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
             if points:
                 with prepared.watchdog:
                     objective = objective_at(prepared.assignment, problem, context)
-            yield IntermediateResult(progress.budget_used, objective)
+            yield _epoch_result(spec, progress, objective)
     except Exception as error:
         largest, limit = prepared.budget.largest_batch, prepared.loop.micro_batch
         if is_out_of_memory(error) and largest:
@@ -202,6 +203,19 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
         unchanged = before.is_still(problem.model.state_dict(), stored)
         note = "; ".join(problem.notes) or _why_unchanged(unchanged, outcome)
         report(replace(unlearned, unchanged=unchanged, note=note))
+
+
+def _epoch_result(spec: TrialSpec, progress: Progress, objective: float | None) -> IntermediateResult:
+    known = progress.accuracy is not None and not math.isnan(progress.accuracy)  # D_v may be empty
+    return IntermediateResult(
+        budget_used=progress.budget_used,
+        objective=objective,
+        phase="training" if spec.policy.trains else "unlearning",
+        epoch=progress.epoch + 1,
+        epochs=progress.epochs,
+        accuracy=progress.accuracy if known else None,
+        loss=progress.loss,
+    )
 
 
 def _modifiers(spec: TrialSpec) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +16,9 @@ from orchestrator.plan.tuned_settings import EVERY, Choice, Lock, write_lock
 from orchestrator.results.store import Store, open_store
 from orchestrator.results.sweep_records import SEARCH, record_sweep
 from orchestrator.run.evaluation.objective import RULES
-from orchestrator.run.launch import LoadedSweep, OnResult, Say, checked, execute, studies_of
+from orchestrator.run.launch import LoadedSweep, checked, execute, studies_of
+from orchestrator.run.progress.observer import SILENT, LaunchObserver, ended_on_error
 from orchestrator.run.scheduling.circuit_breaker import ERROR_LIMIT
-from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import sole_driver
 from orchestrator.run.scheduling.optuna_study import Study
 from orchestrator.run.search_spaces import RATE_OF, space_of
@@ -36,9 +36,7 @@ def tune_sweep(
     max_concurrent: int | None = None,
     error_limit: int = ERROR_LIMIT,
     cache_dir: str | Path | None = None,
-    on_planned: Callable[[Dispatcher], None] = lambda dispatcher: None,
-    on_settled: OnResult = lambda spec, row: None,
-    say: Say = lambda line: None,
+    observer: LaunchObserver = SILENT,
 ) -> Lock:
     """Search each method's settings per (task, backbone, kind of unlearning, SuperLoss or not), and write the lock
     file.
@@ -67,33 +65,33 @@ def tune_sweep(
     asked = each_alone(sweep.unlearning)  # a step takes what is chosen for its kind
     searched = {"seeds": sweep.tuning.seeds, "backbones": backbones, "unlearning": asked}
     grid = build_grid(sweep.model_copy(update=searched))
-    checked(grid, results, cache_dir, say)
-    studies, specs = _searches(grid, sweep, count, rule)
-    if not studies:
-        raise SweepError("nothing to tune: no method of the sweep has a space; give it one with tuning.spaces")
-    studies |= studies_of(grid)
-    if lock:
-        lock.parent.mkdir(parents=True, exist_ok=True)  # before the search, not after it
-    with sole_driver(open_store(results).files) as held:
-        store = Store(held.files)
-        record_sweep(store.files, f"{sweep.name}{SEARCH}", loaded.values, [spec.trial_id for spec in specs])
-        dispatcher = execute(
-            specs,
-            studies,
-            store,
-            sweep,
-            held,
-            executor=executor,
-            address=address,
-            max_concurrent=max_concurrent,
-            retry_failed=False,
-            error_limit=error_limit,
-            cache_dir=cache_dir,
-            on_planned=on_planned,
-            on_settled=on_settled,
-            prune=sweep.tuning.prune,
-            refused=grid.refused,
-        )
+    with ended_on_error(observer):
+        checked(grid, results, cache_dir, observer)
+        studies, specs = _searches(grid, sweep, count, rule)
+        if not studies:
+            raise SweepError("nothing to tune: no method of the sweep has a space; give it one with tuning.spaces")
+        studies |= studies_of(grid)
+        if lock:
+            lock.parent.mkdir(parents=True, exist_ok=True)  # before the search, not after it
+        with sole_driver(open_store(results).files) as held:
+            store = Store(held.files)
+            record_sweep(store.files, f"{sweep.name}{SEARCH}", loaded.values, [spec.trial_id for spec in specs])
+            dispatcher = execute(
+                specs,
+                studies,
+                store,
+                sweep,
+                held,
+                executor=executor,
+                address=address,
+                max_concurrent=max_concurrent,
+                retry_failed=False,
+                error_limit=error_limit,
+                cache_dir=cache_dir,
+                observer=observer,
+                prune=sweep.tuning.prune,
+                refused=grid.refused,
+            )
     if dispatcher.stopped:
         raise StoppedEarly(dispatcher.stopped)
     if not dispatcher.over:

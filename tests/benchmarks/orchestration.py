@@ -59,6 +59,7 @@ def no_op_run(folder: Path, trials: int) -> list[tuple[float, int]]:
     from orchestrator.results.store import open_store
     from orchestrator.run.evaluation.row import end_columns, start_columns
     from orchestrator.run.executors import ray_tune
+    from orchestrator.run.progress.observer import LaunchObserver
     from orchestrator.run.scheduling.dispatcher import Dispatcher
     from orchestrator.run.setup.context import WorkerContext
 
@@ -75,11 +76,15 @@ def no_op_run(folder: Path, trials: int) -> list[tuple[float, int]]:
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     store, stamps, driver = open_store(folder), list[tuple[float, int]](), psutil.Process()
 
-    def stamp(spec: Any, row: Any) -> None:
-        stamps.append((time.process_time(), driver.memory_info().rss))
+    class Stamps(LaunchObserver):
+        """One for each row."""
+
+        def finished(self, spec: Any, row: Any) -> None:
+            """A row."""
+            stamps.append((time.process_time(), driver.memory_info().rss))
 
     planned = build_grid(Sweep.model_validate(sweep_values(-(-trials // A_SEED)))).trials[:trials]
-    dispatcher = Dispatcher(planned, {}, store, on_settled=stamp)
+    dispatcher = Dispatcher(planned, {}, store, observer=Stamps())
     actor, ray_tune.TrialActor = ray_tune.TrialActor, NoOpActor
     try:
         ray_tune.run_on_ray(dispatcher, WorkerContext(store, folder / "cache"))

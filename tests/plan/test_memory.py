@@ -22,16 +22,18 @@ import json, sys
 from pathlib import Path
 from orchestrator import load_sweep, run_sweep
 from orchestrator.plan.memory import trial_bytes
+from orchestrator.run.progress.observer import LaunchObserver
 from orchestrator.run.guards.peak_memory import process_bytes
 
-def settled(spec, row):
-    assert row["status"] == "done", row["error"]
-    now = process_bytes()
-    private = now["VmHWM"] - now["RssFile"] - now["RssShmem"]
-    print(json.dumps([spec.backbone.title, private, trial_bytes(spec, on_gpu=False)]))
+class Memory(LaunchObserver):
+    def finished(self, spec, row):
+        assert row["status"] == "done", row["error"]
+        now = process_bytes()
+        private = now["VmHWM"] - now["RssFile"] - now["RssShmem"]
+        print(json.dumps([spec.backbone.title, private, trial_bytes(spec, on_gpu=False)]))
 
 folder = Path(sys.argv[1])
-run_sweep(load_sweep(folder / "m.yaml"), folder / "r", executor="local", on_settled=settled)
+run_sweep(load_sweep(folder / "m.yaml"), folder / "r", executor="local", observer=Memory())
 """
 
 SWEEP = """

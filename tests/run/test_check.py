@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile as sf
+from simulated_launch import Recorder
 
 from orchestrator import load_sweep, plan_sweep, run_sweep
 from orchestrator.plan.sweep_schema import SweepError
@@ -69,14 +70,15 @@ def test_later_requests_of_a_sequence_are_refused_with_the_one_that_cannot_be_me
 
 def test_a_corpus_that_is_not_built_is_checked_on_request_and_always_before_a_run(small_sweep, tmp_path):
     unknown = "unlearning=[{kind: class, classes: [xylophone]}, {kind: class}]"
-    said: list[str] = []
+    observer = Recorder()
     assert not planned(small_sweep, tmp_path / "c", unknown, check=False).grid.refused
     assert not (tmp_path / "c").exists()
     dispatcher = run_sweep(
         load_sweep(small_sweep, [unknown, "methods=[original]"]), tmp_path / "r", executor="local",
-        cache_dir=tmp_path / "c", say=said.append,
+        cache_dir=tmp_path / "c", observer=observer,
     )  # fmt: skip
-    assert said == ["building the corpus of task espeak_keywords"]
+    assert observer.of("preparing")[0] == ("the corpus of espeak_keywords", None)
+    assert observer.of("prepared")[0][0] == "the corpus of espeak_keywords"
     assert [refusal.what for refusal in dispatcher.refused] == ["espeak_keywords: class xylophone"]
     assert dispatcher.graph.counts() == {"done": 2}
     (record,) = recorded_sweeps(open_store(tmp_path / "r").files)

@@ -22,13 +22,14 @@ def run_local(dispatcher: Dispatcher, context: WorkerContext) -> None:
 
     Ctrl-C and SIGTERM end it, as under Ray: the desk is not over then.
     """
+    dispatcher.observer.ready(1)
     with suppress(KeyboardInterrupt), sigterm_as_interrupt():
         while (assignment := dispatcher.take()) is not None:
             error = ""
             for attempt in range(ATTEMPTS):
                 try:
-                    for _ in run_trial(assignment, context):
-                        pass
+                    for result in run_trial(assignment, context):
+                        dispatcher.progressed(assignment.spec.trial_id, result)
                     break
                 except DeviceFailed as failed:
                     raise StoppedEarly(

@@ -69,6 +69,11 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         self.taken[trial_id] = handed
         return {"handed": handed}
 
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """A running trial says what it does."""
+        if (said := result.get("said")) is not None:
+            DESKS[self.key].progressed(self.taken[trial_id].trial_id, said)
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The row decides what became of it. A trial that was lost is handed out again: Tune's own retries cannot tell
         a lost machine, which is nobody's fault, from an error of the trial."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from orchestrator.run.executors.ray_placement import SHARE, device_classes, fami
 from orchestrator.run.executors.ray_searcher import DESKS, DeskSearcher, FirstInFirstOut, LeaseStopper, StudyAsha
 from orchestrator.run.executors.ray_start import start
 from orchestrator.run.guards.unseen_gpu import unseen_gpu
+from orchestrator.run.progress.observer import preparation
 from orchestrator.run.scheduling.circuit_breaker import is_futile
 from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import LeasedFolder
@@ -36,6 +38,8 @@ from orchestrator.run.trial import run_trial
 
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
 STEP_BYTES = 2**20  # by which requests of memory differ
+
+SAID_EVERY_SECONDS = 5.0  # between two messages of a running trial to the driver
 
 ENDED = {"done": True, "ended": True}  # Tune sets `done` itself when a scheduler stops a trial; `ended` is ours
 
@@ -49,6 +53,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Take the assignment; nothing else, so nothing can fail here."""
         self._points: Iterator[IntermediateResult] | None = None
         self._config = config
+        self._said, self._said_at = IntermediateResult(), time.monotonic()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next assignment. Never False and never raises: either can hang the controller."""
@@ -57,7 +62,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run the trial to its end, or in a search to its next point."""
+        """Run the trial to its end, to what it says in between, or in a search to its next epoch."""
         if problem := unseen_gpu(ray.get_gpu_ids()):
             return {**ENDED, "given_up": problem}
         assignment = self._config["handed"].assignment
@@ -70,8 +75,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._points = run_trial(assignment, context, points=watched, own_process=True)
         try:
             for point in self._points:
-                if watched:
-                    return {"done": False, "budget_used": point.budget_used, "objective": point.objective}
+                if watched and point.epoch:
+                    said = {"said": point} if self._is_worth_saying(point) else {}
+                    return {"done": False, "budget_used": point.budget_used, "objective": point.objective, **said}
+                if self._is_worth_saying(point):
+                    return {"done": False, "said": point}
         except TRANSIENT as met:
             self._points = None
             if not is_futile(met):
@@ -79,6 +87,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             return {**ENDED, "given_up": f"{type(met).__name__}: {met}"}
         self._points = None
         return ENDED
+
+    def _is_worth_saying(self, result: IntermediateResult) -> bool:
+        """Whether the driver gets a message: every few seconds, and at both ends of a preparation."""
+        due = result.preparing != self._said.preparing or time.monotonic() - self._said_at >= SAID_EVERY_SECONDS
+        if due:
+            self._said, self._said_at = result, time.monotonic()
+        return due
 
     def cleanup(self) -> None:
         """A trial that a scheduler stopped commits its row as pruned."""
@@ -127,7 +142,8 @@ def run_on_ray(
     Raises:
         ValueError: no cluster at the address.
     """
-    ours = start(address, _cpus(dispatcher))
+    with preparation(dispatcher.observer, "Ray"):
+        ours = start(address, _cpus(dispatcher))
     key = uuid.uuid4().hex
     DESKS[key] = dispatcher
     try:
@@ -170,6 +186,8 @@ def _tuner(
     available = ray.cluster_resources()
     has_gpu = available.get("GPU", 0) > 0
     slots = available["GPU"] / gpus if has_gpu else available.get("CPU", 1) / _threads(dispatcher)
+    at_once = max_concurrent or max(1, int(slots))
+    dispatcher.observer.ready(min(at_once, max(1, int(slots))))
     memory = _memory_classes(dispatcher, context.limits, has_gpu, _largest_node_bytes(has_gpu))
     classes = device_classes(dispatcher.specs.values(), available, _measured(dispatcher))
     timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in dispatcher.specs.values())
@@ -198,7 +216,7 @@ def _tuner(
             search_alg=DeskSearcher(key),
             scheduler=StudyAsha() if prune else FirstInFirstOut(),
             num_samples=-1,
-            max_concurrent_trials=max_concurrent or max(1, int(slots)),
+            max_concurrent_trials=at_once,
             reuse_actors=_longest_seconds(dispatcher) < REUSE_BELOW_SECONDS,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from methods.engine.rates import resolved, without_idle_shares
 from orchestrator.errors import DamagedFile, FolderFull, LeaseLost
+from orchestrator.plan.cost import medians_by_kind
 from orchestrator.plan.grid import Refusal
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.results.store import Store
-from orchestrator.run.assignment import Assignment
+from orchestrator.run.assignment import Assignment, IntermediateResult
 from orchestrator.run.guards.unseen_gpu import UNSEEN
+from orchestrator.run.progress.observer import Launch, LaunchObserver, LaunchOutcome
 from orchestrator.run.scheduling.circuit_breaker import Breaker, is_full_disk
 from orchestrator.run.scheduling.trial_graph import Blocked, TrialGraph
 
@@ -46,23 +48,25 @@ class Dispatcher:
         *,
         refused: Sequence[Refusal] = (),
         again: Callable[[Mapping[str, Any]], bool] = lambda row: False,
-        on_settled: Callable[[TrialSpec, Mapping[str, Any]], None] = lambda spec, row: None,
+        observer: LaunchObserver | None = None,
         breaker: Breaker | None = None,
         ours: Callable[[], bool] = lambda: True,
         late: Callable[[Mapping[str, Any]], bool] = lambda row: False,
     ) -> None:
-        """`refused` is shown; `again` says of a failed row whether to run its trial anew; `on_settled` hears of each
-        row; `breaker` says when to give up; `ours` whether this process still drives the folder; `late` whether a row
-        was committed for a driver that had lost the folder.
+        """`refused` is shown; `again` says of a failed row whether to run its trial anew; `observer` is told of each
+        trial's start and end; `breaker` says when to give up; `ours` whether this process still drives the folder;
+        `late` whether a row was committed for a driver that had lost the folder.
         """
         self.breaker, self.ours = breaker or Breaker(), ours
         self.stopped = ""  # why no more trials are handed out, although some are left
         self.redone: dict[str, int] = {}
         self.settled: set[str] = set()  # by rows of this launch
         self.not_indexed = 0
-        self.store, self.studies, self.on_settled, self.refused = store, studies, on_settled, refused
+        self.store, self.studies, self.refused = store, studies, refused
+        self.observer = observer or LaunchObserver()
         self.specs = {spec.trial_id: spec for spec in trials}
         rows = store.rows()
+        self.medians = medians_by_kind(rows)  # seconds of finished trials of the folder
         rows = rows.loc[rows["trial_id"].isin(list(self.specs)), list(READ)]
         not_kept = _starts_without_a_model(trials, set(rows["trial_id"]), store) | store.incomplete()
         finished: dict[str, str] = {}
@@ -89,11 +93,39 @@ class Dispatcher:
             self._reopen_replaced()
         while (spec := self.graph.take()) is not None:
             try:
-                return self.assign(spec)
+                assignment = self.assign(spec)
             except ValueError:  # a search came to nothing: what depends on it cannot run
-                self.graph.settle(spec.trial_id, "blocked")
+                blocked = self.graph.settle(spec.trial_id, "blocked")
                 self.graph.blocked[spec.trial_id] = Blocked(spec.trial_id, str(spec.training.get("study")), "failed")
+                self._say_blocked([spec.trial_id, *blocked])
+                continue
+            self.observer.started(spec)
+            return assignment
         return None
+
+    def progressed(self, trial_id: str, result: IntermediateResult) -> None:
+        """A running trial says what it does."""
+        self.observer.progressed(self.specs[trial_id], result)
+
+    def _put_back(self, trial_id: str) -> None:
+        self.graph.put_back(trial_id)
+        self.observer.returned(self.specs[trial_id])
+
+    def _say_blocked(self, trial_ids: Sequence[str]) -> None:
+        for trial_id in trial_ids:
+            self.observer.blocked(self.specs[trial_id])
+
+    def launch(self) -> Launch:
+        """What this launch has to do."""
+        pending = [self.specs[trial_id] for trial_id in self.graph.pending]
+        return Launch(pending, self.found, self.refused, self.medians, self.store.files.location)
+
+    def outcome(self) -> LaunchOutcome:
+        """What became of it."""
+        blocked = [f"{b.trial_id}: needs {b.because_of}, which is {b.status}" for b in self.graph.blocked.values()]
+        left = 0 if self.over and not self.stopped else len(self.graph.pending)
+        refused = sum(refusal.trials for refusal in self.refused)
+        return LaunchOutcome(self.graph.counts(), left, self.stopped, blocked, refused)
 
     def lost_the_folder(self) -> bool:
         """Whether another driver has the results folder; nothing is handed out any more then."""
@@ -122,10 +154,10 @@ class Dispatcher:
                 row, older = None, row  # a trial that ran again left nothing new
             if row is not None and self._is_of_another_driver(row):
                 self._withdraw(trial_id)
-                self.graph.put_back(trial_id)
+                self._put_back(trial_id)
                 return
             if row is None and self._blameless(spec, error):
-                self.graph.put_back(trial_id)
+                self._put_back(trial_id)
                 return
             if row is None:
                 from orchestrator.run.evaluation.row import failed_row
@@ -135,17 +167,18 @@ class Dispatcher:
                     self.store.commit(row)
         except LeaseLost:
             self.stopped = self.stopped or TAKEN_OVER
-            self.graph.put_back(trial_id)
+            self._put_back(trial_id)
             return
         except FolderFull as full:
             self._stop_for_room(str(full))
-            self.graph.put_back(trial_id)
+            self._put_back(trial_id)
             return
         self._tell(spec, row)
-        self.graph.settle(trial_id, str(row["status"]))
+        blocked = self.graph.settle(trial_id, str(row["status"]))
         self.settled.add(trial_id)
         self.stopped = self.stopped or self.breaker.heard(spec, row)
-        self.on_settled(spec, row)
+        self.observer.finished(spec, row)
+        self._say_blocked(blocked)
         self.not_indexed += 1
         if self.not_indexed >= max(INDEXED_AFTER, len(self.specs) // 10):
             self.not_indexed = 0
@@ -194,13 +227,14 @@ class Dispatcher:
     def settle_pruned(self, trial_id: str, objective: float | None) -> None:
         """A scheduler stopped a search's trial; its process commits the row on its own."""
         if self.lost_the_folder():
-            self.graph.put_back(trial_id)
+            self._put_back(trial_id)
             return
         spec = self.specs[trial_id]
         row = {"status": "pruned", "objective": objective, "settings": json.dumps(dict(self.assign(spec).method))}
         self._tell(spec, row)
-        self.graph.settle(trial_id, "pruned")
-        self.on_settled(spec, row)
+        blocked = self.graph.settle(trial_id, "pruned")
+        self.observer.finished(spec, row)
+        self._say_blocked(blocked)
 
     def _tell(self, spec: TrialSpec, row: Mapping[str, Any]) -> None:
         if not spec.study or spec.study["id"] not in self.studies:

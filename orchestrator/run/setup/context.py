@@ -24,7 +24,7 @@ from orchestrator.plan.spec import PlugIn, TrialSpec, stage_seed
 from orchestrator.results.store import Store
 from orchestrator.run.guards.out_of_memory import FoundSize, release
 from orchestrator.run.setup.arithmetic import uses_tf32
-from orchestrator.run.setup.feature_cache import FeatureReader, clip_samples, open_features
+from orchestrator.run.setup.feature_cache import FeatureReader, are_cached, clip_samples, open_features
 from orchestrator.run.setup.shared_cache import shared_cache
 from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.corpus import Corpus
@@ -88,6 +88,16 @@ class WorkerContext:
         )
         return corpus
 
+    def missing(self, spec: TrialSpec) -> str:
+        """Name what this trial makes first for all others on this machine; an empty text where all is there."""
+        if spec.clip["crop"] == "random" or self._features_key(spec) in self._banks:
+            return ""
+        return "" if are_cached(spec, self.cache_dir) else f"features of {spec.task.title} for {spec.backbone.title}"
+
+    def _features_key(self, spec: TrialSpec) -> tuple[Any, ...]:
+        tf32 = uses_tf32(spec.loop, self.device)
+        return spec.task.content, repr(spec.backbone.recipe()), repr(dict(spec.clip)), tf32
+
     def features(self, spec: TrialSpec) -> FeatureReader:
         """The backbone's features of the corpus."""
         corpus, clip = self.corpus(spec.task), dict(spec.clip)
@@ -110,7 +120,7 @@ class WorkerContext:
 
         if clip["crop"] == "random":
             return make()
-        key = (spec.task.content, repr(spec.backbone.recipe()), repr(clip), tf32)
+        key = self._features_key(spec)
         bank = self._banks.pop(key) if key in self._banks else make()
         self._banks[key] = bank  # at the end
         return bank

@@ -8,6 +8,7 @@ import time
 
 import pandas as pd
 import pytest
+from simulated_launch import Recorder
 
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep, tune_sweep
 from orchestrator.errors import DamagedFile
@@ -47,6 +48,17 @@ def test_warm_workers_give_the_rows_of_one_process(
     dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
     assert dispatcher.over
     pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+
+
+def test_running_trials_say_what_they_do_through_tune(ray_session, small_sweep, tmp_path):
+    observer, loaded = Recorder(), load_sweep(small_sweep, ["methods=[original]", "seeds=[0]"])
+    run_sweep(loaded, tmp_path / "r", executor="ray", cache_dir=tmp_path / "c", observer=observer)
+    assert [what for what, _ in observer.of("prepared")] == ["the corpus of espeak_keywords", "Ray"]
+    assert observer.of("ready") == [("", 2)]
+    first = observer.of("progressed")[:2]
+    assert [result.phase for _, result in first] == ["preparing", "training"]
+    assert {what for what, _ in first} == {observer.of("started")[0][0]}
+    assert [status for _, status in observer.of("finished")] == ["done", "done"]
 
 
 def test_fresh_workers_give_the_rows_of_one_process(
@@ -175,10 +187,10 @@ def test_a_sequence_goes_on_from_a_request_whose_model_was_not_kept(ray_session,
 def test_a_search_writes_a_lock_no_worse_than_the_defaults(ray_session, small_sweep, tmp_path, cache_dir):
     loaded = load_sweep(small_sweep, ["tuning={seeds: [7], trials: 4, objective: gap_to_retrain}", "seeds=[0]"])
     lock = tmp_path / "small.lock.yaml"
-    heard: dict[str, list[str]] = {}
+    observer = Recorder()
     chosen = tune_sweep(
         loaded, tmp_path / "r", lock=lock, executor="ray", cache_dir=cache_dir,
-        on_settled=lambda spec, row: heard.setdefault(spec.trial_id, []).append(row["status"]),
+        observer=observer,
     )  # fmt: skip
     assert read_lock(lock) == chosen
     assert {c.method for c in chosen.choices} == {"grad_ascent", "scrub"}
@@ -188,7 +200,8 @@ def test_a_search_writes_a_lock_no_worse_than_the_defaults(ray_session, small_sw
     searched = rows[rows["stage"] == "tune"]
     assert searched.groupby("method").size().to_dict() == {"grad_ascent": 4, "scrub": 4}
     assert set(searched["status"]) <= {"done", "pruned"}
-    assert [heard[trial] for trial in searched["trial_id"]] == [[status] for status in searched["status"]]
+    ended = sorted(dict(zip(searched["trial_id"], searched["status"], strict=True)).items())
+    assert sorted(event for event in observer.of("finished") if event[0] in dict(ended)) == ended  # once each
     assert (searched.loc[searched["budget_used"] >= 1, "status"] == "done").all()
     assert set(searched["seed"]) == {7}
     assert searched["objective"].notna().all()

@@ -20,6 +20,7 @@ from orchestrator.plan.grid import build_grid
 from orchestrator.results.storage import Folder
 from orchestrator.results.store import Store, open_store
 from orchestrator.run.evaluation.row import utc
+from orchestrator.run.progress.observer import LaunchObserver
 from orchestrator.run.scheduling import driver_lease, process_identity
 from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import sole_driver
@@ -191,14 +192,13 @@ def test_rows_carry_the_token_of_their_driver(tmp_path):
 def test_a_running_trial_ends_soon_after_its_driver_lost_the_folder(small_sweep, tmp_path, cache_dir, monkeypatch):
     monkeypatch.setattr(context, "LEASE_SECONDS", 0.0)
     loaded, lost = load_sweep(small_sweep, ["training.epochs=1000000"]), open_store(tmp_path / "r").files
-    taken = []
 
-    def steal(dispatcher):
-        taken.append(dispatcher)
-        with driver_lease._locked(lost):
-            rewritten(tmp_path / "r", token="999999-theirs")
+    class Thief(LaunchObserver):
+        def planned(self, launch):
+            with driver_lease._locked(lost):
+                rewritten(tmp_path / "r", token="999999-theirs")
 
-    dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, on_planned=steal)
+    dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, observer=Thief())
     assert "another driver" in dispatcher.stopped
     assert not dispatcher.over
     assert not list((tmp_path / "r").glob("[cmo]*/*"))  # no checkpoint, model or output
