@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from backbones.weight_files import DamagedWeights
 from orchestrator import plugins
@@ -19,6 +19,10 @@ from orchestrator.plan.sweep_schema import BackboneEntry, Sweep, TaskEntry
 from orchestrator.plan.training_keys import KindOfTraining
 from orchestrator.plan.tuned_settings import Lock, read_lock
 
+RefusalKind = Literal["input", "combination"]
+"""`input`: data, weights or a file that is missing or unusable, which stops a launch before it starts. `combination`:
+parts of the sweep that do not fit together, which are left out while the others run."""
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -26,7 +30,8 @@ class Refusal:
 
     what: str
     reason: str
-    trials: int = 0  # that were planned and are left out for it
+    trials: int = 0  # planned trials that are left out for it
+    kind: RefusalKind = "combination"
 
 
 @dataclass
@@ -43,9 +48,9 @@ class Grid:
         """The trials that were not refused, in the same order."""
         return [spec for spec in self.trials if spec.trial_id not in self.refused_ids]
 
-    def refuse(self, what: str, reason: str, trials: int = 0) -> None:
-        """Say of a part that it cannot run, once."""
-        refusal = Refusal(what, reason, trials)
+    def refuse(self, what: str, reason: str, trials: int = 0, kind: RefusalKind = "combination") -> None:
+        """Record once that a part cannot run."""
+        refusal = Refusal(what, reason, trials, kind)
         if refusal not in self.refused:
             self.refused.append(refusal)
 
@@ -76,7 +81,7 @@ def build_grid(sweep: Sweep) -> Grid:
     requests = read_requests(sweep.unlearning, *titles)
     lines = [line for entry in sweep.methods for line in method_lines(entry)]
     missing = dict.fromkeys(asked.missing for asked in requests if asked.missing)
-    grid = Grid(refused=[Refusal(f"file of {sweep.name}", reason) for reason in missing])
+    grid = Grid(refused=[Refusal(f"file of {sweep.name}", reason, kind="input") for reason in missing])
     trainings = [
         (entry, kind, [line for line in lines if _suits(line, entry, kind, grid)])
         for entry in sweep.each_training
@@ -257,7 +262,7 @@ def _task(entry: TaskEntry, requests: list[Scenario], grid: Grid) -> PlugIn | No
     try:
         content = task.fingerprint()
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        grid.refuse(f"task {entry.alias or entry.name}", str(error))
+        grid.refuse(f"task {entry.alias or entry.name}", str(error), kind="input")
         content = ABSENT
     made = PlugIn(
         kind="tasks",
@@ -276,7 +281,7 @@ def _backbone(entry: BackboneEntry, grid: Grid) -> PlugIn | None:
     try:
         content = backbone.weights_id()
     except (FileNotFoundError, PermissionError, DamagedWeights) as error:
-        grid.refuse(f"backbone {entry.alias or entry.name}", str(error))
+        grid.refuse(f"backbone {entry.alias or entry.name}", str(error), kind="input")
         content = ABSENT
     paths = ("checkpoint", "revision")  # the weights' id stands for them
     identity = {f.name: getattr(backbone, f.name) for f in fields(backbone) if f.name not in paths}

@@ -12,7 +12,7 @@ from backbones.hub import has_sound_weights
 from methods.base import Method
 from orchestrator.errors import FolderFull, first_line, type_and_first_line
 from orchestrator.forgetting.requests import ForgetRequest
-from orchestrator.plan.grid import Grid
+from orchestrator.plan.grid import Grid, RefusalKind
 from orchestrator.plan.scenarios import in_short
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.results.storage import NO_ROOM
@@ -55,10 +55,10 @@ class _Check:
         """The plug-ins of trials that can run, each once."""
         return list({of(spec).key: of(spec) for spec in self.grid.runnable}.values())
 
-    def refuse(self, what: str, reason: str, trials: Iterable[TrialSpec]) -> None:
-        """Say why, and leave the trials out."""
+    def refuse(self, what: str, reason: str, trials: Iterable[TrialSpec], kind: RefusalKind = "combination") -> None:
+        """Record why the trials cannot run, and leave them out."""
         ids = [spec.trial_id for spec in trials]
-        self.grid.refuse(what, reason, len(ids))
+        self.grid.refuse(what, reason, len(ids), kind)
         self.grid.refuse_trials(ids)
 
     def network(self, backbone: PlugIn) -> None:
@@ -74,7 +74,7 @@ class _Check:
             with torch.device("meta"):
                 model = self.context.backbone(backbone).build(2, pretrained=pretrained)
         except (ValueError, OSError) as error:
-            self.refuse(f"backbone {backbone.title}", first_line(error), trials)
+            self.refuse(f"backbone {backbone.title}", first_line(error), trials, "input")
             return
         for line in lines.values():
             if reason := line.instance.reason_model_unsupported(model):
@@ -105,7 +105,7 @@ class _Check:
                 raise FolderFull(error.errno, said) from None
             reason = first_line(error) if isinstance(error, ValueError | OSError) else type_and_first_line(error)
         if reason:
-            self.refuse(f"task {task.title}", reason, self._of(task))
+            self.refuse(f"task {task.title}", reason, self._of(task), "input")
         return None if reason else corpus
 
     def _of(self, task: PlugIn) -> list[TrialSpec]:

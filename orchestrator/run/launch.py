@@ -189,7 +189,7 @@ def require_all_at_hand(grid: Grid) -> None:
     Raises:
         SweepError: with all of them.
     """
-    missing = [r for r in grid.refused if r.what.split()[0] in ("task", "backbone", "file")]
+    missing = [r for r in grid.refused if r.kind == "input"]
     if missing:
         raise SweepError("\n".join(f"{r.what}: {r.reason}" for r in missing))
 

@@ -94,6 +94,7 @@ def test_a_request_that_some_seeds_cannot_meet_is_refused_for_them(tmp_path, sma
     twice = "unlearning=[{kind: sequence, requests: [{kind: class}, {kind: class, classes: [a]}]}]"
     plan = planned(small_sweep, cache_dir, task, twice, "methods=[original]", "seeds=[0, 1, 2, 3]")
     (what,) = reasons(plan)
+    assert {refusal.kind for refusal in plan.grid.refused} == {"combination"}
     drawn_a = {spec.seed for spec in plan.grid.trials if spec.trial_id in plan.grid.refused_ids}
     assert 0 < len(drawn_a) < 4
     assert what == f"audio_folder: class > class a (seed {', '.join(map(str, sorted(drawn_a)))})"
@@ -104,6 +105,7 @@ def test_a_corpus_of_one_class_is_refused(tmp_path, small_sweep, cache_dir):
     plan = planned(small_sweep, cache_dir, f"tasks=[{{name: audio_folder, root: {root}}}]")
     assert plan.pending == []
     assert "only" in reasons(plan)["task audio_folder"]
+    assert {refusal.kind for refusal in plan.grid.refused} == {"input"}
 
 
 def test_a_corpus_that_cannot_be_built_is_refused_and_no_run_begins(tmp_path, small_sweep, cache_dir):
