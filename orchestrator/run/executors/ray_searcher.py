@@ -3,8 +3,8 @@ bracket for each search."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -13,15 +13,20 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from ray.tune.search import Searcher
 
 from orchestrator.run.assignment import Assignment
+from orchestrator.run.executors.ray_failures import Failure, failure_of_trial
 from orchestrator.run.scheduling.dispatcher import Dispatcher
 
-RETRIES = 2  # of a trial's errors of the moment
-DEATHS = 10  # of a trial's worker process; one that always dies is out of memory or crashes its process
+RETRIES: dict[Failure, float] = {
+    "error": 2,  # errors of the moment
+    "death": 10,  # a process that always dies is out of memory, or the trial crashes it
+    "machine": math.inf,  # the trial is not to blame
+}
+"""How often a trial runs again after each kind of failure."""
 
 DESKS: dict[str, Dispatcher] = {}
 """Desks of this process by key: Tune pickles searcher and callbacks at the start, so they hold the key only."""
 
-FAILURES: dict[str, tuple[str, str]] = {}
+FAILURES: dict[str, tuple[Failure, str]] = {}
 """Kind and text of the error that ended a trial, by Tune's id, from the scheduler to the searcher."""
 
 
@@ -78,13 +83,13 @@ class DeskSearcher(Searcher):  # type: ignore[misc]
         """The row decides what became of it. A trial that was lost is handed out again: Tune's own retries cannot tell
         a lost machine, which is nobody's fault, from an error of the trial."""
         dispatcher, handed = DESKS[self.key], self.taken.pop(trial_id)
-        ours, (kind, text) = handed.trial_id, FAILURES.pop(trial_id, ("", ""))
+        ours, (kind, text) = handed.trial_id, FAILURES.pop(trial_id, ("error", ""))
         assignment = handed.assignment
         handed.let_go()
         left_a_row = self._finished_at(ours) != handed.older  # a trial that runs again has a row from before
         if error and not left_a_row:
             self.losses[ours, kind] += 1
-            if self.losses[ours, kind] <= {"error": RETRIES, "death": DEATHS}.get(kind, float("inf")):
+            if self.losses[ours, kind] <= RETRIES[kind]:
                 self.again.append(assignment)
                 return
         if not error and result and not result.get("ended") and not left_a_row:
@@ -118,16 +123,6 @@ class LeaseStopper(tune.Stopper):  # type: ignore[misc]
         return DESKS[self.key].lost_the_folder()
 
 
-def loss_of(trial: Any) -> tuple[str, str]:
-    """Why Tune gave up a trial's process, as `machine` (taken away or dead), `death` (of the process) or `error`, and
-    the text of it, which stands in the driver's own file of the trial."""
-    file = Path(trial.error_file or "")
-    text = file.read_text(errors="replace").partition("\n")[2] if file.is_file() else ""
-    if not text.startswith("The actor ") or "creation task" in text:
-        return "error", text
-    return "machine" if "node has died" in text or "preempt" in text else "death", text
-
-
 class FirstInFirstOut(FIFOScheduler):  # type: ignore[misc]
     """Stops nothing; notes why trials ended in error, because the searcher hears only that they did."""
 
@@ -138,7 +133,7 @@ class FirstInFirstOut(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Called just before the searcher hears of the end."""
-        FAILURES[trial.trial_id] = loss_of(trial)
+        FAILURES[trial.trial_id] = failure_of_trial(trial)
 
 
 class StudyAsha(FirstInFirstOut):

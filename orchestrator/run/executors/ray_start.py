@@ -20,6 +20,8 @@ from ray._private import ray_constants
 from ray.job_config import JobConfig
 from ray.tune.execution import class_cache
 
+from orchestrator.run.executors.ray_failures import start_timed_out
+
 PASSED_ON = (
     "HF_HOME", "HF_HUB_OFFLINE", "UNLEARN_CACHE", "UNLEARN_DATA", "UNLEARN_MODELS", "UNLEARN_SHARED_CACHE",
     "UNLEARN_LOGICAL_GPUS",
@@ -147,7 +149,7 @@ def _init(address: str, **settings: Any) -> None:
             "folder that can be written"
         ) from None
     except Exception as error:  # a bare one, when a node of a busy machine does not come up in time
-        if "timed out during startup" not in str(error):
+        if not start_timed_out(error):
             raise
         ray.shutdown()
         ray.init(**settings)

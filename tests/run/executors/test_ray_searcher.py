@@ -19,23 +19,7 @@ from orchestrator.run.executors.ray_searcher import (
     DeskSearcher,
     FirstInFirstOut,
     TrialPayload,
-    loss_of,
 )
-
-NODE = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: 1"
-WORKER = "The actor died unexpectedly before finishing this task.\nWorker unexpectedly exits with a connection error"
-ERROR = "ray::TrialActor.step() (pid=1)\n  File ...\nOSError: disk hiccup"
-SETUP = "The actor died because of an error raised in its creation task, ray::TrialActor.__init__()\nImportError"
-
-
-def trial_with(folder, text):
-    (folder / "error.txt").write_text(f"Failure # 1 (occurred at some time)\n{text}\n")
-    return SimpleNamespace(error_file=str(folder / "error.txt"))
-
-
-@pytest.mark.parametrize(("text", "kind"), [(NODE, "machine"), (WORKER, "death"), (ERROR, "error"), (SETUP, "error")])
-def test_the_kind_of_a_loss_is_read_from_its_text(tmp_path, text, kind):
-    assert loss_of(trial_with(tmp_path, text)) == (kind, text + "\n")
 
 
 class FakeDesk:
