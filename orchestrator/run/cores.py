@@ -6,5 +6,5 @@ import os
 
 
 def available_cores() -> int:
-    """Count the cores that the scheduler gives this process: all of the machine's, unless it is confined to some."""
+    """Count the cores that this process may use: all of the machine's, unless it is restricted to some."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -140,7 +140,7 @@ def prepare(
     split = split_corpus(context, spec, corpus)
     budget, budget_source = budget_meter(spec, split, training, context)
     budget.clock = clock
-    features, memory = features.telling(watchdog.beat), PeakMemory(context.device)
+    features, memory = features.with_heartbeat(watchdog.beat), PeakMemory(context.device)
 
     def beat() -> None:
         watchdog.beat()

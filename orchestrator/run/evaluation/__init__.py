@@ -1,1 +1,1 @@
-"""What is measured after a trial, and the row that it becomes."""
+"""Measures of a trial's model, and the columns of its row."""

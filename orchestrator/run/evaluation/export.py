@@ -1,4 +1,4 @@
-"""A trial's model as a Hugging Face folder in the results: what is deployed after a removal request."""
+"""A trial's model as a Hugging Face folder in the results, for deployment after a removal request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.tasks.corpus import Corpus
 
 
 def keep_model(context: WorkerContext, spec: TrialSpec, model: Classifier, corpus: Corpus) -> None:
-    """Write `unlearned/<trial_id>/`, which plain transformers loads (`AutoModelForAudioClassification`)."""
+    """Write `unlearned/<trial_id>/`, which transformers loads with `AutoModelForAudioClassification`."""
     assert isinstance(model, SpeechClassifier)
     with tempfile.TemporaryDirectory(prefix="unlearn-model-") as scratch:
         samples = clip_samples(corpus, spec.clip["seconds"])

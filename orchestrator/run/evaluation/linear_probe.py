@@ -1,4 +1,4 @@
-"""Linear probe of a trial's model: which utterances it is made on, and their embeddings."""
+"""Linear probe of a trial's model: the utterances that it is fitted on, and their embeddings."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ FEWEST = 10  # utterances of the forgotten class or speaker outside training
 def probe(
     spec: TrialSpec, corpus: Corpus, parts: TrialSplit, problem: UnlearningProblem, fetch: Fetch
 ) -> list[dict[str, Any]]:
-    """AUC of a linear probe for the forgotten classes or speakers; nothing for kinds that forget neither.
+    """Return the AUC of a linear probe for the forgotten classes or speakers; no rows for scenarios that have neither.
 
-    On utterances that no model was trained on (D_v, D_t and holdout), if ten of them are of what was forgotten. Else,
-    as for a speaker who is in D alone, on D_f against as many utterances of D_r: `measure` then is `auc of members`,
-    and holds membership as well as the speaker, so only its distance from Retrain's is evidence.
+    The probe uses utterances that no model was trained on (D_v, D_t and holdout), if at least ten of them are of the
+    forgotten class or speaker. Otherwise, as for a speaker whose recordings are all in D, it uses D_f and as many
+    utterances of D_r. `measure` is then `auc of members`: it detects membership as well as the speaker, so only its
+    distance from Retrain's is evidence.
     """
     kind = spec.request.get("kind")
     if kind == "class":
@@ -47,12 +48,12 @@ def probe(
 
 
 def _embeddings(problem: UnlearningProblem, rows: npt.NDArray[np.int64], fetch: Fetch) -> npt.NDArray[np.float64]:
-    """(N, width) of what the head reads, in eval mode."""
+    """Return the inputs of the head (N, width), in eval mode."""
     utterances = UtteranceSet(
         utterances=torch.from_numpy(rows),
         labels=torch.zeros(len(rows), dtype=torch.long),
         is_forget=torch.zeros(len(rows), dtype=torch.bool),
-        fetch=fetch,  # the harness's own: methods do not reach D_t and holdout
+        fetch=fetch,  # not the methods' own, which reads neither D_t nor the holdout
         device=problem.validation.device,
     )
     problem.model.eval()

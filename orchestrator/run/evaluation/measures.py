@@ -1,4 +1,4 @@
-"""From logits of the whole corpus to the measures of a row, and the outputs that are kept for attacks."""
+"""From logits of the whole corpus to the measures of a row, and to the outputs that attacks read."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from orchestrator.run.assignment import Assignment
 from orchestrator.run.setup.problem import TrialSplit
 from orchestrator.tasks.corpus import Corpus
 
-WIDEST = 64  # classes: up to here all logits are kept, above a summary
+WIDEST = 64  # classes: up to this number all logits are kept, above it a summary
 PARTS = ("forget", "retain", "test", "validation", "holdout", "before")  # of `TrialSplit`
 RETAIN_KEPT = 2_000  # utterances of D_r whose outputs are kept
 
 
 def measures(assignment: Assignment, corpus: Corpus, parts: TrialSplit, logits: Tensor) -> dict[str, Any]:
-    """Accuracy, macro-F1 and loss on every part, the split by forgotten classes, baselines and membership attacks.
+    """Return accuracy, macro-F1 and loss on every part, the split by forgotten classes, baselines and attacks.
 
     Raises:
         Diverged: the loss on a part is not finite.
@@ -93,7 +93,7 @@ def _membership(
 
 
 def _outsiders(assignment: Assignment, corpus: Corpus, parts: TrialSplit, reference: str) -> npt.NDArray[np.int64]:
-    """Non-members: held-out utterances; for mislabeled D_f those that were corrupted the same way."""
+    """Return non-members: held-out utterances; for mislabeled D_f, those whose labels were corrupted so."""
     rows: npt.NDArray[np.int64] = getattr(parts, reference)
     wrong = corpus.labels[rows] != corpus.true_labels[rows]
     if assignment.spec.request.get("kind") == "mislabeled" and wrong.any():
@@ -102,11 +102,10 @@ def _outsiders(assignment: Assignment, corpus: Corpus, parts: TrialSplit, refere
 
 
 def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: TrialSplit, logits: Tensor) -> None:
-    """Write `outputs/<trial_id>.parquet`: what attacks need, for D_f, D_v, D_t, holdout and a fixed sample of D_r.
+    """Write `outputs/<trial_id>.parquet`, which attacks read: D_f, D_v, D_t, holdout and a fixed sample of D_r.
 
-    In a sequence also for what earlier requests forgot.
-
-    Up to 64 classes all logits; above that the label's logit, logsumexp, entropy (nats) and the top five classes.
+    In a sequence, it also has what earlier requests forgot. Up to 64 classes it has all logits; above that, the label's
+    logit, logsumexp, entropy (nats) and the top five classes.
     """
     rng = np.random.default_rng(0)
     sample = np.sort(rng.permutation(parts.retain)[:RETAIN_KEPT])

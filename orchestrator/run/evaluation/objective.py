@@ -15,9 +15,9 @@ RULES = ("rewind", "gap_to_retrain", "authors")
 
 
 def objective_of(rule: str, now: Mapping[str, float], target: Mapping[str, float]) -> float:
-    """The objective, smaller is better, of accuracies `f` (D_f), `r` (D_r) and `v` (D_v, kept classes).
+    """Return the objective (smaller is better) of accuracies `f` (D_f), `r` (D_r) and `v` (D_v, kept classes).
 
-    `rewind` (after Kurmanji et al. 2023, §3.4): the mean of |acc_f − reference| and of what D_v lost, where the
+    `rewind` (after Kurmanji et al. 2023, §3.4): the mean of |acc_f − reference| and of the loss of acc_v, where the
     reference is the original's accuracy on D_v with D_f's mix of classes, and 0 for a forgotten class.
     `gap_to_retrain`: the mean absolute gap on D_f, D_r and D_v. `authors`: 1 − (acc_v + 1 − acc_f) / 2, the score of
     the paper authors' public code.
@@ -32,7 +32,10 @@ def objective_of(rule: str, now: Mapping[str, float], target: Mapping[str, float
 def objective_at(
     assignment: Assignment, problem: UnlearningProblem, context: WorkerContext, now: Mapping[str, float] | None = None
 ) -> float | None:
-    """The objective of a search's trial; None for other trials. `now` saves evaluating what is known already."""
+    """Return the objective of a search's trial; None for other trials.
+
+    `now` has accuracies that are known already; without it, they are measured if the stage allows that.
+    """
     rule = assignment.objective_rule
     if assignment.spec.policy.objective == "validation":
         return None if now is None else 1 - now["v"]
@@ -63,7 +66,7 @@ def _target(assignment: Assignment, problem: UnlearningProblem, context: WorkerC
 def _rewind_target(
     problem: UnlearningProblem, original_logits: torch.Tensor, *, mislabeled: bool = False
 ) -> dict[str, float]:
-    """Accuracies to reach; what is mislabeled should be as wrong as unseen speech with wrong labels."""
+    """Return the target accuracies; mislabeled D_f should be as wrong as unseen speech with wrong labels."""
     labels = problem.validation.labels
     correct = (original_logits[problem.validation.utterances].argmax(dim=-1) == labels).double()
     if problem.forgotten_classes:

@@ -1,7 +1,7 @@
-"""Tests of forgetting that need the trial's model: relearning, probe, attribution, ZRF; timed apart, never charged.
+"""Tests of forgetting that need the trial's model: relearning, probe, attribution, ZRF; timed separately, not charged.
 
-They are asked for by `evidence:` in the sweep, run after the row's measures, and go to `evidence/<trial_id>.parquet`.
-Original, Retrain and every method take the same path.
+A sweep requests them under `evidence:`. They run after the row's measures, in the same way for Original, Retrain and
+every method, and are written to `evidence/<trial_id>.parquet`.
 """
 
 from __future__ import annotations
@@ -51,23 +51,23 @@ def run_tests(
     loop: LoopSettings,
     fetch: Fetch,
 ) -> float:
-    """Run what `spec.evidence` asks for and write it; returns the seconds that it took. The model is left as it was.
+    """Run the tests in `spec.evidence` and write their results; return the seconds that they took.
 
-    `fetch` reaches every row of the corpus, as evaluation does.
+    The model is not changed. `fetch` reads every row of the corpus, as evaluation does.
     """
-    asked, began = spec.evidence or {}, problem.budget.clock()
+    requested, began = spec.evidence or {}, problem.budget.clock()
     rows: list[dict[str, Any]] = []
     steps: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "relearning": lambda: in_halves(
-            lambda size: relearn(spec, problem, replace(loop, micro_batch=size), asked["relearning"]),
+            lambda size: relearn(spec, problem, replace(loop, micro_batch=size), requested["relearning"]),
             loop.micro_batch or problem.training.batch_size,
         ),
         "probe": lambda: probe(spec, corpus, parts, problem, fetch),
         "zrf": lambda: _zrf(problem),
-        "attribution": lambda: _attribution(spec, context, corpus, problem, asked["attribution"]),
+        "attribution": lambda: _attribution(spec, context, corpus, problem, requested["attribution"]),
     }
     for name, run in steps.items():
-        if asked.get(name):
+        if requested.get(name):
             started = problem.budget.clock()
             found = _caught(name, run)
             spent = problem.budget.clock() - started
@@ -78,12 +78,12 @@ def run_tests(
 
 
 def _caught(name: str, run: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """What a test found; one that fails says so and leaves the trial, which is finished, as it is."""
+    """Return the rows of a test; a test that fails is a row with a warning, since the trial itself is finished."""
     try:
         return run()
     except Exception as met:
         short = is_out_of_memory(met)
-        if is_device_failure(met) or (isinstance(met, OSError) and not short):  # of the moment: tried again
+        if is_device_failure(met) or (isinstance(met, OSError) and not short):  # the trial runs again
             raise
         error = MemorySpent(1, type_and_first_line(met)) if short else met
         warnings.warn(f"the test {name} failed: {type(error).__name__}: {error}", stacklevel=2)
@@ -110,7 +110,7 @@ def _probabilities(model: Classifier, batch: Batch) -> npt.NDArray[np.float64]:
 def _attribution(
     spec: TrialSpec, context: WorkerContext, corpus: Corpus, problem: UnlearningProblem, settings: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Maps of the same utterances of D_f and D_r for every method, to be compared when they are read."""
+    """Write attributions of the same utterances of D_f and D_r for every method; the report compares them."""
     seed = stage_seed("attribution", spec.task.title, spec.seed)
     rows, counts = [], []
     for part, utterances in (("forget", problem.forget), ("retain", problem.retain)):

@@ -1,4 +1,4 @@
-"""Relearning attack: train the unlearned model on D_r and k forgotten utterances, and see how fast D_f comes back."""
+"""Relearning attack: train the unlearned model on D_r and k forgotten utterances; measure how fast D_f is relearned."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.setup.context import seed_everything
 
 NAN = float("nan")
-GENTLE = 0.1  # of the original's learning rate: at all of it a constant rate moves Original itself off D_f
+RATE_SHARE = 0.1  # of the original's learning rate; the whole, at a constant rate, makes even Original forget D_f
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relearn(Method):
-    """Plain training on what `problem` holds; no plug-in, since it unlearns nothing."""
+    """Training on D_r and D_f of the given problem; it is not a plug-in, since it unlearns nothing."""
 
     label: ClassVar[str] = "Relearn"
     version: ClassVar[int] = 1
@@ -33,7 +33,7 @@ class Relearn(Method):
     batch_size: int
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass at a constant rate without weight decay, as in arXiv 2505.22310."""
+        """Yield one pass at a constant rate without weight decay, as in arXiv 2505.22310."""
         yield Pass(
             name="relearn",
             over=problem.retain + problem.forget,
@@ -47,11 +47,11 @@ class Relearn(Method):
 def relearn(
     spec: TrialSpec, problem: UnlearningProblem, loop: LoopSettings, settings: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Accuracy on the 80 % of D_f that stay unseen: before, and after each epoch for each k of `settings["forgotten"]`.
+    """Measure accuracy on the 80 % of D_f that stay unseen: before, and after each epoch for each k in `forgotten`.
 
     The split of D_f, the k utterances (one draw: 1 is among 5) and the sample of D_r depend on the task and the seed,
-    never on the method, so all methods, Original and Retrain meet the same attack. `problem.model` is not touched, and
-    nothing is charged to the trial's budget.
+    never on the method, so that all methods, Original and Retrain face the same attack. `problem.model` is not changed,
+    and nothing is charged to the trial's budget.
 
     Differs from arXiv 2505.22310: AdamW, at a tenth of the original's learning rate unless the sweep gives one; D_r is
     cut to `retain_limit` utterances, since the attack costs an epoch of it for each k and epoch.
@@ -83,7 +83,7 @@ def _attack(
 
 
 def split_forget_set(forget: UtteranceSet, seed: int) -> tuple[UtteranceSet, UtteranceSet]:
-    """The 20 % of D_f (at least one utterance) that may be shown again, in random order, and the rest."""
+    """Return the 20 % of D_f (at least one utterance) that may be shown again, in random order, and the rest."""
     order = torch.randperm(len(forget), generator=torch.Generator().manual_seed(seed))
     size = max(1, round(POOL_SHARE * len(forget)))
     return forget.select(order[:size]), forget.select(order[size:].sort().values)
@@ -98,7 +98,7 @@ def _curve(
     spec: TrialSpec, problem: UnlearningProblem, loop: LoopSettings, retain: UtteranceSet, shown: UtteranceSet,
     unseen: UtteranceSet, settings: Mapping[str, Any],
 ) -> Iterator[float]:  # fmt: skip
-    """Accuracy on `unseen` after each epoch; ends early when training diverges."""
+    """Yield accuracy on `unseen` after each epoch; end early if training diverges."""
     seed = stage_seed("relearning steps", spec.task.title, spec.backbone.title, spec.seed)
     seed_everything(seed)  # dropout and SpecAugment
     model = copy.deepcopy(problem.model)
@@ -111,7 +111,7 @@ def _curve(
         generator=torch.Generator().manual_seed(seed),
     )
     method = Relearn(
-        learning_rate=settings["learning_rate"] or GENTLE * problem.training.learning_rate,
+        learning_rate=settings["learning_rate"] or RATE_SHARE * problem.training.learning_rate,
         epochs=settings["epochs"],
         batch_size=problem.training.batch_size,
     )

@@ -1,4 +1,4 @@
-"""The columns of a row that do not come from the model: what was run, where, and when."""
+"""The columns of a row that do not depend on the model: what ran, where, and when."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestrator.run.setup.context import WorkerContext, device_name
 
 
 def start_columns(assignment: Assignment, context: WorkerContext, started: float) -> dict[str, Any]:
-    """What is known before the trial runs."""
+    """Return the columns that are known before the trial runs."""
     return {
         **_what_is_run(assignment),
         "device": device_name(context.device),
@@ -78,24 +78,24 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
 
 
 def end_columns(started: float) -> dict[str, Any]:
-    """What is known when the trial has ended."""
+    """Return the columns that are known when the trial has ended."""
     return {"finished_at": utc(time()), "total_seconds": time() - started}
 
 
 def utc(seconds: float) -> str:
-    """A point in time as rows write it; texts sort as times do."""
+    """Return a point in time as rows have it; the texts sort as the times do."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 @cache
 def package_version() -> str:
-    """Version of this package."""
+    """Return the version of this package."""
     return importlib.metadata.version("speech-unlearning")
 
 
 @cache
 def git_commit() -> str:
-    """Commit of the checkout that this runs from, with `-dirty` where it has changes; empty outside a checkout."""
+    """Return the commit of this checkout, with `-dirty` if it has changes; empty outside a checkout."""
     folder = Path(__file__).parent
     try:
         commit = subprocess.run(
@@ -114,7 +114,7 @@ def git_commit() -> str:
 
 
 def failed_row(assignment: Assignment, error: str) -> dict[str, Any]:
-    """The row of a trial that could not write its own."""
+    """Return the row of a trial that could not write its own."""
     now = utc(time())
     ended = {"status": "failed", "stop_reason": "error", "error": error, "started_at": now, "finished_at": now}
     return {**_what_is_run(assignment), **ended}

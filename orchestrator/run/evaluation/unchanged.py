@@ -1,4 +1,4 @@
-"""Whether a method changed the model that it was given."""
+"""Whether a method changed its model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 TOLERANCE = 1e-7  # of a tensor's largest magnitude: below the resolution of single precision
-SAMPLED = 64  # entries of each tensor that are remembered: enough to see that a trained model moved
-AT_ONCE = 2**24  # entries that are compared at a time, so that no second copy of a large tensor is made
+SAMPLED = 64  # entries of each tensor that are kept: enough to detect that a model was trained
+CHUNK = 2**24  # entries compared at once, so that a large tensor is not copied
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Before:
 
     @classmethod
     def of(cls, weights: Mapping[str, Tensor]) -> Before:
-        """Remember a model's weights and buffers; a copy of them all would double its memory."""
+        """Keep some entries of a model's weights and buffers; a copy of them all would double its memory."""
         return cls({name: _some(value).clone() for name, value in weights.items()})
 
     def is_still(self, weights: Mapping[str, Tensor], stored: Callable[[], Mapping[str, Tensor]]) -> bool:
-        """Whether a model has the weights and buffers that it had, each to within `TOLERANCE`.
+        """Return whether a model's weights and buffers are unchanged, each to within `TOLERANCE`.
 
-        `stored` reads all of them; it is called only when the remembered entries are unchanged.
+        `stored` reads the original ones; it is called only if the kept entries are unchanged.
         """
         if not all(_equal(_some(weights[name]), value) for name, value in self.sampled.items()):
             return False
@@ -45,5 +45,5 @@ def _equal(value: Tensor, before: Tensor) -> bool:
     if not before.numel():
         return True
     allowed = TOLERANCE * float(before.abs().max())
-    parts = (torch.split(tensor.detach().flatten(), AT_ONCE) for tensor in (value, before))
+    parts = (torch.split(tensor.detach().flatten(), CHUNK) for tensor in (value, before))
     return all(float((now.to(then) - then).abs().max()) <= allowed for now, then in zip(*parts, strict=True))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from orchestrator.errors import StoppedEarly, sigterm_as_interrupt
 from orchestrator.run.assignment import TRANSIENT
 from orchestrator.run.guards.device_errors import DeviceFailed
-from orchestrator.run.scheduling.circuit_breaker import is_futile
+from orchestrator.run.scheduling.circuit_breaker import is_retryable
 from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.trial import run_trial
@@ -37,7 +37,7 @@ def run_local(dispatcher: Dispatcher, context: WorkerContext) -> None:
                     ) from failed
                 except TRANSIENT as met:
                     error = traceback.format_exc()
-                    if is_futile(met):
+                    if not is_retryable(met):
                         break
                     time.sleep(0.5 * attempt)
             dispatcher.settle(assignment.spec.trial_id, error)

@@ -1,4 +1,4 @@
-"""Which class of device a trial of a mixed cluster runs on: a seconds budget is comparable within one class only."""
+"""The class of device for each trial on a mixed cluster: budgets in seconds are comparable within one class only."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from orchestrator.plan.cost import trial_seconds
 from orchestrator.plan.spec import TrialSpec
 
 PREFIX = "accelerator_type:"  # Ray names a node's GPU model by a resource of this kind
-SHARE = 0.001  # of that resource, which every node has once: enough to say where
+SHARE = 0.001  # of that resource, which every node has once: enough to select the node
 
 
 def device_classes(
     specs: Iterable[TrialSpec], available: Mapping[str, float], measured: Mapping[tuple[str, str], str]
 ) -> dict[tuple[str, str], str]:
-    """The resource to ask for, by task and backbone, for seconds budgets on more than one class of GPU.
+    """Return the resource to request by task and backbone, for budgets in seconds on more than one class of GPU.
 
-    All trials of one task and backbone run on one class, so what Retrain was charged holds for those compared with it:
-    on the class whose name stands in `measured`, the device that Retrain ran on, and else where there is least work for
-    the nodes. Empty where there is nothing to keep apart.
+    All trials of one task and backbone run on one class, so that the seconds charged to Retrain are valid for the
+    methods compared with it. It is the class that Retrain ran on according to `measured` (device by task and backbone),
+    else the one with the least work per node. Empty if the cluster has one class, or no budget is in seconds.
     """
     nodes = {name: count for name, count in available.items() if name.startswith(PREFIX) and count > 0}
     specs = list(specs)
@@ -36,5 +36,5 @@ def device_classes(
 
 
 def family(spec: TrialSpec) -> tuple[str, str]:
-    """What is compared with each other: task and backbone."""
+    """Return what trials must share to be compared with each other: task and backbone."""
     return spec.task.title, spec.backbone.title

@@ -30,7 +30,7 @@ from orchestrator.run.executors.ray_searcher import DESKS, DeskSearcher, FirstIn
 from orchestrator.run.executors.ray_start import start
 from orchestrator.run.guards.unseen_gpu import unseen_gpu
 from orchestrator.run.progress.observer import preparation
-from orchestrator.run.scheduling.circuit_breaker import is_futile
+from orchestrator.run.scheduling.circuit_breaker import is_retryable
 from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import LeasedFolder
 from orchestrator.run.setup.context import Limits, WorkerContext
@@ -82,7 +82,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                     return {"done": False, "said": point}
         except TRANSIENT as met:
             self._points = None
-            if not is_futile(met):
+            if is_retryable(met):
                 raise
             return {**ENDED, "given_up": f"{type(met).__name__}: {met}"}
         self._points = None

@@ -17,34 +17,38 @@ Kind = tuple[str, str, str, str]
 
 
 def error_signature(error: str) -> str:
-    """An error's last line without what differs from trial to trial: numbers, paths, addresses, ids."""
+    """Return an error's last line without what differs between trials: numbers, paths, addresses, ids."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     return _VARYING.sub("#", lines[-1])[:300] if lines else "an error without a message"
 
 
 def is_full_disk(error: str) -> bool:
-    """Whether a disk or a quota is used up: no trial's fault, and no other trial would fare better."""
+    """Return whether a disk or a quota is full, which is no trial's fault and would stop every other trial too."""
     return says_no_room(error)
 
 
-def is_futile(error: BaseException) -> bool:
-    """Whether an error of the moment stays while the same trial is tried again at once; the desk knows what helps."""
-    return isinstance(error, (ParentLost, LeaseLost)) or is_full_disk(str(error))
+def is_retryable(error: BaseException) -> bool:
+    """Return whether an error of the moment may be gone if the same trial runs again at once.
+
+    If not, the dispatcher decides: it runs the lost parent again, or stops the launch.
+    """
+    return not (isinstance(error, (ParentLost, LeaseLost)) or is_full_disk(str(error)))
 
 
 @dataclass
 class Breaker:
-    """Counts failures by the gist of their error.
+    """Counts failures by the signature of their error.
 
-    A failure counts until a trial of its kind (stage, task, backbone and method) ends without an error: what works
-    now and then is no reason to stop. Kinds add up, so that a broken machine is found as soon as a broken method.
+    A failure counts until a trial of its kind (stage, task, backbone and method) ends without an error, so that an
+    error that comes and goes does not stop a launch. Failures of all kinds are added up, so that a broken machine is
+    noticed as early as a broken method.
     """
 
-    limit: int = ERROR_LIMIT  # failures with one gist; 0: never stop
+    limit: int = ERROR_LIMIT  # failures with one signature; 0: never stop
     _failed: dict[str, dict[str, Kind]] = field(default_factory=dict)
 
-    def heard(self, spec: TrialSpec, row: Mapping[str, Any]) -> str:
-        """Take note of a row; returns why to stop, or an empty text."""
+    def record(self, spec: TrialSpec, row: Mapping[str, Any]) -> str:
+        """Record a row; return why to stop, or an empty text."""
         kind = (spec.stage, spec.task.title, spec.backbone.title, spec.line)
         if row["status"] != "failed":
             for failed in self._failed.values():
@@ -58,7 +62,7 @@ class Breaker:
             return ""
         lines = ", ".join(sorted({f"{line} on {task}, {backbone}" for _, task, backbone, line in failed.values()}))
         return (
-            f"the same error in {len(failed)} trials ({lines}), and none of their kind ended well in between: {error}\n"
-            f"Mend it, then give the same command with --retry failed; --error-limit 0 goes on whatever fails. "
+            f"the same error in {len(failed)} trials ({lines}), and none of their kind finished in between: {error}\n"
+            f"Fix it, then give the same command with --retry failed; --error-limit 0 continues whatever fails. "
             f"`unlearn status` shows the trials"
         )

@@ -91,11 +91,11 @@ class Dispatcher:
             return None
         if self.graph.over:
             self._reopen_replaced()
-        while (spec := self.graph.take()) is not None:
+        while (spec := self.graph.start_next()) is not None:
             try:
                 assignment = self.assign(spec)
             except ValueError:  # a search came to nothing: what depends on it cannot run
-                blocked = self.graph.settle(spec.trial_id, "blocked")
+                blocked = self.graph.end(spec.trial_id, "blocked")
                 self.graph.blocked[spec.trial_id] = Blocked(spec.trial_id, str(spec.training.get("study")), "failed")
                 self._say_blocked([spec.trial_id, *blocked])
                 continue
@@ -174,9 +174,9 @@ class Dispatcher:
             self._put_back(trial_id)
             return
         self._tell(spec, row)
-        blocked = self.graph.settle(trial_id, str(row["status"]))
+        blocked = self.graph.end(trial_id, str(row["status"]))
         self.settled.add(trial_id)
-        self.stopped = self.stopped or self.breaker.heard(spec, row)
+        self.stopped = self.stopped or self.breaker.record(spec, row)
         self.observer.finished(spec, row)
         self._say_blocked(blocked)
         self.not_indexed += 1
@@ -232,7 +232,7 @@ class Dispatcher:
         spec = self.specs[trial_id]
         row = {"status": "pruned", "objective": objective, "settings": json.dumps(dict(self.assign(spec).method))}
         self._tell(spec, row)
-        blocked = self.graph.settle(trial_id, "pruned")
+        blocked = self.graph.end(trial_id, "pruned")
         self.observer.finished(spec, row)
         self._say_blocked(blocked)
 

@@ -1,4 +1,4 @@
-"""Searches with Optuna: asked for settings and told results by whichever executor runs; rebuilt from rows on resume."""
+"""Searches with Optuna, the same under every executor: settings on request, results from rows, also on resume."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import optuna
 
 from orchestrator.plan.spec import TrialSpec, stage_seed
 
-WORST = 10.0  # objective of a trial that diverged or failed: every real one lies below 1
+WORST = 10.0  # objective of a trial that diverged or failed; a real one is below 1
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @dataclass
 class Study:
-    """One search. Trial n is asked once the trials before it are told, so a search is the same under every executor."""
+    """One search. The settings of trial n depend on the results of all trials before it, and on nothing else."""
 
     study_id: str
     space: Mapping[str, Any]  # setting -> (low, high), or a list of choices
@@ -31,7 +31,7 @@ class Study:
     _asked: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def ask(self, number: int) -> dict[str, Any]:
-        """All settings of trial `number`; the trials before it have been told."""
+        """Return all settings of trial `number`, given the results of the trials before it."""
         if number not in self._asked:
             if number == 0 and self.first is not None:  # inside the space or not
                 found = {name: self.first[name] for name in self.space}
@@ -41,24 +41,26 @@ class Study:
         return self._asked[number]
 
     def tell(self, number: int, settings: Mapping[str, Any], objective: float | None) -> None:
-        """Trial `number` ended, with these settings in its row; None for one that diverged or failed."""
+        """Record that trial `number` ended with these settings in its row; no objective if it diverged or failed."""
         value = WORST if objective is None or not math.isfinite(objective) else objective
         self._told[number] = (dict(settings), value)
 
     def best(self) -> tuple[dict[str, Any], float]:
-        """Settings and objective of the best trial; the earlier of equals.
+        """Return settings and objective of the best trial, the first of several equal ones.
 
         Raises:
-            ValueError: when every trial diverged or failed.
+            ValueError: every trial diverged or failed.
         """
         if not self._told or min(value for _, value in self._told.values()) >= WORST:
-            raise ValueError(f"every trial of search {self.study_id} diverged or failed; widen or lower its space")
+            raise ValueError(
+                f"every trial of search {self.study_id} diverged or failed; widen its space, or lower its rates"
+            )
         number = min(self._told, key=lambda n: (self._told[n][1], n))
         settings, value = self._told[number]
         return {**self.base, **settings}, value
 
     def objective_of(self, number: int) -> float | None:
-        """Objective of trial `number`; None before it is told, or when it diverged or failed."""
+        """Return the objective of trial `number`; None if it has not ended, diverged or failed."""
         value = self._told.get(number, ({}, WORST))[1]
         return None if value >= WORST else value
 
@@ -73,7 +75,7 @@ class Study:
                 settings, value = self._told[earlier]
                 params = {name: settings[name] for name in self.space}
                 if not all(holds(self.space[name], chosen) for name, chosen in params.items()):
-                    continue  # defaults may be outside the space: the sampler knows nothing of them
+                    continue  # a default outside the space: the sampler cannot use it
                 study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
         return study
 
@@ -82,7 +84,7 @@ class Study:
 
 
 def holds(values: Any, chosen: Any) -> bool:
-    """Whether a setting is in its space: bounds, or a list of choices."""
+    """Return whether a setting is in its space: a tuple of bounds, or a list of choices."""
     return bool(values[0] <= chosen <= values[1]) if isinstance(values, tuple) else chosen in values
 
 

@@ -11,7 +11,7 @@ from orchestrator.plan.spec import TrialSpec
 
 @dataclass(frozen=True)
 class Blocked:
-    """A trial that cannot run, because something it needs did not finish well."""
+    """A trial that cannot run, because a trial that it needs is not done."""
 
     trial_id: str
     because_of: str
@@ -19,29 +19,29 @@ class Blocked:
 
 
 class TrialGraph:
-    """Hands out trials in plan order as soon as what they need is in the store.
+    """Returns trials in plan order, each as soon as the trials that it needs have ended.
 
-    A trial needs its parents to be `done`. A search's trial waits for the one before it, whatever became of that, and
-    an original with searched settings waits for the whole search.
+    A trial needs its parents to be `done`. A search's trial waits for the one before it, whatever its status, and an
+    original with searched settings waits for the whole search.
     """
 
     def __init__(
         self, trials: Sequence[TrialSpec], finished: Mapping[str, str], studies: Mapping[str, Sequence[str]]
     ) -> None:
-        """`trials` in plan order; `finished`: status of ids in the store; `studies`: trials' ids by study."""
+        """Take `trials` in plan order, the status of those in the store by id, and the ids of each study's trials."""
         self._specs = {spec.trial_id: spec for spec in trials}
-        self._order = {trial_id: context for context, trial_id in enumerate(self._specs)}
+        self._order = {trial_id: position for position, trial_id in enumerate(self._specs)}
         self._studies = studies
         self._waiting: dict[str, set[str]] = {}
         self._children: dict[str, list[str]] = {}
         self._hard: dict[str, set[str]] = {}
         self._ready: list[tuple[int, str]] = []
         self._running: set[str] = set()
-        self._settled: dict[str, str] = {}
+        self._ended: dict[str, str] = {}
         self.blocked: dict[str, Blocked] = {}
         for trial_id, spec in self._specs.items():
             if trial_id in finished:
-                self._settled[trial_id] = finished[trial_id]
+                self._ended[trial_id] = finished[trial_id]
                 continue
             hard = {p for p in spec.parents.values() if p in self._specs}
             soft = self._soft_needs(spec)
@@ -66,7 +66,7 @@ class TrialGraph:
         return set()
 
     def _release(self, trial_id: str, need: str, status: str) -> list[str]:
-        """A need of a trial settled; returns the trials that this blocked."""
+        """Record that a trial's need has ended; return the trials that this blocks."""
         if trial_id not in self._waiting:
             return []
         if status != "done" and need in self._hard[trial_id]:
@@ -88,8 +88,8 @@ class TrialGraph:
                         heapq.heappush(self._ready, (self._order[child], child))
         return blocked
 
-    def take(self) -> TrialSpec | None:
-        """The first ready trial in plan order, now running; None when all ready ones run already."""
+    def start_next(self) -> TrialSpec | None:
+        """Mark the first ready trial in plan order as running and return it; None if no trial is ready."""
         while self._ready:
             _, trial_id = heapq.heappop(self._ready)
             if trial_id in self._waiting and not self._waiting[trial_id]:
@@ -99,16 +99,16 @@ class TrialGraph:
         return None
 
     def put_back(self, trial_id: str) -> None:
-        """A running trial ended without a result of its own: it waits again."""
+        """Let a running trial that ended without a result wait again."""
         self._running.discard(trial_id)
         self._wait(trial_id)
 
     def reopen(self, trial_id: str) -> bool:
-        """What a finished trial made is lost: it runs again, and what needs it and did not start waits for it.
+        """Run a finished trial again, because what it made is lost; trials that need it and did not start wait for it.
 
-        False when it is not finished: it waits or runs already.
+        Return False if it is not finished: it waits or runs already.
         """
-        if self._settled.pop(trial_id, None) is None:
+        if self._ended.pop(trial_id, None) is None:
             return False
         self._wait(trial_id)
         for child in self._children.get(trial_id, ()):
@@ -118,14 +118,14 @@ class TrialGraph:
 
     def _wait(self, trial_id: str) -> None:
         self._hard[trial_id] = {p for p in self._specs[trial_id].parents.values() if p in self._specs}
-        self._waiting[trial_id] = {need for need in self._hard[trial_id] if self._settled.get(need) != "done"}
+        self._waiting[trial_id] = {need for need in self._hard[trial_id] if self._ended.get(need) != "done"}
         if not self._waiting[trial_id]:
             heapq.heappush(self._ready, (self._order[trial_id], trial_id))
 
-    def settle(self, trial_id: str, status: str) -> list[str]:
-        """A running trial ended with this status (the row decides, not the executor); returns what this blocked."""
+    def end(self, trial_id: str, status: str) -> list[str]:
+        """Record that a running trial ended, with its row's status; return the trials that this blocks."""
         self._running.discard(trial_id)
-        self._settled[trial_id] = status
+        self._ended[trial_id] = status
         blocked: list[str] = []
         for child in self._children.get(trial_id, ()):
             blocked += self._release(child, trial_id, status)
@@ -135,20 +135,20 @@ class TrialGraph:
 
     @property
     def over(self) -> bool:
-        """Nothing runs and nothing can."""
+        """Whether no trial runs and none can start."""
         while self._ready and self._waiting.get(self._ready[0][1]) != set():
-            heapq.heappop(self._ready)  # taken or blocked since, or waiting again
+            heapq.heappop(self._ready)  # started or blocked since, or waiting again
         return not self._running and not self._ready
 
     @property
     def pending(self) -> list[str]:
-        """Trials that neither ended nor are blocked, those that were taken included."""
+        """Trials that neither ended nor are blocked, running ones included."""
         return [*self._running, *self._waiting]
 
     def counts(self) -> dict[str, int]:
-        """Number of trials by status, with `pending`, `running` and `blocked`."""
+        """Return the number of trials by status, with `pending`, `running` and `blocked`."""
         counts: dict[str, int] = {}
-        for status in self._settled.values():
+        for status in self._ended.values():
             counts[status] = counts.get(status, 0) + 1
         extra = {"running": len(self._running), "pending": len(self._waiting), "blocked": len(self.blocked)}
         return {**counts, **{name: number for name, number in extra.items() if number}}

@@ -1,4 +1,4 @@
-"""From a recipe to an `UnlearningProblem`: the sets, the models, the teacher and the budget that a method may see."""
+"""From a recipe to an `UnlearningProblem`: the sets, the models, the teacher and the budget that a method may use."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from orchestrator.run.setup.feature_cache import FeatureReader
 from orchestrator.run.setup.reach import Reach
 from orchestrator.tasks.corpus import Corpus
 
-EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a processor, activations of more would be the most that a trial holds
+EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU, activations of more would be the peak of the trial's memory
 
 
 @dataclass(frozen=True)
 class TrialSplit:
-    """Rows of the corpus, by the role they play in one trial; ascending."""
+    """Rows of the corpus by their role in one trial, ascending."""
 
     forget: npt.NDArray[np.int64]
     retain: npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ class TrialSplit:
     before: npt.NDArray[np.int64]  # forgotten by earlier requests of a sequence: in neither D_f nor D_r
     request_classes: tuple[int, ...]  # that this trial's request forgets
     forgotten_classes: tuple[int, ...]  # these and those of earlier requests
-    forget_ratio: float  # realized share of D
+    forget_ratio: float  # actual share of D
 
     @property
     def num_train(self) -> int:
@@ -50,7 +50,7 @@ class TrialSplit:
 
 
 def split_corpus(context: WorkerContext, spec: TrialSpec, corpus: Corpus) -> TrialSplit:
-    """D_f and D_r of this trial beside the corpus's other splits; D_r is D without all that was ever forgotten."""
+    """Return D_f and D_r of this trial, and the corpus's other splits. D_r is D without all that was ever forgotten."""
     sets, nothing = context.forget_sets(spec), np.empty(0, dtype=np.int64)
     train = corpus.rows("train")
     rows = sets[-1].rows if sets else nothing
@@ -71,10 +71,13 @@ def split_corpus(context: WorkerContext, spec: TrialSpec, corpus: Corpus) -> Tri
 def budget_meter(
     spec: TrialSpec, parts: TrialSplit, training: Training, context: WorkerContext
 ) -> tuple[BudgetMeter, str]:
-    """The trial's budget, and where its limit comes from.
+    """Return the trial's budget, and the source of its limit.
 
-    `samples`: a share of what Retrain's full schedule processes. `seconds` (arXiv 2506.00848 §5.2): a share of what
-    Retrain was charged, or without Retrain in the sweep of the original's seconds × |D_r| / |D|.
+    `samples`: a share of the utterances that Retrain's full schedule processes. `seconds` (arXiv 2506.00848 §5.2): a
+    share of the seconds charged to Retrain, or if the sweep has no Retrain, of the original's × |D_r| / |D|.
+
+    Raises:
+        FileNotFoundError: the row of Retrain or of the original is not in the results folder.
     """
     synchronize = torch.cuda.synchronize if context.device.type == "cuda" else (lambda: None)
     if spec.budget is None:
@@ -87,7 +90,7 @@ def budget_meter(
     row = context.store.row(spec.parents[role])
     if row is None:
         raise FileNotFoundError(
-            f"the row of {role} {spec.parents[role]} is not in the results folder; it must run first"
+            f"the row of {role} {spec.parents[role]} is not in the results folder; run that trial first"
         )
     share = 1.0 if role == "retrain" else len(parts.retain) / parts.num_train
     source = f"{role} seconds" if row["device"] == device_name(context.device) else f"{role} seconds on {row['device']}"
@@ -106,7 +109,11 @@ def make_problem(
     budget: BudgetMeter,
     micro_batch: int | None = None,
 ) -> UnlearningProblem:
-    """What the method of this trial gets to see."""
+    """Return all that the method of this trial may use.
+
+    Raises:
+        ValueError: `training.length_buckets` with a backbone that does not mask padding.
+    """
     num_classes = len(corpus.classes)
     kept = ~np.isin(corpus.labels[parts.validation], parts.forgotten_classes)
     reach = Reach(len(corpus), [parts.forget, parts.retain, parts.validation[kept]], budget)
@@ -129,14 +136,15 @@ def make_problem(
     model = context.model(spec, num_classes)
     if training.length_buckets and not getattr(model, "masks_padding", False):
         raise ValueError(
-            f"training.length_buckets cuts padding off, which must not matter: got {spec.backbone.title}, whose logits "
-            "depend on it; allowed: backbones that mask it (logmel, and wav2vec 2.0 and HuBERT from large on)"
+            f"training.length_buckets needs a backbone whose logits do not depend on padding: got "
+            f"{spec.backbone.title}; use a backbone that masks padding (logmel, wav2vec 2.0 and HuBERT from large on), "
+            "or set length_buckets to false"
         )
     if spec.starts_from:
         model.load_state_dict(load_weights(context.store, spec.starts_from))
     step = [len(spec.before) + 1] if spec.before and spec.policy.unlearns else []  # a first request's seed has none
     seed = stage_seed("unlearning", spec.task.title, spec.backbone.title, spec.seed, *step)
-    seed_everything(seed)  # dropout and SpecAugment of the steps
+    seed_everything(seed)  # dropout and SpecAugment during the steps
     return UnlearningProblem(
         model=model,
         forget=utterances(parts.forget, forget=True),
@@ -159,17 +167,17 @@ def make_problem(
 
 
 def _prepared(spec: TrialSpec, context: WorkerContext) -> Mapping[str, Tensor] | None:
-    """What the original's training kept, for a method that reads it."""
+    """Return what the original's training kept, if the method reads it."""
     if "original" not in spec.parents or not spec.method.instance.requires_training:
         return None
     return load_artifacts(context.store, spec.parents["original"])
 
 
 class Teacher:
-    """Logits of the model that is unlearned, made once for all trials; each utterance's first use is charged theirs."""
+    """Stored logits of the model that is unlearned; the first use of an utterance is charged what its logits cost."""
 
     def __init__(self, load: Callable[[], tuple[Tensor, float]], budget: BudgetMeter) -> None:
-        """`load` reads the logits of the whole corpus and the seconds that one utterance's cost."""
+        """Take `load`, which reads the logits of the whole corpus and their seconds per utterance."""
         self.load, self.budget = load, budget
         self.logits: Tensor | None = None
         self.seconds = 0.0
@@ -188,7 +196,7 @@ class Teacher:
 
 
 def score(model: Classifier, utterances: UtteranceSet) -> Scores:
-    """Accuracy and mean cross-entropy in eval mode; the mode before is restored."""
+    """Return accuracy and mean cross-entropy in eval mode; the model's mode is restored."""
     if not len(utterances):
         return Scores(accuracy=float("nan"), loss=float("nan"))
     was_training = getattr(model, "training", False)
@@ -209,10 +217,10 @@ def score(model: Classifier, utterances: UtteranceSet) -> Scores:
 
 
 def predict(model: Classifier, bank: FeatureReader, rows: int, device: torch.device, scratch: Path) -> Tensor:
-    """(N, C) float32 logits of the whole corpus in row order, in eval mode, mapped from a file without a name."""
+    """Return (N, C) float32 logits of the whole corpus in row order, in eval mode, mapped from an unnamed file."""
     model.eval()
     scratch.mkdir(parents=True, exist_ok=True)
-    # Written, not mapped, at first: a full disk is an error then, and no signal that ends the process.
+    # Written first, then mapped: a full disk raises an error instead of a signal that ends the process.
     with tempfile.NamedTemporaryFile(dir=scratch, prefix=".logits-") as file:
 
         def write(batch_size: int) -> int:

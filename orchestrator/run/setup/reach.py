@@ -1,4 +1,4 @@
-"""Which rows of the corpus a method may read: D_f, D_r and D_v; never D_t, holdout or what was forgotten before."""
+"""The rows of the corpus that a method may read: D_f, D_r and D_v; never D_t, holdout or what was forgotten before."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from methods.engine.budget import BudgetMeter
 
 
 class Reach:
-    """Guards what reads by row; reading takes no charged time. A guard against mistakes, not against intent."""
+    """Refuses other rows, and charges no time for reading. It prevents mistakes, not attacks."""
 
     def __init__(self, rows: int, sets: Sequence[npt.NDArray[np.int64]], budget: BudgetMeter) -> None:
-        """`sets` are the rows, out of `rows` of the corpus, that may be read."""
+        """Allow the rows of `sets`, out of the corpus's number of `rows`."""
         self.allowed, self.budget = torch.zeros(rows, dtype=torch.bool), budget
         self.allowed[torch.from_numpy(np.concatenate(sets))] = True
 
     def check(self, rows: Tensor) -> None:
-        """Refuse rows that are out of reach.
+        """Check that all rows may be read.
 
         Raises:
-            ValueError: there are some.
+            ValueError: some may not.
         """
         outside = rows[~self.allowed[rows]]
         if len(outside):
             some = ", ".join(map(str, outside[:5].tolist()))
             raise ValueError(
-                f"a method asked for {len(outside)} utterances outside D_f, D_r and D_v (rows {some} of the corpus); "
-                "test and holdout data are for evaluation only"
+                f"a method must read D_f, D_r and D_v only: got {len(outside)} other utterances (rows {some} of the "
+                "corpus); test and holdout data are for evaluation"
             )
 
     def guarded(self, fetch: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensor, Tensor]]:
-        """The same features, of allowed rows only."""
+        """Return `fetch` for allowed rows only."""
 
         def within(rows: Tensor, *seed: int) -> tuple[Tensor, Tensor]:
             self.check(rows)
@@ -46,7 +46,7 @@ class Reach:
         return within
 
     def guarded_teacher(self, teacher: Callable[[Batch], Tensor]) -> Callable[[Batch], Tensor]:
-        """The same logits, of allowed rows only."""
+        """Return `teacher` for allowed rows only."""
 
         def within(batch: Batch) -> Tensor:
             self.check(batch.utterances)

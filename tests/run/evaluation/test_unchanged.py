@@ -20,7 +20,7 @@ def weights(count: int = 1000) -> dict[str, torch.Tensor]:
     [({}, True), ({777: 1e-8}, True), ({777: 1e-5}, False), ({0: 1e-5}, False), ({777: float("nan")}, False)],
 )
 def test_one_weight_that_moved_is_found_and_rounding_is_not(changed, same, monkeypatch):
-    monkeypatch.setattr(unchanged, "AT_ONCE", 64)  # in parts
+    monkeypatch.setattr(unchanged, "CHUNK", 64)  # in parts
     start, end = weights(), weights()
     before = Before.of(start)
     for at, step in changed.items():

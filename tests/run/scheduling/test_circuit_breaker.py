@@ -42,8 +42,8 @@ def test_different_errors_stay_different():
 
 def test_the_same_error_in_many_trials_stops_the_launch_and_names_itself():
     breaker = Breaker(3)
-    assert [breaker.heard(spec(n), failed()) for n in range(2)] == ["", ""]
-    said = breaker.heard(spec(2), failed())
+    assert [breaker.record(spec(n), failed()) for n in range(2)] == ["", ""]
+    said = breaker.record(spec(2), failed())
     assert "the same error in 3 trials (scrub on words, logmel_cnn)" in said
     assert "KeyError: 'a bug'" in said
     assert "--retry failed" in said
@@ -52,35 +52,35 @@ def test_the_same_error_in_many_trials_stops_the_launch_and_names_itself():
 def test_what_works_now_and_then_goes_on():
     breaker = Breaker(3)
     for number in range(20):
-        assert not breaker.heard(spec(number), failed() if number % 3 else {"status": "done"})
+        assert not breaker.record(spec(number), failed() if number % 3 else {"status": "done"})
 
 
 def test_successes_of_other_kinds_do_not_hide_a_broken_one():
     breaker = Breaker(3)
     said = ""
     for number in range(3):
-        said = breaker.heard(spec(number), failed())
-        assert not breaker.heard(spec(100 + number, line="salun"), {"status": "done"})
-        assert not breaker.heard(spec(200 + number, backbone="whisper_nano"), {"status": "diverged"})
+        said = breaker.record(spec(number), failed())
+        assert not breaker.record(spec(100 + number, line="salun"), {"status": "done"})
+        assert not breaker.record(spec(200 + number, backbone="whisper_nano"), {"status": "diverged"})
     assert said
 
 
 def test_kinds_add_up_when_everything_is_broken():
     breaker = Breaker(3)
-    assert [bool(breaker.heard(spec(n, line=f"m{n}"), failed())) for n in range(3)] == [False, False, True]
+    assert [bool(breaker.record(spec(n, line=f"m{n}"), failed())) for n in range(3)] == [False, False, True]
 
 
 def test_different_errors_do_not_add_up_nor_does_one_trial_with_itself():
     breaker = Breaker(2)
     for number in range(10):
-        assert not breaker.heard(spec(number), failed(f"KeyError: '{'x' * number}'"))
+        assert not breaker.record(spec(number), failed(f"KeyError: '{'x' * number}'"))
     breaker = Breaker(2)
-    assert not any(breaker.heard(spec(1), failed()) for _ in range(5))
+    assert not any(breaker.record(spec(1), failed()) for _ in range(5))
 
 
 def test_a_limit_of_none_never_stops():
     breaker = Breaker(0)
-    assert not any(breaker.heard(spec(n), failed()) for n in range(50))
+    assert not any(breaker.record(spec(n), failed()) for n in range(50))
 
 
 @pytest.mark.parametrize(

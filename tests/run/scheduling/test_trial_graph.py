@@ -17,9 +17,9 @@ class Node:
 
 def drain(graph: TrialGraph, outcome=lambda node: "done") -> list[str]:
     ran = []
-    while (node := graph.take()) is not None:
+    while (node := graph.start_next()) is not None:
         ran.append(node.trial_id)
-        graph.settle(node.trial_id, outcome(node))
+        graph.end(node.trial_id, outcome(node))
     return ran
 
 
@@ -40,11 +40,11 @@ def test_runs_in_plan_order_with_parents_first():
 
 def test_waits_for_what_still_runs():
     graph = TrialGraph(chain(), {}, {})
-    assert [graph.take().trial_id, graph.take().trial_id] == ["original", "retrain"]
-    assert graph.take() is None
+    assert [graph.start_next().trial_id, graph.start_next().trial_id] == ["original", "retrain"]
+    assert graph.start_next() is None
     assert not graph.over
-    graph.settle("original", "done")
-    assert graph.take().trial_id == "b"
+    graph.end("original", "done")
+    assert graph.start_next().trial_id == "b"
 
 
 def test_a_failure_blocks_its_descendants_and_nothing_else():
@@ -72,9 +72,9 @@ def test_a_search_runs_one_by_one_and_its_original_waits_for_all_whatever_became
     nodes = [Node(f"s{n}", study={"id": "s", "trial": n}) for n in range(3)]
     nodes.append(Node("original", training={"study": "s"}))
     graph = TrialGraph(nodes, {}, studies)
-    assert graph.take().trial_id == "s0"
-    assert graph.take() is None
-    graph.settle("s0", "diverged")
+    assert graph.start_next().trial_id == "s0"
+    assert graph.start_next() is None
+    graph.end("s0", "diverged")
     assert drain(graph) == ["s1", "s2", "original"]
 
 
@@ -87,18 +87,18 @@ def test_blocking_reaches_grandchildren():
 
 def test_what_is_put_back_comes_again_in_its_old_place():
     graph = TrialGraph(chain(), {}, {})
-    assert [graph.take().trial_id, graph.take().trial_id] == ["original", "retrain"]
+    assert [graph.start_next().trial_id, graph.start_next().trial_id] == ["original", "retrain"]
     graph.put_back("original")
     assert not graph.over
     assert drain(graph) == ["original", "b"]
-    graph.settle("retrain", "done")
+    graph.end("retrain", "done")
     assert drain(graph) == ["a"]
     assert graph.over
 
 
 def test_a_lost_parent_runs_again_before_what_needs_it():
     graph = TrialGraph(chain(), {"original": "done", "retrain": "done"}, {})
-    assert graph.take().trial_id == "a"
+    assert graph.start_next().trial_id == "a"
     assert graph.reopen("original")
     graph.put_back("a")
     assert not graph.reopen("original")  # it waits already
@@ -109,7 +109,7 @@ def test_a_lost_parent_runs_again_before_what_needs_it():
 
 def test_a_lost_parent_that_fails_the_second_time_blocks_its_children():
     graph = TrialGraph(chain(), {"original": "done", "retrain": "done"}, {})
-    graph.take()
+    graph.start_next()
     graph.reopen("original")
     graph.put_back("a")
     assert drain(graph, lambda node: "failed") == ["original"]

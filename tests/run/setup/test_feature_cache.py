@@ -13,7 +13,7 @@ from orchestrator.digests import seal
 from orchestrator.errors import DamagedFile
 from orchestrator.plan.spec import PlugIn
 from orchestrator.run.setup import feature_cache
-from orchestrator.run.setup.feature_cache import are_cached, bank_path, clip_samples, open_features, waveforms
+from orchestrator.run.setup.feature_cache import are_cached, clip_samples, features_path, open_features, waveforms
 
 RATE = 16_000
 
@@ -104,7 +104,7 @@ def test_cached_features_are_named_after_what_changes_them_and_nothing_else(tmp_
     plugin = PlugIn(kind="backbones", name="logmel_cnn", version=1, content="a")
 
     def path(plugin=plugin, arithmetic="cpu", clip=clip):
-        return bank_path(corpus, plugin, clip, tmp_path, arithmetic)
+        return features_path(corpus, plugin, clip, tmp_path, arithmetic)
 
     known = path()
     assert path(replace(plugin, alias="mine")) == known
@@ -173,7 +173,7 @@ def test_features_that_are_too_many_stay_mapped(tmp_path):
 
 def test_a_fetch_tells_that_it_happens(tmp_path):
     heard = []
-    bank = opened(corpus_of([4000]), tmp_path).telling(lambda: heard.append(1))
+    bank = opened(corpus_of([4000]), tmp_path).with_heartbeat(lambda: heard.append(1))
     bank.train(torch.arange(1))
     bank.evaluate(torch.arange(1))
     assert len(heard) == 2

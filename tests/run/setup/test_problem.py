@@ -41,7 +41,7 @@ def test_length_buckets_give_shorter_batches_to_training_and_unlearning(small_sw
         return replace(self, train=lambda rows, *seed: (self.train(rows)[0], 20 + rows % 80))
 
     monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
-    monkeypatch.setattr(FeatureReader, "telling", shortened)
+    monkeypatch.setattr(FeatureReader, "with_heartbeat", shortened)
     monkeypatch.setattr(Corpus, "num_samples", property(lambda self: 160 * (20 + np.arange(len(self)) % 80)))
     loaded = load_sweep(small_sweep, ["training.length_buckets=true", "methods=[{name: grad_ascent, batch_size: 4}]"])
     run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)

@@ -19,7 +19,7 @@ def reach_of(*rows):
 def test_rows_in_reach_are_read_and_others_are_named():
     fetch = reach_of(1, 2, 5).guarded(lambda rows: (rows, rows))
     assert torch.equal(fetch(torch.tensor([5, 1]))[0], torch.tensor([5, 1]))
-    with pytest.raises(ValueError, match=r"asked for 2 utterances outside D_f, D_r and D_v \(rows 3, 9 "):
+    with pytest.raises(ValueError, match=r"D_f, D_r and D_v only: got 2 other utterances \(rows 3, 9 "):
         fetch(torch.tensor([1, 3, 9]))
 
 
@@ -30,7 +30,7 @@ def test_the_teacher_answers_for_rows_in_reach_alone():
 
     teacher = reach_of(1, 2).guarded_teacher(lambda batch: batch.features)
     assert teacher(batch(2, 1)).flatten().tolist() == [2, 1]
-    with pytest.raises(ValueError, match="outside D_f, D_r and D_v"):
+    with pytest.raises(ValueError, match="D_f, D_r and D_v only"):
         teacher(batch(2, 0))
 
 
@@ -55,4 +55,4 @@ def test_a_method_that_asks_for_test_data_fails_and_says_so(small_sweep, cache_d
     run_sweep(load_sweep(small_sweep, ["methods=[fine_tune]"]), tmp_path / "r", executor="local", cache_dir=cache_dir)
     (row,) = read_rows(tmp_path / "r").query("stage == 'unlearn'").to_dict("records")
     assert row["status"] == "failed"
-    assert "outside D_f, D_r and D_v" in row["error"]
+    assert "D_f, D_r and D_v only" in row["error"]
