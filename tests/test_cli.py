@@ -188,7 +188,10 @@ def test_home_is_found_in_every_path_that_is_given(unlearn, finished, tmp_path, 
         (["run", "demo", "--results", "r", "--retry", "all"], "--retry is not known: got 'all', allowed: failed"),
         (["plan", "demo", "--set", "seeds"], "--set takes key=value, got 'seeds'"),
         (["plan", "demo", "--explain", "00"], "--explain compares with finished trials: got 00 without --results"),
-        (["plan", "demo", "--results", "r", "--explain", "xyz"], "no trial of this sweep has that id: got 'xyz'"),
+        (
+            ["plan", "demo", "--results", "r", "--explain", "xyz"],
+            "No trial of this sweep has an id that starts with 'xyz'",
+        ),
         (["tune", "demo", "--results", "r", "--objective", "test"], "unknown objective: got 'test', allowed: rewind"),
     ],
 )

@@ -15,8 +15,8 @@ from orchestrator.run.progress.text import describe
 
 
 def plan_tables(plan: SweepPlan) -> list[Any]:
-    """The plan as a table by stage, what was refused, and the estimate."""
-    table = Table(title="plan", caption="a trial's id is the hash of its recipe; the same trial is never run twice")
+    """Show a plan: trials by stage, shared work, refusals, and the estimate."""
+    table = Table(title="plan", caption="A trial's id is the hash of its recipe: the same trial never runs twice.")
     for column in ("stage", "trials", "done", "diverged", "failed", "refused", "pending"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, policy in STAGES.items():
@@ -27,8 +27,8 @@ def plan_tables(plan: SweepPlan) -> list[Any]:
         found = [plan.statuses.get(s.trial_id, "refused" if s.trial_id in refused else "pending") for s in specs]
         counted = ("done", "diverged", "failed", "refused", "pending")
         table.add_row(policy.title, str(len(specs)), *(str(found.count(status)) for status in counted))
-    once = Table(title="made once", caption="found by what they were made from, and never made a second time")
-    for column in ("what", "needed", "there", "trials that share them"):
+    once = Table(title="made once", caption="Named by the hash of what they are made from, and never made again.")
+    for column in ("what", "needed", "available", "trials that share them"):
         once.add_column(column, justify="left" if column == "what" else "right")
     for s in plan.shared:
         once.add_row(s.what, str(s.needed), str(s.there), str(s.uses))
@@ -40,14 +40,17 @@ def plan_tables(plan: SweepPlan) -> list[Any]:
 
 
 def explanation_tables(explanation: Explanation) -> list[Any]:
-    """Where a trial's recipe differs from that of the nearest finished trial."""
-    spec, nearest = explanation.spec, explanation.nearest_id
+    """Show where a trial's recipe differs from that of the closest finished trial."""
+    spec, closest = explanation.spec, explanation.closest_id
     shown: list[Any] = [escape(line) for line in (f"{spec.trial_id}: {describe(spec)}", *rates_of(spec))]
     if explanation.status:
-        return [*shown, f"it is in the results folder already: {explanation.status}"]
-    if nearest is None:
-        return [*shown, f"it runs because no {spec.stage} trial there is done, or none says what it was made from"]
-    table = Table(title=f"fields that differ from {nearest}, the nearest {spec.stage} trial that is done")
+        return [*shown, f"The results folder has its row: {explanation.status}."]
+    if closest is None:
+        return [
+            *shown,
+            f"It runs because no finished {spec.stage} trial of the results folder has a recipe to compare with.",
+        ]
+    table = Table(title=f"fields that differ from {closest}, the closest finished {spec.stage} trial")
     for column in ("field", "here", "there"):
         table.add_column(column, overflow="fold")
     for d in explanation.differences:
@@ -56,8 +59,8 @@ def explanation_tables(explanation: Explanation) -> list[Any]:
 
 
 def lock_table(lock: Lock) -> Table:
-    """The choices of a search."""
-    table = Table(title=f"chosen by {lock.rule}, {lock.trials} trials a search, seeds {list(lock.seeds)}")
+    """Show the settings that a search chose."""
+    table = Table(title=f"chosen by {lock.rule}, {lock.trials} trials per search, seeds {list(lock.seeds)}")
     for column in ("task", "backbone", "unlearning", "method", "settings", "objective", "default"):
         table.add_column(column)
     for c in lock.choices:

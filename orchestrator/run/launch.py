@@ -103,7 +103,7 @@ def plan_sweep(
 
 
 def explain_trial(loaded: LoadedSweep, results: str | Path, prefix: str) -> Explanation:
-    """Which fields of a planned trial's recipe differ from the nearest trial of its stage that is done.
+    """Find the fields of a planned trial's recipe that differ from the closest finished trial of its stage.
 
     Raises:
         ValueError: no planned trial's id begins so, or several do.

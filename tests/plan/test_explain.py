@@ -33,7 +33,7 @@ def scrub(specs: list[TrialSpec]) -> TrialSpec:
 def test_a_changed_setting_is_the_one_field_that_differs():
     changed = scrub(trials(methods=["original", "retrain", {"name": "scrub", "epochs": 7}]))
     found = explain(changed, rows(trials()))
-    assert found.nearest_id == scrub(trials()).trial_id
+    assert found.closest_id == scrub(trials()).trial_id
     assert found.differences == (Difference("method.settings.epochs", "7", "3"),)
     assert found.status is None
 
@@ -56,7 +56,7 @@ def test_only_finished_trials_of_the_same_stage_that_say_what_they_were_made_fro
     failed = [{**row, "status": "failed"} for row in rows(specs)]
     old = [{**row, "recipe": None} for row in rows(specs)]
     changed = scrub(trials(precision="bf16"))
-    assert explain(changed, [*others, *failed, *old]).nearest_id is None
+    assert explain(changed, [*others, *failed, *old]).closest_id is None
 
 
 def test_a_field_that_only_one_recipe_has_is_shown_as_missing():
@@ -74,9 +74,9 @@ def test_a_recipe_becomes_one_level():
 def test_a_trial_is_found_by_the_beginning_of_its_id():
     specs = trials()
     assert planned_trial(specs, specs[3].trial_id[:14]) is specs[3]
-    with pytest.raises(ValueError, match="no trial of this sweep has that id: got 'xyz', allowed"):
+    with pytest.raises(ValueError, match="No trial of this sweep has an id that starts with 'xyz'"):
         planned_trial(specs, "xyz")
-    with pytest.raises(ValueError, match="more than one trial has an id like that: got '', allowed"):
+    with pytest.raises(ValueError, match=r"trials have an id that starts with ''\. Give more digits of one of"):
         planned_trial(specs, "")
 
 

@@ -18,9 +18,9 @@ ATTEMPTS = 3
 
 
 def run_local(dispatcher: Dispatcher, context: WorkerContext) -> None:
-    """Run all that the desk hands out; errors of the moment are tried again twice, then become a row.
+    """Run all that the dispatcher hands out; errors of the moment are tried again twice, then become a row.
 
-    Ctrl-C and SIGTERM end it, as under Ray: the desk is not over then.
+    Ctrl-C and SIGTERM end the launch, as under Ray; trials are left then.
     """
     dispatcher.observer.ready(1)
     with suppress(KeyboardInterrupt), sigterm_as_interrupt():
