@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from orchestrator.report.write import write_report
     from orchestrator.results.store import read_rows
     from orchestrator.run.launch import load_sweep, plan_sweep, run_sweep
+    from orchestrator.run.progress.live import launch_display
     from orchestrator.run.tuning import tune_sweep
 
-__all__ = ["load_sweep", "plan_sweep", "read_rows", "run_sweep", "tune_sweep", "write_report"]
+__all__ = ["launch_display", "load_sweep", "plan_sweep", "read_rows", "run_sweep", "tune_sweep", "write_report"]
 
 _HOMES = {
+    "launch_display": "orchestrator.run.progress.live",
     "load_sweep": "orchestrator.run.launch",
     "plan_sweep": "orchestrator.run.launch",
     "run_sweep": "orchestrator.run.launch",

@@ -109,7 +109,7 @@ def run(
 ) -> None:
     """Plan, run, resume or extend a sweep; interrupt it whenever you like."""
     from orchestrator.run.launch import load_sweep, run_sweep
-    from orchestrator.run.progress.live import display_for
+    from orchestrator.run.progress.live import launch_display
 
     dispatcher = run_sweep(
         load_sweep(sweep, set_ or []),
@@ -119,7 +119,7 @@ def run(
         max_concurrent=max_concurrent,
         error_limit=error_limit,
         retry_failed=_retry(retry),
-        observer=display_for(console, command=_command()),
+        observer=launch_display(console, command=_command()),
     )
     raise typer.Exit(dispatcher.outcome().exit_code)
 
@@ -140,7 +140,7 @@ def tune(
     """Search every method's settings with equal budgets on tuning seeds, and write a lock file."""
     from orchestrator.run.console import lock_table
     from orchestrator.run.launch import load_sweep
-    from orchestrator.run.progress.live import display_for
+    from orchestrator.run.progress.live import launch_display
     from orchestrator.run.tuning import tune_sweep
 
     loaded = load_sweep(sweep, set_ or [])
@@ -156,7 +156,7 @@ def tune(
         address=address,
         max_concurrent=max_concurrent,
         error_limit=error_limit,
-        observer=display_for(console, command=_command(), then=then),
+        observer=launch_display(console, command=_command(), then=then),
     )
     console.print(lock_table(chosen))
     console.print(f"lock file: {target}", soft_wrap=True)

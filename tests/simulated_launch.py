@@ -60,7 +60,7 @@ def run(display: Any, clock: Clock, *, until: str = "") -> None:
 
     steps = {
         "corpus": lambda: display.preparing("corpus of espeak_keywords"),
-        "corpus made": lambda: (wait(4.2), display.prepared("corpus of espeak_keywords", 4.2)),
+        "corpus made": lambda: (wait(4.2), display.prepared("corpus of espeak_keywords")),
         "plan": lambda: display.planned(launch(specs, refused=[Refusal("task x", "no files", 0)])),
         "ready": lambda: display.ready(2),
         "first trial": lambda: display.started(train),
@@ -91,8 +91,8 @@ class Recorder(LaunchObserver):
     def preparing(self, what: str) -> None:
         self.events.append(("preparing", what, None))
 
-    def prepared(self, what: str, seconds: float) -> None:
-        self.events.append(("prepared", what, seconds))
+    def prepared(self, what: str) -> None:
+        self.events.append(("prepared", what, None))
 
     def planned(self, launch: Launch) -> None:
         self.events.append(("planned", "", launch))

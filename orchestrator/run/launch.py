@@ -132,8 +132,7 @@ def run_sweep(
     """Run what is missing of the sweep; the same call resumes and extends. Returns the desk with what became of it.
 
     Before anything trains the sweep is checked, for which corpora that are not in the cache are built here. Trials that
-    cannot run are refused, and the others run. `observer` is told of all that happens; a display is one
-    (`orchestrator.run.progress.live.display_for`).
+    cannot run are refused, and the others run. `observer` is told of all that happens: `launch_display()` shows it.
 
     After `error_limit` trials that failed with the same error, no more are handed out (0: never mind), and
     `Dispatcher.stopped` says why.
@@ -257,6 +256,7 @@ def execute(
 
         run_local(dispatcher, context)
     else:
+        observer.preparing("Ray")  # its import takes seconds, too
         from orchestrator.run.executors.ray_tune import run_on_ray
 
         run_on_ray(

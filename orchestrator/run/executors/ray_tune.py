@@ -29,7 +29,6 @@ from orchestrator.run.executors.ray_placement import SHARE, device_classes, fami
 from orchestrator.run.executors.ray_searcher import DESKS, DeskSearcher, FirstInFirstOut, LeaseStopper, StudyAsha
 from orchestrator.run.executors.ray_start import start
 from orchestrator.run.guards.unseen_gpu import unseen_gpu
-from orchestrator.run.progress.observer import preparation
 from orchestrator.run.scheduling.circuit_breaker import is_retryable
 from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import LeasedFolder
@@ -142,8 +141,8 @@ def run_on_ray(
     Raises:
         ValueError: no cluster at the address.
     """
-    with preparation(dispatcher.observer, "Ray"):
-        ours = start(address, _cpus(dispatcher))
+    ours = start(address, _cpus(dispatcher))
+    dispatcher.observer.prepared("Ray")
     key = uuid.uuid4().hex
     DESKS[key] = dispatcher
     try:

@@ -72,10 +72,10 @@ class LaunchDisplay(LaunchObserver):
         self.preparations.setdefault(what, self.clock())
         self.tick()
 
-    def prepared(self, what: str, seconds: float) -> None:
+    def prepared(self, what: str) -> None:
         """Say how long it took, once."""
-        if self.preparations.pop(what, None) is not None:
-            self.line(f"prepared {what} in {exact(seconds)}")
+        if (since := self.preparations.pop(what, None)) is not None:
+            self.line(f"prepared {what} in {exact(self.clock() - since)}")
 
     def planned(self, launch: Launch) -> None:
         """Say what there is to do."""
@@ -114,7 +114,7 @@ class LaunchDisplay(LaunchObserver):
         """What a trial prepared is there as soon as it does something else."""
         what = trial.result.preparing if trial.result else ""
         if what and what != but:
-            self.prepared(what, self.clock() - self.preparations.get(what, self.clock()))
+            self.prepared(what)
 
     def returned(self, spec: TrialSpec) -> None:
         """A trial waits again."""

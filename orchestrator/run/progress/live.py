@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -25,7 +27,7 @@ class LiveDisplay(LaunchDisplay):
     def __init__(self, console: Console, **settings: Any) -> None:
         super().__init__(console, **settings)
         self._live = Live(console=console, get_renderable=self.region, refresh_per_second=PER_SECOND, transient=True)
-        self._left, self._left_at = Remaining(0.0, measured=True), -STALE_SECONDS
+        self._left, self._left_at = Remaining(0.0, measured=True), -math.inf
 
     def preparing(self, what: str) -> None:
         """Show it."""
@@ -35,6 +37,8 @@ class LiveDisplay(LaunchDisplay):
     def planned(self, launch: Launch) -> None:
         """Show the bar."""
         super().planned(launch)
+        self._left_at = -math.inf
+        self.tick()
         self._live.start()
 
     def ready(self, slots: int) -> None:
@@ -68,13 +72,20 @@ class LiveDisplay(LaunchDisplay):
                 ProgressBar(total=max(1, self.num_trials), completed=self.num_ended, width=24),
                 f"{self.num_ended}/{self.num_trials}",
                 f"{exact(now - self.began)} elapsed,",
-                str(left) if self._left_at >= 0 else "",
+                str(left),
             )
             shown += [Text(self.by_stage(), style="dim"), bar]
         return Group(*shown)
 
 
-def display_for(console: Console, **settings: Any) -> LaunchDisplay:
-    """A live display where the console can redraw: in a terminal or a notebook; plain lines elsewhere."""
-    redraws = console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
+def launch_display(console: Console | None = None, **settings: Any) -> LaunchDisplay:
+    """Choose a live display where the console can redraw, in a terminal or a notebook, and plain lines elsewhere.
+
+    A notebook redraws with `ipywidgets`. Settings are those of `LaunchDisplay`.
+    """
+    console = console or Console()
+    if console.is_jupyter:
+        redraws = find_spec("ipywidgets") is not None
+    else:
+        redraws = console.is_terminal and not console.is_dumb_terminal
     return LiveDisplay(console, **settings) if redraws else PlainDisplay(console, **settings)

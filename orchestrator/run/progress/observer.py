@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ class LaunchObserver:
     def preparing(self, what: str) -> None:
         """Something that trials need is being made: a corpus, features, the start of Ray."""
 
-    def prepared(self, what: str, seconds: float) -> None:
+    def prepared(self, what: str) -> None:
         """It is made."""
 
     def planned(self, launch: Launch) -> None:
@@ -106,8 +105,7 @@ def ended_on_error(observer: LaunchObserver) -> Iterator[None]:
 
 @contextmanager
 def preparation(observer: LaunchObserver, what: str) -> Iterator[None]:
-    """Tell the observer what is being made, and how long that took."""
+    """Tell the observer what the block makes, and that it is made."""
     observer.preparing(what)
-    began = time.monotonic()
     yield
-    observer.prepared(what, time.monotonic() - began)
+    observer.prepared(what)

@@ -13,8 +13,9 @@ from simulated_launch import FEATURES, Clock, launch, row, run, trials
 from orchestrator.cli import _say_damage
 from orchestrator.errors import DamagedFile
 from orchestrator.plan.cost import kind_of
+from orchestrator.run.progress import live
 from orchestrator.run.progress.display import PlainDisplay
-from orchestrator.run.progress.live import LiveDisplay, display_for
+from orchestrator.run.progress.live import LiveDisplay, launch_display
 from orchestrator.run.progress.observer import LaunchOutcome
 
 FACTS = (
@@ -179,10 +180,13 @@ def test_the_end_names_the_next_command(clock, outcome, said):
     assert said in console.file.getvalue()
 
 
-def test_only_a_terminal_or_a_notebook_gets_a_live_region():
-    assert isinstance(display_for(terminal()), LiveDisplay)
-    assert isinstance(display_for(Console(force_jupyter=True)), LiveDisplay)
-    assert type(display_for(Console(file=io.StringIO()))) is PlainDisplay
+def test_only_a_terminal_or_a_notebook_that_can_redraw_gets_a_live_region(monkeypatch):
+    assert isinstance(launch_display(terminal()), LiveDisplay)
+    assert isinstance(launch_display(Console(file=io.StringIO())), PlainDisplay)
+    monkeypatch.setattr(live, "find_spec", lambda name: None)
+    assert isinstance(launch_display(Console(force_jupyter=True)), PlainDisplay)
+    monkeypatch.setattr(live, "find_spec", lambda name: name)
+    assert isinstance(launch_display(Console(force_jupyter=True)), LiveDisplay)
 
 
 def test_many_running_trials_are_shown_in_a_few_lines(clock):
