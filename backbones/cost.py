@@ -18,7 +18,7 @@ PUBLISHED = {
     "facebook/hubert-large-ll60k": (1024, 24, 4096),
     "facebook/hubert-xlarge-ll60k": (1280, 48, 5120),
 }
-ELSE = (768, 12, 3072)  # hub ids that are neither published above nor at hand
+ELSE = (768, 12, 3072)  # hub ids that are neither published above nor available
 TRAINED = 3  # a step costs a forward pass and twice that to go back
 GFLOP = 1e-9
 FLOAT_BYTES = 4

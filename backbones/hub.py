@@ -11,7 +11,7 @@ from backbones.weight_files import CONFIG, SHARDS, WHOLE, require_sound_settings
 
 COMMIT = re.compile("[0-9a-f]{40}")
 ANSWER_SECONDS = 10
-UNREACHABLE: list[str] = []  # why the hub could not be reached; it is not asked again in this process
+UNREACHABLE: list[str] = []  # why the hub could not be reached; it is not queried again in this process
 
 
 def cached_commit(checkpoint: str, revision: str) -> str | None:

@@ -84,7 +84,6 @@ NOT_YET_REWRITTEN = {
         for name in ("circuit_breaker", "dispatcher", "optuna_study", "trial_graph")
     ),
     *(f"orchestrator/run/setup/{name}" for name in ("context", "feature_cache", "problem", "reach")),
-    "orchestrator/tasks/",
 }
 
 banned = re.compile(

@@ -52,11 +52,11 @@ class CorpusArrays:
         return np.setdiff1d(self.train, np.array(self.forgotten, dtype=np.int64))
 
     def without(self, rows: Rows) -> CorpusArrays:
-        """The same after a request that forgot these."""
+        """Return the corpus after a request that forgot these rows."""
         return replace(self, forgotten=(*self.forgotten, *rows.tolist()))
 
     def first_left(self, rows: Rows, count: int) -> Rows:
-        """Of rows in the order in which they are drawn the first so many that were not forgotten.
+        """Return the first `count` rows, in the order in which they are drawn, that were not forgotten.
 
         Raises:
             ValueError: there are fewer.
@@ -94,10 +94,10 @@ def draw(request: ForgetRequest, corpus: CorpusArrays, seed: int) -> ForgetSet:
     if request.kind in REMOVALS and (said := _copies_left(corpus, rows)):
         warnings.warn(said, RecordingsNotice, stacklevel=2)
     if not 0 < len(rows) < len(corpus.left):
-        everything = "all that is left of D" if corpus.forgotten else "all of D"
+        remaining = " that earlier requests left" if corpus.forgotten else ""
         raise ValueError(
-            f"forget set is {everything if len(rows) else 'empty'}: {what} came to {len(rows)} of {len(corpus.left)} "
-            "train utterances, allowed: at least one, and not all"
+            f"the forget set must be a non-empty proper subset of the training set{remaining}: {what} selects "
+            f"{len(rows)} of {len(corpus.left)} utterances"
         )
     ratio = len(rows) / num_train
     kept = np.setdiff1d(corpus.left, rows)
@@ -107,7 +107,7 @@ def draw(request: ForgetRequest, corpus: CorpusArrays, seed: int) -> ForgetSet:
 
 
 def corpus_arrays(corpus: Corpus, unforgettable: tuple[str, ...]) -> CorpusArrays:
-    """What `draw` needs of a corpus on disk; `unforgettable` is its task's."""
+    """Read what `draw` needs from a corpus on disk; `unforgettable` is its task's."""
     return CorpusArrays(
         labels=corpus.labels,
         true_labels=corpus.true_labels,

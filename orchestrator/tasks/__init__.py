@@ -1,1 +1,1 @@
-"""Speech corpora as Arrow data sets, one file a corpus; and forget sets."""
+"""Speech corpora as Arrow data sets, one file per corpus."""

@@ -1,4 +1,4 @@
-"""Anybody's recordings as a corpus: listed by a manifest, by a pattern of their names, or by class folders.
+"""Your own recordings as a corpus: listed by a manifest, by a pattern of file names, or by class folders.
 
 The Free Spoken Digit Dataset (Jackson et al., github.com/Jakobovski/free-spoken-digit-dataset) with its own test takes:
 `{name: audio_folder, root: recordings, pattern: '(?P<digit>\\d)_(?P<speaker>[a-z]+)_(?P<take>\\d+)', label_from: digit,

@@ -41,7 +41,7 @@ class Source:
 
     classes: tuple[str, ...]
     utterances: Iterator[Utterance]
-    skipped: list[str] = field(default_factory=list)  # `path: reason`, filled while `utterances` is walked
+    skipped: list[str] = field(default_factory=list)  # `path: reason`, filled while `utterances` is read
     notes: list[str] = field(default_factory=list)  # what else people should know of the recordings
 
 

@@ -43,7 +43,7 @@ def open_corpus(
         task: the recipe.
         cache_dir: corpora are in `corpora/` there.
         obtain: called with the folder and what builds it; may fetch the folder from elsewhere instead.
-        fingerprint: of the corpus as it was planned; its own when None.
+        fingerprint: that of the planned corpus; the task's own when None.
 
     Raises:
         RecordingsChangedError: the corpus has to be built, and its files are not those of the fingerprint.

@@ -57,7 +57,7 @@ class SpeechCommands(Task):
     """Twelve classes; the speaker is the hash in a file's name, and silence has none.
 
     `root` and `test_root` (the separate test set, `speech_commands_test_set_v0.01`) are a folder or a .tar.gz
-    archive, or hold one under its official name; an archive is unpacked beside itself, once. Without `test_root` the
+    archive, or hold one under its official name; an archive is unpacked next to itself, once. Without `test_root` the
     testing list is the test split.
     """
 

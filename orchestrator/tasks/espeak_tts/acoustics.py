@@ -1,4 +1,4 @@
-"""From dry words to a clip as a microphone would give it: sampling rate, position, noise and level."""
+"""Turn rendered words into recorded clips: sampling rate, position, noise and level."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def noise(kind: str, length: int, rng: np.random.Generator, talkers: Sequence[Wa
 def mixed(speech: Wave, background: Wave, snr_db: float, level_db: float) -> npt.NDArray[np.int16]:
     """(length,) clip: speech at `level_db` (RMS while it sounds, dB of full scale), noise `snr_db` below it.
 
-    Without speech (all zeros) the noise is as loud as beside speech, so that loudness does not tell silence.
+    Without speech (all zeros), the noise is as loud as next to speech, so that loudness does not reveal silence.
     """
     loudness = 10 ** (level_db / 20)
     sounding = np.trim_zeros(speech)

@@ -1,4 +1,4 @@
-"""The one design behind the embedded corpora: settings, drawing, and rendering into utterances."""
+"""The base of the synthetic corpora: settings, sampling, and rendering into utterances."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class EspeakTask(Task):
         return split_sizes(clips, self.test_share, self.validation_share, self.holdout_share)
 
     def expected_size(self) -> CorpusSize:
-        """The clips that were asked for."""
+        """The requested clips."""
         return CorpusSize(self.clips, self.seconds, len(self.classes))
 
     def content(self) -> Mapping[str, Any]:
@@ -103,7 +103,7 @@ class EspeakTask(Task):
         return engine()
 
     def read(self) -> Source:
-        """Draw everything at once, and render while the utterances are walked."""
+        """Draw everything at once; render lazily, as the utterances are read."""
         variants = variant_halves()[self.half]
         speakers = draw_speakers(self.seed, self.speakers, variants, self.voice_spread)
         conditions = Conditions(

@@ -1,4 +1,4 @@
-"""eSpeak NG as a pure function: lines in, audio out, the same bytes each time; and the voices that really exist.
+"""eSpeak NG as a pure function: lines in, the same audio out each time; and the list of available voices.
 
 What eSpeak renders depends on what its process rendered before, and no seed changes that. So a list of lines is always
 rendered whole, in a fresh process, and callers keep their lists fixed; lists may then be rendered in any order.

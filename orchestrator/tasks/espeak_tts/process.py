@@ -59,11 +59,11 @@ def _opened(library_path: str, data_path: str) -> Any:
 
 
 def _spoken(library: Any, lines: Sequence[tuple[str, str, int, int]]) -> list[bytes]:
-    heard: list[bytes] = []
+    pieces: list[bytes] = []
 
     def take(samples: int | None, count: int, _events: int | None) -> int:
         if samples and count:
-            heard.append(ctypes.string_at(samples, 2 * count))
+            pieces.append(ctypes.string_at(samples, 2 * count))
         return 0
 
     callback_type: Callable[..., Any] = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
@@ -84,8 +84,8 @@ def _spoken(library: Any, lines: Sequence[tuple[str, str, int, int]]) -> list[by
         ]
         if any(codes):
             sys.exit(f"espeak_SetParameter and espeak_Synth must return 0, got {codes} for {voice!r} saying {text!r}")
-        audio.append(b"".join(heard))
-        heard.clear()
+        audio.append(b"".join(pieces))
+        pieces.clear()
     return audio
 
 

@@ -1,4 +1,4 @@
-"""From drawn clips to audio: chunks, each rendered in a fresh process, several at a time, given back in order."""
+"""Render sampled clips: in chunks, each in a fresh process, several at a time, returned in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a corpus draws before anything is rendered: its speakers, and the conditions of each clip."""
+"""Sample what a corpus needs before rendering: its speakers, and the conditions of each clip."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Clip(NamedTuple):
 
     @property
     def line(self) -> Line | None:
-        """What eSpeak is asked for."""
+        """The line that eSpeak renders."""
         speaker = self.role.speaker
         if speaker is None:
             return None
@@ -72,7 +72,7 @@ class Conditions:
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
-    """Independent draws for each purpose, so that a further one leaves the others as they were."""
+    """Independent draws for each purpose, so that a new purpose does not change the draws of the others."""
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 

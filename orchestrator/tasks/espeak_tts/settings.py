@@ -1,4 +1,4 @@
-"""Refusing bad settings early, in three parts: what is wrong, what came, what is allowed."""
+"""Refuse bad settings early: what is wrong, what was given, what is allowed."""
 
 from __future__ import annotations
 

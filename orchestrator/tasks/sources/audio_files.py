@@ -1,4 +1,4 @@
-"""Audio files decoded to 16 kHz mono int16, with every defect named."""
+"""Decode audio files to 16 kHz mono int16, and name every defect."""
 
 from __future__ import annotations
 
@@ -234,6 +234,6 @@ def require_folder(root: str | Path, what: str) -> Path:
     path = Path(root).expanduser().absolute()
     if not path.is_dir():
         raise FileNotFoundError(
-            f"{what} not found: got root {path}, which is not a folder; set `root` to where the data lie"
+            f"{what} not found: got root {path}, which is not a folder; set `root` to the folder that holds the data"
         )
     return path

@@ -1,4 +1,4 @@
-"""Listings of somebody's recordings: a manifest, names that follow a pattern, or one folder a class."""
+"""Listings of recordings: a manifest, file names that follow a pattern, or one folder per class."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ def from_names(paths: Iterable[str], pattern: str) -> Listing:
 
 
 def from_folders(paths: Iterable[str], column: str) -> Listing:
-    """Files in one folder a class: the first folder below the root becomes `column`."""
+    """Files in one folder per class: the first folder below the root becomes `column`."""
     listed = []
     for path in paths:
         folder, _, rest = path.partition("/")
-        defect = "" if rest else "the file lies in no class folder"
+        defect = "" if rest else "the file is in no class folder"
         listed.append(Listed(path, {column: cell(shown(folder))} if rest else {}, "", defect))
     return Listing(listed, (column,), "a class folder")
 

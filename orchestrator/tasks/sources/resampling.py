@@ -1,4 +1,4 @@
-"""Audio of any sampling rate at 16 kHz, in time and memory that the rates do not blow up."""
+"""Resample audio of any rate to 16 kHz, in time and memory that do not depend on the ratio of the rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seeded splits for corpora that bring none of their own."""
+"""Seeded splits for corpora that have none of their own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stratified_share(
 ) -> npt.NDArray[np.bool_]:
     """(N,) mask of `share` of the utterances: exact to rounding in every class, even over each class's speakers.
 
-    Systematic sampling: a class's utterances stand speaker by speaker, in random order; every (1 / share)-th is taken.
+    Systematic sampling: order a class's utterances by speaker, speakers at random, and take every (1 / share)-th.
     """
     chosen = np.zeros(len(labels), dtype=bool)
     _, classes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)

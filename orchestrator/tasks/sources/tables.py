@@ -1,4 +1,4 @@
-"""Tables that people write about their recordings: CSV, TSV or Parquet, read without guessing."""
+"""Tables about recordings: CSV, TSV or Parquet, read without guessing types."""
 
 from __future__ import annotations
 
