@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from methods.base import TrainingRecipe
+from methods.base import Scores, TrainingRecipe
 from methods.retrain import Retrain
 from methods.rewind import Rewind
 from methods.trainings.early_checkpoints import EarlyCheckpoints, checkpoint
@@ -81,9 +81,9 @@ def test_a_checkpoint_holds_the_weights_of_its_step(kit):
 @pytest.mark.parametrize("keep_epoch", ["best", "last"])
 def test_training_ends_with_the_epoch_that_is_asked_for(kit, monkeypatch, keep_epoch):
     """D_v says that the first of two epochs is best."""
-    problem, seen, scores = keeping(kit), [], iter([1.0, 0.5])
+    problem, seen, scores = keeping(kit), [], iter([Scores(accuracy=1.0, loss=0.0), Scores(accuracy=0.5, loss=0.0)])
     problem.training = replace(problem.training, keep_epoch=keep_epoch)
-    monkeypatch.setattr("methods.engine.loop._PassRunner._score", lambda runner: next(scores))
+    monkeypatch.setattr("methods.engine.pass_runner.PassRunner._scores", lambda runner: next(scores))
 
     class Watched(Retrain):
         def passes(self, problem):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from simulated_gpu.device import SimulatedGpu
+from simulated_gpu.counted_waits import SimulatedGpu
 from torch import nn
 
 from methods.base import Method, Training, UnlearningProblem, UtteranceSet

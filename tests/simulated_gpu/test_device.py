@@ -6,7 +6,8 @@ import copy
 
 import pytest
 import torch
-from simulated_gpu.device import WrongDevice, simulated_gpu
+from simulated_gpu.counted_waits import WrongDevice
+from simulated_gpu.device import simulated_gpu
 from torch import nn
 
 CUDA = torch.device("cuda")

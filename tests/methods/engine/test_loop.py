@@ -11,7 +11,7 @@ from torch import nn
 
 from methods.base import Method, Pass, Scores
 from methods.engine.budget import BudgetSpent
-from methods.engine.loop import Diverged, LoopSettings, Outcome, learning_rate_factor, run_method
+from methods.engine.loop import Diverged, LoopSettings, Outcome, run_method
 from methods.engine.losses import cross_entropy, label_loss
 from methods.modifiers.superloss import SuperLoss, superloss_weight
 from methods.retrain import Retrain
@@ -214,10 +214,3 @@ def test_retrain_starts_from_the_fresh_model_and_never_sees_the_forget_set(kit):
     problem.forget = kit.replace(problem.forget, fetch=fetch)
     kit.run(Retrain(), problem)
     assert set(rows) == set(problem.retain.utterances.tolist())
-
-
-def test_the_learning_rate_warms_up_and_decays_linearly():
-    factors = [learning_rate_factor(step, 10, "linear", 0.2) for step in range(10)]
-    assert factors[:2] == [pytest.approx(1 / 3), pytest.approx(2 / 3)]
-    assert factors[2:] == [pytest.approx((10 - s) / 8) for s in range(2, 10)]
-    assert learning_rate_factor(7, 10, "constant", 0.0) == 1.0
