@@ -31,6 +31,7 @@ def parts() -> dict[str, Callable[[Path], list[str]]]:
     import limit
     import memory
     import steps
+    import sweeps_against_trainer
     import throughput
 
     found = {
@@ -39,7 +40,7 @@ def parts() -> dict[str, Callable[[Path], list[str]]]:
         "gradients": gradients.report,
         "limit": limit.report,
         "against": against_trainer.steps_report,
-        "sweeps": against_trainer.sweeps_report,
+        "sweeps": sweeps_against_trainer.sweeps_report,
         "memory": memory.report,
     }
     if importlib.util.find_spec("orchestration"):

@@ -12,12 +12,15 @@ import torch
 
 @pytest.fixture(scope="module")
 def gpu():
-    """The benchmark as a module."""
-    spec = importlib.util.spec_from_file_location("bench_gpu", Path(__file__).parent / "gpu.py")
+    """Load the benchmark as a module."""
+    folder = Path(__file__).parent
+    sys.path.insert(0, str(folder))  # it imports its neighbors, as a script does
+    spec = importlib.util.spec_from_file_location("bench_gpu", folder / "gpu.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["bench_gpu"] = module
     spec.loader.exec_module(module)
     yield module
+    sys.path.remove(str(folder))
     del sys.modules["bench_gpu"]
 
 
