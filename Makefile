@@ -48,7 +48,7 @@ report: setup
 	$(BIN)/unlearn report $(RESULTS)
 
 docs-tables: setup
-	$(BIN)/python -m orchestrator.plan.key_tables docs/sweeps.md
+	$(BIN)/python -m orchestrator.docs_tables docs/sweeps.md docs/results.md docs/tuning.md
 
 nano: setup
 	$(BIN)/python -m orchestrator.deploy.pretrain_nano

@@ -1,16 +1,9 @@
-"""The tables of keys in docs/sweeps.md, made from the descriptions of the keys.
-
-`python -m orchestrator.plan.key_tables FILE` (`make docs-tables`) writes each table between its markers:
-`<!-- keys: sweep -->` and `<!-- /keys -->`.
-"""
+"""Make the tables of keys in docs/sweeps.md from the descriptions of the keys."""
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,16 +17,6 @@ from orchestrator.plan.training_keys import KindOfTraining, TrainingEntry
 
 SMALL = 1e-3  # numbers below are written as 1e-4
 Row = tuple[str, str, str]  # key, default, meaning
-MARKED = re.compile(r"(<!-- keys: (?P<name>\w+) -->\n).*?(<!-- /keys -->)", re.DOTALL)
-
-
-def with_tables(page: str) -> str:
-    """A page in Markdown, with the table of each pair of markers made anew.
-
-    Raises:
-        KeyError: there is no table of that name.
-    """
-    return MARKED.sub(lambda found: f"{found[1]}{_markdown(TABLES[found['name']]())}{found[3]}", page)
 
 
 def _sweep() -> Iterator[Row]:
@@ -56,7 +39,7 @@ def _kind_of_training() -> Iterator[Row]:
             yield _row(name, field)
 
 
-TABLES: Mapping[str, Callable[[], Iterator[Row]]] = {
+KEYS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "sweep": _sweep,
     "training": _training,
     "kind_of_training": _kind_of_training,
@@ -64,7 +47,7 @@ TABLES: Mapping[str, Callable[[], Iterator[Row]]] = {
 
 
 def _row(name: str, field: FieldInfo, usual: Any = None) -> Row:
-    """A key as a line of a table; `usual` is what an unset value comes to."""
+    """Return the row of a key; `usual` is the value of an unset key."""
     extra = field.json_schema_extra
     shown = str(extra[SHOWN_DEFAULT]) if isinstance(extra, dict) and SHOWN_DEFAULT in extra else ""
     default = "required" if field.is_required() else _said(field.default if usual is None else usual)
@@ -72,7 +55,7 @@ def _row(name: str, field: FieldInfo, usual: Any = None) -> Row:
 
 
 def _said(value: Any) -> str:
-    """A default as a table shows it."""
+    """Write a default as the table shows it."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -84,17 +67,8 @@ def _said(value: Any) -> str:
     return f"{value:g}" if value == 0 or abs(value) >= SMALL else f"{value:.0e}".replace("e-0", "e-")
 
 
-def _markdown(rows: Iterator[Row]) -> str:
+def key_table(name: str) -> str:
+    """Return a table of `KEYS` in Markdown."""
     lines = ["| key | default | meaning |", "|---|---|---|"]
-    lines += [f"| `{name}` | {default} | {meaning} |" for name, default, meaning in rows]
-    return "\n".join(lines) + "\n"
-
-
-def main(paths: list[str]) -> None:
-    """Write the tables of these pages."""
-    for path in map(Path, paths):
-        path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    lines += [f"| `{name}` | {default} | {meaning} |" for name, default, meaning in KEYS[name]()]
+    return "\n".join(lines)

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from orchestrator.file_names import absolute_path
 from orchestrator.report.evidence.folder import FIGURES, folder_evidence
 from orchestrator.report.frames.select import REFERENCES
+from orchestrator.results.schema import SCHEMA
 from orchestrator.results.sealed import MARK, DigestMismatch, check_sealed, sealed_parquet
 from orchestrator.results.storage import Folder
-from orchestrator.results.store import READERS, SCHEMA, Store, as_column
+from orchestrator.results.store import READERS, Store, as_column
 
 RUN = ("trial_id", "finished_at")
 NESTED = {"tests": "evidence", "outputs": "outputs"}

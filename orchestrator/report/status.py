@@ -8,7 +8,8 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from orchestrator.results.store import STATUSES, Store
+from orchestrator.results.schema import STATUSES
+from orchestrator.results.store import Store
 from orchestrator.results.sweep_records import only_in_replaced, recorded_sweeps, records_of
 
 LISTED = 10  # failures shown one by one

@@ -23,7 +23,8 @@ from orchestrator.report.tables.curricula import against_controls, curricula_csv
 from orchestrator.report.tables.latex import table_latex
 from orchestrator.report.tables.markdown import escape, table_markdown
 from orchestrator.report.tables.model import Table
-from orchestrator.results.store import STATUSES, Store, open_store
+from orchestrator.results.schema import STATUSES
+from orchestrator.results.store import Store, open_store
 
 LISTED = 100  # problems shown in report.md; all are in problems.csv
 

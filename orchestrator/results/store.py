@@ -13,121 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.file_names import absolute_path
+from orchestrator.results.schema import SCHEMA
 from orchestrator.results.sealed import DigestMismatch, read_sealed_parquet, sealed_parquet
 from orchestrator.results.storage import Folder
 from orchestrator.results.sweep_records import recorded_sweeps, with_sweeps
 
 if TYPE_CHECKING:
     import pandas as pd
-
-STATUSES = {
-    "done": "finished; a diverged line does not appear here",
-    "diverged": "the loss left the finite numbers: lower the learning rate, or tune it with `unlearn tune`",
-    "failed": "an error in a method, a backbone or a corpus: read `error`; `unlearn run --retry failed` runs it again",
-    "pruned": "a search stopped it early",
-    "blocked": "what it depends on did not finish: mend that first",
-}
-
-_PARTS = ("forget", "retain", "test", "validation", "holdout")
-_TEXT = [
-    "trial_id",
-    "sweep",
-    "stage",
-    "task",
-    "task_kind",
-    "backbone",
-    "method",
-    "method_label",
-    "superloss",
-    "curriculum",
-    "lora",
-    "training",
-    "settings",
-    "unlearning",
-    "forget_rule",
-    "forget_classes",
-    "requests_before",
-    "sequence",
-    "status",
-    "stop_reason",
-    "note",
-    "error",
-    "lock",
-    "mia_reference",
-    "budget_source",
-    "study_id",
-    "objective_rule",
-    "device",
-    "git_commit",
-    "package_version",
-    "torch_version",
-    "hardware",
-    "parent_original",
-    "parent_retrain",
-    "parent_step",
-    "recipe",
-    "original_settings",
-    "backbone_content",
-    "corpus_fingerprint",
-    "driver_token",
-    "started_at",
-    "finished_at",
-]
-_WHOLE = [
-    "seed",
-    "original_seed",
-    "steps",
-    "peak_memory_bytes",
-    "micro_batch",
-    "num_train",
-    "num_forget",
-    "num_retain",
-    "num_test",
-    "num_validation",
-    "num_holdout",
-    "num_classes",
-    "parameters",
-    "study_trial",
-    "sequence_step",
-    "sequence_steps",
-    "num_forgotten_before",
-    "threads",
-]
-_REAL = [
-    "forget_ratio",
-    "requested_forget_ratio",
-    "forget_true_label_accuracy",
-    "forgotten_before_accuracy",
-    "test_accuracy_kept_classes",
-    "test_accuracy_forgotten_classes",
-    "validation_accuracy_kept_classes",
-    "validation_accuracy_forgotten_classes",
-    "test_largest_prediction_share",
-    "mia_nonmember",
-    "mia_auc",
-    "mia_accuracy",
-    "chance_accuracy",
-    "constant_predictor_accuracy",
-    "optimization_seconds",
-    "setup_seconds",
-    "preparation_seconds",
-    "evaluation_seconds",
-    "total_seconds",
-    "budget_seconds",
-    "budget_samples",
-    "budget_fraction",
-    "budget_used",
-    "samples",
-    "objective",
-]
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in _TEXT]
-    + [(name, pa.int64()) for name in _WHOLE]
-    + [(f"{part}_{measure}", pa.float64()) for part in _PARTS for measure in ("accuracy", "macro_f1", "loss")]
-    + [(name, pa.float64()) for name in _REAL]
-    + [(name, pa.bool_()) for name in ("collapsed", "unchanged", "tuning")]
-)
-"""The only list of columns. Fractions lie in 0-1, times are in seconds; what methods are given is JSON."""
 
 # With when each row's file was changed last: an entry is good while that is the same.
 _INDEX = SCHEMA.append(pa.field("modified_ns", pa.int64()))

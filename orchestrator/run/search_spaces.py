@@ -1,7 +1,6 @@
 """The settings that `unlearn tune` searches for a method, and their table in docs/tuning.md.
 
-A method declares its own space, `search_space`; a sweep can replace it with `tuning.spaces`. `python -m
-orchestrator.run.search_spaces` prints the table of all methods.
+A method declares its own space, `search_space`; a sweep can replace it with `tuning.spaces`.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def _are_bounds(values: Sequence[Any]) -> bool:
     return len(values) == 2 and all(isinstance(v, float) for v in values)
 
 
-def table() -> str:
+def space_table() -> str:
     """Return the Markdown table of the methods that have a search space."""
     lines = ["| method | default space |", "|---|---|"]
     for name in plugins.names("methods"):
@@ -74,7 +73,3 @@ def table() -> str:
 
 def _in_words(values: Sequence[Any]) -> str:
     return (" … " if isinstance(values, tuple) else ", ").join(f"{value:g}" for value in values)
-
-
-if __name__ == "__main__":
-    print(table())

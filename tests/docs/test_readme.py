@@ -14,7 +14,7 @@ from orchestrator.plan.shipped_sweeps import shipped_sweeps
 from orchestrator.report.evidence.table import GROUPS
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import with_spread
-from orchestrator.results.store import SCHEMA
+from orchestrator.results.schema import SCHEMA
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

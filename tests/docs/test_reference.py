@@ -1,4 +1,4 @@
-"""Reference pages name what the code has: plug-ins, columns of a row, and what a method can use."""
+"""Reference pages name what the code has: plug-ins, and what a method can use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from methods.base import Method, Pass, UnlearningProblem
 from orchestrator import plugins
-from orchestrator.results.store import SCHEMA
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -40,13 +39,6 @@ def section(page: str, title: str) -> str:
 def test_every_plug_in_is_documented(kind: str, page: str, title: str) -> None:
     presets = {name for name in plugins.names(kind) if name.endswith("_mubench")}
     assert set(plugins.names(kind)) - presets <= codes(section(page, title))
-
-
-def test_every_column_of_a_row_is_documented() -> None:
-    named = codes(section("results.md", "## Columns of a row"))
-    families = {name.removesuffix("…") + measure for name in named for measure in ("accuracy", "macro_f1", "loss")}
-    families |= {f"validation_accuracy_{part}_classes" for part in ("kept", "forgotten")}
-    assert set(SCHEMA.names) <= named | families
 
 
 def test_what_a_pass_says_are_its_fields() -> None:

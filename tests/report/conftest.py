@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.results.store import SCHEMA
+from orchestrator.results.schema import SCHEMA
 
 LABELS = {
     "original": "Original", "retrain": "Retrain", "grad_ascent": "GradAscent", "random_label": "RandLabel",

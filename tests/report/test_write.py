@@ -15,7 +15,8 @@ from orchestrator.report.build import build_report
 from orchestrator.report.frames.scope import select
 from orchestrator.report.terminal import terminal_tables
 from orchestrator.report.write import write_files, write_report
-from orchestrator.results.store import SCHEMA, open_store
+from orchestrator.results.schema import SCHEMA
+from orchestrator.results.store import open_store
 from orchestrator.results.sweep_records import SweepRecord
 
 METHODS = ["original", "retrain", "grad_ascent", "bad_teacher", "scrub"]

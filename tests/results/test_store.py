@@ -12,9 +12,10 @@ from orchestrator.errors import DamagedFile, FolderFull
 from orchestrator.report.archive import compact_results, restore_results
 from orchestrator.report.write import write_report
 from orchestrator.results import store as store_module
+from orchestrator.results.schema import SCHEMA
 from orchestrator.results.sealed import sealed_parquet
 from orchestrator.results.storage import Folder
-from orchestrator.results.store import SCHEMA, open_store, read_rows
+from orchestrator.results.store import open_store, read_rows
 
 
 def row(number: int, **columns):

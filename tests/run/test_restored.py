@@ -15,8 +15,9 @@ from orchestrator.errors import DamagedFile
 from orchestrator.report.archive import compact_results, message_of, restore_results
 from orchestrator.report.evidence.write import write_evidence
 from orchestrator.report.leaderboard.page import write_leaderboard
+from orchestrator.results.schema import SCHEMA
 from orchestrator.results.sealed import sealed_parquet
-from orchestrator.results.store import SCHEMA, open_store
+from orchestrator.results.store import open_store
 
 EVIDENCE = (
     "evidence={relearning: {forgotten: [1], epochs: 1, retain_limit: 40}, attribution: {utterances: 2, steps: 2}}"

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from orchestrator import load_sweep, plugins
 from orchestrator.plan.sweep_schema import SweepError
-from orchestrator.run.search_spaces import space_of, table
-
-PAGE = Path(__file__).parents[2] / "docs/tuning.md"
+from orchestrator.run.search_spaces import space_of
 
 
 def sweep_of(path, *overrides):
@@ -64,8 +60,3 @@ def test_every_space_contains_the_defaults_of_its_method():
             default = getattr(method, setting)
             inside = values[0] <= default <= values[1] if isinstance(values, tuple) else default in values
             assert inside, (name, setting, default)
-
-
-def test_the_page_has_the_table_of_the_methods():
-    written = PAGE.read_text().split("<!-- search spaces: begin -->\n")[1].split("\n<!-- search spaces: end -->")[0]
-    assert written == table(), "replace the table of docs/tuning.md with: python -m orchestrator.run.search_spaces"

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from methods.engine.rates import SHARES
-from orchestrator.results.store import SCHEMA
+from orchestrator.results.schema import SCHEMA
 
 REQUEST = ["task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio"]
 CELL = ["training", *REQUEST, "requests_before", "forget_classes", "seed"]

@@ -8,7 +8,7 @@ import pandas as pd
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.tables.model import IN_MEANS, Table
 from orchestrator.report.tables.significance import is_uninformative
-from orchestrator.results.store import STATUSES
+from orchestrator.results.schema import STATUSES
 
 REFERENCE_NAMES = {"holdout": "the holdout", "test": "D_t"}
 

@@ -15,7 +15,7 @@ from orchestrator.plan.cost import Kind, kind_of, trial_seconds
 from orchestrator.plan.duration import exact
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.stages import STAGES
-from orchestrator.results.store import STATUSES
+from orchestrator.results.schema import STATUSES
 from orchestrator.run.assignment import IntermediateResult
 from orchestrator.run.progress.eta import Medians, Remaining, remaining
 from orchestrator.run.progress.observer import Launch, LaunchObserver, LaunchOutcome

@@ -8,7 +8,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_float_dtype
 
 from orchestrator.report.frames.select import prepare, reported
-from orchestrator.results.store import SCHEMA
+from orchestrator.results.schema import SCHEMA
 
 
 def labels(rows: pd.DataFrame) -> list[str]:

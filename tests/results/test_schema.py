@@ -1,0 +1,31 @@
+"""The columns of a row: one list, from which the schema and the tables of docs/results.md derive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from orchestrator.results.schema import COLUMNS, SCHEMA, TOPICS, column_table
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "finished.parquet"
+
+
+def test_rows_of_earlier_commits_have_the_columns_of_the_schema_in_the_same_order() -> None:
+    stored = pq.read_schema(FIXTURE)
+    assert [name for name in stored.names if name in SCHEMA.names] == SCHEMA.names
+    assert all(stored.field(field.name).type == field.type for field in SCHEMA)
+
+
+def test_no_column_is_listed_twice() -> None:
+    assert len(set(SCHEMA.names)) == len(COLUMNS)
+
+
+def test_every_column_has_a_meaning_and_a_line_in_the_tables() -> None:
+    lines = column_table().splitlines()
+    assert [column.name for column in COLUMNS if not column.meaning] == []
+    assert all(sum(line.startswith(f"| `{name}` |") for line in lines) == 1 for name in SCHEMA.names)
+
+
+def test_every_topic_has_columns() -> None:
+    assert {column.topic for column in COLUMNS} == set(TOPICS)
