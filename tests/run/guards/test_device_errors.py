@@ -82,7 +82,7 @@ def test_a_device_that_fails_stops_the_local_executor_and_fails_no_trial(
 
     with monkeypatch.context() as patched:
         patched.setattr(LogMelCnnClassifier, "embed", embed)
-        with pytest.raises(StoppedEarly, match=r"this process can use it no more.*illegal memory") as stopped:
+        with pytest.raises(StoppedEarly, match=r"this process cannot use it any more.*illegal memory") as stopped:
             run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
     assert "Give the same command again" in str(stopped.value)
     assert read_rows(results).empty
