@@ -193,7 +193,7 @@ class LaunchDisplay(LaunchObserver):
 
     def running_line(self, trial: Running) -> str:
         """Say what a trial does, and how long it has run."""
-        return f"{describe(trial.spec)}: {doing(trial.result)} ({exact(self.clock() - trial.since)})"
+        return f"running {describe(trial.spec)}: {doing(trial.result)} ({exact(self.clock() - trial.since)})"
 
 
 def _trials(number: int) -> str:
@@ -221,4 +221,4 @@ class PlainDisplay(LaunchDisplay):
         elapsed = exact(self.clock() - self.began)
         self.line(f"{self.num_ended}/{self.num_trials} ({self.by_stage()}), {elapsed} elapsed, {self.remaining()}")
         for trial in list(self.running.values())[:SHOWN]:
-            self.line(f"running {self.running_line(trial)}")
+            self.line(self.running_line(trial))
