@@ -9,20 +9,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.api import LaunchOptions, explain_trial, load_sweep, plan_sweep, run_sweep, tune_sweep
     from orchestrator.report.write import write_report
     from orchestrator.results.store import read_rows
-    from orchestrator.run.launch import load_sweep, plan_sweep, run_sweep
     from orchestrator.run.progress.live import launch_display
-    from orchestrator.run.tuning import tune_sweep
 
-__all__ = ["launch_display", "load_sweep", "plan_sweep", "read_rows", "run_sweep", "tune_sweep", "write_report"]
+__all__ = [
+    "LaunchOptions",
+    "explain_trial",
+    "launch_display",
+    "load_sweep",
+    "plan_sweep",
+    "read_rows",
+    "run_sweep",
+    "tune_sweep",
+    "write_report",
+]
 
 _HOMES = {
+    "LaunchOptions": "orchestrator.api",
+    "explain_trial": "orchestrator.api",
     "launch_display": "orchestrator.run.progress.live",
-    "load_sweep": "orchestrator.run.launch",
-    "plan_sweep": "orchestrator.run.launch",
-    "run_sweep": "orchestrator.run.launch",
-    "tune_sweep": "orchestrator.run.tuning",
+    "load_sweep": "orchestrator.api",
+    "plan_sweep": "orchestrator.api",
+    "run_sweep": "orchestrator.api",
+    "tune_sweep": "orchestrator.api",
     "read_rows": "orchestrator.results.store",
     "write_report": "orchestrator.report.write",
 }

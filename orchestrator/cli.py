@@ -73,8 +73,8 @@ def plan(
 
     Exit code 1 when a part of the sweep is refused.
     """
+    from orchestrator.api import explain_trial, load_sweep, plan_sweep
     from orchestrator.run.console import explanation_tables, plan_tables
-    from orchestrator.run.launch import explain_trial, load_sweep, plan_sweep
     from orchestrator.run.progress.display import PlainDisplay
 
     loaded, folder = load_sweep(sweep, set_ or []), _absolute(results)
@@ -108,7 +108,7 @@ def run(
     retry: Annotated[Optional[str], typer.Option(help="failed: run failed trials again.")] = None,  # noqa: UP045
 ) -> None:
     """Plan, run, resume or extend a sweep; interrupt it whenever you like."""
-    from orchestrator.run.launch import load_sweep, run_sweep
+    from orchestrator.api import load_sweep, run_sweep
     from orchestrator.run.progress.live import launch_display
 
     dispatcher = run_sweep(
@@ -138,10 +138,9 @@ def tune(
     set_: Set = None,
 ) -> None:
     """Search every method's settings with equal budgets on tuning seeds, and write a lock file."""
+    from orchestrator.api import load_sweep, tune_sweep
     from orchestrator.run.console import lock_table
-    from orchestrator.run.launch import load_sweep
     from orchestrator.run.progress.live import launch_display
-    from orchestrator.run.tuning import tune_sweep
 
     loaded = load_sweep(sweep, set_ or [])
     target = absolute_path(lock or Path(f"{loaded.sweep.name}.lock.yaml"))

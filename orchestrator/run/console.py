@@ -10,7 +10,7 @@ from rich.table import Table
 from orchestrator.plan.explain import Explanation, rates_of
 from orchestrator.plan.stages import STAGES
 from orchestrator.plan.tuned_settings import Lock
-from orchestrator.run.launch import SweepPlan
+from orchestrator.run.planning import SweepPlan
 from orchestrator.run.progress.text import describe
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from orchestrator.errors import Interrupted, StoppedEarly
 from orchestrator.plan.grid import Grid, build_grid
@@ -13,13 +13,11 @@ from orchestrator.plan.scenarios import each_alone
 from orchestrator.plan.spec import TrialSpec, short_hash
 from orchestrator.plan.sweep_schema import EvidenceEntry, Sweep, SweepError
 from orchestrator.plan.tuned_settings import EVERY, Choice, Lock, write_lock
-from orchestrator.results.store import Store, open_store
-from orchestrator.results.sweep_records import SEARCH, record_sweep
+from orchestrator.results.sweep_records import SEARCH
 from orchestrator.run.evaluation.objective import RULES
-from orchestrator.run.launch import LoadedSweep, checked, execute, studies_of
-from orchestrator.run.progress.observer import SILENT, LaunchObserver, ended_on_error
-from orchestrator.run.scheduling.circuit_breaker import ERROR_LIMIT
-from orchestrator.run.scheduling.driver_lease import sole_driver
+from orchestrator.run.launch import LaunchOptions, Work, check_inputs, execute, studies_of
+from orchestrator.run.planning import LoadedSweep
+from orchestrator.run.progress.observer import ended_on_error
 from orchestrator.run.scheduling.optuna_study import Study
 from orchestrator.run.search_spaces import RATE_OF, space_of
 
@@ -27,78 +25,55 @@ from orchestrator.run.search_spaces import RATE_OF, space_of
 def tune_sweep(
     loaded: LoadedSweep,
     results: str | Path,
+    options: LaunchOptions,
     *,
     trials: int | None = None,
     objective: str | None = None,
     lock: Path | None = None,
-    executor: Literal["ray", "local"] = "ray",
-    address: str | None = None,
-    max_concurrent: int | None = None,
-    error_limit: int = ERROR_LIMIT,
-    cache_dir: str | Path | None = None,
-    observer: LaunchObserver = SILENT,
 ) -> Lock:
-    """Search each method's settings per (task, backbone, kind of unlearning, SuperLoss or not), and write the lock
-    file.
+    """Search each method's settings, and write the choices to the lock file.
 
-    Every search has the same number of trials, the same maximum charge and starts with the method's defaults. With
-    several tuning seeds a search's trial n is judged on seed n modulo their number.
-
-    Raises:
-        SweepError: nothing to tune, or an unknown objective.
-        ValueError: another driver works on the results folder.
-        StoppedEarly: the same error in `error_limit` trials, or no room left.
+    See `orchestrator.api.tune_sweep`.
     """
     sweep = loaded.sweep.model_copy(update={"lock": None, "keep_models": "none", "evidence": EvidenceEntry()})
     if unknown := sorted(set(sweep.tuning.spaces) - {entry.name for entry in sweep.methods}):
-        raise SweepError(f"tuning.spaces names methods that the sweep has not: got {', '.join(unknown)}")
+        raise SweepError(
+            f"tuning.spaces names methods that the sweep does not have: got {', '.join(unknown)}; "
+            "add them to methods, or remove their spaces"
+        )
     count, rule = trials or sweep.tuning.trials, objective or sweep.tuning.objective
     if rule not in RULES:
-        raise SweepError(f"unknown objective: got {rule!r}, allowed: {', '.join(RULES)}")
+        raise SweepError(f"unknown objective: got {rule!r}; choose from {', '.join(RULES)}")
     if rule == "gap_to_retrain" and not any(entry.name == "retrain" for entry in sweep.methods):
         raise SweepError(
-            "objective gap_to_retrain needs retrain among the methods: add it, or choose rewind or authors"
+            "objective gap_to_retrain needs retrain among the methods: got none; add it, or choose rewind or authors"
         )
     backbones = [b for b in sweep.backbones if sweep.tuning.backbone in (None, b.alias or b.name)]
     if not backbones:
-        raise SweepError(f"tuning.backbone is none of the sweep's backbones: got {sweep.tuning.backbone!r}")
-    asked = each_alone(sweep.unlearning)  # a step takes what is chosen for its kind
-    searched = {"seeds": sweep.tuning.seeds, "backbones": backbones, "unlearning": asked}
+        titles = ", ".join(b.alias or b.name for b in sweep.backbones)
+        raise SweepError(
+            f"tuning.backbone is none of the sweep's backbones: got {sweep.tuning.backbone!r}; choose from {titles}"
+        )
+    scenarios = each_alone(sweep.unlearning)  # a request of a sequence gets the choice for its kind
+    searched = {"seeds": sweep.tuning.seeds, "backbones": backbones, "unlearning": scenarios}
     grid = build_grid(sweep.model_copy(update=searched))
-    with ended_on_error(observer):
-        checked(grid, results, cache_dir, observer)
+    with ended_on_error(options.observer):
+        check_inputs(grid, results, options)
         studies, specs = _searches(grid, sweep, count, rule)
         if not studies:
             raise SweepError("nothing to tune: no method of the sweep has a space; give it one with tuning.spaces")
         studies |= studies_of(grid)
         if lock:
-            lock.parent.mkdir(parents=True, exist_ok=True)  # before the search, not after it
-        with sole_driver(open_store(results).files) as held:
-            store = Store(held.files)
-            record_sweep(store.files, f"{sweep.name}{SEARCH}", loaded.values, [spec.trial_id for spec in specs])
-            dispatcher = execute(
-                specs,
-                studies,
-                store,
-                sweep,
-                held,
-                executor=executor,
-                address=address,
-                max_concurrent=max_concurrent,
-                retry_failed=False,
-                error_limit=error_limit,
-                cache_dir=cache_dir,
-                observer=observer,
-                prune=sweep.tuning.prune,
-                refused=grid.refused,
-            )
+            lock.parent.mkdir(parents=True, exist_ok=True)  # before the search, so that an error costs nothing
+        work = Work(specs, studies, grid.refused, prune=sweep.tuning.prune)
+        dispatcher = execute(work, loaded, f"{sweep.name}{SEARCH}", results, replace(options, retry_failed=False))
     if dispatcher.stopped:
         raise StoppedEarly(dispatcher.stopped)
     if not dispatcher.over:
-        raise Interrupted(f"{len(dispatcher.graph.pending)} trials are left; give the same command again to go on")
+        raise Interrupted(f"{len(dispatcher.graph.pending)} trials are left; give the same command again to continue")
     choices = _choices(studies, EVERY if sweep.tuning.backbone else None)
     if not choices:
-        raise SweepError("no search came to a choice; `unlearn status` shows why its trials failed")
+        raise SweepError("every trial of every search failed or diverged; `unlearn status` shows the errors")
     chosen = Lock(rule, count, tuple(sweep.tuning.seeds), tuple(choices))
     if lock:
         write_lock(lock, chosen)
@@ -106,14 +81,14 @@ def tune_sweep(
 
 
 def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str, Study], list[TrialSpec]]:
-    """One search for each line of each table, over the grid's unlearning trials; the other trials stay as they are."""
+    """Return one search for each method variant, over the grid's unlearning trials, and all trials to run."""
     lines: dict[str, dict[str, TrialSpec]] = {}
     searches: dict[str, dict[str, Any]] = {}
     others: list[TrialSpec] = []
     spaces = {name: space_of(name, sweep) for name in {s.method.name for s in grid.runnable if s.policy.unlearns}}
     for spec in grid.runnable:
         if spec.policy.unlearns and spaces[spec.method.name]:
-            spec = replace(spec, curriculum=None)  # a curriculum gets the settings of the line without
+            spec = replace(spec, curriculum=None)  # a curriculum gets the settings of the variant without one
             forget = {k: v for k, v in spec.forget.identity.items() if k != "forget_ratio"} if spec.forget else {}
             line: dict[str, Any] = {
                 "task": spec.task.recipe(),
@@ -124,12 +99,12 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
                 **({"lora": dict(spec.lora)} if spec.lora else {}),
                 **({"training_kind": spec.training_kind.recipe()} if spec.training_kind else {}),
             }
-            # One search serves all requests of a kind: more, a lock cannot tell apart.
+            # One search for all requests of a kind, which is all that a lock file distinguishes.
             key = short_hash({**line, "kind": spec.request["kind"]})
             lines.setdefault(key, {})[spec.trial_id] = spec
-            asked = searches.setdefault(key, {**line, "forget": forget})
-            if asked["forget"] != forget:
-                asked["forget"] = {"kind": spec.request["kind"]}
+            search = searches.setdefault(key, {**line, "forget": forget})
+            if search["forget"] != forget:
+                search["forget"] = {"kind": spec.request["kind"]}
         elif not spec.policy.unlearns:
             others.append(spec)
     studies: dict[str, Study] = {}
@@ -168,7 +143,7 @@ def _choices(studies: Mapping[str, Study], serves: str | None) -> list[Choice]:
         try:
             settings, objective = study.best()
         except ValueError:
-            continue  # every trial diverged: the defaults stand, and the rows say so
+            continue  # every trial failed or diverged, as the rows show: the defaults are used
         choices.append(
             Choice(
                 task=spec.task.title,

@@ -68,10 +68,11 @@ def no_op_run(folder: Path, trials: int) -> list[tuple[float, int]]:
 
         def step(self) -> dict[str, Any]:
             """One trial."""
-            context, started = self._place(), time.time()
-            row = start_columns(self._config["handed"].assignment, context, started)
-            context.store.commit({**row, **end_columns(started), "status": "done"})
-            return {"done": True}
+            context, started = self._worker_context(), time.time()
+            row = start_columns(self._config["payload"].assignment, context, started)
+            row = {**row, **end_columns(started), "status": "done"}
+            context.store.commit(row)
+            return {**ray_tune.ENDED, "committed": ray_tune.CommittedRow(row)}
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     store, stamps, driver = open_store(folder), list[tuple[float, int]](), psutil.Process()
@@ -173,7 +174,7 @@ def write_finished(folder: Path, count: int) -> Path:
 FIRST_TRIAL = """
 import os, sys
 from orchestrator import load_sweep, run_sweep
-from orchestrator.run import local
+from orchestrator.run.executors import local
 def first(assignment, place):
     print("first trial", assignment.spec.trial_id, flush=True)
     os._exit(0)

@@ -154,7 +154,7 @@ def test_a_sweep_on_a_failing_store_gives_the_rows_of_a_local_folder(
     assert handler.slow
     pd.testing.assert_frame_equal(comparable(results), comparable(tmp_path / "local"))
     dispatcher = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
-    assert dispatcher.found == len(dispatcher.specs)  # a second run has nothing to do
+    assert dispatcher.num_already_done == len(dispatcher.specs)  # a second run has nothing to do
 
     shown = CliRunner().invoke(app, ["status", results])
     assert shown.exit_code == 0, shown.output

@@ -35,12 +35,12 @@ def finish(dispatcher: Dispatcher, assignment, objective: float = 0.5) -> None:
     settings = assignment.training if spec.stage in ("train", "study") else assignment.method
     row = {"trial_id": spec.trial_id, "status": "done", "objective": objective, "settings": json.dumps(dict(settings))}
     dispatcher.store.commit(row)
-    dispatcher.settle(spec.trial_id)
+    dispatcher.record(spec.trial_id, dispatcher.stored_row(spec.trial_id))
 
 
 def handed_out(dispatcher: Dispatcher, objective=lambda assignment: 0.5) -> list:
     found = []
-    while (assignment := dispatcher.take()) is not None:
+    while (assignment := dispatcher.next_assignment()) is not None:
         found.append(assignment)
         finish(dispatcher, assignment, objective(assignment))
     return found

@@ -89,7 +89,7 @@ def test_damaged_files_are_named_and_made_again_and_no_row_changes(finished, tmp
     with warnings.catch_warnings():
         warnings.simplefilter("error", DamagedFile)
         folder_evidence(open_store(tmp_path / "r"))
-        assert run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=tmp_path / "cache").found == 4
+        assert run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=tmp_path / "cache").num_already_done == 4
     for path in names:
         if path.parent.name in ("models", "outputs") or path.suffix == ".npy":  # other files hold times too
             assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes(), path

@@ -75,7 +75,7 @@ def test_the_file_is_a_table_of_one_row_a_trial(compacted) -> None:
 def test_a_run_on_the_restored_folder_runs_nothing(restored, cache_dir) -> None:
     sweep, results = restored
     dispatcher = run_sweep(load_sweep(sweep, [EVIDENCE]), results, executor="local", cache_dir=cache_dir)
-    assert dispatcher.found == 5
+    assert dispatcher.num_already_done == 5
     assert not (results / "models").exists()
 
 

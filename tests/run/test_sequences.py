@@ -151,10 +151,12 @@ def test_a_sequence_goes_on_from_requests_that_were_met_alone(small_sweep, cache
     longer = load_sweep(small_sweep, [*alone, f"unlearning=[{{kind: sequence, requests: {requests}}}]"])
     dispatcher = run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir)
     assert dispatcher.graph.counts() == {"done": 5}
-    assert dispatcher.found == 2  # the one's model was not kept, so it ran again, and nothing was damaged
+    assert dispatcher.num_already_done == 2  # the one's model was not kept, so it ran again, and nothing was damaged
     assert not (tmp_path / "r" / "damaged").exists()
     shutil.rmtree(tmp_path / "r" / "models")
-    assert run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir).found == 5  # nothing needs them
+    assert (
+        run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir).num_already_done == 5
+    )  # nothing needs them
 
 
 def test_a_finished_row_outlives_a_second_run_that_fails(small_sweep, cache_dir, tmp_path, monkeypatch):

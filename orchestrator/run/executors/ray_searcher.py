@@ -1,11 +1,11 @@
-"""Ray Tune's side of the desk: a searcher that walks the dependency graph, tries again what was lost, and ASHA with a
-bracket for each search."""
+"""Ray Tune's side of the dispatcher: a searcher that starts trials and retries lost ones, and ASHA per search."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from ray import tune
 from ray.tune.experiment import Trial
@@ -23,89 +23,113 @@ RETRIES: dict[Failure, float] = {
 }
 """How often a trial runs again after each kind of failure."""
 
-DESKS: dict[str, Dispatcher] = {}
-"""Desks of this process by key: Tune pickles searcher and callbacks at the start, so they hold the key only."""
+DISPATCHERS: dict[str, Dispatcher] = {}
+"""Dispatchers of this process by key; Tune pickles searcher and callbacks at the start, so they have the key only."""
 
 FAILURES: dict[str, tuple[Failure, str]] = {}
-"""Kind and text of the error that ended a trial, by Tune's id, from the scheduler to the searcher."""
+"""The failure that ended a trial and its text, by Tune's id, from the scheduler to the searcher."""
 
 
-class TrialPayload:
-    """An assignment in a trial's config. Tune copies, flattens and prints configs, keeps each for good, and pickles
-    all when a launch ends: to it this is one opaque value, empty once its trial ended, so that ten thousand trials
-    cost the driver little."""
+class Opaque:
+    """A value in a trial's config or result. Tune copies, flattens and prints these, keeps them, and pickles all when a
+    launch ends. To Tune, this is one value; it is emptied when the trial ends, so that ten thousand trials cost the
+    driver little."""
 
-    def __init__(self, assignment: Assignment, older: str = "") -> None:
-        """`older` is when the row was written that the trial has from before, if it runs again."""
-        self.assignment, self.trial_id, self.older = assignment, assignment.spec.trial_id, older
-
-    def let_go(self) -> None:
-        """The trial ended: forget what it was."""
-        del self.assignment
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> TrialPayload:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+
+class TrialPayload(Opaque):
+    """An assignment on its way to an actor."""
+
+    def __init__(self, assignment: Assignment, replaced: str = "", *, is_retry: bool = False) -> None:
+        """Take the assignment, when the row was written that the trial replaces, and whether an attempt failed."""
+        self.assignment, self.trial_id = assignment, assignment.spec.trial_id
+        self.replaced, self.is_retry = replaced, is_retry
+
+    def release(self) -> None:
+        """Drop the assignment."""
+        del self.assignment
 
     def __repr__(self) -> str:
         return self.trial_id
 
 
-class DeskSearcher(Searcher):  # type: ignore[misc]
-    """Hands out a trial when what it depends on is in the store; waits otherwise."""
+class CommittedRow(Opaque):
+    """The row that an actor committed, on its way to the driver, which need not read it."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.row: Mapping[str, Any] | None = row
+
+    def release(self) -> Mapping[str, Any] | None:
+        """Drop the row and return it."""
+        row, self.row = self.row, None
+        return row
+
+
+class DispatcherSearcher(Searcher):  # type: ignore[misc]
+    """Gives Tune the dispatcher's next assignment, or none while all that can run is running."""
 
     def __init__(self, key: str) -> None:
         super().__init__()
         self.key = key
-        self.taken: dict[str, TrialPayload] = {}  # by Tune's trial id
-        self.again: list[Assignment] = []
-        self.losses: Counter[tuple[str, str]] = Counter()  # by our trial id and kind of loss
+        self.running: dict[str, TrialPayload] = {}  # by Tune's trial id
+        self.retries: list[Assignment] = []
+        self.failures: Counter[tuple[str, Failure]] = Counter()  # by our trial id
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
-        """Nothing to set: searches ask and tell at the desk."""
+        """Do nothing: searches are in the dispatcher."""
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next assignment, None to wait, or FINISHED."""
-        dispatcher = DESKS[self.key]
-        assignment = self.again.pop(0) if self.again and not dispatcher.stopped else dispatcher.take()
+        """Return the next assignment, None to wait, or FINISHED."""
+        dispatcher = DISPATCHERS[self.key]
+        is_retry = bool(self.retries) and not dispatcher.stopped
+        assignment = self.retries.pop(0) if is_retry else dispatcher.next_assignment()
         if assignment is None:
             return Searcher.FINISHED if dispatcher.over or dispatcher.stopped else None
-        handed = TrialPayload(assignment, self._finished_at(assignment.spec.trial_id))
-        self.taken[trial_id] = handed
-        return {"handed": handed}
+        replaced = dispatcher.replaced_row(assignment.spec.trial_id)
+        self.running[trial_id] = payload = TrialPayload(assignment, replaced, is_retry=is_retry)
+        return {"payload": payload}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """A running trial says what it does."""
+        """Pass on what a running trial does."""
         if (said := result.get("said")) is not None:
-            DESKS[self.key].progressed(self.taken[trial_id].trial_id, said)
+            DISPATCHERS[self.key].progressed(self.running[trial_id].trial_id, said)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The row decides what became of it. A trial that was lost is handed out again: Tune's own retries cannot tell
-        a lost machine, which is nobody's fault, from an error of the trial."""
-        dispatcher, handed = DESKS[self.key], self.taken.pop(trial_id)
-        ours, (kind, text) = handed.trial_id, FAILURES.pop(trial_id, ("error", ""))
-        assignment = handed.assignment
-        handed.let_go()
-        left_a_row = self._finished_at(ours) != handed.older  # a trial that runs again has a row from before
-        if error and not left_a_row:
-            self.losses[ours, kind] += 1
-            if self.losses[ours, kind] <= RETRIES[kind]:
-                self.again.append(assignment)
-                return
-        if not error and result and not result.get("ended") and not left_a_row:
-            dispatcher.settle_pruned(ours, result.get("objective"))  # the actor commits the row while it is torn down
-            return
-        dispatcher.settle(ours, text or (result or {}).get("given_up", ""))
+        """Record the row that the trial's actor returned, or run the trial again.
 
-    def _finished_at(self, ours: str) -> str:
-        row = DESKS[self.key].store.row(ours)
-        return "" if row is None else str(row["finished_at"])
+        Tune's own retries do not distinguish a lost machine from an error of the trial.
+        """
+        dispatcher, payload = DISPATCHERS[self.key], self.running.pop(trial_id)
+        ours, assignment, result = payload.trial_id, payload.assignment, result or {}
+        failure, text = FAILURES.pop(trial_id, ("error", ""))
+        payload.release()
+        committed: CommittedRow | None = result.get("committed")
+        if not error and committed is not None:
+            dispatcher.record(ours, committed.release())
+        elif not error and result and not result.get("ended"):
+            dispatcher.record_pruned(ours, result.get("objective"))  # the actor commits the row while it is torn down
+        else:
+            row = dispatcher.stored_row(ours)  # committed by a process that died afterward
+            if error and row is None and self._may_retry(ours, failure):
+                self.retries.append(assignment)
+                return
+            dispatcher.record(ours, row, text or result.get("given_up", ""))
+
+    def _may_retry(self, ours: str, failure: Failure) -> bool:
+        self.failures[ours, failure] += 1
+        return self.failures[ours, failure] <= RETRIES[failure]
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the store is the state."""
+        """Do nothing: the results folder is the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: every launch starts anew from the store."""
+        """Do nothing: every launch starts from the results folder."""
 
 
 class LeaseStopper(tune.Stopper):  # type: ignore[misc]
@@ -115,24 +139,24 @@ class LeaseStopper(tune.Stopper):  # type: ignore[misc]
         self.key = key
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Nothing ends one trial alone."""
+        """Return False: no trial is stopped alone."""
         return False
 
     def stop_all(self) -> bool:
-        """Asked at each turn of Tune's loop."""
-        return DESKS[self.key].lost_the_folder()
+        """Return whether to stop; Tune calls this in every iteration of its loop."""
+        return DISPATCHERS[self.key].lost_the_folder()
 
 
 class FirstInFirstOut(FIFOScheduler):  # type: ignore[misc]
-    """Stops nothing; notes why trials ended in error, because the searcher hears only that they did."""
+    """Stops no trial; keeps why trials failed, since Tune tells the searcher only that they did."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """The first that waits. Tune's own looks through all trials of the launch, finished ones too, at every step."""
+        """Return the first trial that waits; Tune's own schedulers search all trials, finished ones too."""
         waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]
         return min(waiting, key=lambda trial: str(trial.trial_id), default=None)  # Tune numbers them
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Called just before the searcher hears of the end."""
+        """Keep the failure; Tune calls the searcher next."""
         FAILURES[trial.trial_id] = failure_of_trial(trial)
 
 
@@ -145,7 +169,7 @@ class StudyAsha(FirstInFirstOut):
         self.brackets: dict[str, AsyncHyperBandScheduler] = {}
 
     def _bracket(self, trial: Any) -> AsyncHyperBandScheduler | None:
-        study = trial.config["handed"].assignment.spec.study
+        study = trial.config["payload"].assignment.spec.study
         if not study:
             return None
         if study["id"] not in self.brackets:
@@ -161,18 +185,18 @@ class StudyAsha(FirstInFirstOut):
         return self.brackets[study["id"]]
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """A search's trial enters its search's bracket."""
+        """Add a search's trial to its search's bracket."""
         if bracket := self._bracket(trial):
             bracket.on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Stop a search's trial that is behind the better half of its search at the same budget."""
+        """Stop a search's trial that is not in the better half of its search at the same budget."""
         bracket = self._bracket(trial)
         if bracket is None or result.get("objective") is None:
             return str(TrialScheduler.CONTINUE)
         return str(bracket.on_trial_result(tune_controller, trial, result))
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """A finished trial counts in its bracket."""
+        """Count a finished trial in its bracket."""
         if (bracket := self._bracket(trial)) and result.get("objective") is not None:
             bracket.on_trial_complete(tune_controller, trial, result)

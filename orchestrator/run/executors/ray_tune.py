@@ -1,4 +1,4 @@
-"""The Ray executor: one `Tuner.fit()` a launch, fed by the desk; actors commit rows themselves."""
+"""The Ray executor: one `Tuner.fit()` per launch, which runs the dispatcher's trials; actors commit the rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -26,14 +26,22 @@ from orchestrator.results.store import Store
 from orchestrator.run.assignment import TRANSIENT, IntermediateResult
 from orchestrator.run.cores import available_cores
 from orchestrator.run.executors.ray_placement import SHARE, device_classes, family
-from orchestrator.run.executors.ray_searcher import DESKS, DeskSearcher, FirstInFirstOut, LeaseStopper, StudyAsha
+from orchestrator.run.executors.ray_searcher import (
+    DISPATCHERS,
+    CommittedRow,
+    DispatcherSearcher,
+    FirstInFirstOut,
+    LeaseStopper,
+    StudyAsha,
+    TrialPayload,
+)
 from orchestrator.run.executors.ray_start import start
 from orchestrator.run.guards.unseen_gpu import unseen_gpu
 from orchestrator.run.scheduling.circuit_breaker import is_retryable
 from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import LeasedFolder
 from orchestrator.run.setup.context import Limits, WorkerContext
-from orchestrator.run.trial import run_trial
+from orchestrator.run.trial import Row, run_trial
 
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
 STEP_BYTES = 2**20  # by which requests of memory differ
@@ -42,20 +50,20 @@ SAID_EVERY_SECONDS = 5.0  # between two messages of a running trial to the drive
 
 ENDED = {"done": True, "ended": True}  # Tune sets `done` itself when a scheduler stops a trial; `ended` is ours
 
-_PLACES: dict[tuple[str, str, str, Limits], WorkerContext] = {}  # of this worker process, warm from trial to trial
+_CONTEXTS: dict[tuple[str, str, str, Limits], WorkerContext] = {}  # of this worker process, warm from trial to trial
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
     """Runs assignments one after another; all heavy work is in `step`, which Tune can retry."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take the assignment; nothing else, so nothing can fail here."""
-        self._points: Iterator[IntermediateResult] | None = None
+        """Keep the assignment; nothing here can fail."""
+        self._points: Generator[IntermediateResult, None, Row] | None = None
         self._config = config
         self._said, self._said_at = IntermediateResult(), time.monotonic()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next assignment. Never False and never raises: either can hang the controller."""
+        """Keep the next assignment; return True and never raise, since either would hang the controller."""
         self._end()
         self.setup(new_config)
         return True
@@ -64,28 +72,29 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Run the trial to its end, to what it says in between, or in a search to its next epoch."""
         if problem := unseen_gpu(ray.get_gpu_ids()):
             return {**ENDED, "given_up": problem}
-        assignment = self._config["handed"].assignment
-        context = self._place()
+        assignment = self._config["payload"].assignment
+        context = self._worker_context()
         watched = self._config["prune"] and assignment.spec.policy.objective == "rule"
         if self._points is None:
-            row = context.store.row(assignment.spec.trial_id)
-            if row is not None and str(row["finished_at"]) != self._config["handed"].older:
-                return ENDED  # committed by an attempt whose process ended afterward
+            if row := _committed_by_an_earlier_attempt(self._config["payload"], context):
+                return {**ENDED, "committed": CommittedRow(row)}
             self._points = run_trial(assignment, context, points=watched, own_process=True)
         try:
-            for point in self._points:
+            while True:
+                point = next(self._points)
                 if watched and point.epoch:
                     said = {"said": point} if self._is_worth_saying(point) else {}
                     return {"done": False, "budget_used": point.budget_used, "objective": point.objective, **said}
                 if self._is_worth_saying(point):
                     return {"done": False, "said": point}
+        except StopIteration as ended:
+            self._points = None
+            return {**ENDED, "committed": CommittedRow(ended.value)}
         except TRANSIENT as met:
             self._points = None
             if is_retryable(met):
                 raise
             return {**ENDED, "given_up": f"{type(met).__name__}: {met}"}
-        self._points = None
-        return ENDED
 
     def _is_worth_saying(self, result: IntermediateResult) -> bool:
         """Whether the driver gets a message: every few seconds, and at both ends of a preparation."""
@@ -102,18 +111,18 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         points, self._points = self._points, None
         if points is not None:
             with suppress(OSError):  # it cannot commit, on a full disk or for a driver that lost its lease
-                points.close()  # type: ignore[attr-defined]
+                points.close()
 
-    def _place(self) -> WorkerContext:
-        share = _gpus_of(self._config["handed"].assignment.spec.policy, self._config["gpus"], self._config["timed"])
+    def _worker_context(self) -> WorkerContext:
+        share = _gpus_of(self._config["payload"].assignment.spec.policy, self._config["gpus"], self._config["timed"])
         limits = Limits(**{**self._config["limits"], "gpu_share": share})
         key = (self._config["location"], self._config["driver"], self._config["cache_dir"], limits)
-        if key not in _PLACES:
+        if key not in _CONTEXTS:
             store = Store(LeasedFolder(self._config["location"], token=self._config["driver"]))
-            _PLACES[key] = WorkerContext(
+            _CONTEXTS[key] = WorkerContext(
                 store, Path(key[2]), cache_limit_gb=float(self._config["cache_limit_gb"]), limits=limits
             )
-        return _PLACES[key]
+        return _CONTEXTS[key]
 
     def get_auto_filled_metrics(self, *given: Any, **named: Any) -> dict[str, Any]:
         """What Tune adds to every answer, without the config: the driver would keep it once more for each trial."""
@@ -127,6 +136,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Nothing."""
 
 
+def _committed_by_an_earlier_attempt(payload: TrialPayload, context: WorkerContext) -> Mapping[str, Any] | None:
+    """Return the row of an attempt whose process died after it had committed; first attempts read nothing."""
+    if not payload.is_retry:
+        return None
+    row = context.store.row(payload.trial_id)
+    return None if row is None or str(row["finished_at"]) == payload.replaced else row
+
+
 def run_on_ray(
     dispatcher: Dispatcher,
     context: WorkerContext,
@@ -136,28 +153,28 @@ def run_on_ray(
     gpus_per_trial: float = 1.0,
     prune: bool = False,
 ) -> None:
-    """Run all that the desk hands out as trials of one Tuner, on a cluster at `address` or on this machine.
+    """Run the dispatcher's trials as trials of one Tuner, on a cluster at `address` or on this machine.
 
     Raises:
         ValueError: no cluster at the address.
     """
-    ours = start(address, _cpus(dispatcher))
+    started = start(address, _cpus(dispatcher))
     dispatcher.observer.prepared("Ray")
     key = uuid.uuid4().hex
-    DESKS[key] = dispatcher
+    DISPATCHERS[key] = dispatcher
     try:
         with tempfile.TemporaryDirectory(prefix="unlearn-tune-") as scratch, sigterm_as_interrupt():
             _tuner(dispatcher, key, context, scratch, max_concurrent, gpus_per_trial, prune).fit()
-        if not dispatcher.over and dispatcher.ours():
+        if not dispatcher.over and dispatcher.owns_folder():
             take_back(dispatcher)
     finally:
-        del DESKS[key]
-        if ours:
+        del DISPATCHERS[key]
+        if started:
             ray.shutdown()
 
 
 def take_back(dispatcher: Dispatcher) -> None:
-    """After an interrupt: a search's trial that was stopped with the launch, not by the scheduler, has no row."""
+    """Delete rows of a search's trials that an interrupt stopped with the launch: the scheduler did not prune them."""
     rows, pending = dispatcher.store.rows(), set(dispatcher.graph.pending)
     for trial_id in rows.loc[rows["status"] == "pruned", "trial_id"]:
         if trial_id in pending:
@@ -165,7 +182,7 @@ def take_back(dispatcher: Dispatcher) -> None:
 
 
 def _threads(dispatcher: Dispatcher) -> int:
-    """CPU threads of the trial that has most."""
+    """Return the largest number of CPU threads of any trial."""
     return max((int(spec.loop["threads"]) for spec in dispatcher.specs.values()), default=1)
 
 
@@ -192,7 +209,7 @@ def _tuner(
     timed = any(spec.budget and spec.budget["unit"] == "seconds" for spec in dispatcher.specs.values())
 
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        spec = config["handed"].assignment.spec
+        spec = config["payload"].assignment.spec
         bundle = {"CPU": float(spec.loop["threads"]), "memory": memory[spec.backbone.title]}
         where = {classes[here]: SHARE} if (here := family(spec)) in classes else {}
         gpu = {"GPU": _gpus_of(spec.policy, gpus, timed)} if has_gpu else {}
@@ -212,7 +229,7 @@ def _tuner(
         tune.with_resources(TrialActor, resources),
         param_space=fixed,
         tune_config=tune.TuneConfig(
-            search_alg=DeskSearcher(key),
+            search_alg=DispatcherSearcher(key),
             scheduler=StudyAsha() if prune else FirstInFirstOut(),
             num_samples=-1,
             max_concurrent_trials=at_once,
@@ -224,7 +241,7 @@ def _tuner(
             name="launch",
             verbose=0,
             stop=LeaseStopper(key),
-            failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands out again what was lost
+            failure_config=tune.FailureConfig(max_failures=0),  # the searcher runs lost trials again
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
         ),
     )

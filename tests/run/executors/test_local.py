@@ -100,7 +100,7 @@ def test_a_second_run_has_nothing_to_do(finished, cache_dir):
     loaded, results, _ = finished
     before = {p.name: p.stat().st_mtime_ns for p in (results / "rows").iterdir()}
     dispatcher = run_sweep(loaded, results, executor="local", cache_dir=cache_dir)
-    assert dispatcher.found == len(before)
+    assert dispatcher.num_already_done == len(before)
     assert {p.name: p.stat().st_mtime_ns for p in (results / "rows").iterdir()} == before
 
 

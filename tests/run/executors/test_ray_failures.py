@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +28,9 @@ class Worker:
 
     def pid(self) -> int:
         return os.getpid()
+
+    def wait(self) -> None:
+        time.sleep(120)
 
     def fail(self) -> None:
         raise OSError("a disk error")
@@ -75,8 +79,9 @@ def test_a_node_that_dies_is_a_lost_machine(cluster):
     worker = ray.remote(Worker).remote()
     ray.get(worker.pid.remote())
     (node,) = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
+    waiting = worker.wait.remote()
     cluster.remove_node(node, allow_graceful=False)
-    assert failure_of(raised(worker.pid.remote())) == "machine"
+    assert failure_of(raised(waiting)) == "machine"
 
 
 def test_the_error_and_its_text_are_those_that_tune_kept_of_the_trial(tmp_path):

@@ -178,7 +178,7 @@ def test_a_sequence_goes_on_from_a_request_whose_model_was_not_kept(ray_session,
     steps = "[{kind: sample, forget_ratio: 0.1}, {kind: class}]"
     longer = load_sweep(small_sweep, [*alone, f"unlearning=[{{kind: sequence, requests: {steps}}}]"])
     dispatcher = run_sweep(longer, tmp_path / "r", executor="ray", cache_dir=cache_dir)
-    assert dispatcher.found == 1  # the original; the request ran again
+    assert dispatcher.num_already_done == 1  # the original; the request ran again
     assert dispatcher.graph.counts() == {"done": 3}
     rows = read_rows(tmp_path / "r").set_index("stage")
     assert rows.loc["unlearn", "status"].tolist() == ["done", "done"]

@@ -220,8 +220,8 @@ def test_a_row_is_late_if_its_trial_ended_after_the_next_driver_had_started(toke
 
 def test_a_driver_that_lost_the_folder_assigns_no_more_trials(small_sweep, tmp_path):
     trials = build_grid(load_sweep(small_sweep).sweep).trials
-    dispatcher = Dispatcher(trials, {}, open_store(tmp_path), ours=lambda: False)
-    assert dispatcher.take() is None
+    dispatcher = Dispatcher(trials, {}, open_store(tmp_path), owns_folder=lambda: False)
+    assert dispatcher.next_assignment() is None
     assert "another driver" in dispatcher.stopped
     assert not dispatcher.over
 
