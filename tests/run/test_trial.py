@@ -52,8 +52,9 @@ def test_the_row_of_a_trial_that_diverges_in_evaluation_has_the_columns_of_the_s
 
 def test_a_trial_that_is_stopped_between_two_epochs_is_pruned(original):
     assignment, context = original
-    running = trial.run_trial(assignment, context)
-    next(running)
+    running = trial.run_trial(assignment, context, points=True)
+    while next(running).epoch is None:
+        pass
     running.close()
     row = context.store.row(assignment.spec.trial_id)
     assert (row["status"], row["stop_reason"]) == ("pruned", "pruned")
