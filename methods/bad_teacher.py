@@ -36,7 +36,7 @@ class BadTeacher(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
-    epochs: int = 1  # walks over D_f and the chosen part of D_r
+    epochs: int = 1  # epochs over D_f and the chosen part of D_r
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
     retain_share: float = 1.0  # of D_r, drawn once
@@ -45,10 +45,10 @@ class BadTeacher(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.retain_share <= 1:
-            raise ValueError(f"retain_share must lie in (0, 1], got {self.retain_share}")
+            raise ValueError(f"retain_share must be in (0, 1], got {self.retain_share}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_f ∪ D_r."""
+        """Yield one pass over D_f ∪ D_r."""
         incompetent = problem.random_model()
         incompetent.eval()
         bad_logits = []

@@ -1,4 +1,4 @@
-"""Bad-T light: imitate random logits on D_f and the original on D_r; no second network is needed.
+"""Bad-T light: imitate random logits on D_f and the original on D_r, without a second network.
 
 Source: UnSLU-BENCH (Koudounas et al., Interspeech 2025), "BT-L", after Chundawat et al., AAAI 2023: the incompetent
 teacher's logits are drawn from N(0, 1).
@@ -35,13 +35,13 @@ class BadTeacherLight(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
-    epochs: int = 1  # walks over D_f ∪ D_r
+    epochs: int = 1  # epochs over D_f ∪ D_r
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
     temperature: float = 1.0  # of both softmaxes
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_f ∪ D_r."""
+        """Yield one pass over D_f ∪ D_r."""
         rows = problem.forget.utterances.sort().values
         drawn = ForgetTable(rows, torch.randn(len(rows), problem.num_classes, generator=problem.generator))
 

@@ -43,7 +43,7 @@ SearchSpace = Mapping[str, tuple[float, float] | list[Any]]
 
 @dataclass(frozen=True)
 class Scores:
-    """What `UnlearningProblem.evaluate` tells of a set."""
+    """The scores of a model on a set."""
 
     accuracy: float  # fraction, 0-1
     loss: float  # mean cross-entropy, nats
@@ -74,7 +74,7 @@ calls with one batch must agree: where memory is short the loop calls it on micr
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """One epoch (or `epochs` of them) over batches, as a method requests it from the shared loop.
+    """A request to the shared loop: train for `epochs` epochs on batches, with this loss.
 
     The loss of a batch is (forget_sign · Σ_{D_f} σ·l + retain_weight · Σ_{D_r} l) / B, with σ = 1 without SuperLoss:
     λ = 1 is plain training on the shuffled union, λ = 0 leaves D_r out (Eq. 1 of arXiv 2506.00848).
@@ -102,7 +102,7 @@ class Pass:
 
 @dataclass
 class UnlearningProblem:
-    """All that a method may see. Test and holdout data, paths, Ray and other trials are out of its reach."""
+    """All that a method can access. It has no test or holdout data, paths, Ray or other trials."""
 
     model: Classifier  # a private copy of the original f
     forget: UtteranceSet
@@ -119,7 +119,7 @@ class UnlearningProblem:
     micro_batch: int | None = None  # utterances that go through the model at once, where memory is short
     artifacts_to_store: dict[str, Tensor] | None = None  # a training's, kept with f; None if nothing is kept
     original_artifacts: Mapping[str, Tensor] | None = None  # what f's training kept, for methods that require it
-    notes: list[str] = field(default_factory=list)  # what a method wants said of this run: a row's `note`
+    notes: list[str] = field(default_factory=list)  # remarks of the method on this run, for the row's `note`
     precision: Literal["fp32", "bf16"] = "fp32"  # of what reads a set; the loop sets it
     warmed_up: set[bool] = field(default_factory=set)  # whether a forward (False), a backward (True) ran
 
@@ -128,17 +128,17 @@ class UnlearningProblem:
 
     @property
     def device(self) -> torch.device:
-        """Where batches are."""
+        """The device of batches."""
         return self.retain.device
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """The precision of this trial: nothing, or bfloat16 for what may take it."""
+        """Return a context in the trial's precision: bfloat16 for operations that allow it, or unchanged."""
         if self.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def warm_up(self, part: Batch, *, backward: bool, model: Classifier | None = None) -> None:
-        """Run `part` once before its time is charged; on a GPU once a problem, for a `model` of its own always."""
+        """Run `part` once before time is charged: once per problem on a GPU, and always if a `model` is given."""
         if model is None and (self.device.type != "cuda" or backward in self.warmed_up):
             return
         self.warmed_up |= {backward, False}
@@ -147,15 +147,15 @@ class UnlearningProblem:
             warm_up(self.model if model is None else model, part, backward=backward)
 
     def control_generator(self) -> torch.Generator:
-        """A generator of its own for a control, whose draws must leave all other draws as they are."""
+        """Return a separate generator for a control, so that its draws change no other draws."""
         return torch.Generator().manual_seed(self.generator.initial_seed() ^ APART)
 
     def fresh_model(self) -> Classifier:
-        """The pretrained encoder with the head that f started from."""
+        """Return the pretrained encoder with the head that f started from."""
         return self._built("pretrained")
 
     def random_model(self) -> Classifier:
-        """The same architecture with random weights (Bad-T's incompetent teacher)."""
+        """Return the same architecture with random weights (Bad-T's incompetent teacher)."""
         return self._built("random")
 
     def _built(self, weights: Literal["pretrained", "random"]) -> Classifier:
@@ -165,37 +165,37 @@ class UnlearningProblem:
         return model
 
     def original_logits(self, batch: Batch) -> Float[Tensor, "batch classes"]:
-        """Logits of f in eval mode, cached by utterance, charged at their measured making cost; no gradient."""
+        """Return f's logits (B, C) in eval mode, without gradient; cached, and charged at their measured cost."""
         return self.teacher_logits(batch)
 
     def evaluate(self, utterances: UtteranceSet) -> Scores:
-        """Accuracy and mean loss of the current model; charged: a forward over the set.
+        """Score the current model on a set; charged as a forward over it.
 
         Raises:
-            BudgetSpent: when the budget is used up before.
+            BudgetSpent: when the budget is already spent.
         """
         self.budget.check()
         with self.budget.charging(), self.autocast():
             return self.score(self.model, utterances)
 
     def evaluate_uncharged(self, utterances: UtteranceSet) -> Scores:
-        """The same for the harness (curves, objectives): neither charged nor does it move a random state."""
+        """Score for the harness (curves, objectives): not charged, and no random state changes."""
         with self.budget.evaluating(), self.autocast(), same_draws_again(utterances.device):
             return self.score(self.model, utterances)
 
     def iterate(
         self, utterances: BatchSource, batch_size: int, *, backward: bool, summed: bool = False
     ) -> Iterator[Batch]:
-        """Batches for a weight edit or a score: the caller's work on each is charged, and the budget checked.
+        """Yield batches for a weight edit or a score; charge the caller's work and check the budget for each.
 
-        `backward` says whether the caller goes back too; what is charged is what models run.
-        It runs under the trial's autocast; what needs all digits of a product turns that off.
+        `backward` says whether the caller runs backward passes too; samples are charged as models run them.
+        The caller runs under the trial's autocast, and disables it where it needs full precision.
 
-        Where memory is short they are smaller, if that changes nothing: without a backward, or when the caller says
-        that what it makes of the batches is `summed` over utterances.
+        If memory is short, batches are smaller where that changes no result: without a backward, or if the caller
+        declares that its results are `summed` over utterances.
 
         Raises:
-            BudgetSpent: when the budget is used up before a batch.
+            BudgetSpent: when the budget is spent before a batch.
         """
         charge_passes(self.model, self.budget)
         if self.micro_batch is not None and (summed or not backward):
@@ -207,7 +207,7 @@ class UnlearningProblem:
                 yield batch
 
     def restricted_to(self, forget: UtteranceSet, retain: UtteranceSet) -> UnlearningProblem:
-        """The same problem with other D_f and D_r: RUM hands parts of D_f to other methods."""
+        """Return the same problem with other D_f and D_r, as RUM passes parts of D_f to other methods."""
         return replace(
             self,
             forget=replace(forget, is_forget=torch.ones_like(forget.is_forget)),
@@ -217,7 +217,7 @@ class UnlearningProblem:
 
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
-    """A plug-in whose fields are its hyperparameters: one file, one class; the file's name is the method's name."""
+    """A plug-in whose fields are its hyperparameters: one class in a file that is named after the method."""
 
     label: ClassVar[str]  # as the paper's tables print it
     version: ClassVar[int]  # bumped when its results change
@@ -235,31 +235,31 @@ class Method(ABC):
                 raise ValueError(f"{f.name} must be above 0, got {value}")
 
     def rate(self, problem: UnlearningProblem, name: str = "learning_rate") -> float:
-        """The learning rate of that setting, with `auto` as its share of the rate that f was trained at."""
+        """Return the learning rate of a setting; `auto` is a share of the rate at which f was trained."""
         return float(
             resolved({f.name: getattr(self, f.name) for f in fields(self)}, problem.training.learning_rate)[name]
         )
 
     @abstractmethod
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """The passes, lazily: code between two `yield`s may read `problem.model`, score sets, and end early."""
+        """Yield the passes lazily: code between two `yield`s may read `problem.model`, score sets, and end early."""
 
     def reason_unsupported(self, kind: str, settings: Mapping[str, Any]) -> str:
-        """Why it cannot unlearn from an original that this kind of training made with these settings, or nothing."""
+        """Return why it cannot unlearn an original of this training kind with these settings, or an empty string."""
         return (
             ""
             if self.requires_training in ("", kind)
-            else f"it reads what training kind {self.requires_training} keeps"
+            else f"it needs an original of training kind {self.requires_training}"
         )
 
     def reason_model_unsupported(self, model: Classifier) -> str:
-        """Why it cannot unlearn from a network like this one, whose weights are not read, or nothing."""
+        """Return why it cannot unlearn a network of this architecture, or an empty string; weights are not read."""
         return ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe(Method):
-    """How originals and Retrain are trained: a method over D_r that may keep things for later requests.
+    """A method over D_r that trains originals and Retrain, and may keep artifacts for later requests.
 
     Its passes start from `problem.fresh_model()`, train on `problem.retain`, and put tensors into
     `problem.artifacts_to_store` unless that is None (Retrain keeps nothing). The time that this takes belongs inside
@@ -268,18 +268,18 @@ class TrainingRecipe(Method):
 
     @property
     def kept_models(self) -> int:
-        """Sets of weights that it keeps in addition to f: for an estimate of storage."""
+        """Number of weight sets kept in addition to f, for the estimate of storage."""
         return 0
 
     @property
     def changes_classifier(self) -> bool:
-        """Whether `classifier` gives another network than the backbone's, which no folder of its can hold."""
+        """Whether `classifier` returns a network that is not the backbone's, which transformers cannot save."""
         return False
 
     def schedule_samples(self, training: Training, utterances: float) -> float:
-        """Samples that its full schedule is charged: what budgets in samples are shares of."""
+        """Return the samples that its full schedule is charged, of which budgets in samples are shares."""
         return training.epochs * utterances
 
     def classifier(self, model: Classifier, num_classes: int) -> Classifier:
-        """The network that it trains, made of the backbone's; the backbone's itself unless it reads other features."""
+        """Return the network to train, made from the backbone's; by default the backbone's own."""
         return model

@@ -1,4 +1,4 @@
-"""CF-k: fine-tune the last k blocks on D_r, with all before them frozen, and let D_f fade (catastrophic forgetting).
+"""CF-k: fine-tune the last k blocks on D_r, with all other weights frozen (catastrophic forgetting).
 
 Source: Goel et al., 2022, arXiv 2201.06640: CF-k; reference code shash42/Evaluating-Inexact-Unlearning.
 Differs: k counts blocks of the network (the head, the projection, a transformer layer), not layers; AdamW.
@@ -19,7 +19,7 @@ from methods.engine.rates import Rate
 
 
 def last_blocks(model: Classifier, count: int) -> Sequence[nn.Module]:
-    """The last `count` blocks, the head last.
+    """Return the last `count` blocks, the head last.
 
     Raises:
         ValueError: the network has fewer.
@@ -30,15 +30,15 @@ def last_blocks(model: Classifier, count: int) -> Sequence[nn.Module]:
 
 
 def too_many_blocks(model: Classifier, count: int) -> str:
-    """Why the network has no `count` last blocks, or nothing."""
+    """Return why the network does not have `count` blocks, or an empty string."""
     if 1 <= count <= len(model.blocks):
         return ""
-    return f"last_blocks must lie between 1 and the network's {len(model.blocks)} blocks, got {count}"
+    return f"last_blocks must be between 1 and the network's {len(model.blocks)} blocks, got {count}"
 
 
 @contextmanager
 def only_moving(model: Classifier, blocks: Sequence[nn.Module]) -> Iterator[list[nn.Parameter]]:
-    """Inside, no weight outside `blocks` gets a gradient: a backward pass ends at the first of them. Gives theirs."""
+    """Freeze all weights outside `blocks` within the context; yield the weights that stay trainable."""
     moving = [p for block in blocks for p in block.parameters() if p.requires_grad]
     kept = {id(p) for p in moving}
     frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in kept]
@@ -61,16 +61,16 @@ class CatastrophicForgetting(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 1.0  # of the original's own rate, while learning_rate is auto
-    epochs: int = 3  # walks over D_r
+    epochs: int = 3  # epochs over D_r
     batch_size: int = 32
     last_blocks: int = 2  # k; 1 is the head, 2 the projection too
 
     def reason_model_unsupported(self, model: Classifier) -> str:
-        """A network of fewer blocks."""
+        """Return why the network has too few blocks, or an empty string."""
         return too_many_blocks(model, self.last_blocks)
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_r."""
+        """Yield one pass over D_r."""
         with only_moving(problem.model, last_blocks(problem.model, self.last_blocks)) as moving:
             yield Pass(
                 name="fine-tune",

@@ -1,4 +1,4 @@
-"""DELETE: teach the model f's own opinion of D_f, with the label taken out.
+"""DELETE: imitate the original's output on D_f with the label removed.
 
 Source: Zhou et al. (Decoupled Distillation to Erase), CVPR 2025, arXiv 2503.23751: KL(softmax(z₀ with
 z_y = −∞) ‖ p_θ) on D_f; reference code shaaaaron/DELETE.
@@ -26,7 +26,7 @@ IMPOSSIBLE = -1e9  # a logit whose probability is exactly 0, and 0 times whose l
 def without_labels(
     logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"], excluded: tuple[int, ...]
 ) -> Float[Tensor, "batch classes"]:
-    """The logits with each row's label and the `excluded` classes made impossible; the others keep their ratios.
+    """Return logits with each row's label and the `excluded` classes impossible; the rest keep their ratios.
 
     Raises:
         ValueError: no class is left.
@@ -50,11 +50,11 @@ class Delete(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.02  # of the original's own rate, while learning_rate is auto
-    epochs: int = 20  # walks over D_f
+    epochs: int = 20  # epochs over D_f
     batch_size: int = 32
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_f."""
+        """Yield one pass over D_f."""
 
         def loss(model: Classifier, batch: Batch) -> Tensor:
             target = without_labels(problem.original_logits(batch), batch.labels, problem.forgotten_classes)

@@ -1,4 +1,4 @@
-"""Downdate: subtract what D_f added to the sums of a closed-form head, and solve again; exact.
+"""Downdate: subtract D_f from the sums of a closed-form head and solve again; exact up to rounding.
 
 Source: Cao and Yang, IEEE S&P 2015 (summation form); methods/closed_form/ridge.py. Needs an original of training kind
 `closed_form_head`. Equals that kind's Retrain up to rounding, at the cost of a forward over D_f and one solution.
@@ -27,7 +27,8 @@ class Downdate(Method):
         """Run no pass: sum over D_f once and solve."""
         if problem.original_artifacts is None:
             raise ValueError(
-                f"downdate reads the sums that training kept: got none, allowed: training kind {self.requires_training}"
+                f"downdate needs an original of training kind {self.requires_training}; "
+                "got one whose training kept no sums"
             )
         sums = RidgeSums.of(problem.original_artifacts)
         set_head(problem, sums.plus(RidgeSums.over(problem, problem.forget), sign=-1.0), charged=True)

@@ -1,4 +1,4 @@
-"""EU-k: put the last k blocks back to where training began and train them on D_r, with all before them frozen.
+"""EU-k: reset the last k blocks to where training began and train them on D_r, with all other weights frozen.
 
 Source: Goel et al., 2022, arXiv 2201.06640: EU-k (exact unlearning of the last k layers); reference code
 shash42/Evaluating-Inexact-Unlearning.
@@ -20,7 +20,7 @@ from methods.engine.rates import Rate
 
 @dataclass(frozen=True, kw_only=True)
 class ExactUnlearning(Method):
-    """Retraining of the last blocks on D_r; what earlier blocks know of D_f stays."""
+    """Retraining of the last blocks on D_r; earlier blocks stay as trained on D_f."""
 
     label: ClassVar[str] = "EU-k"
     version: ClassVar[int] = 2
@@ -29,16 +29,16 @@ class ExactUnlearning(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 1.0  # of the original's own rate, while learning_rate is auto
-    epochs: int = 5  # walks over D_r
+    epochs: int = 5  # epochs over D_r
     batch_size: int = 32
     last_blocks: int = 2  # k; 1 is the head, 2 the projection too
 
     def reason_model_unsupported(self, model: Classifier) -> str:
-        """A network of fewer blocks."""
+        """Return why the network has too few blocks, or an empty string."""
         return too_many_blocks(model, self.last_blocks)
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_r."""
+        """Yield one pass over D_r."""
         blocks = last_blocks(problem.model, self.last_blocks)
         for block, start in zip(blocks, last_blocks(problem.fresh_model(), self.last_blocks), strict=True):
             block.load_state_dict(start.state_dict())

@@ -1,4 +1,4 @@
-"""Fine-tune: go on training on D_r alone and let D_f fade (FT).
+"""Fine-tune: continue training on D_r alone (FT).
 
 Source: Golatkar et al., CVPR 2020 (fine-tuning as a baseline); Warnecke et al., NDSS 2023; reference code
 OPTML-Group/Unlearn-Sparse, `FT`: min_θ CE(D_r) from θ₀.
@@ -31,7 +31,7 @@ class FineTune(Method):
     batch_size: int = 32
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_r."""
+        """Yield one pass over D_r."""
         yield Pass(
             name="fine-tune",
             over=problem.retain,

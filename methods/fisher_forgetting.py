@@ -1,4 +1,4 @@
-"""Fisher forgetting: add noise to each weight, the more the less D_r needs it.
+"""Fisher forgetting: add more noise to weights that matter less to D_r; no training.
 
 Source: Golatkar et al., CVPR 2020, arXiv 1911.04933: θ ← θ + ε, ε normal, its variance falling with the Fisher
 information F of D_r; reference code AdityaGolatkar/SelectiveForgetting: variance α·min(1/F, 1000).
@@ -24,7 +24,7 @@ from methods.engine.gradients import empirical_fisher, model_fisher, trainable
 def noise_variance(
     fisher: Float[Tensor, "*shape"], strength: float, max_inverse: float = 1e3
 ) -> Float[Tensor, "*shape"]:
-    """α·min(1/F, `max_inverse`)."""
+    """Return α·min(1/F, `max_inverse`)."""
     return strength * (1 / (fisher + 1e-8)).clamp(max=max_inverse)
 
 
@@ -47,10 +47,10 @@ class FisherForgetting(Method):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.fisher not in ("empirical", "model"):
-            raise ValueError(f"fisher is not known: got {self.fisher!r}, allowed: empirical, model")
+            raise ValueError(f"fisher must be empirical or model, got {self.fisher!r}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """None: the weights are edited."""
+        """Edit the weights; yield no pass."""
         information = (model_fisher if self.fisher == "model" else empirical_fisher)(problem, problem.retain)
         with torch.no_grad():
             for name, weight in trainable(problem.model).items():

@@ -1,8 +1,8 @@
-"""GradAscent: climb the task loss on D_f (NegGrad).
+"""GradAscent: ascend the task loss on D_f (NegGrad).
 
 Source: Golatkar et al., CVPR 2020; arXiv 2506.00848 §4.3: L_f = −L_task, λ = 0.
 Differs: the loss is unbounded, so the gradient norm is clipped (by the shared loop), and with `max_loss` the ascent
-of an utterance stops once its loss passes it; chance level is log C.
+of an utterance stops once its loss exceeds it; chance level is log C.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class GradAscent(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.3  # of the original's own rate, while learning_rate is auto
-    epochs: int = 1  # walks over D_f (over D when retain_weight is above 0)
+    epochs: int = 1  # epochs over D_f (over D when retain_weight is above 0)
     batch_size: int = 32
     retain_weight: float = 0.0  # λ
     max_loss: float | None = None  # nats; None climbs without end, as the paper does
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_f with the sign turned."""
+        """Yield one pass over D_f with a negative sign."""
 
         def climb(model: Classifier, batch: Batch) -> Tensor:
             loss = cross_entropy(model, batch)

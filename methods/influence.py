@@ -1,4 +1,4 @@
-"""IU: one Newton step from f toward the model without D_f, by influence functions (WoodFisher).
+"""IU: take one Newton step from f toward the model without D_f (influence functions, WoodFisher); no training.
 
 Source: Koh and Liang, ICML 2017; Jia et al., NeurIPS 2023 (IU): θ ← θ + α·(F + λI)⁻¹ v with
 v = Σ_f ∇l / n − (n_f / (n·n_r))·Σ_r ∇l and the empirical Fisher F = (1/N) Σ ∇l ∇lᵀ of N utterances of D_r in place
@@ -30,7 +30,7 @@ TOLERANCE = 1e-4  # of the residual's norm, relative
 def removal_gradient(
     forget: Float[Tensor, " weights"], retain: Float[Tensor, " weights"], n_f: int, n_r: int
 ) -> Float[Tensor, " weights"]:
-    """v = Σ_f ∇l / n − (n_f / (n·n_r))·Σ_r ∇l from the two sums: the mean loss over D less that over D_r, derived."""
+    """Return v = Σ_f ∇l / n − (n_f / (n·n_r))·Σ_r ∇l: the gradient of the mean loss over D minus that over D_r."""
     n = n_f + n_r
     return forget / n - retain * n_f / (n * n_r)
 
@@ -38,7 +38,7 @@ def removal_gradient(
 def conjugate_gradients(
     product: Callable[[Tensor], Tensor], right: Float[Tensor, " weights"], iterations: int
 ) -> Float[Tensor, " weights"]:
-    """x with A x = right, for a symmetric positive definite A given by its product; ends early when it is there."""
+    """Solve A x = right for a symmetric positive definite A, given as a product; stop once it has converged."""
     solution, residual, direction = torch.zeros_like(right), right.clone(), right.clone()
     square = residual @ residual
     for _ in range(iterations):
@@ -56,7 +56,7 @@ def conjugate_gradients(
 def fisher_product(
     problem: UnlearningProblem, utterances: UtteranceSet, vector: Float[Tensor, " weights"]
 ) -> Float[Tensor, " weights"]:
-    """F v = (1/N) Σ ∇l (∇lᵀ v): one forward and backward pass for each utterance."""
+    """Return F v = (1/N) Σ ∇l (∇lᵀ v): one forward and backward per utterance."""
     weights = trainable(problem.model)
     total = {name: torch.zeros_like(p) for name, p in weights.items()}
     pieces = torch.split(vector, [p.numel() for p in weights.values()])
@@ -69,7 +69,7 @@ def fisher_product(
 
 
 def losses(model: Classifier, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The cross-entropy of each utterance, as the one value whose gradient counts."""
+    """Return the cross-entropy (B, 1) of each utterance and its weight 1."""
     found = cross_entropy(model, batch)[:, None]
     return found, torch.ones_like(found)
 
@@ -96,7 +96,7 @@ class Influence(Method):
     damping: float = 1.0  # λ of F + λI; smaller steps further where D_r's gradients are small
     fisher_samples: int = 64  # N, of D_r
     iterations: int = 8  # of the solver, at most; one that ends before it is there has taken a shorter step
-    batch_size: int = 32  # of the walk over D; changes no result
+    batch_size: int = 32  # of the epoch over D; changes no result
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,7 +105,7 @@ class Influence(Method):
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """None: the weights are edited."""
+        """Edit the weights; yield no pass."""
         target = removal_gradient(
             _flat(summed_gradient(problem, problem.forget, self.batch_size)),
             _flat(summed_gradient(problem, problem.retain, self.batch_size)),

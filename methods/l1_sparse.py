@@ -1,6 +1,6 @@
-"""L1-sparse: fine-tune on D_r under an L1 penalty, since sparse networks forget more easily.
+"""L1-sparse: fine-tune on D_r under a decreasing L1 penalty, because sparse networks forget more easily.
 
-Source: Jia et al., NeurIPS 2023, arXiv 2304.04934: min_θ CE(D_r) + α_e·‖θ‖₁, α falling linearly; reference code
+Source: Jia et al., NeurIPS 2023, arXiv 2304.04934: min_θ CE(D_r) + α_e·‖θ‖₁, α decreasing linearly; reference code
 OPTML-Group/Unlearn-Sparse, `FT_prune`.
 Differs: AdamW and 3 epochs in place of SGD and 10. AdamW rescales each weight's gradient, so where the penalty is the
 larger part a weight shrinks by the learning rate a step, whatever α is.
@@ -18,13 +18,13 @@ from methods.engine.rates import Rate
 
 
 def decayed(penalty: float, epoch: int, penalised_epochs: int) -> float:
-    """α_e = α·(1 − e/E) for e < E, then 0; e counts from 0."""
+    """Return α_e = α·(1 − e/E) for e < E, then 0; e counts from 0."""
     return penalty * (1 - epoch / penalised_epochs) if epoch < penalised_epochs else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class L1Sparse(Method):
-    """Fine-tuning on D_r with a penalty that falls linearly; D_f is not used."""
+    """Fine-tuning on D_r with a linearly decreasing penalty; D_f is not used."""
 
     label: ClassVar[str] = "L1-sparse"
     version: ClassVar[int] = 1
@@ -32,7 +32,7 @@ class L1Sparse(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
-    epochs: int = 3  # walks over D_r
+    epochs: int = 3  # epochs over D_r
     batch_size: int = 32
     l1_penalty: float = 1e-5  # α in the first epoch; the field searches 1e-6 to 5e-4
     epochs_without_penalty: int = 0  # at the end; part of `epochs`
@@ -43,12 +43,12 @@ class L1Sparse(Method):
             raise ValueError(f"l1_penalty must be 0 or more, got {self.l1_penalty}")
         if not 0 <= self.epochs_without_penalty <= self.epochs:
             raise ValueError(
-                f"epochs_without_penalty must lie between 0 and epochs ({self.epochs}), "
+                f"epochs_without_penalty must be between 0 and epochs ({self.epochs}), "
                 f"got {self.epochs_without_penalty}"
             )
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass an epoch over D_r, each with its penalty."""
+        """Yield one pass per epoch over D_r, each with its own penalty."""
         for epoch in range(self.epochs):
             yield Pass(
                 name=f"sparse {epoch + 1}",

@@ -34,14 +34,14 @@ def tempered_targets(
     temperature: float,
     is_forget: Bool[Tensor, " batch"],
 ) -> Float[Tensor, "batch classes"]:
-    """softmax((z + g) / τ) for D_f; the one-hot vector of its largest entry for D_r. Rows sum to 1."""
+    """Return softmax((z + g) / τ) for D_f and its one-hot form for D_r; rows sum to 1."""
     soft = torch.softmax((logits + noise) / temperature, dim=-1)
     hard = functional.one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft)
     return torch.where(is_forget[:, None], soft, hard)
 
 
 def charged_accuracy(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> float:
-    """Accuracy of the model now, 0-1, in eval mode; charged, since the method cannot do without it."""
+    """Return the model's accuracy, 0-1, in eval mode; charged, because the method depends on it."""
     problem.model.eval()
     right = 0
     for batch in problem.iterate(utterances, batch_size, backward=False):
@@ -65,7 +65,7 @@ class Lotus(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
-    epochs: int = 3  # at most; walks over D_f and the chosen part of D_r
+    epochs: int = 3  # at most; epochs over D_f and the chosen part of D_r
     batch_size: int = 32
     alpha: float = 1.0  # of τ = exp(α · difference of accuracies)
     retain_share: float = 0.3  # of D_r, drawn once
@@ -74,10 +74,10 @@ class Lotus(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.retain_share <= 1:
-            raise ValueError(f"retain_share must lie in (0, 1], got {self.retain_share}")
+            raise ValueError(f"retain_share must be in (0, 1], got {self.retain_share}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass an epoch, until D_f is predicted no better than D_v was."""
+        """Yield one pass per epoch, until D_f is predicted no better than D_v was by f."""
         count = max(1, round(self.retain_share * len(problem.retain)))
         over = problem.forget + problem.retain.sample(count, problem.generator)
         rows = over.utterances.sort().values

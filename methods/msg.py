@@ -1,4 +1,4 @@
-"""MSG: draw the weights anew that neither retaining nor forgetting pulls at, then fine-tune on D_r, the others slowly.
+"""MSG: reinitialize the weights with the smallest gradients, then fine-tune on D_r, the other weights slowly.
 
 Source: "Masked Small Gradients" of the NeurIPS 2023 unlearning challenge (second place; Triantafillou et al., 2024,
 arXiv 2406.09073), best with CT in Cadet et al., "Deep Unlearn" (arXiv 2410.01276): gradients of CE on a part of D_r as
@@ -31,7 +31,7 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
 def smallest(gradient: Float[Tensor, "*weight"], share: float) -> Bool[Tensor, "*weight"]:
-    """True for the `share` of entries with the smallest magnitude; ties at the threshold are in."""
+    """Return a mask of the `share` of entries with the smallest magnitude; ties at the threshold are included."""
     count = round(share * gradient.numel())
     if count == 0:
         return torch.zeros_like(gradient, dtype=torch.bool)
@@ -39,7 +39,7 @@ def smallest(gradient: Float[Tensor, "*weight"], share: float) -> Bool[Tensor, "
 
 
 def layer_weights(model: Classifier) -> dict[str, nn.Parameter]:
-    """Trainable weight matrices and kernels of linear and convolutional layers, by parameter name."""
+    """Return the trainable weights of linear and convolutional layers, by parameter name."""
     return {
         f"{name}.weight": cast(nn.Parameter, layer.weight)
         for name, layer in cast(nn.Module, model).named_modules()
@@ -49,7 +49,7 @@ def layer_weights(model: Classifier) -> dict[str, nn.Parameter]:
 
 @dataclass(frozen=True, kw_only=True)
 class Msg(Method):
-    """Re-initialise by gradient, then fine-tune."""
+    """Reinitialization by gradient, then fine-tuning."""
 
     label: ClassVar[str] = "MSG"
     version: ClassVar[int] = 1
@@ -62,7 +62,7 @@ class Msg(Method):
 
     learning_rate: Rate = "auto"  # of the weights drawn anew
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
-    epochs: int = 5  # walks over D_r
+    epochs: int = 5  # epochs over D_r
     batch_size: int = 64
     reinitialized_share: float = 0.3  # of each layer's weights
     other_step: float = 0.1  # of the step, for all other weights
@@ -70,10 +70,10 @@ class Msg(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.reinitialized_share <= 1:
-            raise ValueError(f"reinitialized_share must lie in [0, 1], got {self.reinitialized_share}")
+            raise ValueError(f"reinitialized_share must be in [0, 1], got {self.reinitialized_share}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_r, after the weights were drawn."""
+        """Reinitialize weights, then yield one pass over D_r."""
         fresh = self.reinitialize(problem)
         before: dict[str, Tensor] = {}
 
@@ -99,7 +99,7 @@ class Msg(Method):
         )
 
     def reinitialize(self, problem: UnlearningProblem) -> dict[str, Tensor]:
-        """Draw the chosen weights anew; masks of them, by parameter name."""
+        """Reinitialize the chosen weights; return masks of them, by parameter name."""
         weights = layer_weights(problem.model)
         like_forget = problem.retain.sample(len(problem.forget), problem.generator)
         pull = {name: torch.zeros_like(p) for name, p in weights.items()}

@@ -1,4 +1,4 @@
-"""NegGrad+: descend on D_r and climb on D_f in the same step (GradDiff).
+"""NegGrad+: descend on D_r and ascend on D_f in the same step (GradDiff).
 
 Source: Kurmanji et al., NeurIPS 2023, arXiv 2302.09880 (NegGrad+): α·CE(D_r) − (1 − α)·CE(D_f);
 reference code meghdadk/SCRUB.
@@ -32,14 +32,14 @@ class NegGradPlus(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
-    epochs: int = 1  # walks over D_r
+    epochs: int = 1  # epochs over D_r
     batch_size: int = 32  # half of D_r, half of D_f
     alpha: float = 0.95  # α: 1 is fine-tuning, 0 gradient ascent
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha must lie in [0, 1], got {self.alpha}")
+            raise ValueError(f"alpha must be in [0, 1], got {self.alpha}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield one pass over D_r, paired with D_f."""

@@ -1,4 +1,4 @@
-"""NPO: push the probability of D_f's labels below the original's, with a force that fades as they fall.
+"""NPO: push the probability of D_f's labels below the original's, with decreasing force.
 
 Source: Zhang et al., COLM 2024, arXiv 2404.05868: −(2/β)·log σ(−β·log(p_θ(y|x) / p_θ₀(y|x))) on D_f, with
 CE on D_r in addition (NPO+RT); reference code locuslab/open-unlearning. Its gradient is GradAscent's times
@@ -25,7 +25,7 @@ from methods.engine.rates import Rate
 def npo_loss(
     log_probability: Float[Tensor, " batch"], reference: Float[Tensor, " batch"], beta: float
 ) -> Float[Tensor, " batch"]:
-    """(2/β)·log(1 + (p/p₀)^β) of each utterance; above 0."""
+    """Return (2/β)·log(1 + (p/p₀)^β) of each utterance, which is above 0."""
     return functional.softplus(beta * (log_probability - reference)) * (2 / beta)
 
 
@@ -44,7 +44,7 @@ class NegativePreference(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
-    epochs: int = 10  # walks over D_f
+    epochs: int = 10  # epochs over D_f
     batch_size: int = 32  # half of D_f, half of D_r; all of D_f when retain_weight is 0
     retain_weight: float = 1.0  # λ
     beta: float = 0.1  # β: larger stops sooner, 0 would be gradient ascent
@@ -55,7 +55,7 @@ class NegativePreference(Method):
             raise ValueError(f"beta must be above 0, got {self.beta}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_f."""
+        """Yield one pass over D_f."""
 
         def loss(model: Classifier, batch: Batch) -> Tensor:
             task_loss = label_loss(model(batch.features, batch.lengths), batch.labels)

@@ -1,4 +1,4 @@
-"""Original: the model as trained, unlearning nothing; the first line of every table.
+"""Original: the trained model, without unlearning; every method starts from it.
 
 Source: arXiv 2506.00848 §4.1, f.
 """
@@ -14,11 +14,11 @@ from methods.base import Method, Pass, UnlearningProblem
 
 @dataclass(frozen=True, kw_only=True)
 class Original(Method):
-    """No pass at all."""
+    """f itself: no pass."""
 
     label: ClassVar[str] = "Original"
     version: ClassVar[int] = 1
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """Nothing."""
+        """Yield no pass."""
         return iter(())

@@ -1,4 +1,4 @@
-"""RandLabel: fine-tune on D_f with wrong labels and on D_r with its own.
+"""RandLabel: fine-tune on D_f with random wrong labels and on D_r with its own labels.
 
 Source: Golatkar et al., CVPR 2020; Graves et al. (Amnesiac), AAAI 2021; arXiv 2506.00848 §4.3: λ = 1.
 Differs from the SalUn repository: a drawn label is never the true one, and D_f and D_r are shuffled together.
@@ -23,7 +23,7 @@ from methods.engine.transfer import sent
 def wrong_labels(
     labels: Int[Tensor, " n"], num_classes: int, excluded: tuple[int, ...], generator: torch.Generator
 ) -> Int[Tensor, " n"]:
-    """One label for each, uniform over all classes but its own and the `excluded` ones (the forgotten classes)."""
+    """Draw a label for each, uniformly over all classes except its own and the `excluded` (forgotten) ones."""
     allowed = torch.ones(len(labels), num_classes)
     allowed[:, list(excluded)] = 0
     allowed[torch.arange(len(labels)), labels] = 0
@@ -33,7 +33,7 @@ def wrong_labels(
 
 
 def relabelled(problem: UnlearningProblem) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless draws of (rows of D_f ascending, their wrong labels)."""
+    """Yield (rows of D_f ascending, their wrong labels) endlessly."""
     order = problem.forget.utterances.argsort()
     rows, labels = problem.forget.utterances[order], problem.forget.labels[order]
     while True:
@@ -41,7 +41,7 @@ def relabelled(problem: UnlearningProblem) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def with_labels(batch: Batch, rows: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> Batch:
-    """The batch with D_f's labels replaced; `rows` ascend and hold all of D_f."""
+    """Return the batch with D_f's labels replaced; `rows` are ascending and contain all of D_f."""
     forget = batch.forget_on_host
     if not bool(forget.any()):
         return batch
@@ -63,13 +63,13 @@ class RandomLabel(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.3  # of the original's own rate, while learning_rate is auto
-    epochs: int = 1  # walks over D_f ∪ D_r
+    epochs: int = 1  # epochs over D_f ∪ D_r
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
     redraw: bool = False  # new wrong labels each epoch (SalUn's way) or once (Amnesiac's)
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass an epoch over the shuffled union."""
+        """Yield one pass per epoch over the shuffled union."""
         draws = relabelled(problem)
         rows, labels = next(draws)
         for epoch in range(self.epochs):

@@ -1,5 +1,6 @@
-"""Retrain: train anew on D_r alone; what unlearning is judged against. With an empty D_f it trains the original itself.
+"""Retrain: train from scratch on D_r alone; the reference that unlearning is compared with.
 
+With an empty D_f it trains the original itself.
 Source: arXiv 2506.00848 §4.1. Same initial weights, settings, rules for data order and choice of checkpoint as the
 original.
 """
@@ -23,7 +24,7 @@ class Retrain(Method):
     takes_adapters: ClassVar[bool] = False
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass: the original's schedule over D_r."""
+        """Yield one pass: the original's schedule over D_r."""
         problem.model.load_state_dict(problem.fresh_model().state_dict())
         training = problem.training
         yield Pass(

@@ -1,7 +1,7 @@
-"""Rewind: go back to the weights that training had after a share of its schedule, and finish on D_r alone.
+"""Rewind: return to weights from early in training and finish the schedule on D_r alone; not exact.
 
 Source: Mu and Klabjan, Rewind-to-Delete, NeurIPS 2025 (arXiv 2409.09778). Needs an original of training kind
-`early_checkpoints`. Not exact: the checkpoint has met D_f, the less the earlier it is.
+`early_checkpoints`. Not exact: the checkpoint was trained on D_f, less so the earlier it is.
 Differs: AdamW with new moments, the rest of the schedule in place of a constant rate, the epoch that Retrain keeps,
 and no noise, so that nothing is certified.
 """
@@ -21,7 +21,7 @@ from methods.trainings.early_checkpoints import checkpoint
 
 @dataclass(frozen=True, kw_only=True)
 class Rewind(Method):
-    """The rest of the schedule is compressed where the budget has no room for it."""
+    """Training from a checkpoint; the rest of the schedule is compressed if the budget has no room for it."""
 
     label: ClassVar[str] = "Rewind"
     version: ClassVar[int] = 2
@@ -33,22 +33,23 @@ class Rewind(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.share < 1:
-            raise ValueError(f"share must lie strictly between 0 and 1, got {self.share}")
+            raise ValueError(f"share must be strictly between 0 and 1, got {self.share}")
 
     def reason_unsupported(self, kind: str, settings: Mapping[str, Any]) -> str:
-        """Needs the kind, and the share among those that it keeps."""
+        """Return why the training does not keep the weights that are needed, or an empty string."""
         if reason := super().reason_unsupported(kind, settings):
             return reason
         kept = settings["keep_at"]
         if self.share in kept:
             return ""
-        return f"share must be one of the training's keep_at: got {self.share:g}, allowed: {', '.join(map(str, kept))}"
+        return f"share must be one of the training's keep_at ({', '.join(map(str, kept))}), got {self.share:g}"
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over D_r, from the rate that the schedule had come to."""
+        """Yield one pass over D_r, from the rate that the schedule had reached."""
         if problem.original_artifacts is None:
             raise ValueError(
-                f"rewind reads weights that training kept: got none, allowed: training kind {self.requires_training}"
+                f"rewind needs an original of training kind {self.requires_training}; "
+                "got one whose training kept no weights"
             )
         training, budget = problem.training, problem.budget
         problem.model.load_state_dict(checkpoint(problem.original_artifacts, self.share))

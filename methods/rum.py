@@ -1,4 +1,4 @@
-"""RUM: part D_f by how much of it was memorized, and unlearn each part by the method that suits it, one after another.
+"""RUM: split D_f by how much of it was memorized, and unlearn each part with the method that suits it.
 
 Source: Zhao et al., NeurIPS 2024 ("What makes unlearning hard and what to do about it"); reference code kairanzhao/RUM:
 parts of low, medium and high memorization, in this order; the best mix does nothing for low, fine-tunes for medium
@@ -26,7 +26,7 @@ PARTS = ("low", "medium", "high")
 
 
 def method_class(name: str) -> type[Method]:
-    """The method of that name: the one class of its file."""
+    """Return the method of that name: the one class of its file."""
     wrong = ValueError(f"no method of that name: got {name!r}, allowed: any of `unlearn ls methods` but rum")
     if name == "rum" or not name.isidentifier() or importlib.util.find_spec(f"methods.{name}") is None:
         raise wrong
@@ -59,7 +59,7 @@ class Rum(Method):
             method_class(getattr(self, part))
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """The passes of each method on its part, low memorization first, each with an optimizer of its own."""
+        """Yield the passes of each method on its part, low memorization first, each with an optimizer of its own."""
         for name, part in zip(PARTS, self.parts(problem), strict=True):
             if not len(part):
                 continue
@@ -71,13 +71,13 @@ class Rum(Method):
                 fresh = False
 
     def parts(self, problem: UnlearningProblem) -> list[UtteranceSet]:
-        """D_f in three parts that differ in size by one at most, the most confident utterances first."""
+        """Split D_f into three parts that differ in size by at most one, the most confident utterances first."""
         losses = original_losses(problem, problem.forget)
         ranks = losses.argsort(stable=True).argsort()
         return [problem.forget.select(ranks * len(PARTS) // len(ranks) == number) for number in range(len(PARTS))]
 
     def method(self, part: str) -> Method:
-        """The method for a part, with those of RUM's settings that it has."""
+        """Return the method for a part, with those of RUM's settings that it has."""
         chosen = method_class(getattr(self, part))
         known = {f.name for f in fields(chosen)} & {"learning_rate", "rate_share", "epochs", "batch_size"}
         return chosen(**{name: getattr(self, name) for name in known})

@@ -1,4 +1,4 @@
-"""SalUn: RandLabel on the weights that matter most for D_f.
+"""SalUn: run RandLabel on only the weights that matter most to D_f.
 
 Source: Fan et al., ICLR 2024: the mask keeps the `saliency_share` of weights with the largest |Σ ∇CE(D_f)|, globally.
 Differs: the threshold is a k-th value, not a full sort; masked weights and their optimizer state are restored after
@@ -21,7 +21,7 @@ from methods.random_label import RandomLabel
 
 
 def saliency_mask(gradients: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Boolean masks, true for the `share` of all entries largest in magnitude; ties at the threshold are out."""
+    """Return masks of the `share` of all entries with the largest magnitude; ties at the threshold are excluded."""
     magnitudes = torch.cat([g.flatten() for g in gradients.values()]).abs_()
     dropped = len(magnitudes) - round(share * len(magnitudes))
     if dropped == 0:
@@ -50,7 +50,7 @@ class SalUn(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.3  # of the original's own rate, while learning_rate is auto
-    epochs: int = 1  # walks over D_f ∪ D_r
+    epochs: int = 1  # epochs over D_f ∪ D_r
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
     saliency_share: float = 0.5  # of all trainable weights that may move
@@ -59,10 +59,10 @@ class SalUn(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.saliency_share <= 1:
-            raise ValueError(f"saliency_share must lie in (0, 1], got {self.saliency_share}")
+            raise ValueError(f"saliency_share must be in (0, 1], got {self.saliency_share}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """RandLabel's passes with the mask around each step."""
+        """Yield RandLabel's passes with the mask around each step."""
         masks = saliency_mask(summed_gradient(problem, problem.forget, self.batch_size), self.saliency_share)
         start = {name: p.detach()[~masks[name]] for name, p in trainable(problem.model).items()}  # what may not move
 

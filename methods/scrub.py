@@ -1,4 +1,4 @@
-"""SCRUB: drive the student away from the original on D_f and hold it to the original on D_r.
+"""SCRUB: alternate between moving away from the original on D_f and imitating it on D_r.
 
 Source: Kurmanji et al., NeurIPS 2023: max step −KL_T(teacher‖student) on D_f; min step γ·CE + α·KL_T on D_r; an epoch
 does the max step first, for the first `max_epochs` epochs, then always the min step.
@@ -31,7 +31,7 @@ CHOICES = {
 
 
 def original_embeddings(problem: UnlearningProblem, batch_size: int) -> Callable[[Batch], Float[Tensor, "batch width"]]:
-    """The embeddings of D_r by the model as it is now, in eval mode, by utterance; charged as a forward over D_r."""
+    """Return the current model's embeddings of D_r in eval mode, by utterance; charged as a forward over D_r."""
     problem.model.eval()
     rows, found = [], []
     for batch in problem.iterate(problem.retain, batch_size, backward=False):
@@ -77,7 +77,7 @@ class Scrub(Method):
                 raise ValueError(f"{name} is unknown: {getattr(self, name)!r}; choose {' or '.join(allowed)}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """Max passes over D_f and min passes over D_r, in the chosen order; f's embeddings are made before them."""
+        """Yield max passes over D_f and min passes over D_r in the chosen order, after computing f's embeddings."""
         embeddings = original_embeddings(problem, self.batch_size) if self.hold_to == "embeddings" else None
 
         def divergence(model: Classifier, batch: Batch) -> Tensor:

@@ -1,4 +1,4 @@
-"""SFRon: among steps that retain, now and then one that ascends on D_f, on the weights that matter more for D_f.
+"""SFRon: train on D_r and, every few steps, ascend on D_f with the weights that matter more to D_f.
 
 Source: Huang et al., NeurIPS 2024 ("Unified gradient-based machine unlearning with remain geometry enhancement");
 reference code K1nght/Unified-Unlearning-w-Remain-Geometry: every fifth step of CE on D_r is preceded by one of
@@ -31,7 +31,7 @@ SMALLEST_LOSS = 1e-6  # nats; keeps CE^(−λ) finite
 
 
 def mean_squared_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> dict[str, Tensor]:
-    """Mean over batches of (∇ mean CE)², in eval mode, by parameter name: a diagonal Fisher; its epoch is charged."""
+    """Return the mean over batches of (∇ mean CE)² in eval mode, a diagonal Fisher; its epoch is charged."""
     weights, count = trainable(problem.model), -(-len(utterances) // batch_size)
     found = {name: torch.zeros_like(p) for name, p in weights.items()}
     problem.model.eval()
@@ -43,7 +43,7 @@ def mean_squared_gradient(problem: UnlearningProblem, utterances: UtteranceSet, 
 
 @dataclass(frozen=True)
 class Alternating:
-    """A `BatchSource`: D_r once, and before each `every`-th of its batches one of D_f, begun again as it ends."""
+    """A `BatchSource`: D_r once, and before each `every`-th of its batches one of D_f, which is repeated as needed."""
 
     forget: UtteranceSet
     retain: UtteranceSet
@@ -52,7 +52,7 @@ class Alternating:
 
     @property
     def ascents(self) -> int:
-        """Batches of D_f in one epoch."""
+        """The number of batches of D_f in one epoch."""
         return -(-len(self.retain) // (self.batch_size * self.every))
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ class SFRon(Method):
 
     learning_rate: Rate = "auto"
     rate_share: float = 0.1  # of the original's own rate, while learning_rate is auto
-    epochs: int = 1  # walks over D_r
+    epochs: int = 1  # epochs over D_r
     batch_size: int = 32
     ascent_every: int = 5  # steps on D_r for each step on D_f
     ascent_weight: float = 25.0  # α_f, at the start of its cosine
@@ -99,7 +99,7 @@ class SFRon(Method):
             raise ValueError(f"ascent_every must be 1 or more, got {self.ascent_every}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over the alternation, after the mask."""
+        """Compute the mask, then yield one pass over the alternation."""
         like_forget = problem.retain.sample(len(problem.forget), problem.generator)
         matters = mean_squared_gradient(problem, problem.forget, self.batch_size)
         kept = mean_squared_gradient(problem, like_forget, self.batch_size)
@@ -140,5 +140,5 @@ class SFRon(Method):
         )
 
     def favor(self, losses: Tensor) -> Tensor:
-        """CE^(−λ) of each utterance: easy ones, those not forgotten yet, count more."""
+        """Return CE^(−λ) of each utterance: easy ones, which are not forgotten yet, count more."""
         return losses.clamp(min=SMALLEST_LOSS) ** -self.easy_exponent

@@ -1,4 +1,4 @@
-"""SSD: shrink the weights that matter much more to D_f than to D, without any training.
+"""SSD: dampen the weights that matter much more to D_f than to D; no training.
 
 Source: Foster et al., AAAI 2024, arXiv 2308.07707: where I_f > α·I_D, θ ← min(λ·I_D/I_f, 1)·θ, with I the mean squared
 gradient of the loss on D_f and on D; reference code if-loops/selective-synaptic-dampening.
@@ -23,7 +23,7 @@ from methods.engine.gradients import empirical_fisher, trainable
 def dampening_factor(
     forget: Float[Tensor, "*shape"], everything: Float[Tensor, "*shape"], selection: float, dampening: float
 ) -> Float[Tensor, "*shape"]:
-    """β = min(λ·I_D/I_f, 1) where I_f > α·I_D, else 1."""
+    """Return β = min(λ·I_D/I_f, 1) where I_f > α·I_D, else 1."""
     selected = forget > selection * everything
     ratio = dampening * everything / torch.where(selected, forget, torch.ones_like(forget))
     return torch.where(selected, ratio.clamp(max=1.0), torch.ones_like(forget))
@@ -48,7 +48,7 @@ class SelectiveSynapticDampening(Method):
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """None: the weights are edited."""
+        """Edit the weights; yield no pass."""
         forget, retain = empirical_fisher(problem, problem.forget), empirical_fisher(problem, problem.retain)
         share = len(problem.forget) / (len(problem.forget) + len(problem.retain))
         with torch.no_grad():

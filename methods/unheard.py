@@ -1,4 +1,4 @@
-"""Unheard: answer D_f as the original answers speech outside its training set, using a teacher not trained on D_f.
+"""Unheard: teach f an estimate of Retrain's outputs on D_f, made with a teacher that was not trained on D_f.
 
 Source: this project; docs/log.md tells how it came about. Retrain is f on unheard speech, so its answer about an
 utterance of D_f is estimated from f's answers on D_v, with the scores of a closed-form teacher on the frozen pretrained
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
 
 TEMPERATURES = torch.logspace(-2.0, 1.0, 61, dtype=torch.float64)  # of scores of about 0 to 1
 LARGEST_MARGIN = 20.0  # in nats either way
-NO_ANSWERS = "unheard reads f's answers on D_v: got none within the classes of D_r, allowed: one or more"
+NO_ANSWERS = "unheard needs a D_v with an utterance whose label and answer are classes of D_r; got none"
 ROUNDS = 100  # of expectation and maximization: one number is estimated
 
 
 def log_odds(log_probabilities: Float[Tensor, "n classes"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """log(p / (1 − p)) of each row's label, within `LARGEST_MARGIN`."""
+    """Return log(p / (1 − p)) of each row's label, clamped to `LARGEST_MARGIN`."""
     rest = log_probabilities.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)
     margins = log_probabilities.gather(1, labels[:, None]).squeeze(1) - rest
     return margins.clamp(-LARGEST_MARGIN, LARGEST_MARGIN)
 
 
 def temperature(scores: Float[Tensor, "v classes"], answers: Int[Tensor, " v"]) -> float:
-    """The one under which the answers are likeliest."""
+    """Return the temperature under which the answers are most likely."""
     losses = [functional.cross_entropy(scores / t, answers) for t in TEMPERATURES.to(scores)]
     return float(TEMPERATURES[int(torch.stack(losses).argmin())])
 
 
 def _fitted(margins: Tensor, outcomes: Tensor) -> LogisticRegression | None:
-    """P(outcome | margin); None where the outcome is always the same."""
+    """Fit P(outcome | margin); None if the outcome is always the same."""
     from sklearn.linear_model import LogisticRegression  # here, because importing it takes a second
 
     if bool(outcomes.all()) or not bool(outcomes.any()):
@@ -89,7 +89,7 @@ def _probability(fitted: LogisticRegression | None, margins: Tensor, otherwise: 
 
 
 def keeps_label(chances: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
-    """True for the round(Σ chances) utterances with the largest chances."""
+    """Return a mask of the round(Σ chances) utterances with the largest chances."""
     keep = torch.zeros_like(chances, dtype=torch.bool)
     keep[chances.argsort(descending=True, stable=True)[: int(chances.sum().round())]] = True
     return keep
@@ -101,9 +101,10 @@ def borrowed_targets(
     donors: Float[Tensor, "v classes"],
     donor_logits: Float[Tensor, "v classes"],
 ) -> Float[Tensor, "n classes"]:
-    """Probabilities: f's of the donor in descending order, laid along the answer and then the teacher's other ranks.
+    """Return a donor's probabilities under f, assigned in descending order to the answer and the teacher's other ranks.
 
-    The donor is the utterance of unheard speech about whose answer the teacher (`donors`: its log p̂) is as sure.
+    The donor is the utterance outside the training set about whose answer the teacher (`donors`: its log p̂) is equally
+    confident.
     """
     sureness, order = log_odds(donors, donor_logits.argmax(dim=1)).sort(stable=True)
     middle = (sureness[1:] + sureness[:-1]) / 2
@@ -127,7 +128,7 @@ class Unheard(Method):
 
     learning_rate: Rate = "auto"  # of the first epoch; it falls linearly, epoch by epoch
     rate_share: float = 0.25  # of the original's own rate, while learning_rate is auto
-    epochs: int = 4  # walks over D_f and the part of D_r
+    epochs: int = 4  # epochs over D_f and the part of D_r
     batch_size: int = 32
     retain_share: float = 0.3  # of D_r, drawn anew each epoch
     retain_weight: float = 1.0  # λ
@@ -135,10 +136,10 @@ class Unheard(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.retain_share <= 1:
-            raise ValueError(f"retain_share must lie in [0, 1], got {self.retain_share}")
+            raise ValueError(f"retain_share must be in [0, 1], got {self.retain_share}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass an epoch."""
+        """Yield one pass per epoch."""
         targets = ForgetTable.of(problem.forget.utterances, self.targets(problem))
         count = round(self.retain_share * len(problem.retain))
 
@@ -158,14 +159,14 @@ class Unheard(Method):
             )
 
     def targets(self, problem: UnlearningProblem) -> Float[Tensor, "forget classes"]:
-        """What D_f is taught, in its order; charged as a forward of the pretrained encoder over D and D_v, the ridge
-        solutions, and f's logits on D_v.
+        """Return the targets of D_f, in its order.
 
-        Classes without an utterance in D_r are out of it: Retrain never answers them, nor could the teacher.
+        Charged as a forward of the pretrained encoder over D and D_v, the ridge solutions, and f's logits on D_v.
+        Classes without an utterance in D_r are excluded: Retrain never predicts them, nor could the teacher.
 
         Raises:
-            BudgetSpent: when the budget is used up meanwhile.
-            ValueError: no utterance of D_v is of a class of D_r and answered with one.
+            BudgetSpent: when the budget is spent before that.
+            ValueError: if no utterance of D_v has a class of D_r as label and as f's answer.
         """
         if not len(problem.validation):
             raise ValueError(NO_ANSWERS)

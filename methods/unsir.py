@@ -1,4 +1,4 @@
-"""UNSIR: learn noise that the model finds wrong for D_f's labels, impair the model with it, then repair it on D_r.
+"""UNSIR: learn noise that the model misclassifies, train on it under D_f's labels, then repair the model on D_r.
 
 Source: Tarun et al., IEEE TNNLS 2023 (arXiv 2111.08947), Eq. 1: N* = argmin_N −CE(f(N), y_f) + ρ‖N‖², found by Adam;
 impair: one epoch on N* and a part of D_r; repair: one epoch on that part. Reference code vikram2000b/Fast-Machine-
@@ -23,14 +23,14 @@ from methods.engine.rates import Rate
 
 
 def noise_loss(model: Classifier, noise: Batch, penalty: float) -> Tensor:
-    """−CE of the noise under its labels + penalty · ‖N‖², mean over the batch."""
+    """Return −CE of the noise under its labels + penalty · ‖N‖², the mean over the batch."""
     squares = noise.features.flatten(1).square().sum(dim=1)
     return (penalty * squares - cross_entropy(model, noise)).mean()
 
 
 @dataclass(frozen=True)
 class Impairing:
-    """A `BatchSource`: the batch of noise `repeats` times, among the batches of a set, in random order."""
+    """A `BatchSource`: the batch of noise `repeats` times and the batches of a set, in random order."""
 
     noise: Batch
     repeats: int
@@ -50,7 +50,7 @@ class Impairing:
 
 @dataclass(frozen=True, kw_only=True)
 class Unsir(Method):
-    """Noise, impair, repair."""
+    """Three stages: learn noise, impair, repair."""
 
     label: ClassVar[str] = "UNSIR"
     version: ClassVar[int] = 1
@@ -65,22 +65,22 @@ class Unsir(Method):
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
     repair_learning_rate: Rate = "auto"
     repair_rate_share: float = 0.25  # half of rate_share, as in the paper
-    epochs: int = 1  # walks of the impair pass, and of the repair pass
+    epochs: int = 1  # of the impair pass and of the repair pass
     batch_size: int = 32  # and utterances of noise
     retain_share: float = 0.2  # of D_r, drawn once, for both passes
-    retain_weight: float = 1.0  # λ, beside the noise
+    retain_weight: float = 1.0  # λ of the retain part, next to the noise
     noise_steps: int = 40
     noise_learning_rate: float = 0.1  # Adam, of the features
     noise_penalty: float = 0.1  # ρ
-    noise_repeats: int = 20  # how often an impair walk shows the noise
+    noise_repeats: int = 20  # batches of noise in an impair epoch
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.retain_share <= 1:
-            raise ValueError(f"retain_share must lie in (0, 1], got {self.retain_share}")
+            raise ValueError(f"retain_share must be in (0, 1], got {self.retain_share}")
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """The noise is made before the first pass; its steps are charged."""
+        """Learn the noise, which is charged, then yield the impair pass and the repair pass."""
         noise = self.learned_noise(problem)
         count = max(1, round(self.retain_share * len(problem.retain)))
         part = problem.retain.sample(count, problem.generator)
@@ -98,7 +98,7 @@ class Unsir(Method):
         yield replace(impair, name="repair", over=part, learning_rate=repair_rate, retain_weight=1.0, optimizer="fresh")
 
     def learned_noise(self, problem: UnlearningProblem) -> Batch:
-        """A batch whose features maximize the model's loss for labels of D_f."""
+        """Return a batch whose features maximize the model's loss for labels of D_f."""
         template = next(problem.forget.batches(self.batch_size, problem.generator))
         drawn = torch.randn(template.features.shape, generator=problem.generator)
         features = drawn.to(template.features).requires_grad_()

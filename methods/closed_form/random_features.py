@@ -1,4 +1,4 @@
-"""Random features over a frozen encoder: what a linear head cannot tell apart in an embedding, it can in more of them.
+"""Random features of a frozen encoder, in which a linear head separates more classes than in the embedding.
 
 Source: Zhuang et al., ACIL, NeurIPS 2022 (a random ReLU layer before a closed-form head); Rahimi and Recht, NIPS 2007.
 Differs: the embedding is normalized first, utterance by utterance, so that no statistic of D is needed.
@@ -21,7 +21,7 @@ SHIFT = 0.3  # standard deviation of b, where that of A norm(e) is 1
 
 
 class RandomFeatures(nn.Module):
-    """A classifier whose head reads ReLU(A norm(e) + b), e the embedding of another one, A and b fixed and random."""
+    """A classifier whose head reads ReLU(A norm(e) + b), e the embedding of another, A and b fixed and random."""
 
     head: nn.Module
     projection: Tensor
@@ -43,13 +43,13 @@ class RandomFeatures(nn.Module):
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
-        """The encoder's, and the new head in place of its own."""
+        """The encoder's blocks, with the new head in place of its own."""
         return [*cast(Classifier, self.encoder).blocks[:-1], self.head]
 
     def embed(
         self, features: Float[Tensor, "batch ..."], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch width"]:
-        """The random features."""
+        """Return the random features."""
         vectors = cast(Classifier, self.encoder).embed(features, lengths)
         normal = functional.layer_norm(vectors, vectors.shape[1:])
         return functional.relu(normal @ self.projection + self.shift)
@@ -57,6 +57,6 @@ class RandomFeatures(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch ..."], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch classes"]:
-        """Logits."""
+        """Return logits."""
         logits: Tensor = self.head(self.embed(features, lengths))
         return logits

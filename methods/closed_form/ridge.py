@@ -1,4 +1,4 @@
-"""Ridge regression on one-hot labels from sums alone: what is subtracted from the sums was never in the solution.
+"""Ridge regression on one-hot labels from sums alone: utterances subtracted from the sums leave no trace.
 
 Source: Hoerl and Kennard, Technometrics 1970 (ridge regression); Cao and Yang, IEEE S&P 2015 (unlearning in summation
 form: statistics that are sums over D are updated for D_r by subtracting those of D_f). W features, C classes.
@@ -42,7 +42,7 @@ class RidgeSums:
         """Sum over a set, in one charged epoch without a backward; the model is left in eval mode.
 
         Raises:
-            BudgetSpent: when the budget is used up.
+            BudgetSpent: when the budget is spent.
         """
         total: RidgeSums | None = None
         for batch in problem.iterate(as_evaluated(problem, utterances), BATCH, backward=False):
@@ -51,24 +51,24 @@ class RidgeSums:
             part = cls(y.sum(dim=0), x.T @ y, x.T @ x)
             total = part if total is None else total.plus(part)
         if total is None:
-            raise ValueError("a closed-form head needs utterances: got none, allowed: one or more")
+            raise ValueError("a closed-form head needs at least one utterance; got none")
         return total
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> RidgeSums:
-        """The inverse of `tensors`."""
+        """Make sums from what `tensors` returned."""
         return cls(**{f.name: tensors[f.name] for f in fields(cls)})
 
     def tensors(self) -> dict[str, Tensor]:
-        """By name, to be stored."""
+        """Return the sums by name, to be stored."""
         return {f.name: getattr(self, f.name).cpu() for f in fields(self)}
 
     def on(self, device: torch.device) -> RidgeSums:
-        """The same on a device."""
+        """Return the same sums on a device."""
         return RidgeSums(*(getattr(self, f.name).to(device) for f in fields(self)))
 
     def plus(self, other: RidgeSums, sign: float = 1.0) -> RidgeSums:
-        """The sums over both sets; with `sign` −1 over this one without the other, which is part of it."""
+        """Return the sums over both sets; with `sign` −1, over this set without the other, which is part of it."""
         pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
         return RidgeSums(*(mine + sign * its.to(mine.device) for mine, its in pairs))
 
@@ -85,7 +85,7 @@ class RidgeFit:
 
     @classmethod
     def of(cls, sums: RidgeSums) -> RidgeFit:
-        """From sums over one utterance or more."""
+        """Standardize sums over at least one utterance."""
         n = sums.counts.sum()
         mean = sums.by_class.sum(dim=1) / n
         covariance = sums.gram / n - torch.outer(mean, mean)
@@ -95,7 +95,7 @@ class RidgeFit:
         return cls(sums, mean, deviation, covariance / torch.outer(deviation, deviation), labeled)
 
     def head(self, ridge: float) -> Head:
-        """Weights (width, C) and bias (C,) of min Σ ‖Wᵀx + b − y‖² / n + λ‖s ⊙ W‖², the bias without penalty.
+        """Return W (width, C) and b (C,) of min Σ ‖Wᵀx + b − y‖² / n + λ‖s ⊙ W‖², without penalty on b.
 
         The outputs for any x add up to 1, as the one-hot labels do.
         """
@@ -106,13 +106,13 @@ class RidgeFit:
 
 
 def set_head(problem: UnlearningProblem, sums: RidgeSums, *, charged: bool) -> None:
-    """Solve for the model's head, in place; λ by accuracy on D_v (ties by loss), then 1/T by loss on D_v.
+    """Solve for the model's head in place; choose λ by accuracy on D_v (ties by loss), then 1/T by loss on D_v.
 
-    The choice is made anew for every set of sums: one that was made with D_f would remember it. What it reads of D_v is
-    `charged` to a method; not to a training, as Retrain's choice of epoch is not.
+    The choice is repeated for every set of sums, because a choice made with D_f would depend on it. Reading D_v is
+    `charged` to a method, and not to a training, as Retrain's choice of epoch is not.
 
     Raises:
-        BudgetSpent: when the budget is used up before.
+        BudgetSpent: when the budget is already spent.
     """
     problem.budget.check()
     head = problem.model.head
@@ -130,7 +130,7 @@ def set_head(problem: UnlearningProblem, sums: RidgeSums, *, charged: bool) -> N
 
 
 def _chosen(problem: UnlearningProblem, solved: list[Head], absent: Tensor) -> tuple[Head, float]:
-    """The solution that is best on D_v, and its 1/T; where there is no D_v, the first, and what suits most."""
+    """Return the solution that is best on D_v and its 1/T; without a D_v, the first and a default."""
     validation = problem.validation
     if not len(validation):
         return solved[0], SHARPNESS
@@ -160,10 +160,10 @@ def as_evaluated(problem: UnlearningProblem, utterances: UtteranceSet) -> Uttera
 
 
 def embedded(problem: UnlearningProblem, batch: Batch) -> Float[Tensor, "batch width"]:
-    """What the head reads, in eval mode, in float64, under bf16 too: an exact solution amplifies rounding.
+    """Return what the head reads, in eval mode and float64, under bf16 too: exact solutions amplify rounding.
 
-    Batches are filled up to one size: kernels for other sizes round otherwise, and where λ is small the solution would
-    show that an utterance was subtracted in other company than it was added in.
+    Batches are padded to one size. Kernels for other sizes round differently, and with a small λ the solution would
+    show that an utterance was added and subtracted in different batches.
     """
     problem.model.eval()
     missing = max(0, min(BATCH, problem.micro_batch or BATCH) - len(batch))

@@ -26,9 +26,9 @@ TEACHER_BATCH = 64
 
 
 def layer_statistics(model: Classifier, batch: Batch) -> Float[Tensor, "batch width"]:
-    """Mean and standard deviation over time of each block's output, the head's apart, side by side; no gradient.
+    """Return mean and standard deviation over time of each block's output except the head's; no gradient.
 
-    Where a block gives one vector an utterance, the vector itself.
+    If a block returns one vector per utterance, the vector itself is used.
     """
     found: list[Tensor] = []
 
@@ -54,12 +54,12 @@ def layer_statistics(model: Classifier, batch: Batch) -> Float[Tensor, "batch wi
 def teacher_scores(
     problem: UnlearningProblem,
 ) -> tuple[Float[Tensor, "forget classes"], Float[Tensor, "unheard classes"]]:
-    """Scores on D_f and on D_v of the head that is fitted on D_r, with the penalty that is best on D_v.
+    """Fit a head on D_r, with the penalty that is best on D_v, and return its scores on D_f and D_v.
 
-    Charged as one forward over all three, and the time of the solutions.
+    Charged as one forward over all three sets, and the time of the solutions.
 
     Raises:
-        BudgetSpent: when the budget is used up before they are there.
+        BudgetSpent: when the budget is spent before that.
     """
     encoder = problem.fresh_model()
     encoder.eval()

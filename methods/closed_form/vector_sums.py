@@ -22,7 +22,7 @@ IMPOSSIBLE = -1e4  # the score of a class without utterances
 
 @dataclass(frozen=True)
 class Reading:
-    """Vectors as the sums take them: about standardized, so that sums lose no digits, and folded where wide."""
+    """A transform of vectors before they are summed: standardized to keep precision, and folded if wide."""
 
     center: Float[Tensor, " width"]
     scale: Float[Tensor, " width"]
@@ -31,7 +31,7 @@ class Reading:
 
     @classmethod
     def like(cls, vectors: Float[Tensor, "n width"]) -> Reading:
-        """By the statistics of a first batch."""
+        """Take the statistics of a first batch."""
         center, deviation = vectors.mean(dim=0), vectors.std(dim=0, correction=0)
         scale = deviation.clamp(min=FLOOR * float(deviation.mean()) or 1.0)
         width = vectors.shape[1]
@@ -43,7 +43,7 @@ class Reading:
         return cls(center, scale, places.to(vectors.device), signs.to(vectors))
 
     def __call__(self, vectors: Float[Tensor, "n width"]) -> Float[Tensor, "n read"]:
-        """(n, min(width, WIDEST))."""
+        """Return transformed vectors (n, min(width, WIDEST))."""
         found = (vectors - self.center) / self.scale
         if self.places is None or self.signs is None:
             return found
@@ -62,7 +62,7 @@ class RidgeHead:
     absent: Bool[Tensor, " classes"]  # which were not there to learn
 
     def scores(self, vectors: Float[Tensor, "n width"]) -> Float[Tensor, "n classes"]:
-        """About 1 for the class that fits and 0 for others; `IMPOSSIBLE` for absent classes."""
+        """Return scores, about 1 for the class that fits and 0 for others; `IMPOSSIBLE` for absent classes."""
         found = (self.reading(vectors) - self.center) / self.scale @ self.weights + self.bias
         return found.masked_fill(self.absent, IMPOSSIBLE)
 
@@ -79,13 +79,13 @@ class VectorSums:
 
     @classmethod
     def like(cls, vectors: Float[Tensor, "n width"], num_classes: int) -> VectorSums:
-        """Empty sums for vectors such as these."""
+        """Return empty sums for vectors of this width."""
         width = min(vectors.shape[1], WIDEST)
         shapes = ((num_classes,), (width,), (width, num_classes), (width, width))
         return cls(Reading.like(vectors), *(vectors.new_zeros(shape) for shape in shapes))
 
     def add(self, vectors: Float[Tensor, "n width"], labels: Int[Tensor, " n"]) -> None:
-        """Take a batch in."""
+        """Add a batch."""
         read = self.reading(vectors)
         targets = functional.one_hot(labels, len(self.counts)).to(read)
         self.counts.add_(targets.sum(dim=0))
@@ -94,9 +94,9 @@ class VectorSums:
         self.gram.addmm_(read.T, read)
 
     def heads(self, penalties: Sequence[float]) -> list[RidgeHead]:
-        """argmin_W ‖XW − Y‖² + penalty · ‖W‖², X standardized and Y one-hot, for each penalty; no penalty on the bias.
+        """Solve min ‖XW − Y‖² + penalty · ‖W‖², X standardized, Y one-hot, for each penalty; none on the bias.
 
-        The sums are used up: the matrix is standardized in place.
+        The sums cannot be used afterward: the matrix is standardized in place.
         """
         n = self.counts.sum()
         center = self.total / n

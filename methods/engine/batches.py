@@ -19,7 +19,7 @@ from methods.engine.transfer import sent
 
 
 class Classifier(Protocol):
-    """A trainable speech classifier, as methods see it; every backbone builds one (it is an `nn.Module` too)."""
+    """The interface of a trainable speech classifier, which is also an `nn.Module`; every backbone builds one."""
 
     head: nn.Module
     adapter_targets: tuple[str, ...]
@@ -31,12 +31,12 @@ class Classifier(Protocol):
     def __call__(
         self, features: Float[Tensor, "batch ..."], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch classes"]:
-        """Logits z."""
+        """Return logits z."""
 
     def embed(
         self, features: Float[Tensor, "batch ..."], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch width"]:
-        """What the head reads: one vector an utterance."""
+        """Return what the head reads: one vector per utterance."""
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...  # noqa: D102
     def named_parameters(  # noqa: D102
@@ -67,7 +67,7 @@ class Batch:
         return len(self.labels)
 
     def select(self, keep: Bool[Tensor, " batch"]) -> Batch:
-        """The utterances for which `keep`, on the host, is true, in the same order."""
+        """Return the utterances for which `keep`, on the host, is true, in the same order."""
         places = self.places(keep)
         return Batch(
             features=self.features[places],
@@ -79,15 +79,15 @@ class Batch:
         )
 
     def places(self, keep: Bool[Tensor, " batch"]) -> Int[Tensor, " kept"]:
-        """Rows of the batch for which `keep`, on the host, is true, as an index on the device."""
+        """Return the rows for which `keep`, on the host, is true, as an index on the device."""
         return sent(keep.nonzero().flatten(), self.features.device)
 
     def cut(self, start: int, stop: int | None = None) -> Batch:
-        """The utterances from `start` up to `stop`, without a copy."""
+        """Return the utterances from `start` up to `stop`, without a copy."""
         return Batch(**{f.name: getattr(self, f.name)[start:stop] for f in fields(self)})
 
     def parts(self, size: int | None) -> list[Batch]:
-        """Micro-batches of at most `size` utterances, in order; the batch itself where it is no larger."""
+        """Return micro-batches of at most `size` utterances, in order; the batch itself if it is no larger."""
         if size is None or size >= len(self):
             return [self]
         return [self.cut(at, at + size) for at in range(0, len(self), size)]
@@ -97,7 +97,7 @@ class BatchSource(Protocol):
     """What a pass can iterate over: an `UtteranceSet`, or batches that a method made itself."""
 
     def __len__(self) -> int:
-        """Number of utterances in one epoch."""
+        """Return the number of utterances in one epoch."""
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield one epoch; shuffled if a generator is given. The last batch may be smaller; none is dropped."""
@@ -114,8 +114,8 @@ class UtteranceSet:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     durations: Int[Tensor, " n"] | None = None  # in any unit; when given, shuffled batches are of similar length
     prefetch: bool = False  # read and copy one batch ahead: for a GPU that features do not fit on
-    random_crops: bool = False  # `fetch` takes a seed beside the rows, another one each walk: random crops
-    reorder: Callable[[UtteranceSet, Tensor], Tensor] | None = None  # what a curriculum makes of a shuffled order
+    random_crops: bool = False  # `fetch` takes a seed beside the rows, another one each epoch: random crops
+    reorder: Callable[[UtteranceSet, Tensor], Tensor] | None = None  # a curriculum's order, made from a shuffled one
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -132,7 +132,7 @@ class UtteranceSet:
         )
 
     def select(self, keep: Bool[Tensor, " n"]) -> UtteranceSet:
-        """The utterances for which `keep` is true, in the same order."""
+        """Return the utterances for which `keep` is true, in the same order."""
         return replace(
             self,
             utterances=self.utterances[keep],
@@ -142,7 +142,7 @@ class UtteranceSet:
         )
 
     def sample(self, count: int, generator: torch.Generator) -> UtteranceSet:
-        """At most `count` utterances, drawn without replacement, in the set's own order."""
+        """Draw at most `count` utterances without replacement; they stay in the set's own order."""
         keep = torch.zeros(len(self), dtype=torch.bool)
         keep[torch.randperm(len(self), generator=generator)[:count]] = True
         return self.select(keep)

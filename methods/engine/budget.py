@@ -1,8 +1,8 @@
-"""What a trial is charged: seconds and samples of every forward and backward pass that its algorithm needs.
+"""The budget of a trial: seconds and samples charged for every forward and backward pass of its algorithm.
 
 One example trained on (forward and backward) is one sample; a forward alone is a third of one, the usual ratio of their
-arithmetic. `methods.engine.charged_passes` counts them, wherever they are run. What the harness looks at, loading and
-I/O are measured apart and never charged.
+arithmetic. `methods.engine.charged_passes` counts them, wherever they are run. Evaluation by the harness, loading and
+I/O are measured separately and never charged.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class BudgetSpent(Exception):
 class BudgetMeter:
     """Charges work against an optional limit in seconds or samples.
 
-    `synchronize` waits for the device, so that seconds are those of finished work. Time runs on one account at once:
-    inside `charging` on the charged one, in blocks apart within it on theirs.
+    `synchronize` waits for the device, so that seconds are those of finished work. Time runs on one account at a time:
+    on the charged one inside `charging`, and on another in blocks within it that are timed separately.
     """
 
     limit: float | None = None
@@ -40,9 +40,9 @@ class BudgetMeter:
     evaluation_seconds: float = 0.0
     preparation_seconds: float = 0.0  # a training spent them on what it keeps for later requests
     loading_seconds: float = 0.0  # of features and models, inside a method's own code
-    largest_batch: int = 0  # most examples that one block was charged for: what was under way when memory ran out
-    clock: Callable[[], float] = time.perf_counter  # in seconds; may leave out what is nobody's time
-    beat: Callable[[], None] = lambda: None  # told at each block: whoever watches for hangs listens
+    largest_batch: int = 0  # most examples charged in one block, in case memory runs out
+    clock: Callable[[], float] = time.perf_counter  # in seconds; may exclude pauses of the process
+    beat: Callable[[], None] = lambda: None  # called at each block, as a sign of life for the watchdog
     counts: bool = True  # whether forwards and backwards are charged now
     hooks: Any = field(default_factory=weakref.WeakKeyDictionary, repr=False)  # models, and the hooks on them
     _account: Account | None = field(default=None, repr=False)
@@ -51,9 +51,9 @@ class BudgetMeter:
 
     @contextmanager
     def charging(self, examples: int = 0) -> Iterator[None]:
-        """Charge the block's time, less what is timed apart; `examples` are those of the batch it works on, if any.
+        """Charge the block's time, minus what is timed separately; `examples` is the size of its batch, if any.
 
-        Its samples are charged as they are seen. Inside another block it changes nothing.
+        Samples are charged as models run. Inside another block it has no effect.
         """
         self.largest_batch = max(self.largest_batch, examples)
         self.beat()
@@ -75,12 +75,12 @@ class BudgetMeter:
 
     @property
     def samples(self) -> float:
-        """Samples charged."""
+        """The samples charged so far."""
         return self.thirds / 3
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Time the block as evaluation and charge nothing: what the harness looks at, not the method."""
+        """Time the block as evaluation by the harness, and charge nothing."""
         with self.uncounted(), self._on("evaluation_seconds"):
             yield
 
@@ -90,9 +90,9 @@ class BudgetMeter:
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """Take the block's time off what is being charged: features are read, or a model is built.
+        """Do not charge the block's time: features are read, or a model is built.
 
-        Not where another thread loads: the one that is charged works meanwhile.
+        It has no effect in another thread than the charged one, which works meanwhile.
         """
         if self._account != "seconds" or self._thread != threading.get_ident():
             yield
@@ -102,7 +102,7 @@ class BudgetMeter:
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
-        """Charge the block's time but none of its samples: work that is no part of the algorithm."""
+        """Charge the block's time but none of its samples: work that is not part of the algorithm."""
         before, self.counts = self.counts, False
         try:
             yield
@@ -118,7 +118,7 @@ class BudgetMeter:
             self._switch(before)
 
     def _switch(self, account: Account | None) -> Account | None:
-        """Let time run on another account from here; gives the one before."""
+        """Switch to another account; return the previous one."""
         self.synchronize()
         now, before = self.clock(), self._account
         if before is not None:
@@ -128,22 +128,22 @@ class BudgetMeter:
 
     @property
     def charged(self) -> float:
-        """What counts against the limit, in its unit; the block that runs included."""
+        """What counts against the limit, in its unit, including the current block."""
         if self.unit == "samples":
             return self.samples
         return self.seconds + (self.clock() - self._since if self._account == "seconds" else 0.0)
 
     @property
     def used(self) -> float:
-        """Share of the budget that is used; 0 without a limit, above 1 after an overshoot."""
+        """The share of the budget that is used: 0 without a limit, above 1 after an overshoot."""
         return 0.0 if self.limit is None else self.charged / self.limit if self.limit > 0 else 1.0
 
     @property
     def spent(self) -> bool:
-        """Whether the budget is used up."""
+        """Whether the budget is spent."""
         return self.limit is not None and self.charged >= self.limit
 
     def check(self) -> None:
-        """Raise `BudgetSpent` when the budget is used up."""
+        """Raise `BudgetSpent` when the budget is spent."""
         if self.spent:
             raise BudgetSpent

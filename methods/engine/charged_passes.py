@@ -1,4 +1,4 @@
-"""Charge every forward and backward of a model to a budget, whoever runs them: hooks on its blocks see them.
+"""Charge every forward and backward of a model to a budget, no matter who runs it, by hooks on its blocks.
 
 The rule (docs/budget.md), in thirds of a sample for each utterance: a forward is one; a backward is one for the way
 back through the blocks, from the head to the first block with a weight that may move, and one for the gradients of the
@@ -20,7 +20,7 @@ from methods.engine.budget import BudgetMeter
 
 @dataclass
 class _Forward:
-    """One forward, and the backwards through what it gave; those at the head and below it are the same ones."""
+    """One forward and the backwards through its outputs; those seen at the head and below it are the same."""
 
     utterances: int
     charged: int = 0
@@ -28,21 +28,21 @@ class _Forward:
 
 
 class PassCounter:
-    """What a budget sees of one model. It keeps no model alive."""
+    """A counter of one model's forwards and backwards. It does not keep the model alive."""
 
     def __init__(self, model: nn.Module, budget: BudgetMeter) -> None:
-        """Count the weights that may move in each block: what a whole backward goes through."""
+        """Count the trainable weights of each block."""
         self.model, self.budget = weakref.ref(model), budget
         self.sizes = [sum(p.numel() for p in block.parameters() if p.requires_grad) for block in _blocks(model)]
         self.current = _Forward(0)
 
     def goes_in(self, utterances: int) -> None:
-        """A forward begins."""
+        """Count a forward that begins."""
         self.current = _Forward(utterances)
         self.budget.count(utterances)
 
     def comes_out(self, output: Any, place: str) -> None:
-        """A forward came to the head (or to what it reads): a backward will begin there."""
+        """Register the output of the head, or of the block before, at which a backward begins."""
         if isinstance(output, Tensor) and output.requires_grad:
             forward = self.current
             output.register_hook(lambda _: self._goes_back(forward, place))  # type: ignore[no-untyped-call]
@@ -54,7 +54,7 @@ class PassCounter:
             self.budget.count(forward.utterances * self.backward_thirds())
 
     def backward_thirds(self) -> float:
-        """Thirds of a sample that a backward is for one utterance: 2 where all weights move, less where some do."""
+        """Return the thirds of a sample that a backward costs per utterance: 2 if all weights are trained."""
         model, everything = self.model(), sum(self.sizes)
         if model is None or not everything:
             return 2.0
@@ -64,7 +64,7 @@ class PassCounter:
 
 
 def charge_passes(model: Any, budget: BudgetMeter) -> None:
-    """Charge the passes of `model`, and of its copies, to the budget from here on; a second call changes nothing.
+    """Charge the forwards and backwards of `model` and its copies from now on; a second call has no effect.
 
     A forward is seen at the first block, a backward at the head and at what the head reads, so that one through
     `embed` counts too. Inside a compiled model nothing is seen: see `charge_compiled_passes`.
@@ -91,14 +91,14 @@ def charge_passes(model: Any, budget: BudgetMeter) -> None:
 
 
 def charge_compiled_passes(compiled: Any, model: Any, budget: BudgetMeter) -> None:
-    """Charge the passes of what `torch.compile` made of a watched model."""
+    """Charge the forwards and backwards of the compiled form of a model."""
     found = PassCounter(model, budget)
     compiled.register_forward_pre_hook(lambda _module, inputs: found.goes_in(len(inputs[0])))
     compiled.register_forward_hook(lambda _module, _inputs, output: found.comes_out(output, "head"))
 
 
 def stop_charging(budget: BudgetMeter) -> None:
-    """Nothing that models do is charged to the budget any more."""
+    """Stop charging: remove the hooks from all models."""
     for hooks in list(budget.hooks.values()):
         for hook in hooks:
             hook.remove()

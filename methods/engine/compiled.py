@@ -15,18 +15,18 @@ class CompiledModel:
     """A model and its compiled form; both have the same weights."""
 
     def __init__(self, model: Classifier, budget: BudgetMeter, backend: str = "inductor") -> None:
-        """Passes of both are charged to the budget."""
+        """Compile the model; forwards and backwards of both forms are charged to the budget."""
         self.eager = model
         self.compiled = cast(Classifier, torch.compile(cast(Any, model), dynamic=False, backend=backend))
         charge_compiled_passes(self.compiled, model, budget)
         self._met: set[tuple[Any, ...]] = set()
 
     def for_part(self, part: Batch, full_size: int) -> Classifier:
-        """What runs a part of a batch whose parts have `full_size` utterances but for the last."""
+        """Return the form that runs a part: compiled if it has `full_size` utterances, else eager."""
         return self.compiled if len(part) == full_size else self.eager
 
     def is_new(self, part: Batch) -> bool:
-        """Whether a step on this part would compile first; true once for each shape and choice of moving weights."""
+        """Return whether a step on this part compiles first: once per shape and choice of trained weights."""
         moving = tuple(p.requires_grad for p in self.eager.parameters())
         case = (part.features.shape, part.features.dtype, moving)
         if case in self._met:

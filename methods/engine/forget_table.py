@@ -14,14 +14,14 @@ from methods.engine.transfer import sent
 
 @dataclass(frozen=True)
 class ForgetTable:
-    """One row of values for each utterance of D_f; on the host or the device."""
+    """A table with one row of values per utterance of D_f, on the host or the device."""
 
     utterances: Int[Tensor, " n"]  # ascending, on the host
     values: Float[Tensor, "n classes"]
 
     @classmethod
     def of(cls, utterances: Int[Tensor, " n"], values: Float[Tensor, "n classes"]) -> ForgetTable:
-        """From utterances in any order."""
+        """Make a table from utterances in any order."""
         order = utterances.argsort()
         return cls(utterances[order], values[sent(order, values.device)])
 

@@ -16,12 +16,12 @@ from methods.engine.per_utterance import CHUNK, Gradients, PerUtterance, Values,
 
 
 def trainable(model: Classifier) -> dict[str, nn.Parameter]:
-    """The weights that require a gradient, by name."""
+    """Return the weights that require a gradient, by name."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
 def batch_gradient(problem: UnlearningProblem, batch: Batch, weights: dict[str, nn.Parameter]) -> Gradients:
-    """∇ of the batch's mean CE; where memory is short, micro-batches add up to it."""
+    """Return ∇ of the batch's mean CE; if memory is short, it is added up from micro-batches."""
     total = {name: zeros_like(p) for name, p in weights.items()}
     for part in batch.parts(problem.micro_batch):
         loss = cross_entropy(problem.model, part).sum() / len(batch)
@@ -31,7 +31,7 @@ def batch_gradient(problem: UnlearningProblem, batch: Batch, weights: dict[str, 
 
 
 def summed_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> Gradients:
-    """Σ ∇CE over the set, signed. The model's own gradients are gone afterward: the sum is made in their place."""
+    """Return the signed Σ ∇CE over the set. The sum replaces the model's own gradients, which are cleared."""
     weights = trainable(problem.model)
     problem.model.eval()
     clear(weights)
@@ -43,13 +43,13 @@ def summed_gradient(problem: UnlearningProblem, utterances: UtteranceSet, batch_
 
 
 def clear(weights: dict[str, nn.Parameter]) -> None:
-    """No gradients, and no memory for them."""
+    """Remove the gradients and free their memory."""
     for p in weights.values():
         p.grad = None
 
 
 def empirical_fisher(problem: UnlearningProblem, utterances: UtteranceSet) -> Gradients:
-    """Mean over the set of (∇CE)², under the given labels: one forward and backward pass for each utterance."""
+    """Return the mean over the set of (∇CE)² under the given labels: one forward and backward per utterance."""
 
     def losses(model: Classifier, batch: Batch) -> tuple[Tensor, Tensor]:
         found = cross_entropy(model, batch)[:, None]
@@ -59,7 +59,7 @@ def empirical_fisher(problem: UnlearningProblem, utterances: UtteranceSet) -> Gr
 
 
 def model_fisher(problem: UnlearningProblem, utterances: UtteranceSet) -> Gradients:
-    """Mean over the set of Σ_c p_c (∇log p_c)²: labels as f itself would draw them, C backward passes an utterance."""
+    """Return the mean of Σ_c p_c (∇log p_c)², labels weighted by f's own output: C backwards per utterance."""
 
     def log_probabilities(model: Classifier, batch: Batch) -> tuple[Tensor, Tensor]:
         found = model(batch.features, batch.lengths).log_softmax(dim=-1)
@@ -79,7 +79,7 @@ def _summed_squares(problem: UnlearningProblem, utterances: UtteranceSet, values
 
 
 def kth_smallest(values: Float[Tensor, " n"], k: int) -> Float[Tensor, ""]:
-    """Return the k-th smallest value. CUDA may find any of equal entries, so it is allowed where all must repeat."""
+    """Return the k-th smallest value, which is deterministic on CUDA too: equal entries have one value."""
     strict = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(False)
     try:

@@ -40,7 +40,7 @@ def original_losses(problem: UnlearningProblem, utterances: UtteranceSet) -> Flo
     Charged through the cached logits of f.
 
     Raises:
-        BudgetSpent: when the budget is used up between two batches.
+        BudgetSpent: when the budget is spent between two batches.
     """
     found = []
     for batch in utterances.batches(min(SCORING_BATCH, problem.micro_batch or SCORING_BATCH)):

@@ -16,8 +16,8 @@ from methods.base import Batch, BatchSource
 class Paired:
     """A `BatchSource`: every batch holds as many utterances of `over` as of `beside`, each in its set's own order."""
 
-    over: BatchSource  # each utterance once a walk
-    beside: BatchSource  # walked again and again; not empty
+    over: BatchSource  # each utterance once per epoch
+    beside: BatchSource  # repeated as needed; not empty
 
     def __len__(self) -> int:
         return 2 * len(self.over)

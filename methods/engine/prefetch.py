@@ -1,4 +1,4 @@
-"""One batch ahead: the next one is read and copied while the model works on this one."""
+"""Prefetching: the next batch is read and copied while the model works on the current one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 def one_ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items in their order, each made by a thread while the caller has the one before.
+    """Yield the items in order; a thread makes each while the caller works on the previous one.
 
-    An error in the making of an item comes where the item would have. A caller that stops early leaves no thread.
+    An error while making an item is raised in its place. The thread ends if the caller stops early.
     """
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:

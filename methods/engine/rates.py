@@ -23,7 +23,7 @@ def resolved(settings: Mapping[str, Any], own: float | None) -> dict[str, Any]:
 
 
 def without_idle_shares(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out shares that scale nothing, because their rate is a number: no recipe depends on them."""
+    """Leave out shares that have no effect because their rate is a number."""
     idle = {share for rate, share in SHARES.items() if settings.get(rate, "auto") != "auto"}
     return {name: value for name, value in settings.items() if name not in idle}
 

@@ -1,4 +1,4 @@
-"""A throw-away step before the clock starts: a GPU's first kernels are loaded, chosen and compiled off the budget."""
+"""A discarded step before the clock starts, so that loading and compiling a GPU's kernels is not charged."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def same_draws_again(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Repeat afterward, on the host and the device, what torch draws inside."""
+    """Restore torch's random states on exit, so that later code repeats the draws made inside."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def warm_up(model: Classifier, part: Batch, *, backward: bool) -> None:
-    """Run cross-entropy forward, and back to every trainable weight if `backward`, and forget the result.
+    """Run cross-entropy forward, and backward to every trainable weight if requested; discard the result.
 
     Gradients, buffers and random states stay unchanged.
     """

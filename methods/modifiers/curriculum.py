@@ -1,8 +1,8 @@
 """A curriculum over D_f: which utterances are forgotten first, by how hard the original finds them.
 
 Source: Wu, Dyer & Neyshabur, "When do curricula work?", ICLR 2021 (arXiv 2012.03107): ordered learning with a pacing
-function, easy first, hard first, and random order as the control that tells the order from the pacing. Difficulty is
-the cross-entropy of the original, which is known before the first step.
+function, easy first, hard first, and random order as the control that separates the effect of the order from that of
+the pacing. Difficulty is the cross-entropy of the original, which is known before the first step.
 Differs: the paper draws batches from the allowed part; here each epoch over D_f is sorted, D_r keeps its places, and
 where `start_share` is below 1 the first epochs are shorter.
 """
@@ -24,29 +24,29 @@ ORDERS = ("easy_first", "hard_first", "random")
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetCurriculum:
-    """The knob `curriculum:` of a sweep."""
+    """The settings of `curriculum:` in a sweep."""
 
     order: Literal["easy_first", "hard_first", "random"] = "easy_first"
-    start_share: float = 1.0  # of D_f, in its order, that the first walk takes
-    share_step: float = 0.25  # by which each later walk takes more, up to all
+    start_share: float = 1.0  # of D_f, in its order, in the first epoch
+    share_step: float = 0.25  # added in each later epoch, up to all of D_f
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
-            raise ValueError(f"curriculum.order is not known: got {self.order!r}, allowed: {', '.join(ORDERS)}")
+            raise ValueError(f"curriculum.order must be one of {', '.join(ORDERS)}, got {self.order!r}")
         for name in ("start_share", "share_step"):
             if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"curriculum.{name} must lie in (0, 1], got {getattr(self, name)}")
+                raise ValueError(f"curriculum.{name} must be in (0, 1], got {getattr(self, name)}")
 
 
-def with_curriculum(problem: UnlearningProblem, knob: ForgetCurriculum) -> UnlearningProblem:
+def with_curriculum(problem: UnlearningProblem, settings: ForgetCurriculum) -> UnlearningProblem:
     """Return the same problem, with a D_f whose shuffled epochs follow the curriculum, alone or in a union with D_r.
 
     The losses of the original are charged, for the random order too: the control differs in nothing but the order.
     """
     losses = original_losses(problem, problem.forget)
-    if knob.order == "random":
+    if settings.order == "random":
         losses = torch.rand(len(losses), generator=problem.control_generator())
-    pacing = _Pacing(knob, problem.forget.utterances, -losses if knob.order == "hard_first" else losses)
+    pacing = _Pacing(settings, problem.forget.utterances, -losses if settings.order == "hard_first" else losses)
     return replace(problem, forget=replace(problem.forget, reorder=pacing))
 
 
@@ -54,18 +54,18 @@ def with_curriculum(problem: UnlearningProblem, knob: ForgetCurriculum) -> Unlea
 class _Pacing:
     """Orders epochs; counts those that contained D_f."""
 
-    knob: ForgetCurriculum
+    settings: ForgetCurriculum
     utterances: Int[Tensor, " n"]
     keys: Float[Tensor, " n"]  # smallest first
-    walks: int = 0
+    epochs: int = 0
 
     def __call__(self, chosen: UtteranceSet, order: Int[Tensor, " m"]) -> Int[Tensor, " k"]:
         """Return the epoch's order; the places of D_f hold its utterances, sorted and cut to the epoch's share."""
         ranked = self._ranked(chosen)
         if not len(ranked):
             return order
-        share = min(1.0, self.knob.start_share + self.walks * self.knob.share_step)
-        self.walks += 1
+        share = min(1.0, self.settings.start_share + self.epochs * self.settings.share_step)
+        self.epochs += 1
         kept = max(1, round(share * len(ranked)))
         stays = ~chosen.is_forget[order]
         used = torch.nonzero(~stays).flatten()[spread(len(ranked), kept)]
@@ -75,7 +75,7 @@ class _Pacing:
         return arranged[stays]
 
     def _ranked(self, chosen: UtteranceSet) -> Tensor:
-        """Places in `chosen` of its utterances of D_f, the first to be forgotten first."""
+        """Return the positions in `chosen` of utterances of D_f, in the order in which they are forgotten."""
         own = torch.nonzero(chosen.is_forget).flatten()
         by_row = self.utterances.argsort()
         at = torch.searchsorted(self.utterances[by_row], chosen.utterances[own])
@@ -83,5 +83,5 @@ class _Pacing:
 
 
 def spread(count: int, kept: int) -> Int[Tensor, " kept"]:
-    """Choose `kept` places of `count`, evenly spaced, so that a short epoch still has D_f from its start to its end."""
+    """Choose `kept` of `count` positions, evenly spaced, so that D_f is spread over a shortened epoch too."""
     return torch.arange(kept) * count // kept

@@ -1,4 +1,4 @@
-"""Low-rank adapters: a gradient method moves them and the head while all else stays; at the end they become weights.
+"""Low-rank adapters: a gradient method trains only them and the head; at the end they are merged into the weights.
 
 Source: Hu et al., ICLR 2022 (arXiv 2106.09685): W + (α / r) B A with B = 0 at the start; implemented by peft.
 """
@@ -15,7 +15,7 @@ from methods.base import Classifier
 
 @dataclass(frozen=True, kw_only=True)
 class Lora:
-    """The knob `lora:` of a sweep."""
+    """The settings of `lora:` in a sweep."""
 
     rank: int = 8  # r
     alpha: float = 16.0  # the adapters' product is scaled by α / r
@@ -27,24 +27,24 @@ class Lora:
         if self.alpha <= 0:
             raise ValueError(f"lora.alpha must be above 0, got {self.alpha}")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"lora.dropout must lie in [0, 1), got {self.dropout}")
+            raise ValueError(f"lora.dropout must be in [0, 1), got {self.dropout}")
 
 
-def add_adapters(model: Classifier, knob: Lora) -> frozenset[str]:
-    """Put adapters on the layers that the classifier names, in place; they and the head alone can move from here on.
+def add_adapters(model: Classifier, settings: Lora) -> frozenset[str]:
+    """Add adapters to the layers that the classifier names, in place; only they and the head stay trainable.
 
-    Logits stay as they are. The first weights of A are drawn from torch's global generator. Gives the names of the
-    weights that could move before, for `merge_adapters`.
+    Logits are unchanged. The initial weights of A are drawn from torch's global generator. Returns the names of the
+    weights that were trainable before, for `merge_adapters`.
     """
     from peft import LoraConfig, inject_adapter_in_model  # takes seconds to import
 
     if not model.adapter_targets:
-        raise ValueError("lora needs a backbone with adapter_targets: got none, allowed: names of its linear layers")
+        raise ValueError("lora needs a backbone whose adapter_targets name linear layers; got none")
     moved = frozenset(name for name, p in model.named_parameters() if p.requires_grad)
     config = LoraConfig(
-        r=knob.rank,
-        lora_alpha=knob.alpha,
-        lora_dropout=knob.dropout,
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
         target_modules=list(model.adapter_targets),
     )
     inject_adapter_in_model(config, cast(nn.Module, model))
@@ -53,9 +53,9 @@ def add_adapters(model: Classifier, knob: Lora) -> frozenset[str]:
 
 
 def merge_adapters(model: Classifier, moved: frozenset[str]) -> None:
-    """Add the adapters to the layers that they sit on, in place: names and shapes are those of before.
+    """Merge the adapters into their layers, in place; names and shapes are as before `add_adapters`.
 
-    The weights that `add_adapters` named can move again, in a relearning attack for one.
+    The weights that `add_adapters` returned are trainable again, for example in a relearning attack.
     """
     from peft.tuners.lora import LoraLayer
 

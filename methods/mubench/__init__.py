@@ -1,1 +1,1 @@
-"""Presets that reproduce the authors' public code, MU-Bench, with its deviations from the paper."""
+"""Presets that reproduce the authors' public code, MU-Bench, including its deviations from the paper."""

@@ -24,7 +24,7 @@ from methods.mubench.quirks import SCHEDULE, raw_logit_kl
 
 
 def partly_reset(model: Classifier) -> nn.Module:
-    """A copy in eval mode whose leaf modules are drawn anew where they know how; weights held elsewhere stay."""
+    """Return a copy in eval mode with leaf modules reset if they have a method for it; other weights stay."""
     teacher = copy.deepcopy(cast(nn.Module, model))
     for module in teacher.modules():
         reset = getattr(module, "reset_parameters", None)
@@ -34,7 +34,7 @@ def partly_reset(model: Classifier) -> nn.Module:
 
 
 def misplaced_retain(problem: UnlearningProblem) -> UtteranceSet:
-    """|D_f| utterances of D = D_f ∪ D_r in corpus order, at places drawn as if D were D_r; all are taken for D_r's."""
+    """Return |D_f| utterances of D in corpus order, at positions drawn as if D were D_r; all count as D_r's."""
     everything = problem.forget + problem.retain
     places = torch.randperm(len(problem.retain), generator=problem.generator)[: len(problem.forget)]
     chosen = torch.zeros(len(everything), dtype=torch.bool)
@@ -51,11 +51,11 @@ class BadTeacherMubench(Method):
     version: ClassVar[int] = 1
 
     learning_rate: float = 5e-5  # highest of its schedule
-    epochs: int = 5  # walks over D_f and as many utterances beside it
+    epochs: int = 5  # epochs over D_f and as many utterances beside it
     batch_size: int = 32
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass; twice a batch's mean is the sum of its halves' means."""
+        """Yield one pass; twice a batch's mean is the sum of its halves' means."""
         teacher = partly_reset(problem.model)
         bad_logits = []
         for batch in problem.iterate(problem.forget, self.batch_size, backward=False):

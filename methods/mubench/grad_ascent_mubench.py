@@ -1,4 +1,4 @@
-"""GradAscent as MU-Bench's code runs it on audio: 5 epochs up the loss of D_f at the rate of the original's training.
+"""GradAscent as MU-Bench's code runs it on audio: 5 epochs of ascent on D_f at the original's learning rate.
 
 Source: chengjiali/MU-Bench, m3u/trainer.py and audio/unlearn; text and images have a smaller rate for ascent there.
 Differs: see methods/mubench/quirks.py.
@@ -23,11 +23,11 @@ class GradAscentMubench(Method):
     version: ClassVar[int] = 1
 
     learning_rate: float = 5e-5  # highest of its schedule
-    epochs: int = 5  # walks over D_f
+    epochs: int = 5  # epochs over D_f
     batch_size: int = 32
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """GradAscent's pass with warm-up and decay."""
+        """Yield GradAscent's pass with warm-up and decay."""
         method = GradAscent(learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size)
         for current in method.passes(problem):
             yield replace(current, **SCHEDULE)

@@ -1,4 +1,4 @@
-"""What the `mubench` presets share: the quirks of CLU-UML/MU-Bench and its predecessor, each in one small function.
+"""The deviations of CLU-UML/MU-Bench and its predecessor that several `mubench` presets share, each in one function.
 
 Source: CLU-UML/MU-Bench and chengjiali/MU-Bench (read, not run): one recipe for all methods in audio/unlearn, 5 epochs
 of AdamW from 5e-5 with 10 % warm-up and linear decay, batch 32.
@@ -20,7 +20,7 @@ Corruption = Literal["shift", "mirror"]
 
 
 class Schedule(TypedDict):
-    """Of every pass."""
+    """The schedule of every pass."""
 
     schedule: Literal["linear"]
     warmup_share: float
@@ -32,17 +32,17 @@ SCHEDULE: Schedule = {"schedule": "linear", "warmup_share": 0.1}
 def raw_logit_kl(
     target_logits: Float[Tensor, "batch classes"], input_logits: Float[Tensor, "batch classes"]
 ) -> Float[Tensor, " batch"]:
-    """Σ_c t_c (log t_c − s_c) over classes with t_c > 0: `KLDivLoss`, logits in place of probabilities and their logs.
+    """Return Σ_c t_c (log t_c − s_c) over classes with t_c > 0: `KLDivLoss` with logits for (log-)probabilities.
 
-    No divergence: it can be negative, has no bound below, and is not least at s = t. Negative targets count 0, as in
-    PyTorch when that code was written; its later releases make them NaN, which would end every run at its first step.
+    It is not a divergence: it can be negative, has no lower bound, and is not minimal at s = t. Negative targets count
+    as 0, as in PyTorch when that code was written; later releases make them NaN, which would end every run at once.
     """
     positive = target_logits.clamp(min=0)
     return (torch.xlogy(positive, positive) - positive * input_logits).sum(dim=-1)
 
 
 def corrupted_labels(problem: UnlearningProblem, corruption: Corruption) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
-    """Rows of D_f ascending, and the "random" labels of that code, which are none: each label has one wrong label.
+    """Return rows of D_f, ascending, and that code's "random" labels, which map each label to one wrong label.
 
     `shift`: (y + 1) mod the number of labels that D_r has (CLU-UML). `mirror`: C − 1 − y (the predecessor, which ran
     audio).
@@ -57,7 +57,7 @@ def corrupted_labels(problem: UnlearningProblem, corruption: Corruption) -> tupl
     mirrored = problem.num_classes - 1 - labels
     if bool((mirrored == labels).any()):
         raise ValueError(
-            f"corruption mirror leaves the middle class as it is: got {problem.num_classes} classes, "
-            "allowed: an even number, or corruption: shift"
+            f"corruption: mirror maps the middle class of {problem.num_classes} classes to itself; "
+            "use an even number of classes, or corruption: shift"
         )
     return rows, mirrored

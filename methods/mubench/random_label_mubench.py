@@ -1,4 +1,4 @@
-"""RandLabel as MU-Bench's code runs it: every label of D_f becomes the next one, not a random one.
+"""RandLabel as MU-Bench's code runs it: every label of D_f becomes the next class, not a random one.
 
 Source: CLU-UML/MU-Bench, mubench/data/base.py: y' = (y + 1) mod C with C the number of labels in D_r, or C − 1 − y in
 its predecessor; D_f and the whole of D_r shuffled together.
@@ -27,12 +27,12 @@ class RandomLabelMubench(Method):
     version: ClassVar[int] = 1
 
     learning_rate: float = 5e-5  # highest of its schedule
-    epochs: int = 5  # walks over D_f ∪ D_r
+    epochs: int = 5  # epochs over D_f ∪ D_r
     batch_size: int = 32
     corruption: Corruption = "shift"
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """One pass over the union."""
+        """Yield one pass over D_f ∪ D_r."""
         rows, labels = corrupted_labels(problem, self.corruption)
 
         def loss(model: Classifier, batch: Batch) -> Tensor:

@@ -22,7 +22,7 @@ from methods.mubench.random_label_mubench import RandomLabelMubench
 
 
 def all_but_the_first(problem: UnlearningProblem, batch_size: int) -> dict[str, Tensor]:
-    """Σ over batches of D_f, less the first, of ∇ mean CE in eval mode, by parameter name; every batch is charged."""
+    """Return Σ over batches of D_f, except the first, of ∇ mean CE in eval mode; every batch is charged."""
     weights = trainable(problem.model)
     total = {name: torch.zeros_like(p) for name, p in weights.items()}
     problem.model.eval()
@@ -36,7 +36,7 @@ def all_but_the_first(problem: UnlearningProblem, batch_size: int) -> dict[str, 
 
 
 def ranked_mask(gradients: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """True for exactly ⌊share · n⌋ of all n entries, those of largest magnitude; ties go to the earlier place."""
+    """Return masks of exactly ⌊share · n⌋ of all n entries, of largest magnitude; ties go to the earlier entry."""
     magnitudes = torch.cat([g.abs().flatten() for g in gradients.values()])
     chosen = torch.zeros_like(magnitudes, dtype=torch.bool)
     chosen[magnitudes.argsort(descending=True, stable=True)[: int(share * len(magnitudes))]] = True
@@ -52,12 +52,12 @@ class SalUnMubench(Method):
     version: ClassVar[int] = 1
 
     learning_rate: float = 5e-5  # highest of its schedule
-    epochs: int = 5  # walks over D_f ∪ D_r
+    epochs: int = 5  # epochs over D_f ∪ D_r
     batch_size: int = 32
     corruption: Corruption = "shift"
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """RandLabel's pass with the mask before each step."""
+        """Yield RandLabel's pass with the mask before each step."""
         masks = ranked_mask(all_but_the_first(problem, self.batch_size), share=0.5)
 
         def mask_gradients(model: Classifier) -> None:

@@ -32,7 +32,7 @@ class ScrubMubench(Method):
     batch_size: int = 32
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """Away from the original on D_f, then toward it and the labels on D_r."""
+        """Yield one pass away from the original on D_f, then one toward it and the labels on D_r."""
 
         def away(model: Classifier, batch: Batch) -> Tensor:
             return raw_logit_kl(problem.original_logits(batch), model(batch.features, batch.lengths))

@@ -1,1 +1,1 @@
-"""Kinds of training: how originals and Retrain are made, and what is kept for later requests; one file a kind."""
+"""Training kinds: how originals and Retrain are trained, and what is kept for later requests; one file each."""

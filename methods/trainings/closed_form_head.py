@@ -1,4 +1,4 @@
-"""Closed-form head: the pretrained encoder is frozen, and a ridge regression on random features of it classifies.
+"""Closed-form head: fit a ridge regression on random features of the frozen pretrained encoder.
 
 Source: Cao and Yang, IEEE S&P 2015 (summation form: what D_f added to the sums can be subtracted); Zhuang et al., ACIL,
 NeurIPS 2022 (ridge heads on frozen encoders and random features, kept as sums). The math:
@@ -21,7 +21,7 @@ from methods.engine.budget import FORWARD_SHARE
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedFormHead(TrainingRecipe):
-    """One forward over D and one solution; the sums are kept. Rates, epochs and batch sizes do not matter."""
+    """One forward over D and one solution; the sums are kept. Rates, epochs and batch sizes have no effect."""
 
     label: ClassVar[str] = "closed-form head"
     version: ClassVar[int] = 1
@@ -35,11 +35,11 @@ class ClosedFormHead(TrainingRecipe):
 
     @property
     def changes_classifier(self) -> bool:
-        """Random features come between encoder and head."""
+        """Whether random features are between encoder and head."""
         return self.features > 0
 
     def classifier(self, model: Classifier, num_classes: int) -> Classifier:
-        """The encoder under random features, or as it is."""
+        """Return the encoder with random features, or unchanged without any."""
         return RandomFeatures(model, self.features, num_classes) if self.features else model
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
@@ -53,5 +53,5 @@ class ClosedFormHead(TrainingRecipe):
         return iter(())
 
     def schedule_samples(self, training: Training, utterances: float) -> float:
-        """A forward over each utterance."""
+        """Return the samples of a forward over each utterance."""
         return FORWARD_SHARE * utterances

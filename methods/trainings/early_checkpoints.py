@@ -1,4 +1,4 @@
-"""Early checkpoints: standard training that keeps its weights on the way, and what each utterance's loss was.
+"""Early checkpoints: standard training that also keeps intermediate weights and the loss of each utterance.
 
 Source: Mu and Klabjan, Rewind-to-Delete, NeurIPS 2025 (arXiv 2409.09778): unlearning that starts from an earlier step;
 Toneva et al., ICLR 2019 (arXiv 1812.05159): trajectories of utterances during training.
@@ -20,7 +20,7 @@ from methods.retrain import Retrain
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyCheckpoints(TrainingRecipe):
-    """The original is, bit for bit, that of standard training.
+    """Standard training, bit for bit, with artifacts for `rewind`.
 
     Kept: `at/<share>/<weight>` for each share; `losses` (epochs, n) in nats and `utterances` (n,), the rows of the
     corpus that its columns belong to.
@@ -38,11 +38,11 @@ class EarlyCheckpoints(TrainingRecipe):
 
     @property
     def kept_models(self) -> int:
-        """One a share."""
+        """One per share."""
         return len(self.keep_at)
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """Retrain's one pass, watched."""
+        """Yield Retrain's one pass, whose losses and weights are recorded."""
         for current in Retrain().passes(problem):
             yield (
                 current
@@ -86,14 +86,16 @@ class EarlyCheckpoints(TrainingRecipe):
 
 
 def checkpoint(prepared: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """The weights that were kept at a share of the schedule.
+    """Return the weights that were kept at a share of the schedule.
 
     Raises:
-        ValueError: none were.
+        ValueError: if none were kept at it.
     """
     lead = f"at/{share:g}/"
     found = {name.removeprefix(lead): value for name, value in prepared.items() if name.startswith(lead)}
     if not found:
         kept = sorted({name.split("/")[1] for name in prepared if name.startswith("at/")})
-        raise ValueError(f"share must be one that training kept: got {share:g}, allowed: {', '.join(kept) or 'none'}")
+        raise ValueError(
+            f"share must be one at which training kept weights ({', '.join(kept) or 'none'}), got {share:g}"
+        )
     return found

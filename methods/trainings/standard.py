@@ -1,4 +1,4 @@
-"""Standard training: cross-entropy on every weight; nothing is kept but the model.
+"""Standard training: minimize cross-entropy over all weights; keep nothing but the model.
 
 Source: arXiv 2506.00848 §4.1; the passes are Retrain's (docs/decisions/0003).
 """
@@ -15,11 +15,11 @@ from methods.retrain import Retrain
 
 @dataclass(frozen=True, kw_only=True)
 class Standard(TrainingRecipe):
-    """What a sweep's `training:` means without a kind."""
+    """The default training kind."""
 
     label: ClassVar[str] = "standard"
     version: ClassVar[int] = 1
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
-        """Retrain's one pass."""
+        """Yield Retrain's one pass."""
         return Retrain().passes(problem)

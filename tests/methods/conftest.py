@@ -96,11 +96,11 @@ def make_problem(seed: int = 0, limit: float | None = None, unit: str = "samples
 
 def run(method, problem, **settings):
     outcome = Outcome()
-    knobs = {name: settings.pop(name, None) for name in ("superloss", "forget_curriculum", "lora")}
+    modifiers = {name: settings.pop(name, None) for name in ("superloss", "forget_curriculum", "lora")}
     epochs = settings.pop("epochs", None)
     settings.setdefault("clip_norm", 1e9)
     progress = list(
-        run_method(method, problem, settings=LoopSettings(**settings), epochs=epochs, outcome=outcome, **knobs)
+        run_method(method, problem, settings=LoopSettings(**settings), epochs=epochs, outcome=outcome, **modifiers)
     )
     return outcome, progress
 

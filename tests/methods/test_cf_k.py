@@ -52,5 +52,5 @@ def test_weights_that_were_frozen_before_stay_frozen(kit):
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_refuses_more_blocks_than_there_are_or_none(kit, count):
-    with pytest.raises(ValueError, match=f"last_blocks must lie between 1 and the network's 2 blocks, got {count}"):
+    with pytest.raises(ValueError, match=f"last_blocks must be between 1 and the network's 2 blocks, got {count}"):
         next(CatastrophicForgetting(last_blocks=count).passes(kit.make_problem()))

@@ -61,7 +61,7 @@ def test_a_budget_that_ends_inside_the_walk_leaves_the_original(kit, monkeypatch
     [
         ({"strength": 0.0}, "strength must be above 0, got 0.0"),
         ({"max_inverse": -1.0}, "max_inverse must be above 0, got -1.0"),
-        ({"fisher": "exact"}, "got 'exact', allowed: empirical, model"),
+        ({"fisher": "exact"}, "fisher must be empirical or model, got 'exact'"),
     ],
 )
 def test_refuses_settings_out_of_range(settings, message):

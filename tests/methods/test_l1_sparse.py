@@ -52,7 +52,7 @@ def test_a_larger_penalty_leaves_smaller_weights(kit):
     ("settings", "message"),
     [
         ({"l1_penalty": -1.0}, "l1_penalty must be 0 or more, got -1.0"),
-        ({"epochs": 2, "epochs_without_penalty": 3}, r"must lie between 0 and epochs \(2\), got 3"),
+        ({"epochs": 2, "epochs_without_penalty": 3}, r"must be between 0 and epochs \(2\), got 3"),
     ],
 )
 def test_refuses_settings_out_of_range(settings, message):

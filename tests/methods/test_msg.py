@@ -60,5 +60,5 @@ def test_weights_that_were_kept_take_a_tenth_of_the_step(kit):
 
 
 def test_a_share_above_one_is_refused():
-    with pytest.raises(ValueError, match=r"reinitialized_share must lie in .*got 1.5"):
+    with pytest.raises(ValueError, match=r"reinitialized_share must be in .*got 1.5"):
         Msg(reinitialized_share=1.5)

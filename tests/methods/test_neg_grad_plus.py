@@ -52,5 +52,5 @@ def test_forgetting_raises_the_loss_of_the_forget_set_more_than_that_of_the_reta
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1])
 def test_refuses_alpha_outside_its_range(alpha):
-    with pytest.raises(ValueError, match=rf"alpha must lie in \[0, 1\], got {alpha}"):
+    with pytest.raises(ValueError, match=rf"alpha must be in \[0, 1\], got {alpha}"):
         NegGradPlus(alpha=alpha)

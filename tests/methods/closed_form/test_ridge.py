@@ -164,5 +164,5 @@ def test_without_validation_utterances_there_is_a_head_all_the_same(kit):
 
 
 def test_downdate_without_sums_says_what_it_needs(kit):
-    with pytest.raises(ValueError, match="got none, allowed: training kind closed_form_head"):
+    with pytest.raises(ValueError, match="needs an original of training kind closed_form_head"):
         kit.run(Downdate(), kit.make_problem())

@@ -75,8 +75,8 @@ def test_micro_batches_take_the_step_of_the_whole_batch(kit, settings, loss, mic
 @pytest.mark.parametrize("over", ["forget", "all"])
 def test_superloss_takes_tau_over_the_whole_batch(kit, tau, over):
     method = OnePass(settings={"learning_rate": 1e-2, "loss": "cross-entropy", "forget_sign": -1.0})
-    knob = SuperLoss(tau=tau, over=over)
-    assert_same(trained(kit, method, None, knob), trained(kit, method, 2, knob))
+    superloss = SuperLoss(tau=tau, over=over)
+    assert_same(trained(kit, method, None, superloss), trained(kit, method, 2, superloss))
 
 
 @pytest.mark.parametrize(

@@ -90,13 +90,13 @@ def test_what_could_move_before_and_only_that_can_move_afterwards(kit, limit):
 def test_a_classifier_without_targets_is_refused(kit):
     model = copy.deepcopy(kit.TwoLayers())
     model.adapter_targets = ()
-    with pytest.raises(ValueError, match="lora needs a backbone with adapter_targets"):
+    with pytest.raises(ValueError, match="lora needs a backbone whose adapter_targets name linear layers"):
         add_adapters(model, Lora())
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"), [({"rank": 0}, "rank"), ({"alpha": 0.0}, "alpha"), ({"dropout": 1.0}, "dropout")]
 )
-def test_a_wrong_knob_is_refused(wrong, message):
+def test_wrong_settings_are_refused(wrong, message):
     with pytest.raises(ValueError, match=f"lora.{message} must .*got"):
         Lora(**wrong)

@@ -69,7 +69,7 @@ def test_tau_follows_its_rule():
 
 
 @pytest.mark.parametrize("wrong", [{"strength": 0.0}, {"tau": "median"}, {"momentum": 1.0}, {"over": "retain"}])
-def test_a_wrong_knob_is_refused(wrong: dict):
+def test_wrong_settings_are_refused(wrong: dict):
     with pytest.raises(ValueError, match="superloss"):
         SuperLoss(**wrong)
 

@@ -56,7 +56,7 @@ def test_shifted_labels_count_the_labels_of_the_retain_set(kit):
 
 def test_mirrored_labels_are_refused_where_one_maps_to_itself(kit):
     problem = kit.make_problem()
-    with pytest.raises(ValueError, match="corruption mirror leaves the middle class as it is: got 3 classes"):
+    with pytest.raises(ValueError, match="corruption: mirror maps the middle class of 3 classes to itself"):
         corrupted_labels(problem, "mirror")
     problem.num_classes = 4
     assert corrupted_labels(problem, "mirror")[1].tolist() == [3 - y for y in problem.forget.labels.tolist()]
