@@ -12,7 +12,7 @@ from orchestrator.report.frames.tuned import mixture
 from orchestrator.report.tables.cells import Row, body, header
 from orchestrator.report.tables.columns import GAP
 from orchestrator.report.tables.model import Block, Table
-from orchestrator.report.tables.notes import baselines, remarks
+from orchestrator.report.tables.notes import baselines, block_notes
 from orchestrator.report.tables.significance import headline
 
 
@@ -26,7 +26,7 @@ def terminal_tables(report: Report) -> list[Any]:
         if mixed := mixture(table.rows):
             shown += [f"[yellow]{escape(mixed)}[/yellow]", ""]
         for block in table.blocks:
-            shown += [_grid(table, block), *(f"  {escape(sentence)}" for sentence in remarks(block)), ""]
+            shown += [_grid(table, block), *(f"  {escape(sentence)}" for sentence in block_notes(block)), ""]
         shown += [f"  {escape(baselines(table.rows))}", ""]
     return shown
 

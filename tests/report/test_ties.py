@@ -10,10 +10,10 @@ from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.scope import Selected
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.leaderboard.page import _at_a_glance, leaderboard_cells
-from orchestrator.report.leaderboard.ranking import standings
+from orchestrator.report.leaderboard.ranking import ranking
 from orchestrator.report.tables.cells import body
 from orchestrator.report.tables.model import build_tables, contenders
-from orchestrator.report.tables.notes import gap_difference, remarks
+from orchestrator.report.tables.notes import block_notes, gap_difference
 
 HAIR = 1e-15  # what the order of a sum changes
 SCORES = ["forget_accuracy", "retain_accuracy", "test_accuracy"]
@@ -45,8 +45,8 @@ def test_methods_with_the_smallest_gap_are_all_bold_named_and_counted(rows) -> N
     (cell,) = cells_of(copied(rows, "salun", "scrub"))
     bold = [row.cells[0] for row in body(cell.table, cell.block) if row.bold]
     assert bold == ["SCRUB", "SalUn"]
-    assert any(said.startswith("Nearest to Retrain: SCRUB, SalUn, mean gap") for said in remarks(cell.block))
-    found = {one.line.method: one for one in standings([cell])}
+    assert any(said.startswith("Nearest to Retrain: SCRUB, SalUn, mean gap") for said in block_notes(cell.block))
+    found = {one.line.method: one for one in ranking([cell])}
     assert [(found[m].rank.mean, found[m].nearest) for m in ("scrub", "salun")] == [(1.5, 1), (1.5, 1)]
     scrub, salun = (line for line in contenders(cell.block.lines) if line.best)
     apart = gap_difference(cell.block, scrub, salun)
@@ -59,11 +59,11 @@ def test_where_the_smallest_gap_is_that_of_original_no_method_is_marked_or_count
     tied.loc[far, SCORES] = 0.1
     (cell,) = cells_of(tied)
     assert not any(line.best for line in cell.block.lines)
-    found = {one.line.method: one for one in standings([cell])}
+    found = {one.line.method: one for one in ranking([cell])}
     for method in ("salun", "bad_teacher"):
         assert (found[method].nearest, found[method].nearer_than_original) == (0, 0)
     assert "No method is closest to Retrain: Bad-T, SalUn and Original have the same gap." in " ".join(
-        remarks(cell.block)
+        block_notes(cell.block)
     )
     assert "none: 2 with the gap of Original" in "\n".join(_at_a_glance([cell]))
 
@@ -73,7 +73,7 @@ def test_a_gap_below_that_of_original_counts_from_a_billionth_of_a_point(rows) -
     mine = closer["method"] == "salun"
     closer.loc[mine, "forget_accuracy"] -= 1e-9  # 1e-7 points, a third of it in the mean gap
     (cell,) = cells_of(closer)
-    found = {one.line.method: one for one in standings([cell])}
+    found = {one.line.method: one for one in ranking([cell])}
     assert found["salun"].nearer_than_original == 1
 
 

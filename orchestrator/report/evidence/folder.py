@@ -10,7 +10,7 @@ import pandas as pd
 from orchestrator.evidence.outputs import Outputs, parse_outputs
 from orchestrator.evidence.roc import FEWEST_PAIRS
 from orchestrator.report.evidence.model_index import ReadOutputs
-from orchestrator.report.evidence.probes import ReadTable, with_trained_tests
+from orchestrator.report.evidence.probes import ReadTable, with_probes
 from orchestrator.report.evidence.trial import with_evidence
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection, select_stored
@@ -32,7 +32,7 @@ KEPT = 256  # parsed outputs at once
 class FolderEvidence:
     """What a folder's rows, outputs and tests say of forgetting."""
 
-    rows: pd.DataFrame  # of `lines.reported`, with a column for each figure
+    rows: pd.DataFrame  # of `select.reported`, with a column for each figure
     figures: tuple[str, ...]  # the columns that are evidence
     read_outputs: ReadOutputs
     read_tests: ReadTable
@@ -70,7 +70,7 @@ def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEv
     def maps(trial_id: str) -> pd.DataFrame | None:
         return table(f"evidence/{trial_id}.attribution.parquet")
 
-    found = with_kept(with_trained_tests(with_evidence(rows, outputs), tests, maps), table(FIGURES))
+    found = with_kept(with_probes(with_evidence(rows, outputs), tests, maps), table(FIGURES))
     figures = tuple(name for name in found.columns if name not in rows.columns)
     found = without_few_pairs(found.astype(dict.fromkeys(figures, "float64")))
     return FolderEvidence(found, figures, outputs, tests, selected)

@@ -21,7 +21,7 @@ MOST_REFERENCES = 4  # of RMIA
 MOST_SHADOWS = 64  # of U-LiRA, of either kind: the budget of models
 CORPUS = ("task", "backbone", "corpus_fingerprint", "training")
 """Trials that agree in these have seen the same utterances through the same front end, in the same kind of training."""
-REQUEST = ("line", "unlearning", "forget_rule", "requests_before", "requested_forget_ratio")
+REQUEST = ("variant", "unlearning", "forget_rule", "requests_before", "requested_forget_ratio")
 
 Row = Mapping[str, Any]
 ReadOutputs = Callable[[str], Outputs | None]

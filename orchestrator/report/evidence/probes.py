@@ -10,14 +10,14 @@ import pandas as pd
 
 from orchestrator.evidence.attribution import attribution_similarity
 from orchestrator.evidence.relearning import excess, recovery
-from orchestrator.report.evidence.table import Figure
+from orchestrator.report.evidence.table import Column
 from orchestrator.report.frames.gaps import original_ids, reference_ids
 
 ReadTable = Callable[[str], pd.DataFrame | None]
 """A trial's table by its id, or None: `evidence/<trial_id>.parquet`, or its attributions."""
 
 
-def with_trained_tests(rows: pd.DataFrame, read_tests: ReadTable, read_maps: ReadTable) -> pd.DataFrame:
+def with_probes(rows: pd.DataFrame, read_tests: ReadTable, read_maps: ReadTable) -> pd.DataFrame:
     """The rows with what trials measured on their models, as columns; unchanged where none did.
 
     `relearned_k` is accuracy on the 80 % of D_f that are never shown, after the last epoch with k forgotten
@@ -25,7 +25,7 @@ def with_trained_tests(rows: pd.DataFrame, read_tests: ReadTable, read_maps: Rea
     `attribution_forget` is the mean cosine with Original's attributions on D_f, `attribution_retain` on D_r.
 
     Args:
-        rows: of `lines.reported`.
+        rows: of `select.reported`.
         read_tests: columns test, measure, forgotten, epoch, value, utterances.
         read_maps: columns utterance_id, part, attribution.
     """
@@ -51,22 +51,22 @@ def with_trained_tests(rows: pd.DataFrame, read_tests: ReadTable, read_maps: Rea
     return rows.merge(table, on="trial_id", how="left")
 
 
-def trained_figures(columns: Sequence[str]) -> dict[str, tuple[Figure, ...]]:
+def probe_columns(columns: Sequence[str]) -> dict[str, tuple[Column, ...]]:
     """Tables of those columns that the rows have."""
 
     def of(kind: str) -> list[tuple[str, str]]:
         return [(name, found[1]) for name in columns if (found := re.fullmatch(rf"{kind}_(\d+)", name))]
 
-    relearned = [Figure(name, f"k = {k}", 1, 100) for name, k in of("relearned")]
-    back = [Figure(name, f"k = {k}", 2) for name, k in of("recovery")]
-    more = [Figure(name, f"k = {k}", 2, against_retrain=True) for name, k in of("excess")]
+    relearned = [Column(name, f"k = {k}", 1, 100) for name, k in of("relearned")]
+    back = [Column(name, f"k = {k}", 2) for name, k in of("recovery")]
+    more = [Column(name, f"k = {k}", 2, against_retrain=True) for name, k in of("excess")]
     return {
         "Accuracy after relearning, in %": tuple(relearned),
         "Recovery": tuple(back),
         "Memorization recovery: recovery minus Retrain's": tuple(more),
         "Representations": (
-            Figure("probe_auc", "probe AUC"), Figure("attribution_forget", "attribution kept, D_f"),
-            Figure("attribution_retain", "attribution kept, D_r"),
+            Column("probe_auc", "probe AUC"), Column("attribution_forget", "attribution kept, D_f"),
+            Column("attribution_retain", "attribution kept, D_r"),
         ),
     }  # fmt: skip
 

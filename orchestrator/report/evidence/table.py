@@ -17,10 +17,10 @@ from orchestrator.report.tables.significance import headline, is_within_noise
 
 
 @dataclass(frozen=True)
-class Figure:
+class Column:
     """One column."""
 
-    column: str  # of the rows
+    name: str  # of the rows' column
     title: str
     digits: int = 3
     scale: float = 1.0
@@ -33,144 +33,144 @@ class Figure:
 TOO_FEW = "too few"
 
 
-def _attack(name: str, title: str) -> Figure:
-    return Figure(f"{name}_auc", title, interval=name, pairs="attack_pairs")
+def _attack(name: str, title: str) -> Column:
+    return Column(f"{name}_auc", title, interval=name, pairs="attack_pairs")
 
 
 GROUPS = {
     "Membership attacks on D_f, AUC": (
         _attack("loss", "loss"), _attack("entropy", "entropy"), _attack("modified_entropy", "modified entropy"),
-        Figure("mia_auc", "regression on the loss", pairs="attack_pairs"), _attack("rmia", "RMIA"),
-        Figure("ulira_auc", "U-LiRA", interval="ulira", pairs="ulira_utterances"),
-        Figure("attack_pairs", "pairs", 0, counts=True),
+        Column("mia_auc", "regression on the loss", pairs="attack_pairs"), _attack("rmia", "RMIA"),
+        Column("ulira_auc", "U-LiRA", interval="ulira", pairs="ulira_utterances"),
+        Column("attack_pairs", "pairs", 0, counts=True),
     ),
     "Share of D_f found, and called non-member, in %": (
-        Figure("loss_tpr_at_1_percent", "loss, FPR 1 %", 1, 100, pairs="attack_pairs"),
-        Figure("rmia_tpr_at_1_percent", "RMIA, FPR 1 %", 1, 100, pairs="attack_pairs"),
-        Figure("loss_tpr_at_0.1_percent", "loss, FPR 0.1 %", 1, 100, pairs="attack_pairs"),
-        Figure("rmia_tpr_at_0.1_percent", "RMIA, FPR 0.1 %", 1, 100, pairs="attack_pairs"),
-        Figure("mia_nonmember", "SVC: non-member", 1, 100),
+        Column("loss_tpr_at_1_percent", "loss, FPR 1 %", 1, 100, pairs="attack_pairs"),
+        Column("rmia_tpr_at_1_percent", "RMIA, FPR 1 %", 1, 100, pairs="attack_pairs"),
+        Column("loss_tpr_at_0.1_percent", "loss, FPR 0.1 %", 1, 100, pairs="attack_pairs"),
+        Column("rmia_tpr_at_0.1_percent", "RMIA, FPR 0.1 %", 1, 100, pairs="attack_pairs"),
+        Column("mia_nonmember", "SVC: non-member", 1, 100),
     ),
     "Distance to Retrain on D_f, and one number for all": (
-        Figure("js_retrain", "JS (nats)", 4, against_retrain=True), Figure("ks_retrain", "KS", against_retrain=True),
-        Figure("streisand_wasserstein", "confidence W1", against_retrain=True),
-        Figure("streisand_shift", "confidence shift", against_retrain=True),
-        Figure("streisand_below", "below Retrain's 5 %", against_retrain=True), Figure("zrf", "ZRF"),
-        Figure("tow", "ToW", against_retrain=True), Figure("cgum", "CGUM", against_retrain=True),
+        Column("js_retrain", "JS (nats)", 4, against_retrain=True), Column("ks_retrain", "KS", against_retrain=True),
+        Column("streisand_wasserstein", "confidence W1", against_retrain=True),
+        Column("streisand_shift", "confidence shift", against_retrain=True),
+        Column("streisand_below", "below Retrain's 5 %", against_retrain=True), Column("zrf", "ZRF"),
+        Column("tow", "ToW", against_retrain=True), Column("cgum", "CGUM", against_retrain=True),
     ),
 }  # fmt: skip
 """Tables of one block, in this order, each with those of its columns that any line has."""
 
 
-def evidence_markdown(table: Table, more: dict[str, tuple[Figure, ...]]) -> str:
+def evidence_markdown(table: Table, more: dict[str, tuple[Column, ...]]) -> str:
     """A task's evidence: each block's difference of Original and Retrain on D_f, and then its tables.
 
     Args:
-        table: of rows of `trial_evidence.with_evidence`.
+        table: of rows of `trial.with_evidence`.
         more: further tables, as `GROUPS`: those of tests that train.
     """
     parts = [f"## {escape(table.title)}", "", *([escape(mixed), ""] if (mixed := mixture(table.rows)) else [])]
     for block in table.blocks:
         parts += [f"### {escape(headline(block))}", ""]
         groups = {**GROUPS, **more}
-        figures = [figure for group in groups.values() for figure in group if figure.column in block.rows]
-        means = BlockMeans.of(block.rows, [figure.column for figure in figures])
+        columns = [column for group in groups.values() for column in group if column.name in block.rows]
+        means = BlockMeans.of(block.rows, [column.name for column in columns])
         for title, group in groups.items():
-            parts += _grid(title, [figure for figure in group if figure in figures], block, means)
+            parts += _grid(title, [column for column in group if column in columns], block, means)
         parts += [*(f"- {escape(sentence)}" for sentence in sanity(block)), ""]
     return "\n".join(parts)
 
 
-def _grid(title: str, figures: Sequence[Figure], block: Block, means: BlockMeans) -> list[str]:
-    shown, cells = figure_cells(figures, block, means)
+def _grid(title: str, columns: Sequence[Column], block: Block, means: BlockMeans) -> list[str]:
+    shown, cells = column_cells(columns, block, means)
     if not shown:
         return []
-    rows = [[escape(line.label), *cells[line.line], line.coverage.seeds_text] for line in block.lines]
-    titles = [escape(title), *(escape(figure.title) for figure in shown), "Seeds"]
+    rows = [[escape(line.label), *cells[line.variant], line.coverage.seeds_text] for line in block.lines]
+    titles = [escape(title), *(escape(column.title) for column in shown), "Seeds"]
     return [grid_markdown(titles, rows), ""]
 
 
-def figure_cells(
-    figures: Sequence[Figure], block: Block, means: BlockMeans
-) -> tuple[list[Figure], dict[str, list[str]]]:
-    """Those figures that any line has, and each line's cells in Markdown; italic where Original and Retrain cannot be
+def column_cells(
+    columns: Sequence[Column], block: Block, means: BlockMeans
+) -> tuple[list[Column], dict[str, list[str]]]:
+    """Those columns that any line has, and each line's cells in Markdown; italic where Original and Retrain cannot be
     told apart in the column.
 
     Args:
-        figures: columns of the block's rows.
+        columns: columns of the block's rows.
         block: of a table of rows with evidence.
-        means: of these figures.
+        means: of these columns.
     """
-    units = {line.line: means.units(line.line, block.over) for line in block.lines}
+    units = {line.variant: means.units(line.variant, block.over) for line in block.lines}
     summaries = {
-        (line.line, figure.column): summarize(units[line.line][figure.column].to_numpy())
+        (line.variant, column.name): summarize(units[line.variant][column.name].to_numpy())
         for line in block.lines
-        for figure in figures
+        for column in columns
     }
     shown = [
-        f for f in figures if any(summaries[line.line, f.column].n or _few(f, block, line) for line in block.lines)
+        f for f in columns if any(summaries[line.variant, f.name].n or _few(f, block, line) for line in block.lines)
     ]
-    gray = {f.column: is_within_noise(difference(block, means, f)) or few_utterances(block, f) for f in shown}
+    gray = {f.name: is_within_noise(difference(block, means, f)) or few_utterances(block, f) for f in shown}
     cells = {}
     for line in block.lines:
-        texts = [_cell(figure, summaries[line.line, figure.column], block, line) for figure in shown]
-        cells[line.line] = [
-            f"*{t}*" if gray[f.column] and t not in (NOTHING, TOO_FEW) else t for t, f in zip(texts, shown, strict=True)
+        texts = [_cell(column, summaries[line.variant, column.name], block, line) for column in shown]
+        cells[line.variant] = [
+            f"*{t}*" if gray[f.name] and t not in (NOTHING, TOO_FEW) else t for t, f in zip(texts, shown, strict=True)
         ]
     return shown, cells
 
 
-def _cell(figure: Figure, summary: Summary, block: Block, line: Line) -> str:
-    if figure.against_retrain and line.method == "retrain":
+def _cell(column: Column, summary: Summary, block: Block, line: Line) -> str:
+    if column.against_retrain and line.method == "retrain":
         return "target"
-    if not summary.n and _few(figure, block, line):
+    if not summary.n and _few(column, block, line):
         return TOO_FEW
-    text = with_spread(summary, figure.digits, figure.scale)
-    if summary.n == 1 and figure.interval:
-        own = block.rows[(block.rows["line"] == line.line) & block.rows[figure.column].notna()]
+    text = with_spread(summary, column.digits, column.scale)
+    if summary.n == 1 and column.interval:
+        own = block.rows[(block.rows["variant"] == line.variant) & block.rows[column.name].notna()]
         if len(own) == 1:
-            low, high = (float(own[f"{figure.interval}_{end}"].iloc[0]) for end in ("low", "high"))
-            text += f" [{low:.{figure.digits}f}, {high:.{figure.digits}f}]"
+            low, high = (float(own[f"{column.interval}_{end}"].iloc[0]) for end in ("low", "high"))
+            text += f" [{low:.{column.digits}f}, {high:.{column.digits}f}]"
     return text
 
 
-def _few(figure: Figure, block: Block, line: Line) -> bool:
-    """Whether a line has runs whose pairs are too few for the figure."""
-    if figure.pairs not in block.rows:
+def _few(column: Column, block: Block, line: Line) -> bool:
+    """Whether a line has runs whose pairs are too few for the column."""
+    if column.pairs not in block.rows:
         return False
-    pairs = block.rows.loc[block.rows["line"] == line.line, figure.pairs]
+    pairs = block.rows.loc[block.rows["variant"] == line.variant, column.pairs]
     return bool(((pairs > 0) & (pairs < FEWEST_PAIRS)).any())
 
 
-def difference(block: Block, means: BlockMeans, figure: Figure) -> Summary:
+def difference(block: Block, means: BlockMeans, column: Column) -> Summary:
     """Original minus Retrain in a column, unit by unit; of no values where either is missing."""
-    lines = {line.method: line.line for line in reversed(block.lines) if line.method in ("original", "retrain")}
-    if len(lines) < 2 or figure.against_retrain or figure.counts:
+    lines = {line.method: line.variant for line in reversed(block.lines) if line.method in ("original", "retrain")}
+    if len(lines) < 2 or column.against_retrain or column.counts:
         return summarize([])
-    values = [means.units(lines[method], block.over)[figure.column] for method in ("original", "retrain")]
+    values = [means.units(lines[method], block.over)[column.name] for method in ("original", "retrain")]
     return summarize((values[0] - values[1]).round(DECIMALS + 2).to_numpy())  # fractions, not points
 
 
-def few_utterances(block: Block, figure: Figure) -> bool:
+def few_utterances(block: Block, column: Column) -> bool:
     """Whether Original minus Retrain is within 1.96 standard errors that come from the number of utterances alone.
 
     Two seeds may agree by chance where each AUC is over 20 utterances. The two models are attacked on the same
-    utterances, which makes the true error smaller: the test is on the safe side. Where an attack has no figure for
+    utterances, which makes the true error smaller: the test is on the safe side. Where an attack has no column for
     Retrain (RMIA without another reference) chance stands in for it.
     """
-    if not figure.interval or "original" not in set(block.rows["method"]):
+    if not column.interval or "original" not in set(block.rows["method"]):
         return False
-    (original, error), (retrained, other_error) = (_pooled(block, figure, m) for m in ("original", "retrain"))
+    (original, error), (retrained, other_error) = (_pooled(block, column, m) for m in ("original", "retrain"))
     return bool(abs(original - retrained) < Z975 * np.hypot(error, other_error))
 
 
-def _pooled(block: Block, figure: Figure, method: str) -> tuple[float, float]:
+def _pooled(block: Block, column: Column, method: str) -> tuple[float, float]:
     """Mean AUC of a method's runs and its standard error; that of chance where there is none."""
-    rows = block.rows[(block.rows["method"] == method) & block.rows[figure.column].notna()]
+    rows = block.rows[(block.rows["method"] == method) & block.rows[column.name].notna()]
     if rows.empty:
         return 0.5, 0.0
-    errors = (rows[f"{figure.interval}_high"] - rows[f"{figure.interval}_low"]) / (2 * Z975)
-    return float(rows[figure.column].mean()), float(np.sqrt((errors**2).sum()) / len(rows))
+    errors = (rows[f"{column.interval}_high"] - rows[f"{column.interval}_low"]) / (2 * Z975)
+    return float(rows[column.name].mean()), float(np.sqrt((errors**2).sum()) / len(rows))
 
 
 def sanity(block: Block) -> list[str]:

@@ -32,7 +32,7 @@ def with_evidence(rows: pd.DataFrame, read: ReadOutputs) -> pd.DataFrame:
     """The rows with columns of evidence; null where a figure cannot be measured.
 
     Args:
-        rows: of `compare.with_gaps`, as `lines.reported` picks them.
+        rows: of `gaps.with_gaps`, as `select.reported` picks them.
         read: stored outputs of a trial by id, None where there are none.
     """
     done = rows.assign(retrained=reference_ids(rows), untouched=original_ids(rows))[rows["status"] == "done"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrator.evidence.roc import FEWEST_PAIRS
 from orchestrator.file_names import absolute_path
 from orchestrator.report.evidence.folder import folder_evidence
-from orchestrator.report.evidence.probes import relearning_curves, trained_figures
+from orchestrator.report.evidence.probes import probe_columns, relearning_curves
 from orchestrator.report.evidence.table import evidence_markdown
 from orchestrator.report.frames.scope import EVERYTHING, Selection
 from orchestrator.report.plots.relearning import relearning_plot
@@ -38,7 +38,7 @@ def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTH
     """
     found = folder_evidence(store, selection)
     curves = relearning_curves(found.done, found.read_tests)
-    more = trained_figures(found.figures)
+    more = probe_columns(found.figures)
     files = {"evidence.csv": found.done[[*LEAD, *found.figures]].to_csv(index=False).encode()}
     if len(curves):
         files["relearning.csv"] = curves.to_csv(index=False).encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from orchestrator.report.frames.select import laid_over
+from orchestrator.report.frames.select import with_modifiers
 
 COLUMNS = ["status", "trial_id", "stage", "task", "backbone", "unlearning", "method", "seed", "sweeps", "reason"]
 
@@ -13,7 +13,7 @@ def problems(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows that did not finish, or that finished collapsed, with a `reason`; what a search pruned did well.
 
     Args:
-        rows: as `lines.prepare` returns them.
+        rows: as `select.prepare` returns them.
     """
     by_design = (rows["status"] == "pruned") & (rows["stage"] == "tune")
     found = rows[((rows["status"] != "done") & ~by_design) | rows["collapsed"]].copy()
@@ -21,7 +21,7 @@ def problems(rows: pd.DataFrame) -> pd.DataFrame:
     collapsed = found["collapsed"] & (found["status"] == "done")
     found.loc[collapsed, "status"] = "collapsed"
     found.loc[collapsed, "reason"] = "one class takes more than 90 % of predictions on class-balanced D_v"
-    found["method"] = [row["method"] + laid_over(row) for row in found.to_dict("records")]
+    found["method"] = [row["method"] + with_modifiers(row) for row in found.to_dict("records")]
     found["sweeps"] = found.get("sweeps", found["sweep"])
     order = ["tuning", "status", "task", "method", "seed", "trial_id"]  # searches last
     return found.sort_values(order)[COLUMNS].reset_index(drop=True)

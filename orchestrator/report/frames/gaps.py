@@ -17,7 +17,7 @@ GAPS = {
     "gap_mia": "mia_nonmember",
     "gap_forgotten_before": "forgotten_before_accuracy",
 }
-DIFFERENCES = {
+SIGNED_DIFFERENCES = {
     "difference_forget": "forget_accuracy",
     "difference_forget_true": "forget_true_label_accuracy",
     "difference_test_forgotten": "test_accuracy_forgotten_classes",
@@ -32,16 +32,16 @@ MEAN_OF_CLASS = ("gap_test_kept", "gap_test_forgotten", "gap_forget", "gap_retai
 
 
 def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with their distance to Retrain, in points of 100: columns of `GAPS`, `DIFFERENCES` and `gap_mean`; and
-    with `TASK_LOSS`.
+    """The rows with their distance to Retrain, in points of 100: columns of `GAPS`, `SIGNED_DIFFERENCES` and
+    `gap_mean`; and with `TASK_LOSS`.
 
     `gap_mean` is the mean over D_t, D_f and D_r; for class unlearning D_t counts twice, as its kept and its forgotten
     classes. It is null as soon as one of its parts is: a mean over what happens to be there compares nothing.
-    `DIFFERENCES` keep their sign: the measure minus Retrain's. Retrain's own are null, and so are those of a run
+    `SIGNED_DIFFERENCES` keep their sign: the measure minus Retrain's. Retrain's own are null, and so are those of a run
     without a finished Retrain on its forget set; `has_retrain` tells the two apart.
 
     Args:
-        rows: as `lines.prepare` returns them.
+        rows: as `select.prepare` returns them.
     """
     target = rows.loc[_retrained(rows)].drop_duplicates("trial_id").set_index("trial_id")
     ids = reference_ids(rows)
@@ -49,7 +49,7 @@ def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
     found[TASK_LOSS] = _task_loss(rows)
     found["has_retrain"] = ids.notna() | (rows["method"] == "retrain")
     is_target = rows["method"].eq("retrain").to_numpy()
-    for name, measure in {**GAPS, **DIFFERENCES}.items():
+    for name, measure in {**GAPS, **SIGNED_DIFFERENCES}.items():
         difference = np.round(100 * (rows[measure].to_numpy() - target[measure].reindex(ids).to_numpy()), DECIMALS)
         found[name] = np.where(is_target, np.nan, np.abs(difference) if name in GAPS else difference)
     of_class = (rows["unlearning"] == "class").to_numpy()

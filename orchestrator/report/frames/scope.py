@@ -32,7 +32,7 @@ EVERYTHING = Selection()
 class Selected:
     """Rows of a results folder that a page is about."""
 
-    rows: pd.DataFrame  # as `lines.prepare` returns them, with `sweeps`
+    rows: pd.DataFrame  # as `select.prepare` returns them, with `sweeps`
     records: tuple[SweepRecord, ...]  # of the sweeps that they are of; without plans that were replaced
     left_out: int  # runs of earlier plans only that failed, diverged or were blocked
 

@@ -52,26 +52,28 @@ def reported(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     stands = rows["stage"].isin(["retrain", "unlearn"]) & ~rows["tuning"] & ~_only_for_searches(rows)
     frame = rows[stands].reset_index(drop=True)
     if frame.empty:
-        return frame.assign(line="", label="", order=0), frame
-    frame["laid_over"] = [laid_over(row) for row in frame.to_dict("records")]
+        return frame.assign(variant="", label="", order=0), frame
+    frame["modifiers"] = [with_modifiers(row) for row in frame.to_dict("records")]
     varied, names = _varied_settings(frame), _method_labels(frame)
     texts = [", ".join(f"{name} {_text(value)}" for name, value in settings) for settings in varied]
     places = [
         (PAPER_ORDER.index(m) if m in PAPER_ORDER else len(PAPER_ORDER), names[m], laid, _sortable(settings))
-        for m, laid, settings in zip(frame["method"], frame["laid_over"], varied, strict=True)
+        for m, laid, settings in zip(frame["method"], frame["modifiers"], varied, strict=True)
     ]
     ranks = {place: rank for rank, place in enumerate(sorted(set(places)))}
     frame["order"] = [ranks[place] for place in places]
     frame["label"] = [
         f"{name}{laid}{f' ({text})' if text else ''}" for (_, name, laid, _), text in zip(places, texts, strict=True)
     ]
-    frame["line"] = [f"{m}|{laid}|{t}" for m, laid, t in zip(frame["method"], frame["laid_over"], texts, strict=True)]
+    frame["variant"] = [
+        f"{m}|{laid}|{t}" for m, laid, t in zip(frame["method"], frame["modifiers"], texts, strict=True)
+    ]
     frame = frame.sort_values(["order", "finished_at", "trial_id"], ignore_index=True)
-    older = frame.duplicated(["line", *CELL], keep="last")
+    older = frame.duplicated(["variant", *CELL], keep="last")
     return frame[~older].reset_index(drop=True), frame[older].reset_index(drop=True)
 
 
-def laid_over(row: Mapping[Hashable, Any]) -> str:
+def with_modifiers(row: Mapping[Hashable, Any]) -> str:
     """What a row's method ran under, after its name: ` + SuperLoss`, ` + easy first`, ` + LoRA`, or nothing."""
     superloss, curriculum = (json.loads(row[knob] or "{}") for knob in ("superloss", "curriculum"))
     text = " + SuperLoss" if superloss else ""
@@ -107,7 +109,7 @@ def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
     """
     settings = [_flat(row) for row in frame.to_dict("records")]
     found: list[list[tuple[str, Any]]] = [[] for _ in settings]
-    same = ["training", "task", "unlearning", "forget_rule", "method", "laid_over"]
+    same = ["training", "task", "unlearning", "forget_rule", "method", "modifiers"]
     for _, line in frame.groupby(same, dropna=False):
         varied: set[str] = set()
         for members in line.groupby(CELL, dropna=False).indices.values():

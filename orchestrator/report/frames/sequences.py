@@ -29,7 +29,7 @@ def sequences(rows: pd.DataFrame) -> list[RequestSequence]:
     so a row may be a step of several.
 
     Args:
-        rows: of one task, as `lines.prepare` returns them.
+        rows: of one task, as `select.prepare` returns them.
     """
     if not (rows["requests_before"] != "").any():
         return []

@@ -101,18 +101,18 @@ class BlockMeans:
         would look better for it. Planned is what any line of the block has, finished or not, and `planned_seeds`.
 
         Args:
-            block: rows with `line`, as `lines.reported` gives them.
+            block: rows with `line`, as `select.reported` gives them.
             columns: measures to average.
             planned_seeds: seeds that should be there for each backbone, though no row may have them yet.
         """
-        cells = block.groupby(["line", "backbone", "requested_forget_ratio", "seed"], dropna=False).size()
+        cells = block.groupby(["variant", "backbone", "requested_forget_ratio", "seed"], dropna=False).size()
         widest = cells.groupby(level=["backbone", "requested_forget_ratio", "seed"], dropna=False).max()
         planned = widest.groupby(level=["backbone", "seed"]).sum()
         for backbone in block["backbone"].unique():
             for seed in planned_seeds:
                 if (backbone, seed) not in planned.index:
                     planned.loc[(backbone, seed)] = 1
-        done = block[block["status"] == "done"].groupby(["line", "backbone", "seed"])
+        done = block[block["status"] == "done"].groupby(["variant", "backbone", "seed"])
         size, there = done.size(), done[list(columns)].count()
         means = done[list(columns)].mean().where(there.eq(size, axis=0))
         wanted = [int(planned.loc[(backbone, seed)]) for _, backbone, seed in means.index]
@@ -120,11 +120,11 @@ class BlockMeans:
 
     @cached_property
     def _of_line(self) -> dict[str, pd.DataFrame]:
-        return {str(line): part.droplevel("line") for line, part in self.by_seed.groupby(level="line")}
+        return {str(line): part.droplevel("variant") for line, part in self.by_seed.groupby(level="variant")}
 
     def units(self, line: str, over: Unit) -> pd.DataFrame:
         """What is averaged for a line: its seeds, or its backbones (each the mean over its seeds); one row a unit."""
-        mine = self._of_line.get(line, self.by_seed.iloc[:0].droplevel("line"))
+        mine = self._of_line.get(line, self.by_seed.iloc[:0].droplevel("variant"))
         return mine.groupby(level="backbone").mean() if over == "backbones" else mine
 
     def coverage(self, line: str) -> Coverage:

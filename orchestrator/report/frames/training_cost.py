@@ -13,7 +13,7 @@ def with_originals(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with what training their original took: `original_seconds`, and of preparation beside them.
 
     Args:
-        rows: as `lines.prepare` returns them.
+        rows: as `select.prepare` returns them.
     """
     trained = rows[(rows["stage"] == "train") & (rows["status"] == "done")].drop_duplicates("trial_id")
     trained = trained.set_index("trial_id")
@@ -27,7 +27,7 @@ def against_standard(rows: pd.DataFrame, training: str, over: Unit) -> str:
     """One sentence on a training other than the standard one, empty for that; paired by backbone and seed.
 
     Args:
-        rows: of one task, as `lines.reported` picks them, with the columns of `with_originals`.
+        rows: of one task, as `select.reported` picks them, with the columns of `with_originals`.
     """
     if training == STANDARD or "original_seconds" not in rows:
         return ""

@@ -13,7 +13,7 @@ def is_untuned_run(rows: pd.DataFrame) -> pd.Series[bool]:
     """Runs of methods whose settings no search chose; not those of a method that has nothing to choose.
 
     Args:
-        rows: as `lines.prepare` returns them.
+        rows: as `select.prepare` returns them.
     """
     return _is_of_method(rows) & (rows["lock"] == "") & (rows["settings"] != "{}")
 
@@ -27,7 +27,7 @@ def mixture(rows: pd.DataFrame) -> str:
     """A sentence where some lines have tuned settings and others have not; empty elsewhere.
 
     Args:
-        rows: of `lines.reported`.
+        rows: of `select.reported`.
     """
     tuned, untuned = (rows[mask] for mask in (_is_of_method(rows) & (rows["lock"] != ""), is_untuned_run(rows)))
     if tuned.empty or untuned.empty:

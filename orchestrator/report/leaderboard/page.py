@@ -11,8 +11,8 @@ import pandas as pd
 
 from orchestrator.file_names import absolute_path
 from orchestrator.report.evidence.folder import FolderEvidence, folder_evidence
-from orchestrator.report.evidence.probes import trained_figures
-from orchestrator.report.evidence.table import GROUPS, Figure, figure_cells
+from orchestrator.report.evidence.probes import probe_columns
+from orchestrator.report.evidence.table import GROUPS, Column, column_cells
 from orchestrator.report.frames.gaps import TASK_LOSS
 from orchestrator.report.frames.scope import EVERYTHING, Selection
 from orchestrator.report.frames.select import REFERENCES
@@ -26,7 +26,7 @@ from orchestrator.report.leaderboard.ranking import (
     SHARE,
     Cell,
     original_minus_retrain_over_cells,
-    standings,
+    ranking,
     with_excess,
     with_seconds_share,
 )
@@ -35,7 +35,7 @@ from orchestrator.report.tables.cells import body, header
 from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP
 from orchestrator.report.tables.markdown import escape, grid_markdown, set_cell
 from orchestrator.report.tables.model import Line, build_tables, contenders, equal_to_original
-from orchestrator.report.tables.notes import baselines, gap_difference, remarks, unit_name
+from orchestrator.report.tables.notes import baselines, block_notes, gap_difference, unit_name
 from orchestrator.report.tables.significance import is_within_noise, original_minus_retrain
 from orchestrator.report.write import provenance
 from orchestrator.results.storage import Folder
@@ -119,7 +119,7 @@ def _about(rows: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
 
 def _overall(cells: Sequence[Cell]) -> list[str]:
     """All methods over all cells; Original − Retrain on D_f stands first."""
-    found, worth = standings(cells), sum(cell.forgettable for cell in cells)
+    found, worth = ranking(cells), sum(cell.forgettable for cell in cells)
     titles = ["Method", "Gap", "Rank", f"Rank, {worth} to forget", "Nearest", "Nearer than Original", "Compared",
               "D_t lost", "Recovery − Retrain's", *(flag.capitalize() for flag in COUNTED), "Out of budget",
               "Time / Retrain's"]  # fmt: skip
@@ -179,18 +179,18 @@ def _at_a_glance(cells: Sequence[Cell]) -> list[str]:
 def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
     """One cell's table; Original − Retrain on D_f stands before it, and its columns are italic where that is noise."""
     block, table = cell.block, cell.table
-    attacks = [f for f in GROUPS["Membership attacks on D_f, AUC"] if f.column in ATTACKS]
-    group = [*(replace(f, title=ATTACKS[f.column]) for f in attacks), *_relearning(figures)]
-    shown, evidence = figure_cells([f for f in group if f.column in block.rows], block, cell.means)
+    attacks = [f for f in GROUPS["Membership attacks on D_f, AUC"] if f.name in ATTACKS]
+    group = [*(replace(f, title=ATTACKS[f.name]) for f in attacks), *_relearning(figures)]
+    shown, evidence = column_cells([f for f in group if f.name in block.rows], block, cell.means)
     measures = 1 + len(table.columns)
     titles = header(table)
-    titles[measures:measures] = [figure.title for figure in shown]
+    titles[measures:measures] = [column.title for column in shown]
     grid = []
     for line, row in zip(block.lines, body(table, block), strict=True):
         texts = [set_cell(escape(text), place, row) for place, text in enumerate(row.cells)]
-        texts[measures:measures] = evidence[line.line]
+        texts[measures:measures] = evidence[line.variant]
         grid.append(texts)
-    said = remarks(block)
+    said = block_notes(block)
     first = [sentence for sentence in said if sentence.startswith("Original − Retrain")]
     rest = [*(sentence for sentence in said if sentence not in first), _second(cell), baselines(table.rows)]
     return [
@@ -200,14 +200,14 @@ def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def _relearning(figures: Collection[str]) -> list[Figure]:
+def _relearning(figures: Collection[str]) -> list[Column]:
     """Accuracy after relearning, and memorization recovery, for the largest k that was tried."""
     k = _most_relearned(figures)
     if k is None:
         return []
-    known = [figure for group in trained_figures(list(figures)).values() for figure in group]
+    known = [column for group in probe_columns(list(figures)).values() for column in group]
     titles = {f"relearned_{k}": f"relearned, k = {k} (%)", f"excess_{k}": "recovery − Retrain's"}
-    return [replace(figure, title=titles[figure.column]) for figure in known if figure.column in titles]
+    return [replace(column, title=titles[column.name]) for column in known if column.name in titles]
 
 
 def _most_relearned(figures: Collection[str]) -> int | None:

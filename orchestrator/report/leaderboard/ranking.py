@@ -45,9 +45,9 @@ class Cell:
         """Whether Original answers D_f better than Retrain by more than noise (the rule of `forgettable`)."""
         return verdict(self.block) == "above"
 
-    def gap(self, line: str) -> float:
+    def gap(self, variant: str) -> float:
         """Mean gap of a line; NaN where it is not compared (a run is missing, diverged or failed)."""
-        return next((found.gap for found in contenders(self.block.lines) if found.line == line), float("nan"))
+        return next((found.gap for found in contenders(self.block.lines) if found.variant == variant), float("nan"))
 
     def original_gap(self) -> float:
         """Mean gap of doing nothing; NaN where Original has none."""
@@ -55,7 +55,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RankedLine:
     """One line over all cells."""
 
     line: Line
@@ -82,20 +82,20 @@ def with_seconds_share(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_excess(rows: pd.DataFrame, excess: str) -> pd.DataFrame:
-    """The rows with `EXCESS`, from a column of `trained_tests`; all NaN where there is none of that name."""
+    """The rows with `EXCESS`, from a column of `probes`; all NaN where there is none of that name."""
     lost = lost_against_original(rows, rows["forget_accuracy"])
     found = rows[excess] if excess in rows else pd.Series(np.nan, index=rows.index)
     return rows.assign(**{EXCESS: found.where(lost >= LEAST_LOST)})
 
 
-def standings(cells: Sequence[Cell]) -> list[Standing]:
+def ranking(cells: Sequence[Cell]) -> list[RankedLine]:
     """Original and Retrain, then the methods by their mean rank."""
-    lines = {line.line: line for cell in reversed(cells) for line in cell.block.lines}
+    lines = {line.variant: line for cell in reversed(cells) for line in cell.block.lines}
     methods = [key for key, line in lines.items() if line.method not in REFERENCES]
     kinds = {key: {cell.block.training for cell in _of_its_trainings(cells, key)} for key in methods}
     ranks = pd.DataFrame({place: _ranks(cell, kinds) for place, cell in enumerate(cells)}, index=methods)
     worth = [place for place, cell in enumerate(cells) if cell.forgettable]
-    found = [_standing(cells, line, ranks, worth) for line in lines.values()]
+    found = [_ranked(cells, line, ranks, worth) for line in lines.values()]
     found.sort(
         key=lambda s: (REFERENCES.index(s.line.method) if s.line.method in REFERENCES else 2, s.rank.mean, s.line.label)
     )
@@ -110,17 +110,17 @@ def over_cells(cells: Sequence[Cell], line: str, column: str) -> Summary:
 
 def original_minus_retrain_over_cells(cells: Sequence[Cell]) -> Summary:
     """On D_f, in points, as `over_cells`."""
-    original = next((line.line for cell in cells for line in cell.block.lines if line.method == "original"), "")
+    original = next((line.variant for cell in cells for line in cell.block.lines if line.method == "original"), "")
     return over_cells(cells, original, DIFFERENCE_FORGET.column)
 
 
-def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Sequence[int]) -> Standing:
-    key = line.line
+def _ranked(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Sequence[int]) -> RankedLine:
+    key = line.variant
     own_cells = _of_its_trainings(cells, key)
     own = ranks.loc[key] if key in ranks.index else pd.Series(dtype=float)
     gaps = np.array([cell.gap(key) for cell in cells])
-    theirs = [there for cell in cells for there in cell.block.lines if there.line == key]
-    return Standing(
+    theirs = [there for cell in cells for there in cell.block.lines if there.variant == key]
+    return RankedLine(
         line=line,
         gap=over_cells(own_cells, key, GAP.column),
         rank=summarize(own.to_numpy()),
@@ -130,7 +130,7 @@ def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Seq
         compared=int((~np.isnan(gaps)).sum()),
         flags={flag: sum(there.flags[flag] for there in theirs) for flag in FLAGS},
         out_of_budget=sum(
-            int(((cell.block.rows["line"] == key) & (cell.block.rows["stop_reason"] == "budget")).sum())
+            int(((cell.block.rows["variant"] == key) & (cell.block.rows["stop_reason"] == "budget")).sum())
             for cell in cells
         ),
         share=over_cells(own_cells, key, SHARE),
@@ -142,7 +142,7 @@ def _standing(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Seq
 
 def _of_its_trainings(cells: Sequence[Cell], line: str) -> list[Cell]:
     """The cells of those kinds of training after which the line is run."""
-    kinds = {cell.block.training for cell in cells if any(there.line == line for there in cell.block.lines)}
+    kinds = {cell.block.training for cell in cells if any(there.variant == line for there in cell.block.lines)}
     return [cell for cell in cells if cell.block.training in kinds]
 
 

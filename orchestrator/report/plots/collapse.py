@@ -29,7 +29,7 @@ def collapse(table: Table) -> Figure:
     for ax, block in zip(axes, table.blocks, strict=True):
         for place, line in enumerate(block.lines):
             if line.has(ONE_CLASS):
-                _row(ax, place, line, styles[line.line].color)
+                _row(ax, place, line, styles[line.variant].color)
         constant = _constant(block)
         if not np.isnan(constant):
             ax.axvline(constant, color="black", linestyle="--", linewidth=0.9, label="a constant predictor's accuracy")

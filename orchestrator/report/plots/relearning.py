@@ -15,7 +15,7 @@ def relearning_plot(table: Table, curves: pd.DataFrame) -> Figure | None:
 
     Args:
         table: of a task.
-        curves: of `trained_tests.relearning_curves`.
+        curves: of `probes.relearning_curves`.
     """
     own = curves[curves["trial_id"].isin(table.rows["trial_id"])]
     after = own[(own["epoch"] > 0) & own["accuracy"].notna()]
@@ -34,10 +34,10 @@ def _drawn(table: Table, panels: list[tuple[Block, int, pd.DataFrame]]) -> Figur
     styles = marks([line for block in table.blocks for line in block.lines])
     for ax, (block, k, curves) in zip(axes, panels, strict=True):
         for line in block.lines:
-            runs = curves[curves["trial_id"].isin(block.rows.loc[block.rows["line"] == line.line, "trial_id"])]
+            runs = curves[curves["trial_id"].isin(block.rows.loc[block.rows["variant"] == line.variant, "trial_id"])]
             means = 100 * runs.groupby("epoch")["accuracy"].mean()
             style = "--" if line.method in REFERENCES else "-"
-            keywords = styles[line.line].keywords | {"markersize": 5}
+            keywords = styles[line.variant].keywords | {"markersize": 5}
             ax.plot(means.index, means, label=line.label, linestyle=style, linewidth=1.3, **keywords)
         ax.set_xticks(sorted(curves["epoch"].unique()))
         ax.set(xlabel="epochs of relearning", ylabel="unseen $D_f$ accuracy (%)")

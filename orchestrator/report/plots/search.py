@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from orchestrator.file_names import file_name
-from orchestrator.report.frames.select import laid_over
+from orchestrator.report.frames.select import with_modifiers
 from orchestrator.report.plots.style import GRAY, figure, legend, styled
 
 STAGES = ("study", "tune")
@@ -21,7 +21,7 @@ def searches(rows: pd.DataFrame) -> dict[tuple[str, str], Figure]:
     title and the stem of its file.
 
     Args:
-        rows: as `lines.prepare` returns them.
+        rows: as `select.prepare` returns them.
     """
     tuned = rows[rows["stage"].isin(STAGES)]
     found = {}
@@ -70,4 +70,4 @@ def _panel(ax: Axes, trials: pd.DataFrame) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     first = trials.iloc[0]
     label = first["method_label"] or first["method"]
-    ax.set_title(label + laid_over(first.to_dict()), fontsize=9)
+    ax.set_title(label + with_modifiers(first.to_dict()), fontsize=9)

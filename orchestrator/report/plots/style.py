@@ -55,14 +55,16 @@ def marks(lines: list[Line]) -> dict[str, Mark]:
     found: dict[str, Mark] = {}
     of_method: dict[tuple[str, bool], int] = {}
     for line in lines:
-        if line.line in found:
+        if line.variant in found:
             continue
         if line.method in REFERENCES:
-            found[line.line] = Mark("black", "*" if line.method == "retrain" else "o", line.method == "retrain")
+            found[line.variant] = Mark("black", "*" if line.method == "retrain" else "o", line.method == "retrain")
             continue
         place, variant = contenders.index(line.method), (line.method, line.superloss)
         nth = of_method[variant] = of_method.get(variant, -1) + 1
-        found[line.line] = Mark(COLORS[place % len(COLORS)], MARKERS[(place + nth) % len(MARKERS)], not line.superloss)
+        found[line.variant] = Mark(
+            COLORS[place % len(COLORS)], MARKERS[(place + nth) % len(MARKERS)], not line.superloss
+        )
     return found
 
 

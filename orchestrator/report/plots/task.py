@@ -26,7 +26,7 @@ def trade_off(table: Table) -> Figure:
     for ax, block in zip(axes, table.blocks, strict=True):
         utility = TEST_KEPT if block.kind == "class" else TEST
         for line in block.lines:
-            _point(ax, line, utility, styles[line.line])
+            _point(ax, line, utility, styles[line.variant])
         _within_percent(ax)
         kept = ", kept classes" if block.kind == "class" else ""
         ax.set(xlabel="$D_f$ accuracy (%)", ylabel=f"$D_t$ accuracy{kept} (%)")
@@ -44,7 +44,7 @@ def gap_bars(table: Table) -> Figure:
     for ax, block in zip(axes, table.blocks, strict=True):
         lines = _methods(block)
         for place, line in enumerate(lines):
-            _bar(ax, place, line, styles[line.line])
+            _bar(ax, place, line, styles[line.variant])
         ax.set_yticks(range(len(lines)), [wrapped(_name(line), 26) for line in lines])
         ax.set_ylim(len(lines) - 0.4, -0.6)
         ax.set_xlim(0, 1.22 * ax.get_xlim()[1])  # room for what went wrong
@@ -94,10 +94,10 @@ def by_request(table: Table) -> Figure:
 
 def _curves(ax: Axes, blocks: Sequence[tuple[float, Block]], measure: Measure, styles: Mapping[str, Mark]) -> None:
     """A curve for each line: its mean in each block at the block's place, with its spread; references are dashed."""
-    keys = list(dict.fromkeys(line.line for _, block in blocks for line in block.lines))
+    keys = list(dict.fromkeys(line.variant for _, block in blocks for line in block.lines))
     span = max(at for at, _ in blocks) - min(at for at, _ in blocks)
     for place, key in enumerate(keys):
-        found = [(at, ln) for at, block in blocks for ln in block.lines if ln.line == key and ln.has(measure)]
+        found = [(at, ln) for at, block in blocks for ln in block.lines if ln.variant == key and ln.has(measure)]
         if not found:
             continue
         line, (low, high) = found[0][1], _reach([ln.summaries[measure.column] for _, ln in found], measure)
@@ -162,7 +162,7 @@ def _name(line: Line) -> str:
 
 def _height(table: Table) -> float:
     """Of a panel, inches: enough for a legend that names every line once."""
-    lines = {line.line for block in table.blocks for line in block.lines}
+    lines = {line.variant for block in table.blocks for line in block.lines}
     return max(3.7, (1.0 + 0.3 * len(lines)) / panel_rows(len(table.blocks)))
 
 

@@ -37,7 +37,7 @@ def searches_done(rows: pd.DataFrame) -> str:
     """What the searches behind the settings were: how many, of how many trials, on which seeds, how they ended.
 
     Args:
-        rows: all of a results folder, as `lines.prepare` returns them.
+        rows: all of a results folder, as `select.prepare` returns them.
     """
     trials = rows[rows["stage"] == "tune"]
     if trials.empty:
@@ -58,7 +58,7 @@ def trial_hours(rows: pd.DataFrame) -> str:
     """What all trials took, one after another, and how they ended.
 
     Args:
-        rows: all of a results folder, as `lines.prepare` returns them.
+        rows: all of a results folder, as `select.prepare` returns them.
     """
     hours, tuned = (float(part["total_seconds"].sum()) / 3600 for part in (rows, rows[rows["tuning"]]))
     counts = rows["status"].value_counts()

@@ -10,7 +10,7 @@ from typing import Literal
 class Measure:
     """One column of a table."""
 
-    column: str  # of the rows, or of `compare.with_gaps`
+    column: str  # of the rows, or of `gaps.with_gaps`
     title: str
     latex: str
     unit: Literal["%", "points", "s", "nats", "fraction"]

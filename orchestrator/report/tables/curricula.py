@@ -34,7 +34,7 @@ def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
     tasks and kinds as well, each counting equally.
 
     Args:
-        rows: as `lines.reported` picks them, with gaps.
+        rows: as `select.reported` picks them, with gaps.
     """
     own = rows[~rows["method"].isin(REFERENCES)]
     if not (own["curriculum"].ne("").any() or own["superloss"].ne("").any()):

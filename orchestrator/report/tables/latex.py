@@ -8,7 +8,7 @@ from orchestrator.report.frames.tuned import mixture
 from orchestrator.report.tables.caption import caption
 from orchestrator.report.tables.cells import Row, body, header
 from orchestrator.report.tables.model import Table
-from orchestrator.report.tables.notes import baselines, remarks
+from orchestrator.report.tables.notes import baselines, block_notes
 from orchestrator.report.tables.significance import headline
 
 SPECIAL = {
@@ -34,7 +34,7 @@ def table_latex(table: Table) -> str:
             lines.append(" & ".join(_set(escape(cell), place, row) for place, cell in enumerate(row.cells)) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", "", rf"\smallskip {escape(baselines(table.rows))}"]
     for block in table.blocks:
-        if said := " ".join(remarks(block)):
+        if said := " ".join(block_notes(block)):
             lines += ["", rf"\smallskip \textit{{{escape(block.title)}.}} {escape(said)}"]
     return "\n".join([*lines, r"\end{table}", ""])
 

@@ -11,7 +11,7 @@ from orchestrator.report.frames.tuned import mixture
 from orchestrator.report.tables.caption import caption
 from orchestrator.report.tables.cells import Row, body, header
 from orchestrator.report.tables.model import Table
-from orchestrator.report.tables.notes import baselines, remarks
+from orchestrator.report.tables.notes import baselines, block_notes
 from orchestrator.report.tables.significance import headline
 
 
@@ -24,7 +24,7 @@ def table_markdown(table: Table) -> str:
         rows.append([f"*{escape(headline(block))}*", *([""] * (len(titles) - 1))])
         for row in body(table, block):
             rows.append([set_cell(escape(cell), place, row) for place, cell in enumerate(row.cells)])
-        said += [f"- *{escape(block.title)}*", *(f"  - {escape(sentence)}" for sentence in remarks(block))]
+        said += [f"- *{escape(block.title)}*", *(f"  - {escape(sentence)}" for sentence in block_notes(block))]
     grid = grid_markdown([escape(title) for title in titles], rows)
     lead = [escape(mixed), ""] if (mixed := mixture(table.rows)) else []
     return "\n".join([f"### {escape(table.title)}", "", *lead, grid, "", escape(caption(table)), "", *said, ""])

@@ -33,7 +33,7 @@ FLAGS = ("diverged", "failed", "blocked", "pruned", *IN_MEANS)
 class Line:
     """One row of a table."""
 
-    line: str  # its key in the rows
+    variant: str  # its key in the rows
     label: str
     method: str
     superloss: bool
@@ -100,7 +100,7 @@ def build_tables(rows: pd.DataFrame, planned_seeds: Mapping[str, Collection[int]
     left out.
 
     Args:
-        rows: of `compare.with_gaps`, as `lines.reported` picks them.
+        rows: of `gaps.with_gaps`, as `select.reported` picks them.
         planned_seeds: by task, seeds that should be there, though no row may have them yet.
     """
     tables = []
@@ -183,10 +183,10 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], of_table: pd.Data
     kind, rule = str(rows["unlearning"].iloc[0]), str(rows["forget_rule"].iloc[0])
     means = BlockMeans.of(rows, [m.column for m in TIDY], planned_seeds)
     over: Unit = "backbones" if rows["backbone"].nunique() > 1 else "seeds"
-    lines = [_line(part, means, over) for _, part in rows.groupby("line", sort=False)]
-    lines.sort(key=lambda ln: int(rows.loc[rows["line"] == ln.line, "order"].iloc[0]))
-    best = {line.line for line in best_lines(lines)}
-    lines = [replace(ln, best=ln.line in best) for ln in lines]
+    lines = [_line(part, means, over) for _, part in rows.groupby("variant", sort=False)]
+    lines.sort(key=lambda ln: int(rows.loc[rows["variant"] == ln.variant, "order"].iloc[0]))
+    best = {line.variant for line in best_lines(lines)}
+    lines = [replace(ln, best=ln.variant in best) for ln in lines]
     details = [rule] if kind == "sample" and (rule != "random" or len(sample_rules) > 1) else []
     ratios = sorted(rows["requested_forget_ratio"].dropna().unique())
     details.append(
@@ -211,7 +211,7 @@ def _percentages(ratios: Iterable[float], *, listed: bool) -> str:
 
 
 def _line(rows: pd.DataFrame, means: BlockMeans, over: Unit) -> Line:
-    line, method = str(rows["line"].iloc[0]), str(rows["method"].iloc[0])
+    line, method = str(rows["variant"].iloc[0]), str(rows["method"].iloc[0])
     units = means.units(line, over)
     summaries = {m.column: summarize(units[m.column].to_numpy()) for m in TIDY}
     if method == "original":

@@ -25,7 +25,7 @@ CONCLUSIONS: dict[Verdict, str] = {
 }
 
 
-def remarks(block: Block) -> list[str]:
+def block_notes(block: Block) -> list[str]:
     """All sentences of a block, without markup."""
     found = [
         block.against_standard,
@@ -84,7 +84,7 @@ def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[l
 
 def gap_difference(block: Block, line: Line, other: Line) -> Summary:
     """A line's gap minus another's, paired by seed or backbone, in points."""
-    mine, theirs = (block.means.units(one.line, block.over)[GAP.column] for one in (line, other))
+    mine, theirs = (block.means.units(one.variant, block.over)[GAP.column] for one in (line, other))
     return summarize((mine - theirs).round(DECIMALS))
 
 

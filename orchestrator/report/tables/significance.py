@@ -30,7 +30,7 @@ from orchestrator.report.tables.columns import (
 )
 from orchestrator.report.tables.model import Block, Line
 
-DIFFERENCES = {
+FORGETTING_DIFFERENCES = {
     FORGET: DIFFERENCE_FORGET,
     FORGET_TRUE: DIFFERENCE_FORGET_TRUE,
     TEST_FORGOTTEN: DIFFERENCE_TEST_FORGOTTEN,
@@ -82,7 +82,7 @@ def verdict(block: Block, measure: Measure = DIFFERENCE_FORGET) -> Verdict:
     if not counted:  # no number of utterances: only a difference of nothing at all is known to be noise
         return "noise" if is_within_noise(found) else "unknown"
     parts: list[Verdict] = []
-    for backbone, values in block.means.units(original.line, "seeds")[measure.column].groupby(level="backbone"):
+    for backbone, values in block.means.units(original.variant, "seeds")[measure.column].groupby(level="backbone"):
         own = summarize(values.to_numpy())
         parts += [_of_interval(own)] if own.n >= 3 else [w.verdict for w in counted if w.backbone == backbone]
     return parts[0] if len(set(parts)) == 1 else "noise"
@@ -97,7 +97,7 @@ def within_seeds(block: Block, measure: Measure = DIFFERENCE_FORGET) -> list[Wit
     if original is None or measure not in SHARES_OF_FORGET_SET:
         return []
     column, rows = SHARES_OF_FORGET_SET[measure], block.rows
-    rows = rows[(rows["line"] == original.line) & (rows["status"] == "done")]
+    rows = rows[(rows["variant"] == original.variant) & (rows["status"] == "done")]
     rows = rows.dropna(subset=["num_forget", column, measure.column]).sort_values("num_forget")
     rows = rows.drop_duplicates(["backbone", "seed", "forget_classes"], keep="last")
     counts = pd.DataFrame(
@@ -131,7 +131,7 @@ def is_within_noise(difference: Summary) -> bool:
 
 def is_uninformative(block: Block, measure: Measure) -> bool:
     """Whether a column tells forgetting from doing nothing no better than noise does."""
-    return measure in DIFFERENCES and verdict(block, DIFFERENCES[measure]) == "noise"
+    return measure in FORGETTING_DIFFERENCES and verdict(block, FORGETTING_DIFFERENCES[measure]) == "noise"
 
 
 def headline(block: Block) -> str:

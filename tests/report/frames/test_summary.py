@@ -13,7 +13,7 @@ from orchestrator.report.frames.summary import BlockMeans, summarize
 def block(values: dict[tuple[str, str, int, float], float | None]) -> pd.DataFrame:
     """(line, backbone, seed, ratio) -> value; None for a run that diverged."""
     rows = [
-        {"line": line, "backbone": backbone, "seed": seed, "requested_forget_ratio": ratio, "m": value}
+        {"variant": line, "backbone": backbone, "seed": seed, "requested_forget_ratio": ratio, "m": value}
         for (line, backbone, seed, ratio), value in values.items()
     ]
     return pd.DataFrame(rows).assign(status=["diverged" if v is None else "done" for v in values.values()])

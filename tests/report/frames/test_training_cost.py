@@ -12,7 +12,7 @@ from orchestrator.report.frames.scope import select
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.tables.csv import tidy
 from orchestrator.report.tables.model import build_tables
-from orchestrator.report.tables.notes import remarks
+from orchestrator.report.tables.notes import block_notes
 from orchestrator.report.terminal import terminal_tables
 from orchestrator.report.write import write_files
 
@@ -65,16 +65,16 @@ def test_gaps_are_to_the_retrain_of_the_same_training(make_rows) -> None:
 
 def test_a_block_says_what_its_training_costs_against_the_standard_one(make_rows) -> None:
     _, found = blocks(both(make_rows, kinds=["sample"]))
-    said = remarks(found["frozen", "sample"])[0]
+    said = block_notes(found["frozen", "sample"])[0]
     assert "minus the standard Original's -2.0 ± 0.0 points (n = 5 seeds)" in said
     assert "training it took 2.0 ± 0.0 s (standard: 20.0 ± 0.0 s), and what it keeps 0.25 ± 0.00 s more." in said
-    assert not any("Training" in sentence for sentence in remarks(found["standard", "sample"]))
+    assert not any("Training" in sentence for sentence in block_notes(found["standard", "sample"]))
 
 
 def test_without_standard_rows_a_block_still_says_its_seconds(make_rows) -> None:
     rows = both(make_rows, kinds=["sample"])
     _, found = blocks(rows[rows["training"] == "frozen"])
-    (said, *_) = remarks(found["frozen", "sample"])
+    (said, *_) = block_notes(found["frozen", "sample"])
     assert "training it took 2.0 ± 0.0 s, and" in said
     assert "minus" not in said
 

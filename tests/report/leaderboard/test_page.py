@@ -15,7 +15,7 @@ from orchestrator.report.frames.scope import Selected
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.leaderboard.attack_sanity import attack_sanity, sanity_markdown
 from orchestrator.report.leaderboard.page import leaderboard_cells, write_leaderboard
-from orchestrator.report.leaderboard.ranking import over_cells, standings
+from orchestrator.report.leaderboard.ranking import over_cells, ranking
 from orchestrator.results.store import open_store
 from orchestrator.results.sweep_records import SweepRecord
 
@@ -45,13 +45,13 @@ def cells(two_tasks):
 
 
 def by_method(cells) -> dict:
-    return {standing.line.method: standing for standing in standings(cells)}
+    return {ranked.line.method: ranked for ranked in ranking(cells)}
 
 
 def test_the_method_nearest_in_every_cell_ranks_first_and_references_stand_on_top(cells) -> None:
-    found = standings(cells)
+    found = ranking(cells)
     assert len(cells) == 4
-    assert [standing.line.method for standing in found] == [
+    assert [ranked.line.method for ranked in found] == [
         "original",
         "retrain",
         "scrub",
@@ -157,7 +157,7 @@ def test_planned_seeds_without_a_row_leave_no_line_complete(two_tasks) -> None:
 
 
 def test_seeds_are_averaged_within_a_cell_before_cells_are(cells) -> None:
-    line = by_method(cells)["scrub"].line.line
+    line = by_method(cells)["scrub"].line.variant
     whole, one = over_cells(cells, line, "gap_mean"), over_cells(cells[:1], line, "gap_mean")
     assert whole.n == one.n == 3
     assert one.mean == pytest.approx(cells[0].gap(line))

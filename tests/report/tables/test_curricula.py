@@ -15,7 +15,7 @@ METHODS = ["original", "retrain", "scrub"]
 ORDERS = {"easy_first": -0.03, "hard_first": 0.02, "random": 0.0}  # and what each adds to D_f's accuracy
 
 
-def laid_over(rows: pd.DataFrame, knob: str, value: dict, forget_shift: float) -> pd.DataFrame:
+def with_modifiers(rows: pd.DataFrame, knob: str, value: dict, forget_shift: float) -> pd.DataFrame:
     """SCRUB's rows again, under a knob."""
     own = rows[rows["method"] == "scrub"].copy()
     own[knob] = json.dumps(value)
@@ -34,7 +34,7 @@ def compared(*parts: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_an_order_is_compared_with_random_order_on_the_same_forget_sets(rows) -> None:
-    found = compared(rows, *(laid_over(rows, "curriculum", {"order": o}, s) for o, s in ORDERS.items()))
+    found = compared(rows, *(with_modifiers(rows, "curriculum", {"order": o}, s) for o, s in ORDERS.items()))
     assert set(found["line"]) == {"SCRUB + easy first", "SCRUB + hard first"}
     assert set(found["control"]) == {"SCRUB + random order"}
     assert set(found["task"]) == {"espeak_keywords", "all"}
@@ -47,8 +47,8 @@ def test_an_order_is_compared_with_random_order_on_the_same_forget_sets(rows) ->
 
 
 def test_superloss_is_compared_with_its_shuffled_weights_and_else_with_the_plain_method(rows) -> None:
-    plain = laid_over(rows, "superloss", {"strength": 1.0}, 0.05)
-    shuffled = laid_over(rows, "superloss", {"strength": 1.0, "shuffled": True}, 0.01)
+    plain = with_modifiers(rows, "superloss", {"strength": 1.0}, 0.05)
+    shuffled = with_modifiers(rows, "superloss", {"strength": 1.0, "shuffled": True}, 0.01)
     alone, both = compared(rows, plain), compared(rows, plain, shuffled)
     assert set(alone["control"]) == {"SCRUB"}
     assert [row.mean for row in alone["forget_accuracy"]] == pytest.approx([5.0] * len(alone))
@@ -59,7 +59,7 @@ def test_superloss_is_compared_with_its_shuffled_weights_and_else_with_the_plain
 
 def test_a_seed_with_an_unfinished_pair_is_left_out_and_counted(make_rows) -> None:
     rows = make_rows(methods=METHODS, seeds=[0, 1, 2], kinds=["sample", "class"])
-    easy, control = (laid_over(rows, "curriculum", {"order": o}, ORDERS[o]) for o in ("easy_first", "random"))
+    easy, control = (with_modifiers(rows, "curriculum", {"order": o}, ORDERS[o]) for o in ("easy_first", "random"))
     easy.loc[(easy["seed"] == 1) & (easy["unlearning"] == "class"), "status"] = "diverged"
     found = compared(rows, easy, control).set_index(["task", "unlearning"])
     assert found.loc[("espeak_keywords", "sample"), ["n", "unfinished"]].tolist() == [3, 0]
@@ -68,12 +68,12 @@ def test_a_seed_with_an_unfinished_pair_is_left_out_and_counted(make_rows) -> No
 
 
 def test_a_run_under_another_budget_is_no_control(rows) -> None:
-    easy, control = (laid_over(rows, "curriculum", {"order": o}, ORDERS[o]) for o in ("easy_first", "random"))
+    easy, control = (with_modifiers(rows, "curriculum", {"order": o}, ORDERS[o]) for o in ("easy_first", "random"))
     assert compared(rows, easy, control.assign(budget_fraction=0.123)).empty
 
 
 def test_only_pairs_that_are_both_done_count_and_nothing_comes_of_none(rows) -> None:
-    easy, control = (laid_over(rows, "curriculum", {"order": o}, ORDERS[o]) for o in ("easy_first", "random"))
+    easy, control = (with_modifiers(rows, "curriculum", {"order": o}, ORDERS[o]) for o in ("easy_first", "random"))
     easy.loc[easy["seed"] == 1, "status"] = "failed"
     assert set(compared(rows, easy, control)["n"]) == {2}
     assert compared(rows, easy).empty
@@ -81,7 +81,7 @@ def test_only_pairs_that_are_both_done_count_and_nothing_comes_of_none(rows) -> 
 
 
 def test_the_table_and_the_csv_hold_every_line(rows) -> None:
-    found = compared(rows, *(laid_over(rows, "curriculum", {"order": o}, s) for o, s in ORDERS.items()))
+    found = compared(rows, *(with_modifiers(rows, "curriculum", {"order": o}, s) for o, s in ORDERS.items()))
     assert len(curricula_markdown(found).splitlines()) == len(found) + 2
     assert (
         curricula_csv(found).count("SCRUB + easy first") == len(SCALE) * (found["line"] == "SCRUB + easy first").sum()

@@ -12,7 +12,7 @@ from orchestrator.report.tables.caption import caption
 from orchestrator.report.tables.cells import body, header
 from orchestrator.report.tables.csv import tidy
 from orchestrator.report.tables.model import best_lines, build_tables
-from orchestrator.report.tables.notes import baselines, remarks
+from orchestrator.report.tables.notes import baselines, block_notes
 
 
 def tables(rows: pd.DataFrame, **kwargs):
@@ -22,7 +22,7 @@ def tables(rows: pd.DataFrame, **kwargs):
 
 def said(block) -> str:
     """All that is said under a block."""
-    return " ".join(remarks(block))
+    return " ".join(block_notes(block))
 
 
 def line_of(block, label: str):

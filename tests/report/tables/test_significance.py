@@ -16,7 +16,7 @@ from orchestrator.report.tables.columns import FORGET, MIA, TEST
 from orchestrator.report.tables.latex import table_latex
 from orchestrator.report.tables.markdown import table_markdown
 from orchestrator.report.tables.model import build_tables
-from orchestrator.report.tables.notes import remarks
+from orchestrator.report.tables.notes import block_notes
 from orchestrator.report.tables.significance import (
     exact_interval,
     headline,
@@ -66,7 +66,7 @@ def test_the_difference_on_the_forget_set_stands_before_every_number(memorized) 
     assert found.mean == pytest.approx(9, abs=1)
     said = f"Original − Retrain on D_f: {found.mean:.1f} ±"
     assert said in headline(block)
-    assert remarks(block)[0].startswith(said)
+    assert block_notes(block)[0].startswith(said)
     text = table_markdown(memorized)
     assert text.index(said) < text.index("| Original")
 
@@ -140,12 +140,12 @@ def test_with_fewer_than_three_seeds_exact_intervals_decide(make_rows, of, origi
 
 
 def test_exact_intervals_are_printed_next_to_those_over_seeds(make_rows) -> None:
-    text = remarks(block_of(make_rows, 40, [40, 40], [0, 0]))[0]
+    text = block_notes(block_of(make_rows, 40, [40, 40], [0, 0]))[0]
     assert "100.0 [100.0, 100.0] points (n = 2 seeds)" in text
     assert text.endswith(
         "exact 95 % intervals within a seed (40 utterances) do not overlap in 2 of 2: there is something to forget."
     )
-    few = remarks(block_of(make_rows, 5, [5, 5, 5], [3, 3, 3]))[0]
+    few = block_notes(block_of(make_rows, 5, [5, 5, 5], [3, 3, 3]))[0]
     assert "within a seed (5 utterances) do not overlap in 0 of 3: there is something to forget." in few
 
 
@@ -173,4 +173,4 @@ def test_without_the_number_of_utterances_two_seeds_decide_nothing(make_rows) ->
     block = table_of(make_rows(kinds=["sample"], seeds=[0, 1])).blocks[0]
     assert verdict(block) == "unknown"
     assert not is_uninformative(block, FORGET)
-    assert "too few to say" in remarks(block)[0]
+    assert "too few to say" in block_notes(block)[0]
