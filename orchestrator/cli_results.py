@@ -41,14 +41,14 @@ def report(
     """Write tables in the paper's layout (Markdown, LaTeX, CSV) and plots, and print the tables."""
     from orchestrator.report.build import folder_report
     from orchestrator.report.frames.scope import Selection
-    from orchestrator.report.terminal import terminal_tables
+    from orchestrator.report.tables.terminal import terminal_tables
     from orchestrator.report.write import report_folder, write_files
     from orchestrator.results.store import open_store
 
     store = open_store(results)
     built = folder_report(store, Selection(sweep, tuned_only))
     written = write_files(built, report_folder(store, out))
-    for table in terminal_tables(built):
+    for table in terminal_tables(built.tables):
         console.print(table, soft_wrap=isinstance(table, str))
     console.print(f"report: {written[0]} ({len(written)} files)", soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""The report's folder: report.md with every table and plot, LaTeX and CSV beside it; no file is ever half-written."""
+"""The report's folder: report.md with every table and plot, LaTeX and CSV files; no file is ever half-written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestrator.report.plots.task import by_ratio, by_request, gap_bars, trade
 from orchestrator.report.tables.csv import tidy
 from orchestrator.report.tables.curricula import against_controls, curricula_csv, curricula_markdown
 from orchestrator.report.tables.latex import table_latex
-from orchestrator.report.tables.markdown import escape, table_markdown
+from orchestrator.report.tables.markdown import escape, provenance, table_markdown
 from orchestrator.report.tables.model import Table
 from orchestrator.results.schema import STATUSES
 from orchestrator.results.store import Store, open_store
@@ -53,11 +53,11 @@ def report_folder(store: Store, out: str | Path | None) -> Path:
 
 
 def write_files(report: Report, out: Path) -> list[Path]:
-    """Write a report; returns the files, `report.md` first.
+    """Write a report; return the files, `report.md` first.
 
     Args:
         report: of `build_report`.
-        out: folder; made when it is not there. Files of an earlier report are replaced one by one.
+        out: folder, created if absent; files of an earlier report are replaced one by one.
     """
     rows, tables, found = report.selected.rows, report.tables, problems(report.selected.rows)
     files: dict[str, bytes] = {}
@@ -92,7 +92,7 @@ def _summary(selected: Selected) -> list[str]:
             found.append(f"**{name}: {missing} of {total} planned runs have not finished yet.**")
     if selected.left_out:
         found.append(
-            f"Left out: {selected.left_out} runs that did not finish and that only earlier plans of a sweep hold "
+            f"Left out: {selected.left_out} runs that did not finish and that only earlier plans of a sweep contain "
             "(`unlearn status` lists the plans)."
         )
     return found
@@ -127,9 +127,9 @@ def _curricula(lines: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
     files["tables/curricula.csv"] = curricula_csv(found).encode()
     files["plots/curricula.png"] = png(differences(found))
     text = (
-        "Each line minus its control, run by run on the same forget set, in points: below 0 the line's gap, or "
-        "accuracy, is the smaller. Mean over seeds; ± is the half-width of a 95 % t-interval over seeds (n ≥ 3). No "
-        "correction for the number of lines."
+        "Each line minus its control, paired by forget set, in points; below 0 the line's gap or accuracy is smaller. "
+        "Means over seeds; ± is the half-width of a 95 % t-interval over seeds (n ≥ 3), not corrected for the number "
+        "of lines. Controls: 'Compare a modifier with its control' in docs/methods.md."
     )
     shown = ["![curricula against their controls](plots/curricula.png)", "", "[CSV](tables/curricula.csv)", ""]
     return ["## Curricula against their controls", "", text, "", curricula_markdown(found), "", *shown]
@@ -159,19 +159,12 @@ def _superseded(older: pd.DataFrame) -> list[str]:
     if older.empty:
         return []
     ids = ", ".join(sorted(older["trial_id"]))
-    text = f"In no table, since a later run has the same settings on the same forget set: {ids}."
+    text = f"In no table, because a later run has the same settings on the same forget set: {ids}."
     return ["## Superseded runs", "", text, ""]
 
 
-def provenance(rows: pd.DataFrame) -> list[str]:
-    """Code, versions and devices that the rows come from, as a section."""
-    kept = {"git_commit": "code", "package_version": "package", "torch_version": "torch", "device": "devices"}
-    said = [f"- {title}: {', '.join(v)}" for name, title in kept.items() if (v := sorted(set(rows[name]) - {""}))]
-    return ["## Provenance", "", *said, ""] if said else []
-
-
 def _replace(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename: a reader sees the old file or the new one."""
+    """Write to a scratch file in the same folder, then rename: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:

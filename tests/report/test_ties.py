@@ -45,9 +45,9 @@ def test_methods_with_the_smallest_gap_are_all_bold_named_and_counted(rows) -> N
     (cell,) = cells_of(copied(rows, "salun", "scrub"))
     bold = [row.cells[0] for row in body(cell.table, cell.block) if row.bold]
     assert bold == ["SCRUB", "SalUn"]
-    assert any(said.startswith("Nearest to Retrain: SCRUB, SalUn, mean gap") for said in block_notes(cell.block))
+    assert any(note.text.startswith("Closest to Retrain: SCRUB, SalUn, mean gap") for note in block_notes(cell.block))
     found = {one.line.method: one for one in ranking([cell])}
-    assert [(found[m].rank.mean, found[m].nearest) for m in ("scrub", "salun")] == [(1.5, 1), (1.5, 1)]
+    assert [(found[m].rank.mean, found[m].closest) for m in ("scrub", "salun")] == [(1.5, 1), (1.5, 1)]
     scrub, salun = (line for line in contenders(cell.block.lines) if line.best)
     apart = gap_difference(cell.block, scrub, salun)
     assert (apart.mean, apart.low, apart.high) == (0, 0, 0)
@@ -61,9 +61,9 @@ def test_where_the_smallest_gap_is_that_of_original_no_method_is_marked_or_count
     assert not any(line.best for line in cell.block.lines)
     found = {one.line.method: one for one in ranking([cell])}
     for method in ("salun", "bad_teacher"):
-        assert (found[method].nearest, found[method].nearer_than_original) == (0, 0)
+        assert (found[method].closest, found[method].closer_than_original) == (0, 0)
     assert "No method is closest to Retrain: Bad-T, SalUn and Original have the same gap." in " ".join(
-        block_notes(cell.block)
+        note.text for note in block_notes(cell.block)
     )
     assert "none: 2 with the gap of Original" in "\n".join(_at_a_glance([cell]))
 
@@ -74,7 +74,7 @@ def test_a_gap_below_that_of_original_counts_from_a_billionth_of_a_point(rows) -
     closer.loc[mine, "forget_accuracy"] -= 1e-9  # 1e-7 points, a third of it in the mean gap
     (cell,) = cells_of(closer)
     found = {one.line.method: one for one in ranking([cell])}
-    assert found["salun"].nearer_than_original == 1
+    assert found["salun"].closer_than_original == 1
 
 
 def test_the_sign_of_rounding_makes_no_difference_on_the_forget_set(rows) -> None:

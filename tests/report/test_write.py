@@ -13,7 +13,7 @@ from rich.console import Console
 from orchestrator.report import write
 from orchestrator.report.build import build_report
 from orchestrator.report.frames.scope import select
-from orchestrator.report.terminal import terminal_tables
+from orchestrator.report.tables.terminal import terminal_tables
 from orchestrator.report.write import write_files, write_report
 from orchestrator.results.schema import SCHEMA
 from orchestrator.results.store import open_store
@@ -133,11 +133,11 @@ def test_rows_from_a_store_read_like_made_up_ones(make_rows, tmp_path) -> None:
 
 def test_the_terminal_shows_a_table_for_each_block(make_rows) -> None:
     console = Console(width=110, record=True)
-    for shown in terminal_tables(build_report(select(make_rows()))):
+    for shown in terminal_tables(build_report(select(make_rows())).tables):
         console.print(shown)
     text = console.export_text()
     assert "Sample Unlearning (5 % of D)" in " ".join(text.split())
     assert "Class Unlearning (" in " ".join(text.split())
-    assert "Nearest to Retrain: SCRUB" in text
+    assert "Closest to Retrain: SCRUB" in text
     assert "Baselines on D_t: chance 8.3 %" in text
     assert "…" not in text

@@ -37,13 +37,14 @@ def _attack(name: str, title: str) -> Column:
     return Column(f"{name}_auc", title, interval=name, pairs="attack_pairs")
 
 
+ATTACK_COLUMNS = (
+    _attack("loss", "loss"), _attack("entropy", "entropy"), _attack("modified_entropy", "modified entropy"),
+    Column("mia_auc", "regression on the loss", pairs="attack_pairs"), _attack("rmia", "RMIA"),
+    Column("ulira_auc", "U-LiRA", interval="ulira", pairs="ulira_utterances"),
+    Column("attack_pairs", "pairs", 0, counts=True),
+)  # fmt: skip
 GROUPS = {
-    "Membership attacks on D_f, AUC": (
-        _attack("loss", "loss"), _attack("entropy", "entropy"), _attack("modified_entropy", "modified entropy"),
-        Column("mia_auc", "regression on the loss", pairs="attack_pairs"), _attack("rmia", "RMIA"),
-        Column("ulira_auc", "U-LiRA", interval="ulira", pairs="ulira_utterances"),
-        Column("attack_pairs", "pairs", 0, counts=True),
-    ),
+    "Membership attacks on D_f, AUC": ATTACK_COLUMNS,
     "Share of D_f found, and called non-member, in %": (
         Column("loss_tpr_at_1_percent", "loss, FPR 1 %", 1, 100, pairs="attack_pairs"),
         Column("rmia_tpr_at_1_percent", "RMIA, FPR 1 %", 1, 100, pairs="attack_pairs"),

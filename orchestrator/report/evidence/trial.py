@@ -123,7 +123,7 @@ class Models:
     def _sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
         """D_f and as many non-members of each class, drawn as for the row's `mia_auc`; a population that is neither."""
         inside, outside = outputs.part("forget"), self._nonmembers(outputs)
-        seed = stage_seed("membership", self.row["task"], self.row["seed"]) % 2**32
+        seed = stage_seed("membership", self.row["task_name"], self.row["seed"]) % 2**32
         mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(seed))
         population = outputs.part(*({"validation", "test"} - {self.row["mia_reference"] or "holdout"}))
         return inside.where(mine), outside.where(theirs), population

@@ -23,10 +23,10 @@ LEAD = [
     "difference_forget", "gap_mean", "mia_nonmember", "mia_auc", "mia_accuracy",
 ]  # fmt: skip
 ABOUT = (
-    "Definitions and limits: docs/evidence.md. Means and ± as in the report. Of one seed brackets are the 95 % "
-    "interval over utterances. Italic: in this column Original and Retrain cannot be told apart, so it says nothing of "
-    "forgetting. Retrain is the target of every column, not 0.5 and not 0. Too few: an attack had fewer than "
-    f"{FEWEST_PAIRS} pairs of a member and a non-member."
+    "Means and ± as in the report; with one seed, brackets are the 95 % interval over utterances. Retrain is the "
+    "target of every column (not 0.5, not 0); italic: Original and Retrain are not statistically distinguishable in "
+    f"this column; too few: an attack had fewer than {FEWEST_PAIRS} pairs of a member and a non-member. Definitions: "
+    "docs/evidence.md."
 )
 
 

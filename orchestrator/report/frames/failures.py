@@ -21,7 +21,7 @@ def problems(rows: pd.DataFrame) -> pd.DataFrame:
     collapsed = found["collapsed"] & (found["status"] == "done")
     found.loc[collapsed, "status"] = "collapsed"
     found.loc[collapsed, "reason"] = "one class takes more than 90 % of predictions on class-balanced D_v"
-    found["method"] = [row["method"] + with_modifiers(row) for row in found.to_dict("records")]
+    found["method"] = [with_modifiers(row["method"], row) for row in found.to_dict("records")]
     found["sweeps"] = found.get("sweeps", found["sweep"])
     order = ["tuning", "status", "task", "method", "seed", "trial_id"]  # searches last
     return found.sort_values(order)[COLUMNS].reset_index(drop=True)

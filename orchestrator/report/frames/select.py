@@ -39,51 +39,62 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     frame["seed"] = frame["seed"].fillna(-1).astype(int)
     if "sweeps" in rows:  # joined on from the records of launches
         frame["sweeps"] = rows["sweeps"].to_numpy()
+    frame["task_name"] = frame["task"]
     frame["training"] = frame["training"].replace("", "standard")  # rows from before there were kinds of training
     return frame
 
 
 def reported(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows that tables are made of, each with its `line`, `label` and `order`; and those that a newer run supersedes.
+    """Return the rows that tables are made of, and those that a newer run supersedes.
+
+    They have five more columns: `variant`, the key of a method with its modifiers and settings; `label`, its name in
+    tables, made of the method's label, `modifiers` and `varied` (settings in which lines differ); and `order`.
 
     Args:
         rows: as `prepare` returns them.
     """
-    stands = rows["stage"].isin(["retrain", "unlearn"]) & ~rows["tuning"] & ~_only_for_searches(rows)
-    frame = rows[stands].reset_index(drop=True)
+    in_tables = rows["stage"].isin(["retrain", "unlearn"]) & ~rows["tuning"] & ~_only_for_searches(rows)
+    frame = rows[in_tables].reset_index(drop=True)
     if frame.empty:
-        return frame.assign(variant="", label="", order=0), frame
-    frame["modifiers"] = [with_modifiers(row) for row in frame.to_dict("records")]
+        return frame.assign(variant="", label="", modifiers="", varied="", order=0), frame
+    frame["modifiers"] = [" + ".join(modifiers(row)) for row in frame.to_dict("records")]
     varied, names = _varied_settings(frame), _method_labels(frame)
-    texts = [", ".join(f"{name} {_text(value)}" for name, value in settings) for settings in varied]
+    frame["varied"] = [", ".join(f"{name} {_text(value)}" for name, value in settings) for settings in varied]
     places = [
-        (PAPER_ORDER.index(m) if m in PAPER_ORDER else len(PAPER_ORDER), names[m], laid, _sortable(settings))
-        for m, laid, settings in zip(frame["method"], frame["modifiers"], varied, strict=True)
+        (PAPER_ORDER.index(m) if m in PAPER_ORDER else len(PAPER_ORDER), names[m], modified, _sortable(settings))
+        for m, modified, settings in zip(frame["method"], frame["modifiers"], varied, strict=True)
     ]
     ranks = {place: rank for rank, place in enumerate(sorted(set(places)))}
     frame["order"] = [ranks[place] for place in places]
-    frame["label"] = [
-        f"{name}{laid}{f' ({text})' if text else ''}" for (_, name, laid, _), text in zip(places, texts, strict=True)
-    ]
-    frame["variant"] = [
-        f"{m}|{laid}|{t}" for m, laid, t in zip(frame["method"], frame["modifiers"], texts, strict=True)
-    ]
+    parts = list(zip(frame["method"], frame["modifiers"], frame["varied"], strict=True))
+    frame["variant"] = ["|".join(part) for part in parts]
+    frame["label"] = [label_of(names[method], *rest) for method, *rest in parts]
     frame = frame.sort_values(["order", "finished_at", "trial_id"], ignore_index=True)
     older = frame.duplicated(["variant", *CELL], keep="last")
     return frame[~older].reset_index(drop=True), frame[older].reset_index(drop=True)
 
 
-def with_modifiers(row: Mapping[Hashable, Any]) -> str:
-    """What a row's method ran under, after its name: ` + SuperLoss`, ` + easy first`, ` + LoRA`, or nothing."""
-    superloss, curriculum = (json.loads(row[knob] or "{}") for knob in ("superloss", "curriculum"))
-    text = " + SuperLoss" if superloss else ""
-    if superloss.get("tau") == "mubench":
-        text += " (MU-Bench code)"
-    if superloss.get("shuffled"):
-        text += " (shuffled)"
+def label_of(name: str, modifiers: str, varied: str) -> str:
+    """Compose a line's label of the parts that are there: `SCRUB + SuperLoss (epochs 3)`."""
+    return " + ".join(part for part in (name, modifiers) if part) + (f" ({varied})" if varied else "")
+
+
+def modifiers(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
+    """Name what was applied to a row's method: `SuperLoss`, `easy first`, `LoRA`."""
+    superloss, curriculum = (json.loads(row[modifier] or "{}") for modifier in ("superloss", "curriculum"))
+    found = []
+    if superloss:
+        code = " (MU-Bench code)" if superloss.get("tau") == "mubench" else ""
+        found.append(f"SuperLoss{code}{' (shuffled)' if superloss.get('shuffled') else ''}")
     if curriculum:
-        text += " + " + {"random": "random order"}.get(curriculum["order"], curriculum["order"].replace("_", " "))
-    return text + (" + LoRA" if row["lora"] else "")
+        order = curriculum["order"]
+        found.append("random order" if order == "random" else order.replace("_", " "))
+    return (*found, "LoRA") if row["lora"] else tuple(found)
+
+
+def with_modifiers(name: str, row: Mapping[Hashable, Any]) -> str:
+    """Add a row's modifiers to the name of its method: `SCRUB + SuperLoss + LoRA`."""
+    return " + ".join([name, *modifiers(row)])
 
 
 def _only_for_searches(rows: pd.DataFrame) -> pd.Series[bool]:

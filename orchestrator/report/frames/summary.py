@@ -15,6 +15,11 @@ Unit = Literal["seeds", "backbones"]
 NOTHING = "–"
 
 
+def unit_name(unit: Unit, n: int) -> str:
+    """Return the unit for a number of them: `1 seed`, `2 seeds`."""
+    return ("seed" if unit == "seeds" else "backbone") if n == 1 else unit
+
+
 @dataclass(frozen=True)
 class Summary:
     """Mean of n values with its 95 % t-interval (n ≥ 3) or its range (n = 2)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from orchestrator.report.frames.summary import Unit, summarize, with_spread
+from orchestrator.report.frames.summary import Unit, summarize, unit_name, with_spread
 
 STANDARD = "standard"
 
@@ -39,7 +39,7 @@ def against_standard(rows: pd.DataFrame, training: str, over: Unit) -> str:
     if len(both):
         difference = both["test_accuracy"] - both["test_accuracy_standard"]
         n = len(_units(difference, over))
-        unit = over.removesuffix("s") if n == 1 else over
+        unit = unit_name(over, n)
         said[0] += f", minus the standard Original's {_mean(difference, over, 100)} points (n = {n} {unit})"
     if mine["original_seconds"].notna().any():
         text = f"training it took {_mean(mine['original_seconds'], over)} s"

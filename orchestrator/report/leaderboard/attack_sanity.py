@@ -19,12 +19,10 @@ from orchestrator.report.tables.markdown import escape, grid_markdown
 from orchestrator.report.tables.significance import original_minus_retrain
 
 ABOUT_ATTACKS = (
-    "Threshold on log p_y; all of D_f against all non-members of the same class (mislabeled D_f against "
-    "mislabeled ones), class by class within a run, since scores of two models share no scale. Brackets are 95 % "
-    "intervals over utterances, DeLong's, with an utterance that several seeds share counted as one. The last "
-    "column is on the same utterances: what makes one easy for both models cancels. A cell in which Retrain is "
-    "not at chance differs in more than membership, and no AUC of it can be read. Too few: fewer than "
-    f"{FEWEST_PAIRS} distinct utterances on a side."
+    "Threshold on log p_y, all of D_f against all non-members of the same class, seeds pooled; brackets are 95 % "
+    "intervals over utterances (DeLong's). If Retrain is not at chance, D_f and non-members differ in more than "
+    "membership and no AUC of that cell can be interpreted; too few: fewer than "
+    f"{FEWEST_PAIRS} distinct utterances on a side. The method: 'Pooling over seeds' in docs/evidence.md."
 )
 
 
@@ -53,7 +51,7 @@ class Sanity:
 
     @property
     def above(self) -> bool:
-        """Whether Original's interval lies above 0.5."""
+        """Whether Original's interval is above 0.5."""
         return self.original.low > 0.5
 
 
@@ -111,7 +109,7 @@ def sanity_markdown(found: Sequence[Sanity]) -> list[str]:
     wanted = [one for one in measured if one.cell.forgettable]
     said = (
         f"Loss attack on Retrain: the pooled interval holds 0.5 in {sum(one.at_chance for one in measured)} of "
-        f"{len(measured)} cells (19 of 20 should). On Original it lies above 0.5 in {sum(one.above for one in wanted)} "
+        f"{len(measured)} cells (19 of 20 should). On Original it is above 0.5 in {sum(one.above for one in wanted)} "
         f"of {len(wanted)} cells in which Original and Retrain differ on D_f by more than noise."
     )
     return [

@@ -1,4 +1,4 @@
-"""The leaderboard: all methods over all cells, each cell by itself, and whether the attacks are sound; one page."""
+"""The leaderboard page: all methods over all cells, then cell by cell, and whether the attacks are sound."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ import pandas as pd
 from orchestrator.file_names import absolute_path
 from orchestrator.report.evidence.folder import FolderEvidence, folder_evidence
 from orchestrator.report.evidence.probes import probe_columns
-from orchestrator.report.evidence.table import GROUPS, Column, column_cells
+from orchestrator.report.evidence.table import ATTACK_COLUMNS, Column, column_cells
 from orchestrator.report.frames.gaps import TASK_LOSS
 from orchestrator.report.frames.scope import EVERYTHING, Selection
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.sequences import is_later_request
-from orchestrator.report.frames.summary import NOTHING, BlockMeans, with_spread
+from orchestrator.report.frames.summary import NOTHING, BlockMeans, unit_name, with_spread
 from orchestrator.report.frames.tuned import mixture, title_note
 from orchestrator.report.leaderboard.attack_sanity import attack_sanity, sanity_markdown
 from orchestrator.report.leaderboard.ranking import (
     EXCESS,
-    LEAST_LOST,
     SHARE,
     Cell,
     original_minus_retrain_over_cells,
@@ -33,40 +32,30 @@ from orchestrator.report.leaderboard.ranking import (
 from orchestrator.report.tables.caption import caption, searches_done, trial_hours
 from orchestrator.report.tables.cells import body, header
 from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP
-from orchestrator.report.tables.markdown import escape, grid_markdown, set_cell
+from orchestrator.report.tables.markdown import escape, grid_markdown, provenance, set_cell
 from orchestrator.report.tables.model import Line, build_tables, contenders, equal_to_original
-from orchestrator.report.tables.notes import baselines, block_notes, gap_difference, unit_name
+from orchestrator.report.tables.notes import baselines, block_notes, gap_difference
 from orchestrator.report.tables.significance import is_within_noise, original_minus_retrain
-from orchestrator.report.write import provenance
 from orchestrator.results.storage import Folder
 from orchestrator.results.store import Store
 
 ATTACKS = {"loss_auc": "loss AUC", "modified_entropy_auc": "entropy AUC", "rmia_auc": "RMIA AUC"}
 COUNTED = ("diverged", "failed", "collapsed", "unchanged")
 ABOUT_ALL = (
-    "Gap: for each seed the mean over all cells, then over seeds; ± is over seeds, so that it holds for these cells "
-    "only; a seed with a run that did not finish in some cell is left out, which then stands beside it. Rank: by mean"
-    " gap within each cell, 1 is nearest to Retrain; the mean over cells with ± over cells. A line with a run that "
-    "diverged, failed or is missing shares the last ranks of its cell. The second rank is over the cells with "
-    "something to forget, in which Original answers D_f better than Retrain by more than noise; elsewhere a small gap"
-    " says that a method did no harm, not that it forgot. Nearer than Original: cells in which the mean gap is below "
-    "that of doing nothing. D_t lost: points of Original's D_t that it costs (of kept classes, where one is forgotten),"
-    f" a mean as the gap's. Recovery: the share of what D_f lost that relearning brings back, minus Retrain's; mean "
-    f"over the cells with something to forget in which every run lowered D_f by {100 * LEAST_LOST:.0f} points or more "
-    "and was relearned (how many), ± over cells; cells differ between lines. Diverged, failed, collapsed and unchanged "
-    "(the method left the original as it is) count runs;"
-    " so does out of budget, runs that the budget ended: an edit of weights has then changed nothing. ± is the "
-    "half-width of a 95 % t-interval (n ≥ 3); of two the range stands in brackets."
+    "Gap, D_t lost and Time are means over all cells within a seed, then over seeds; ranks and Recovery are means over "
+    "cells; ± is the half-width of a 95 % t-interval (n ≥ 3), the range of two is in brackets. A mean over fewer seeds "
+    "than others has their number next to it; flags count runs. Every column is defined in 'The leaderboard' in "
+    "docs/results.md."
 )
 ABOUT_GLANCE = (
-    "In points; Second − nearest is paired by seed, and where its 95 % interval holds 0 the two are not told "
-    "apart. Italic: Original and Retrain do not differ on D_f by more than noise, so no method can be seen to "
-    "forget there. Whoever is nearest was picked on the runs that it is reported on."
+    "In points; Second − closest is paired by seed, and an interval that contains 0 means that the two are not "
+    "statistically distinguishable. Italic: Original and Retrain differ on D_f by no more than noise, so no method can "
+    "be seen to forget there. The closest method was picked on the runs that it is reported on."
 )
 
 
 def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVERYTHING) -> Path:
-    """Write the page from a results folder's rows and outputs, or from what a compacted file restored; returns it.
+    """Write the page from a results folder's rows and outputs, or from a restored file; return its path.
 
     Raises:
         ValueError: there is no finished trial that forgot anything, or none of the selection.
@@ -101,7 +90,7 @@ def _mixed(rows: pd.DataFrame) -> list[str]:
 
 
 def _about(rows: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
-    """How it was made, what it cost, and the caption of all tables."""
+    """Say how the page was made and what that cost, and give the caption of all tables."""
     tables = [cell.table for cell in cells]
     together = replace(
         tables[0],
@@ -118,9 +107,9 @@ def _about(rows: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
 
 
 def _overall(cells: Sequence[Cell]) -> list[str]:
-    """All methods over all cells; Original − Retrain on D_f stands first."""
+    """Compare all methods over all cells; Original − Retrain on D_f comes first."""
     found, worth = ranking(cells), sum(cell.forgettable for cell in cells)
-    titles = ["Method", "Gap", "Rank", f"Rank, {worth} to forget", "Nearest", "Nearer than Original", "Compared",
+    titles = ["Method", "Gap", "Rank", f"Rank, {worth} to forget", "Closest", "Closer than Original", "Compared",
               "D_t lost", "Recovery − Retrain's", *(flag.capitalize() for flag in COUNTED), "Out of budget",
               "Time / Retrain's"]  # fmt: skip
     grid, most = [], max((one.gap.n for one in found), default=0)
@@ -133,7 +122,7 @@ def _overall(cells: Sequence[Cell]) -> list[str]:
                 *(with_spread(rank) if is_method else NOTHING for rank in (one.rank, one.rank_forgettable)),
                 *(
                     f"{n}/{one.cells}" if is_method else NOTHING
-                    for n in (one.nearest, one.nearer_than_original, one.compared)
+                    for n in (one.closest, one.closer_than_original, one.compared)
                 ),
                 with_spread(one.task_loss) + _of_seeds(one.task_loss.n, most) if not_original else NOTHING,
                 with_spread(one.excess, 2) + (f" ({one.excess.n})" if one.excess.n else "") if is_method else NOTHING,
@@ -151,13 +140,13 @@ def _overall(cells: Sequence[Cell]) -> list[str]:
 
 
 def _of_seeds(n: int, most: int) -> str:
-    """Beside a mean over fewer seeds than others have: it is not to be compared with theirs."""
+    """Mark a mean over fewer seeds than other lines have: the two must not be compared."""
     return f" ({n} of {most} seeds)" if 0 < n < most else ""
 
 
 def _at_a_glance(cells: Sequence[Cell]) -> list[str]:
-    """A row for each cell: what there was to forget, the nearest method, and how far the second is from it."""
-    titles = ["Cell", "Original − Retrain on D_f", "|D_f|", "Nearest", "Gap", "Second", "Second − nearest",
+    """Make a row for each cell: what there was to forget, the closest method, and how far the second is from it."""
+    titles = ["Cell", "Original − Retrain on D_f", "|D_f|", "Closest", "Gap", "Second", "Second − closest",
               "Gap of Original"]  # fmt: skip
     grid = []
     for cell in cells:
@@ -177,9 +166,9 @@ def _at_a_glance(cells: Sequence[Cell]) -> list[str]:
 
 
 def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
-    """One cell's table; Original − Retrain on D_f stands before it, and its columns are italic where that is noise."""
+    """Make one cell's table, after Original − Retrain on D_f; columns in which that is noise are italic."""
     block, table = cell.block, cell.table
-    attacks = [f for f in GROUPS["Membership attacks on D_f, AUC"] if f.name in ATTACKS]
+    attacks = [f for f in ATTACK_COLUMNS if f.name in ATTACKS]
     group = [*(replace(f, title=ATTACKS[f.name]) for f in attacks), *_relearning(figures)]
     shown, evidence = column_cells([f for f in group if f.name in block.rows], block, cell.means)
     measures = 1 + len(table.columns)
@@ -190,9 +179,9 @@ def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
         texts = [set_cell(escape(text), place, row) for place, text in enumerate(row.cells)]
         texts[measures:measures] = evidence[line.variant]
         grid.append(texts)
-    said = block_notes(block)
-    first = [sentence for sentence in said if sentence.startswith("Original − Retrain")]
-    rest = [*(sentence for sentence in said if sentence not in first), _second(cell), baselines(table.rows)]
+    notes = block_notes(block)
+    first = [note.text for note in notes if note.kind == "forgettable"]
+    rest = [*(note.text for note in notes if note.kind != "forgettable"), _second(cell), baselines(table.rows)]
     return [
         f"## {escape(cell.name)}", "", *_mixed(table.rows), *(escape(sentence) for sentence in first), "",
         grid_markdown([escape(title) for title in titles], grid), "",
@@ -201,7 +190,7 @@ def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
 
 
 def _relearning(figures: Collection[str]) -> list[Column]:
-    """Accuracy after relearning, and memorization recovery, for the largest k that was tried."""
+    """Return accuracy after relearning and memorization recovery for the largest k that was tried."""
     k = _most_relearned(figures)
     if k is None:
         return []
@@ -211,23 +200,24 @@ def _relearning(figures: Collection[str]) -> list[Column]:
 
 
 def _most_relearned(figures: Collection[str]) -> int | None:
-    """The largest number of forgotten utterances that relearning was shown, where it was tried."""
+    """Return the largest number of forgotten utterances that relearning was shown; None if it was not tried."""
     return max((int(found[1]) for name in figures if (found := re.fullmatch(r"relearned_(\d+)", name))), default=None)
 
 
 def _first_and_second(cell: Cell) -> tuple[list[Line], Line | None]:
-    """The lines with the smallest gap, and the first of those that come after them."""
+    """Return the lines with the smallest gap, and the next one."""
     best = [line for line in cell.block.lines if line.best]
     rest = sorted((line for line in contenders(cell.block.lines) if not line.best), key=lambda line: line.gap)
     return best, rest[0] if rest else None
 
 
 def _second(cell: Cell) -> str:
-    """The best against the second, paired."""
+    """Compare the second line with the best, paired."""
     best, second = _first_and_second(cell)
     if not best or not second:
         return ""
     apart = gap_difference(cell.block, second, best[0])
-    pairs = f"n = {apart.n} {unit_name(cell.block, apart.n)}"
-    verdict = "too few for a test" if apart.n < 3 else "not told apart" if is_within_noise(apart) else "told apart"
+    pairs = f"n = {apart.n} {unit_name(cell.block.over, apart.n)}"
+    verdict = "not statistically distinguishable" if is_within_noise(apart) else "statistically distinguishable"
+    verdict = "too few for a test" if apart.n < 3 else verdict
     return f"{second.label} − {best[0].label}: {with_spread(apart)} points, paired ({pairs}): {verdict}."

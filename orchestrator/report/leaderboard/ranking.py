@@ -62,8 +62,8 @@ class RankedLine:
     gap: Summary  # over seeds, of means over cells
     rank: Summary  # over cells
     rank_forgettable: Summary  # over those with something to forget
-    nearest: int  # cells
-    nearer_than_original: int
+    closest: int  # cells
+    closer_than_original: int
     compared: int
     flags: dict[str, int]  # runs
     out_of_budget: int  # runs that the budget ended
@@ -125,8 +125,8 @@ def _ranked(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Seque
         gap=over_cells(own_cells, key, GAP.column),
         rank=summarize(own.to_numpy()),
         rank_forgettable=summarize(own.reindex(list(worth)).to_numpy()),
-        nearest=sum(there.best for there in theirs),
-        nearer_than_original=int((gaps < np.array([cell.original_gap() for cell in cells])).sum()),
+        closest=sum(there.best for there in theirs),
+        closer_than_original=int((gaps < np.array([cell.original_gap() for cell in cells])).sum()),
         compared=int((~np.isnan(gaps)).sum()),
         flags={flag: sum(there.flags[flag] for there in theirs) for flag in FLAGS},
         out_of_budget=sum(

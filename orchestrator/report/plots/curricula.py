@@ -27,7 +27,7 @@ def differences(found: pd.DataFrame) -> Figure:
         for place, gap in enumerate(part["gap_mean"]):
             _row(ax, place, gap)
         ax.axvline(0, color="black", linewidth=0.9)
-        names = [f"{line} − {control.removeprefix(_shared(line, control))}" for line, control in _pairs(part)]
+        names = [f"{line} − {control}" for line, control in zip(part["line"], part["control_name"], strict=True)]
         ax.set_yticks(range(len(names)), [wrapped(name, 44) for name in names], fontsize=7)
         ax.set(ylim=(len(names) - 0.4, -0.6), xlabel="gap minus the control's gap (points)")
         ax.grid(axis="y", visible=False)
@@ -46,13 +46,3 @@ def _row(ax: Axes, place: int, gap: Summary) -> None:
         gap.mean, place, xerr=reach, color="#0072B2", marker="o", markersize=5, elinewidth=1, capsize=2.5,
         linestyle="none", markerfacecolor="#0072B2" if told else "white",
     )  # fmt: skip
-
-
-def _pairs(part: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(part["line"], part["control"], strict=True))
-
-
-def _shared(line: str, control: str) -> str:
-    """The name that both begin with, up to a plus: it need not be read twice."""
-    head = line.split(" + ")[0] + " + "
-    return head if control.startswith(head) else ""

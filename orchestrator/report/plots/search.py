@@ -70,4 +70,4 @@ def _panel(ax: Axes, trials: pd.DataFrame) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     first = trials.iloc[0]
     label = first["method_label"] or first["method"]
-    ax.set_title(label + with_modifiers(first.to_dict()), fontsize=9)
+    ax.set_title(with_modifiers(label, first.to_dict()), fontsize=9)

@@ -14,7 +14,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from orchestrator.report.frames.gaps import DECIMALS
-from orchestrator.report.frames.select import CELL, REFERENCES
+from orchestrator.report.frames.select import CELL, REFERENCES, label_of
 from orchestrator.report.frames.summary import NOTHING, Summary, summarize, with_spread
 from orchestrator.report.tables.markdown import escape
 
@@ -22,19 +22,19 @@ SCALE = {"gap_mean": 1.0, "forget_accuracy": 100.0, "test_accuracy": 100.0}
 """What is compared, and its factor to points."""
 COLUMNS = ("task", "unlearning", "line", "control")
 SETTING = ("budget_fraction", "original_seed", "original_settings", "method", "settings", "lora")
-"""What a run and its control must have in common beside the forget set."""
+"""What a run and its control must have in common in addition to the forget set."""
 
 
 def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for each (task, kind of unlearning, line with a curriculum or SuperLoss) that has runs of its control.
+    """Make one row for each task, kind of unlearning, and line with a curriculum or SuperLoss whose control was run.
 
-    Columns `COLUMNS`, `n` seeds, and for each measure of `SCALE` its mean difference from the control in points, `low`
-    and `high` of the 95 % t-interval over seeds. A seed's forget sets and backbones are averaged first; one in which a
-    run or its control is not done is left out, and counted in `unfinished`. The rows of task `all` average a seed's
-    tasks and kinds as well, each counting equally.
+    Columns: `COLUMNS`, `control_name` (short, for a plot), `n` seeds, and for each measure of `SCALE` its mean
+    difference from the control in points, `low` and `high` of the 95 % t-interval over seeds. A seed's forget sets and
+    backbones are averaged first; a seed in which a run or its control is not done is left out, and counted in
+    `unfinished`. The rows of task `all` average a seed's tasks and kinds as well, each counting equally.
 
     Args:
-        rows: as `select.reported` picks them, with gaps.
+        rows: as `select.reported` returns them, with gaps.
     """
     own = rows[~rows["method"].isin(REFERENCES)]
     if not (own["curriculum"].ne("").any() or own["superloss"].ne("").any()):
@@ -45,7 +45,7 @@ def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
         known[_key(row, row["superloss"], row["curriculum"])] = row
     pairs = [
         {"task": row["task"], "unlearning": _kind(row), "seed": row["seed"], "line": row["label"]}
-        | {"control": control["label"], "order": row["order"]}
+        | {"control": control["label"], "control_name": _control_name(control), "order": row["order"]}
         | {"done": row["status"] == "done" and control["status"] == "done"}
         | {m: round(factor * (row[m] - control[m]), DECIMALS) for m, factor in SCALE.items()}
         for row in records
@@ -59,7 +59,9 @@ def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
     parts = [of_seed]
     if len(of_seed[["task", "unlearning"]].drop_duplicates()) > 1:
         parts.insert(0, _over_all(of_seed))
-    return pd.concat([_summaries(part) for part in parts], ignore_index=True)
+    found = pd.concat([_summaries(part) for part in parts], ignore_index=True)
+    names = dict(zip(frame["control"], frame["control_name"], strict=True))
+    return found.assign(control_name=found["control"].map(names))
 
 
 def curricula_markdown(found: pd.DataFrame) -> str:
@@ -97,8 +99,15 @@ def _control(row: Mapping[Hashable, Any], known: Mapping[tuple[Any, ...], Mappin
     return shuffled or known.get(_key(row, "", ""))
 
 
+def _control_name(control: Mapping[Hashable, Any]) -> str:
+    """Name the control next to its line: without the name of their method, if anything is left of the label."""
+    if not control["modifiers"]:
+        return str(control["label"])
+    return label_of("", control["modifiers"], control["varied"])
+
+
 def _key(row: Mapping[Hashable, Any], superloss: str, curriculum: str) -> tuple[Any, ...]:
-    """A run of one forget set, by what it ran under; knobs by value, not by the order of their settings."""
+    """A run of one forget set, by its modifiers; these by value, not by the order of their settings."""
     cell = tuple(None if isinstance(row[name], float) and row[name] != row[name] else row[name] for name in CELL)
     knobs = tuple(json.dumps(json.loads(text or "{}"), sort_keys=True) for text in (superloss, curriculum))
     in_seconds = row["budget_seconds"] == row["budget_seconds"]

@@ -34,7 +34,7 @@ def table_latex(table: Table) -> str:
             lines.append(" & ".join(_set(escape(cell), place, row) for place, cell in enumerate(row.cells)) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", "", rf"\smallskip {escape(baselines(table.rows))}"]
     for block in table.blocks:
-        if said := " ".join(block_notes(block)):
+        if said := " ".join(note.text for note in block_notes(block)):
             lines += ["", rf"\smallskip \textit{{{escape(block.title)}.}} {escape(said)}"]
     return "\n".join([*lines, r"\end{table}", ""])
 

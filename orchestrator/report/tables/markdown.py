@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import pandas as pd
 from tabulate import tabulate
 
 from orchestrator.report.frames.tuned import mixture
@@ -24,7 +25,7 @@ def table_markdown(table: Table) -> str:
         rows.append([f"*{escape(headline(block))}*", *([""] * (len(titles) - 1))])
         for row in body(table, block):
             rows.append([set_cell(escape(cell), place, row) for place, cell in enumerate(row.cells)])
-        said += [f"- *{escape(block.title)}*", *(f"  - {escape(sentence)}" for sentence in block_notes(block))]
+        said += [f"- *{escape(block.title)}*", *(f"  - {escape(note.text)}" for note in block_notes(block))]
     grid = grid_markdown([escape(title) for title in titles], rows)
     lead = [escape(mixed), ""] if (mixed := mixture(table.rows)) else []
     return "\n".join([f"### {escape(table.title)}", "", *lead, grid, "", escape(caption(table)), "", *said, ""])
@@ -44,3 +45,10 @@ def grid_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def escape(text: str) -> str:
     """Text that Markdown shows as it is; an underscore inside a word (`D_f`) is no markup and stays."""
     return re.sub(r"[\\*|<`]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+
+
+def provenance(rows: pd.DataFrame) -> list[str]:
+    """List the code, versions and devices that the rows come from, as a section."""
+    kept = {"git_commit": "code", "package_version": "package", "torch_version": "torch", "device": "devices"}
+    said = [f"- {title}: {', '.join(v)}" for name, title in kept.items() if (v := sorted(set(rows[name]) - {""}))]
+    return ["## Provenance", "", *said, ""] if said else []

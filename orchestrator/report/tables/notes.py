@@ -1,12 +1,15 @@
-"""Sentences under a block of a table: whether there is anything to forget, the best method, and the baselines."""
+"""Notes under a block of a table: whether there is anything to forget, the best method, and the baselines."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import REFERENCES
-from orchestrator.report.frames.summary import Summary, summarize, with_spread
+from orchestrator.report.frames.summary import Summary, summarize, unit_name, with_spread
 from orchestrator.report.tables.columns import GAP
 from orchestrator.report.tables.model import Block, Line, contenders, equal_to_original
 from orchestrator.report.tables.significance import (
@@ -25,16 +28,24 @@ CONCLUSIONS: dict[Verdict, str] = {
 }
 
 
-def block_notes(block: Block) -> list[str]:
-    """All sentences of a block, without markup."""
+@dataclass(frozen=True)
+class Note:
+    """Text under a block, and what it is about."""
+
+    kind: Literal["training", "forgettable", "best", "settings", "no retrain"]
+    text: str  # sentences without markup
+
+
+def block_notes(block: Block) -> list[Note]:
+    """Return the notes of a block that have something to say, in the order in which they are shown."""
     found = [
-        block.against_standard,
-        _anything_to_forget(block),
-        _best(block),
-        _several_settings(block),
-        *_without_retrain(block.rows),
+        Note("training", block.against_standard),
+        Note("forgettable", _anything_to_forget(block)),
+        Note("best", _best(block)),
+        Note("settings", _several_settings(block)),
+        Note("no retrain", _without_retrain(block.rows)),
     ]
-    return [sentence for sentence in found if sentence]
+    return [note for note in found if note.text]
 
 
 def _best(block: Block) -> str:
@@ -49,19 +60,15 @@ def _best(block: Block) -> str:
         return (text + (f"Not compared: {left_out}." if left_out else "")).strip()
     gap = best[0].summaries[GAP.column]
     labels = ", ".join(line.label for line in best)
-    text = f"Nearest to Retrain: {labels}, mean gap {with_spread(gap)} points{' each' if len(best) > 1 else ''}"
-    text += f" (n = {gap.n} {unit_name(block, gap.n)})."
+    text = f"Closest to Retrain: {labels}, mean gap {with_spread(gap)} points{' each' if len(best) > 1 else ''}"
+    text += f" (n = {gap.n} {unit_name(block.over, gap.n)})."
     equal, tested = _indistinguishable(block, best[0], [line for line in running if not line.best])
     if equal:
-        text += f" Not told apart from it at 95 % (paired by {unit_name(block, 1)}): {', '.join(equal)}."
+        pairs = f"paired by {unit_name(block.over, 1)}"
+        text += f" Not statistically distinguishable from it at 95 % ({pairs}): {', '.join(equal)}."
     elif not tested and len(running) > len(best):
         text += f" With fewer than 3 {block.over} no difference between methods is tested."
     return text + (f" Not compared: {left_out}." if left_out else "")
-
-
-def unit_name(block: Block, n: int) -> str:
-    """`seed`, `seeds`, `backbone` or `backbones`."""
-    return block.over.removesuffix("s") if n == 1 else block.over
 
 
 def _why_not(line: Line) -> str:
@@ -71,7 +78,7 @@ def _why_not(line: Line) -> str:
 
 
 def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[list[str], bool]:
-    """Contenders whose gap minus the best's, unit by unit, has an interval around 0; and whether n allowed a test."""
+    """Return the contenders whose gap minus the best's has an interval around 0, and whether n allowed a test."""
     equal, tested = [], False
     for line in running:
         difference = gap_difference(block, line, best)
@@ -83,13 +90,13 @@ def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[l
 
 
 def gap_difference(block: Block, line: Line, other: Line) -> Summary:
-    """A line's gap minus another's, paired by seed or backbone, in points."""
+    """Subtract another line's gap, paired by seed or backbone, in points."""
     mine, theirs = (block.means.units(one.variant, block.over)[GAP.column] for one in (line, other))
     return summarize((mine - theirs).round(DECIMALS))
 
 
 def baselines(rows: pd.DataFrame) -> str:
-    """Chance, and the accuracy of a model that always gives the same answer; empty where rows have neither."""
+    """Name chance and the accuracy of a model that always gives the same answer; empty if rows have neither."""
     chance = _span(rows["chance_accuracy"])
     constant = _span(rows["constant_predictor_accuracy"])
     known = [f"chance {chance}"] if chance else []
@@ -103,11 +110,11 @@ def _span(values: pd.Series) -> str:  # type: ignore[type-arg]
 
 
 def _anything_to_forget(block: Block) -> str:
-    """Where Original and Retrain classify D_f alike, no method can be seen to forget by its accuracy there."""
+    """Say by how much Original and Retrain differ on D_f: if they do not, accuracy there cannot show forgetting."""
     found = original_minus_retrain(block)
     if not found.n:
         return ""
-    text = f"Original − Retrain on D_f: {with_spread(found)} points (n = {found.n} {unit_name(block, found.n)})"
+    text = f"Original − Retrain on D_f: {with_spread(found)} points (n = {found.n} {unit_name(block.over, found.n)})"
     if counted := seeds_sentence(within_seeds(block)):
         text += f"; {counted}"
     return f"{text}{CONCLUSIONS[verdict(block)]}."
@@ -117,14 +124,10 @@ def _several_settings(block: Block) -> str:
     methods = [(line.method, line.superloss) for line in block.lines if line.method not in REFERENCES]
     if len(set(methods)) == len(methods):
         return ""
-    return "Methods stand here with several settings: the best of them was picked on the runs that it is reported on."
+    return "Some methods have several settings here: the best of these was picked on the runs that it is reported on."
 
 
-def _without_retrain(rows: pd.DataFrame) -> list[str]:
+def _without_retrain(rows: pd.DataFrame) -> str:
     done = rows[(rows["status"] == "done") & (rows["method"] != "retrain")]
     missing = int((~done["has_retrain"]).sum())
-    return (
-        [f"{missing} of {len(done)} runs have no finished Retrain on their forget set, and so no gap."]
-        if missing
-        else []
-    )
+    return f"{missing} of {len(done)} runs have no finished Retrain on their forget set, so no gap." if missing else ""

@@ -12,9 +12,9 @@ from orchestrator.report.plots.curricula import differences
 def test_dots_are_at_the_differences_and_filled_where_the_interval_leaves_out_0() -> None:
     gaps = [summarize([-1.0, -1.1, -0.9]), summarize([1.0, -2.0, 3.0]), summarize([0.5, 0.7])]
     lines = ["A + easy first", "A + hard first", "B + SuperLoss"]
-    controls = ["A + random order", "A + random order", "B"]
+    controls = ["random order", "random order", "B"]
     rows = [
-        {"task": task, "unlearning": "class", "line": line, "control": control, "gap_mean": gap}
+        {"task": task, "unlearning": "class", "line": line, "control_name": control, "gap_mean": gap}
         for task in ("all", "words")
         for line, control, gap in zip(lines, controls, gaps, strict=True)
     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +25,7 @@ def tables(rows: pd.DataFrame, **kwargs):
 
 def said(block) -> str:
     """All that is said under a block."""
-    return " ".join(block_notes(block))
+    return " ".join(note.text for note in block_notes(block))
 
 
 def line_of(block, label: str):
@@ -92,11 +95,11 @@ def test_the_smallest_mean_gap_is_bold_and_named(make_rows) -> None:
     (table,) = tables(make_rows(kinds=["sample"]))
     methods = [line for line in table.blocks[0].lines if line.method not in ("original", "retrain")]
     gaps = {line.label: line.summaries["gap_mean"].mean for line in methods}
-    nearest = min(gaps, key=gaps.__getitem__)
+    closest = min(gaps, key=gaps.__getitem__)
     bold = [row for row in body(table, table.blocks[0]) if row.bold]
-    assert [row.cells[0] for row in bold] == [nearest]
+    assert [row.cells[0] for row in bold] == [closest]
     assert bold[0].bold == {0, header(table).index("Gap")}
-    assert f"Nearest to Retrain: {nearest}, mean gap {gaps[nearest]:.1f} ±" in said(table.blocks[0])
+    assert f"Closest to Retrain: {closest}, mean gap {gaps[closest]:.1f} ±" in said(table.blocks[0])
 
 
 @pytest.mark.parametrize("status", ["diverged", "failed", "blocked", "pruned"])
@@ -142,7 +145,6 @@ def test_collapsed_runs_are_counted_and_kept(make_rows, change) -> None:
     (table,) = tables(rows)
     line = line_of(table.blocks[0], "GradAscent")
     assert (line.flags_text, line.summaries["gap_mean"].n) == ("5 collapsed", 5)
-    assert "are in the means" in caption(table)
 
 
 def test_methods_that_cannot_be_told_apart_are_named(make_rows) -> None:
@@ -153,8 +155,8 @@ def test_methods_that_cannot_be_told_apart_are_named(make_rows) -> None:
         rows.loc[scrub, f"{part}_accuracy"] = 0.8
         rows.loc[salun, f"{part}_accuracy"] = 0.799 + wobble
     text = said(tables(rows)[0].blocks[0])
-    assert "Nearest to Retrain: SCRUB" in text
-    assert "Not told apart from it at 95 % (paired by seed): SalUn." in text  # and GradAscent is
+    assert "Closest to Retrain: SCRUB" in text
+    assert "Not statistically distinguishable from it at 95 % (paired by seed): SalUn." in text  # and GradAscent is
 
 
 def test_with_two_seeds_nothing_is_tested(make_rows) -> None:
@@ -203,7 +205,7 @@ def test_baselines_are_said(make_rows) -> None:
     )
 
 
-def test_the_caption_names_unit_rules_and_references(make_rows) -> None:
+def test_the_caption_names_unit_rules_and_references_in_three_sentences(make_rows) -> None:
     rows = make_rows(backbones=["a", "b", "c"], kinds=["sample"], methods=["original", "retrain", "scrub"])
     averaged, alone = tables(rows)[:2]
     assert "95 % t-interval over backbones" in caption(averaged)
@@ -211,12 +213,15 @@ def test_the_caption_names_unit_rules_and_references(make_rows) -> None:
     text = caption(averaged)
     assert "seeds 0, 1, 2, 3, 4 within each backbone" in text
     assert "(a, b, c)" in text
-    assert "1 × retrain schedule, counted in samples" in text
-    assert "its non-members: the holdout." in text
-    assert "not tuned" in text
+    assert "time budget: 1 × retrain schedule, counted in samples" in text
+    assert "non-members of the MIA: the holdout." in text
+    assert "Settings: not tuned" in text
+    assert len(re.findall(r"[.](?= |$)", text)) == 3
+    page, title = re.findall(r"'([^']+)' in (docs/\w+\.md)", text)[0][::-1]
+    assert (Path(__file__).parents[3] / page).read_text().startswith(f"# {title}\n")
     locked = caption(tables(rows.assign(lock="rewind"))[0])
     assert "chosen by rewind on tuning seeds" in locked
-    assert "its non-members: D_t." in caption(tables(rows.assign(mia_reference="test"))[0])
+    assert "non-members of the MIA: D_t." in caption(tables(rows.assign(mia_reference="test"))[0])
 
 
 def test_long_times_are_shown_in_hours(make_rows) -> None:

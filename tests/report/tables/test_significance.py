@@ -10,7 +10,6 @@ import pytest
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.frames.summary import summarize
-from orchestrator.report.tables.caption import caption
 from orchestrator.report.tables.cells import body, header
 from orchestrator.report.tables.columns import FORGET, MIA, TEST
 from orchestrator.report.tables.latex import table_latex
@@ -66,14 +65,13 @@ def test_the_difference_on_the_forget_set_stands_before_every_number(memorized) 
     assert found.mean == pytest.approx(9, abs=1)
     said = f"Original − Retrain on D_f: {found.mean:.1f} ±"
     assert said in headline(block)
-    assert block_notes(block)[0].startswith(said)
+    assert block_notes(block)[0].text.startswith(said)
     text = table_markdown(memorized)
     assert text.index(said) < text.index("| Original")
 
 
 def test_columns_in_which_original_and_retrain_differ_are_not_grey(memorized) -> None:
     assert not any(row.gray for row in body(memorized, memorized.blocks[0]))
-    assert "Gray" not in caption(memorized)
     assert "textcolor" not in table_latex(memorized)
 
 
@@ -84,7 +82,6 @@ def test_where_there_is_nothing_to_forget_the_column_is_grey_and_no_other(nothin
     assert not is_uninformative(block, TEST)  # it says nothing of forgetting
     place = header(nothing_to_forget).index("D_f")
     assert {row.gray for row in body(nothing_to_forget, block)} == {frozenset({place})}
-    assert "Gray (or italic)" in caption(nothing_to_forget)
 
 
 def test_grey_is_italic_in_markdown_and_gray_in_latex(nothing_to_forget) -> None:
@@ -140,12 +137,12 @@ def test_with_fewer_than_three_seeds_exact_intervals_decide(make_rows, of, origi
 
 
 def test_exact_intervals_are_printed_next_to_those_over_seeds(make_rows) -> None:
-    text = block_notes(block_of(make_rows, 40, [40, 40], [0, 0]))[0]
+    text = block_notes(block_of(make_rows, 40, [40, 40], [0, 0]))[0].text
     assert "100.0 [100.0, 100.0] points (n = 2 seeds)" in text
     assert text.endswith(
         "exact 95 % intervals within a seed (40 utterances) do not overlap in 2 of 2: there is something to forget."
     )
-    few = block_notes(block_of(make_rows, 5, [5, 5, 5], [3, 3, 3]))[0]
+    few = block_notes(block_of(make_rows, 5, [5, 5, 5], [3, 3, 3]))[0].text
     assert "within a seed (5 utterances) do not overlap in 0 of 3: there is something to forget." in few
 
 
@@ -173,4 +170,4 @@ def test_without_the_number_of_utterances_two_seeds_decide_nothing(make_rows) ->
     block = table_of(make_rows(kinds=["sample"], seeds=[0, 1])).blocks[0]
     assert verdict(block) == "unknown"
     assert not is_uninformative(block, FORGET)
-    assert "too few to say" in block_notes(block)[0]
+    assert "too few to say" in block_notes(block)[0].text
