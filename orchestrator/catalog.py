@@ -1,4 +1,4 @@
-"""What there is to choose from: tasks, backbones, trainings, methods and sweeps, as one table each."""
+"""What a sweep can choose from: tasks, backbones, trainings, methods and sweeps, one table each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DESCRIPTION = re.compile(r"^description:.*(?:\n[ \t]+.*)*", re.MULTILINE)  # of
 
 
 def listing(kind: str) -> Any:
-    """One kind, or `all` of them.
+    """List one kind, or `all` of them.
 
     Raises:
         ValueError: unknown kind.
@@ -27,12 +27,12 @@ def listing(kind: str) -> Any:
     if kind == "all":
         return Group(*(listing(each) for each in KINDS))
     if kind not in KINDS:
-        raise ValueError(f"unknown kind: got {kind!r}, allowed: {', '.join(KINDS)}")
+        raise ValueError(f"There is no kind {kind!r}. Kinds: {', '.join(KINDS)}, all.")
     return _sweeps() if kind == "sweeps" else _plugins(kind)
 
 
 def described(kind: str, name: str) -> tuple[str, Mapping[str, Any]]:
-    """What a plug-in is, and its settings with their defaults, or `NO_DEFAULT`.
+    """Describe a plug-in, and return its settings with their defaults, or `NO_DEFAULT`.
 
     This project's own are read without being imported; those of other packages are imported.
 

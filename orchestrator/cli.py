@@ -1,4 +1,4 @@
-"""The command line: parse, call one function, print. No logic here, and heavy imports only inside commands."""
+"""The command line: parse, call one function, print. No logic here; heavy imports are inside commands only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from orchestrator.cli_results import Results, console
+from orchestrator.cli_options import Results, console
 from orchestrator.cli_results import app as results_app
 from orchestrator.cli_setup import app as setup_app
 from orchestrator.errors import (
@@ -39,13 +39,20 @@ app = typer.Typer(
 app.add_typer(results_app)
 app.add_typer(setup_app)
 
-SweepFile = Annotated[Path, typer.Argument(help="A sweep file, or the name of one that ships with the package.")]
-Set = Annotated[Optional[list[str]], typer.Option("--set", help="key=value over the sweep file, dots for depth.")]  # noqa: UP045
-Executor = Annotated[str, typer.Option(help="ray, or local: one process without Ray.")]
-Address = Annotated[Optional[str], typer.Option(help="Ray cluster to use; this machine when unset.")]  # noqa: UP045
-MaxConcurrent = Annotated[Optional[int], typer.Option(min=1, help="Trials at once; all slots when unset.")]  # noqa: UP045
+SweepFile = Annotated[Path, typer.Argument(help="Sweep file, or the name of one that ships with the package.")]
+Set = Annotated[
+    Optional[list[str]],
+    typer.Option("--set", help="Override a key of the sweep file: key=value, with dots for nested keys."),
+]
+Executor = Annotated[str, typer.Option(help="ray, or local (one process without Ray).")]
+Address = Annotated[Optional[str], typer.Option(help="Ray cluster to connect to (default: start Ray on this machine).")]
+MaxConcurrent = Annotated[
+    Optional[int], typer.Option(min=1, help="Trials that run at the same time (default: as many as fit).")
+]
 
-ErrorLimit = Annotated[int, typer.Option(min=0, help="Stop when so many trials failed with one error; 0: never.")]
+ErrorLimit = Annotated[
+    int, typer.Option(min=0, help="Stop after this many trials fail with the same error (0 = never).")
+]
 
 
 @app.command("ls")
@@ -61,12 +68,14 @@ def list_plugins(
 @app.command()
 def plan(
     sweep: SweepFile,
-    results: Annotated[Optional[str], typer.Option("--results", help="Count what is done there.")] = None,  # noqa: UP045
-    explain: Annotated[Optional[str], typer.Option(help="Id of a trial, or its beginning: why it runs.")] = None,  # noqa: UP045
-    check: Annotated[
-        bool, typer.Option("--check", help="Build corpora that are not in the cache, to check them.")
-    ] = False,
-    cores: Annotated[Optional[int], typer.Option(min=1, help="CPU cores to estimate for; all when unset.")] = None,  # noqa: UP045
+    results: Annotated[
+        Optional[str], typer.Option("--results", help="Results folder or URI: count what is done there.")
+    ] = None,
+    explain: Annotated[
+        Optional[str], typer.Option(help="Explain why a trial runs: its id, or the first digits.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Build and check corpora that are not in the cache.")] = False,
+    cores: Annotated[Optional[int], typer.Option(min=1, help="CPU cores to estimate for (default: all).")] = None,
     set_: Set = None,
 ) -> None:
     """Count a sweep's trials: done, pending, refused, failed; estimate duration and storage.
@@ -79,12 +88,12 @@ def plan(
 
     loaded, folder = load_sweep(sweep, set_ or []), _absolute(results)
     if explain and not folder:
-        raise ValueError(f"--explain compares with finished trials: got {explain} without --results, allowed: with it")
+        raise ValueError(f"--explain {explain} needs --results: it compares the trial with finished ones")
     refused = False
     if explain and folder:
         tables = explanation_tables(explain_trial(loaded, folder, explain))
     else:
-        gc.disable()  # many trials are made and none dropped: looking through them again and again finds nothing
+        gc.disable()  # many trials are created and none is freed, so collecting garbage only costs time
         try:
             planned = plan_sweep(loaded, folder, check=check, cores=cores, observer=PlainDisplay(console))
         finally:
@@ -105,9 +114,9 @@ def run(
     max_concurrent: MaxConcurrent = None,
     error_limit: ErrorLimit = 5,
     set_: Set = None,
-    retry: Annotated[Optional[str], typer.Option(help="failed: run failed trials again.")] = None,  # noqa: UP045
+    retry: Annotated[Optional[str], typer.Option(help="Run these trials again: failed.")] = None,
 ) -> None:
-    """Plan, run, resume or extend a sweep; interrupt it whenever you like."""
+    """Run, resume or extend a sweep; you can interrupt it at any time."""
     from orchestrator.api import load_sweep, run_sweep
     from orchestrator.run.progress.live import launch_display
 
@@ -128,16 +137,18 @@ def run(
 def tune(
     sweep: SweepFile,
     results: Results,
-    trials: Annotated[Optional[int], typer.Option(min=1, help="Trials of each search.")] = None,  # noqa: UP045
-    objective: Annotated[Optional[str], typer.Option(help="rewind, gap_to_retrain or authors.")] = None,  # noqa: UP045
-    lock: Annotated[Optional[Path], typer.Option(help="Lock file to write; SWEEP.lock.yaml when unset.")] = None,  # noqa: UP045
+    trials: Annotated[Optional[int], typer.Option(min=1, help="Number of trials of each search.")] = None,
+    objective: Annotated[
+        Optional[str], typer.Option(help="What a search minimizes: rewind, gap_to_retrain or authors.")
+    ] = None,
+    lock: Annotated[Optional[Path], typer.Option(help="Lock file to write (default: SWEEP.lock.yaml).")] = None,
     executor: Executor = "ray",
     address: Address = None,
     max_concurrent: MaxConcurrent = None,
     error_limit: ErrorLimit = 5,
     set_: Set = None,
 ) -> None:
-    """Search every method's settings with equal budgets on tuning seeds, and write a lock file."""
+    """Search the settings of every method with equal effort on tuning seeds, and write a lock file."""
     from orchestrator.api import load_sweep, tune_sweep
     from orchestrator.run.console import lock_table
     from orchestrator.run.progress.live import launch_display
@@ -164,18 +175,18 @@ def tune(
 @app.command()
 def launcher(
     kind: Annotated[str, typer.Argument(help="ray, kuberay, slurm or slurm-plain.")],
-    sweep: Annotated[str, typer.Argument(help="A sweep file, or the name of one that ships with the package.")],
+    sweep: Annotated[str, typer.Argument(help="Sweep file, or the name of one that ships with the package.")],
     results: Results,
-    nodes: Annotated[int, typer.Option(help="Worker nodes.")] = 2,
-    cpus: Annotated[int, typer.Option(help="CPUs of a node.")] = 8,
-    gpus: Annotated[int, typer.Option(help="GPUs of a node.")] = 0,
-    memory_gib: Annotated[int, typer.Option(help="Memory of a node in GiB.")] = 32,
-    hours: Annotated[float, typer.Option(help="Time limit.")] = 24.0,
+    nodes: Annotated[int, typer.Option(help="Number of worker nodes.")] = 2,
+    cpus: Annotated[int, typer.Option(help="CPUs per node.")] = 8,
+    gpus: Annotated[int, typer.Option(help="GPUs per node.")] = 0,
+    memory_gib: Annotated[int, typer.Option(help="Memory per node, in GiB.")] = 32,
+    hours: Annotated[float, typer.Option(help="Time limit, in hours.")] = 24.0,
     image: Annotated[
         str, typer.Option(help="Container image (ray and kuberay).", show_default="speech-unlearning:VERSION")
     ] = "",
 ) -> None:
-    """Print what starts a sweep on a cluster: a Ray cluster file, a KubeRay RayJob, or a SLURM batch script."""
+    """Print a file that starts a sweep on a cluster: a Ray cluster file, a KubeRay RayJob or a SLURM script."""
     from orchestrator.deploy.manifests import Job, manifest
 
     sizes: dict[str, Any] = {"nodes": nodes, "cpus": cpus, "gpus": gpus, "memory_gib": memory_gib, "hours": hours}
@@ -187,18 +198,20 @@ def _absolute(location: str | None) -> str | None:
 
 
 def _require_current_folder() -> None:
-    """Raises:
-    ValueError: the folder that the command was given in was deleted.
+    """Check that the current folder exists.
+
+    Raises:
+        ValueError: it was deleted.
     """
     try:
         os.getcwd()
     except OSError:
-        raise ValueError("The current folder no longer exists: change to another folder with cd") from None
+        raise ValueError("The current folder no longer exists. Change to another folder with cd.") from None
 
 
 def _executor(name: str) -> Any:
     if name not in ("ray", "local"):
-        raise ValueError(f"--executor is not known: got {name!r}, allowed: ray, local")
+        raise ValueError(f"--executor must be ray or local; got {name!r}")
     return name
 
 
@@ -213,7 +226,7 @@ def _command() -> str:
 
 def _retry(what: str | None) -> bool:
     if what not in (None, "failed"):
-        raise ValueError(f"--retry is not known: got {what!r}, allowed: failed")
+        raise ValueError(f"--retry must be failed; got {what!r}")
     return what == "failed"
 
 
@@ -234,9 +247,9 @@ def _say_damage(otherwise: Callable[..., None]) -> Callable[..., None]:
 
 
 def main() -> None:
-    """Entry point of `unlearn`: a user's mistake ends in one clear message, never in a traceback.
+    """Run `unlearn`; a user's mistake ends in one clear message, never in a traceback.
 
-    Exit codes: 0 all well; 1 trials failed, are blocked or were refused; 2 a mistake; 3 stopped early; 130 interrupted.
+    Exit codes: 0 success; 1 trials failed, are blocked or were refused; 2 a mistake; 3 stopped early; 130 interrupted.
     """
     with warnings.catch_warnings():
         warnings.showwarning = _say_damage(warnings.showwarning)

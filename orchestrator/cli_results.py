@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 
+from orchestrator.cli_options import Results, console
 from orchestrator.file_names import absolute_path
 
 app = typer.Typer()
-console = Console(width=None if sys.stdout.isatty() else 120)  # a log file is no narrow terminal
 
 Folder = Annotated[str, typer.Argument(help="Results folder or URI.")]
-Results = Annotated[str, typer.Option("--results", help="Results folder, or a URI (s3://…, gs://…).")]
-Out = Annotated[Optional[Path], typer.Option(help="Folder to write; RESULTS/report when unset.")]  # noqa: UP045
-OfSweep = Annotated[Optional[str], typer.Option(help="Only this sweep; NAME@PLAN for an earlier plan of it.")]  # noqa: UP045
+Out = Annotated[Optional[Path], typer.Option(help="Folder to write to (default: RESULTS/report).")]
+OfSweep = Annotated[Optional[str], typer.Option(help="Show this sweep only; NAME@PLAN for an earlier plan of it.")]
 TunedOnly = Annotated[bool, typer.Option("--tuned-only", help="Leave out methods whose settings no search chose.")]
 
 
 @app.command()
 def status(results: Folder, sweep: OfSweep = None) -> None:
-    """What of each sweep in a results folder is done, failed or missing."""
+    """Show what is done, failed or missing of each sweep in a results folder."""
     from orchestrator.report.status import status_tables
     from orchestrator.results.store import open_store
 
@@ -38,7 +35,7 @@ def report(
     sweep: OfSweep = None,
     tuned_only: TunedOnly = False,
 ) -> None:
-    """Write tables in the paper's layout (Markdown, LaTeX, CSV) and plots, and print the tables."""
+    """Write tables (Markdown, LaTeX, CSV) and plots, and print the tables."""
     from orchestrator.report.build import folder_report
     from orchestrator.report.frames.scope import Selection
     from orchestrator.report.tables.terminal import terminal_tables
@@ -60,7 +57,7 @@ def evidence(
     sweep: OfSweep = None,
     tuned_only: TunedOnly = False,
 ) -> None:
-    """Attack what trials left: membership attacks, distances to Retrain, relearning; evidence.md and evidence.csv."""
+    """Compute membership attacks, distances to Retrain and relearning: evidence.md and evidence.csv."""
     from orchestrator.report.evidence.write import write_evidence
     from orchestrator.report.frames.scope import Selection
     from orchestrator.report.write import report_folder
@@ -74,11 +71,11 @@ def evidence(
 @app.command()
 def leaderboard(
     results: Folder,
-    out: Annotated[Optional[Path], typer.Option(help="Page; RESULTS/report/leaderboard.md when unset.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option(help="Page to write (default: RESULTS/report/leaderboard.md).")] = None,
     sweep: OfSweep = None,
     tuned_only: TunedOnly = False,
 ) -> None:
-    """Set all methods side by side over all tasks and forget sets, with intervals and attacks, on one page."""
+    """Compare all methods over all tasks and forget sets on one page, with intervals and attacks."""
     from orchestrator.report.frames.scope import Selection
     from orchestrator.report.leaderboard.page import write_leaderboard
     from orchestrator.report.write import report_folder
@@ -95,7 +92,7 @@ def compact(
     results: Folder,
     to: Annotated[Path, typer.Option(help="Parquet file to write.")],
 ) -> None:
-    """Write rows and evidence of a results folder to one small file, from which `restore` makes a folder again."""
+    """Write rows and evidence of a results folder to one small file; `restore` makes a folder of it."""
     from orchestrator.report.archive import compact_results
     from orchestrator.results.store import open_store
 
@@ -109,7 +106,7 @@ def restore(
     file: Annotated[Path, typer.Argument(help="Parquet file that `compact` wrote.")],
     results: Results,
 ) -> None:
-    """Put the trials of a compacted file into a results folder: `run`, `tune` and `report` then go on from them."""
+    """Restore the trials of a compacted file into a results folder; `run`, `tune` and `report` continue from them."""
     from orchestrator.report.archive import restore_results
     from orchestrator.results.store import open_store
 

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from orchestrator.cli_results import console
+from orchestrator.cli_options import console
 from orchestrator.file_names import absolute_path
 
 app = typer.Typer()
 
 Recordings = Annotated[Path, typer.Argument(help="Folder of recordings.", metavar="DIR")]
-Manifest = Annotated[Optional[Path], typer.Option(help="Table that lists the recordings: path, label, speaker, split.")]  # noqa: UP045
-Pattern = Annotated[Optional[str], typer.Option(help="Regular expression for file names: (?P<label>…)_(?P<speaker>…).")]  # noqa: UP045
-Column = Annotated[Optional[str], typer.Option(help="Column or group that holds it; the likeliest name when unset.")]  # noqa: UP045
+Manifest = Annotated[Optional[Path], typer.Option(help="Table that lists the recordings: path, label, speaker, split.")]
+Pattern = Annotated[Optional[str], typer.Option(help="Regular expression for file names: (?P<label>…)_(?P<speaker>…).")]
+Column = Annotated[Optional[str], typer.Option(help="Column or group that holds it; the likeliest name when unset.")]
 
 
 @app.command("init")
@@ -51,7 +51,7 @@ def init_sweep(
 
 @app.command()
 def schema(
-    output: Annotated[Optional[Path], typer.Option(help="File to write; standard output when unset.")] = None,  # noqa: UP045
+    output: Annotated[Optional[Path], typer.Option(help="File to write; standard output when unset.")] = None,
 ) -> None:
     """Print the JSON schema of sweep files, with the installed plug-ins, for completion in editors."""
     from orchestrator.plan.json_schema import sweep_json_schema

@@ -1,4 +1,4 @@
-"""How well a model classifies a set: accuracy, macro-F1, cross-entropy, and the baselines that they are read against.
+"""How well a model classifies a set: accuracy, macro-F1, cross-entropy, and the baselines to compare them with.
 
 Everything is a fraction in 0-1 or in nats, and NaN where a set is empty: an empty set has no accuracy, not one of 0.
 """
@@ -24,7 +24,7 @@ Logits = Float[np.ndarray, "n classes"]
 
 @dataclass(frozen=True)
 class SetScores:
-    """What one set says of a model."""
+    """Scores of a model on one set."""
 
     accuracy: float
     macro_f1: float
@@ -33,14 +33,14 @@ class SetScores:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answers to each of n utterances: all that the measures of sets need of its logits."""
+    """A model's predictions and losses on n utterances: all that measures of sets need of its logits."""
 
     predicted: Labels  # as of `predictions`
     losses: Float[np.ndarray, " n"]  # as of `cross_entropy`
 
 
 def answers(logits: Logits, labels: Labels) -> Answers:
-    """Predictions and losses of all utterances, a chunk at a time: (N, C) logits may be mapped from a file."""
+    """Compute predictions and losses of all utterances, a chunk at a time: (N, C) logits may be mapped from a file."""
     _require_same_length(logits, labels)
     predicted, losses = np.empty(len(labels), dtype=np.int64), np.empty(len(labels), dtype=np.float64)
     for rows in chunks(*logits.shape):
@@ -50,20 +50,20 @@ def answers(logits: Logits, labels: Labels) -> Answers:
 
 
 def chunks(utterances: int, classes: int) -> Iterator[slice]:
-    """Stretches of rows of at most `CHUNK_LOGITS` logits, or of one row."""
+    """Yield slices of rows of at most `CHUNK_LOGITS` logits, or of one row."""
     size = max(1, CHUNK_LOGITS // max(1, classes))
     yield from (slice(first, min(first + size, utterances)) for first in range(0, utterances, size))
 
 
 def score_set(found: Answers, labels: Labels, rows: Labels) -> SetScores:
-    """Accuracy, macro-F1 and mean cross-entropy of the utterances in these rows; all NaN when there are none."""
+    """Compute accuracy, macro-F1 and mean cross-entropy of the utterances in these rows; all NaN if there are none."""
     predicted, named = found.predicted[rows], labels[rows]
     loss = float(found.losses[rows].mean()) if len(rows) else float("nan")
     return SetScores(accuracy(predicted, named), macro_f1(predicted, named), loss)
 
 
 def predictions(logits: Logits) -> Labels:
-    """(N,) the class with the largest logit, the first of equals; `NO_ANSWER` for a row that holds a NaN."""
+    """Return (N,) the class with the largest logit, the first of equals; `NO_ANSWER` for a row with a NaN."""
     if not len(logits):
         return np.empty(0, dtype=np.int64)
     best: Labels = np.asarray(logits).argmax(axis=1).astype(np.int64)
@@ -72,7 +72,7 @@ def predictions(logits: Logits) -> Labels:
 
 
 def accuracy(predicted: Labels, labels: Labels) -> float:
-    """Share of utterances that are classified as labeled.
+    """Compute the share of utterances that are classified as labeled.
 
     Raises:
         ValueError: when there are not as many predictions as labels.
@@ -82,7 +82,7 @@ def accuracy(predicted: Labels, labels: Labels) -> float:
 
 
 def macro_f1(predicted: Labels, labels: Labels) -> float:
-    """Mean F1 over the classes present in `labels`; a class that is never predicted counts as 0."""
+    """Compute the mean F1 over the classes present in `labels`; a class that is never predicted counts as 0."""
     _require_same_length(predicted, labels)
     if not len(labels):
         return float("nan")
@@ -90,7 +90,7 @@ def macro_f1(predicted: Labels, labels: Labels) -> float:
 
 
 def cross_entropy(logits: Logits, labels: Labels) -> Float[np.ndarray, " n"]:
-    """(N,) −log softmax(z)_y in nats, computed in double precision."""
+    """Compute (N,) −log softmax(z)_y in nats, in double precision."""
     _require_same_length(logits, labels)
     wide = np.asarray(logits, dtype=np.float64)
     with np.errstate(invalid="ignore"):  # ∞ − ∞ is NaN, which says it
@@ -99,14 +99,14 @@ def cross_entropy(logits: Logits, labels: Labels) -> Float[np.ndarray, " n"]:
 
 
 def chance_accuracy(num_classes: int) -> float:
-    """Expected accuracy of drawing a class uniformly: 1 / C, whatever the labels are."""
+    """Compute the expected accuracy of drawing a class uniformly: 1 / C, whatever the labels are."""
     if num_classes < 1:
-        raise ValueError(f"num_classes must be 1 or more, got {num_classes}")
+        raise ValueError(f"num_classes must be 1 or more; got {num_classes}")
     return 1 / num_classes
 
 
 def constant_predictor_accuracy(train_labels: Labels, labels: Labels) -> float:
-    """Accuracy on `labels` of always answering the most frequent class of `train_labels` (the lowest of equals).
+    """Compute the accuracy on `labels` of the most frequent class of `train_labels` (the lowest of equals).
 
     A model that does no better may have collapsed, however much it seems to have forgotten. NaN when either is empty.
     """
@@ -116,7 +116,7 @@ def constant_predictor_accuracy(train_labels: Labels, labels: Labels) -> float:
 
 
 def largest_prediction_share(predicted: Labels, labels: Labels) -> float:
-    """Share of the predictions that the most predicted class takes, on a set whose classes are made to count equally.
+    """Compute the share of predictions of the most predicted class, on a set whose classes count equally.
 
     Utterances are weighted by 1 / (size of their class). 1/K for a perfect model of K classes, 1 for a constant one;
     NaN when the set is empty.
@@ -131,7 +131,7 @@ def largest_prediction_share(predicted: Labels, labels: Labels) -> float:
 
 
 def is_collapsed(predicted: Labels, labels: Labels) -> bool:
-    """Whether one class takes more than 90 % of the predictions on class-balanced D_v.
+    """Return whether one class takes more than 90 % of the predictions on class-balanced D_v.
 
     A set with fewer than two classes cannot tell, and is never called collapsed.
     """
@@ -140,7 +140,7 @@ def is_collapsed(predicted: Labels, labels: Labels) -> bool:
 
 
 def accuracy_by_class_group(predicted: Labels, labels: Labels, forgotten: Collection[int]) -> tuple[float, float]:
-    """Accuracy on the kept classes and on the forgotten ones; class unlearning is read on both."""
+    """Compute the accuracy on the kept classes and on the forgotten ones, for class unlearning."""
     _require_same_length(predicted, labels)
     gone = np.isin(labels, list(forgotten))
     return accuracy(predicted[~gone], labels[~gone]), accuracy(predicted[gone], labels[gone])
@@ -148,4 +148,4 @@ def accuracy_by_class_group(predicted: Labels, labels: Labels, forgotten: Collec
 
 def _require_same_length(values: np.ndarray[Any, Any], labels: Labels) -> None:
     if len(values) != len(labels):
-        raise ValueError(f"there must be one label an utterance: got {len(values)} utterances and {len(labels)} labels")
+        raise ValueError(f"Each utterance needs one label; got {len(values)} utterances and {len(labels)} labels.")

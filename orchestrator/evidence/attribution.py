@@ -1,4 +1,4 @@
-"""Attribution audit: does the model still listen to the same moments of a forgotten utterance as before?"""
+"""Attribution audit: does the model still attend to the same moments of a forgotten utterance as before?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Maps = Float[np.ndarray, "n bins"]
 
 
 def attribution_similarity(these: Maps, those: Maps) -> Float[np.ndarray, " n"]:
-    """(n,) cosine of two models' attributions to the time bins of each utterance, −1 to 1; NaN where one is all zero.
+    """Compute (n,) cosines of two models' attributions to each utterance's time bins, −1 to 1 (NaN if one is zero).
 
     The audit that arXiv 2506.00848 §6.1 asks for: integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365) of
     the label's logit on D_f before and after unlearning. Scale does not count, only where attribution falls.
@@ -21,7 +21,7 @@ def attribution_similarity(these: Maps, those: Maps) -> Float[np.ndarray, " n"]:
         ValueError: the maps do not have the same shape.
     """
     if these.shape != those.shape:
-        raise ValueError(f"attributions must have the same shape, got {these.shape} and {those.shape}")
+        raise ValueError(f"attributions must have the same shape; got {these.shape} and {those.shape}")
     products = (these * those).sum(axis=1)
     norms = np.linalg.norm(these, axis=1) * np.linalg.norm(those, axis=1)
     cosines: Float[np.ndarray, " n"] = np.divide(products, norms, out=np.full(len(these), np.nan), where=norms > 0)

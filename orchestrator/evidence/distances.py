@@ -1,4 +1,4 @@
-"""How far a model's outputs lie from Retrain's, or from those of a model that knows nothing; in nats or fractions.
+"""How far a model's outputs are from Retrain's, or from those of a model that knows nothing; in nats or fractions.
 
 A distance of 0 is no target that can be reached: two Retrains with different seeds differ as well.
 """
@@ -20,9 +20,9 @@ Probabilities = Float[np.ndarray, "n classes"]
 
 
 def js_divergence(p: Probabilities, q: Probabilities) -> Vector:
-    """(n,) ½ KL(p ‖ m) + ½ KL(q ‖ m) with m = (p + q) / 2, nats; from 0 to ln 2 (Lin 1991)."""
+    """Compute (n,) ½ KL(p ‖ m) + ½ KL(q ‖ m) with m = (p + q) / 2, nats; from 0 to ln 2 (Lin 1991)."""
     if p.shape != q.shape:
-        raise ValueError(f"p and q must have the same shape, got {p.shape} and {q.shape}")
+        raise ValueError(f"p and q must have the same shape; got {p.shape} and {q.shape}")
     m = (p + q) / 2
     halves = [np.sum(xlogy(a, a) - xlogy(a, np.where(m > 0, m, 1.0)), axis=1) for a in (p, q)]
     found: Vector = np.maximum(0.0, (halves[0] + halves[1]) / 2)
@@ -30,7 +30,7 @@ def js_divergence(p: Probabilities, q: Probabilities) -> Vector:
 
 
 def output_divergence(these: Outputs, those: Outputs) -> Vector:
-    """(n,) Jensen–Shannon divergence of two models' outputs, utterance by utterance, nats.
+    """Compute the (n,) Jensen–Shannon divergence of two models' outputs, utterance by utterance, nats.
 
     Where only the top five classes and the label are stored, classes that one model does not name are taken together
     in both: the figure is then a lower bound (merging classes never increases it).
@@ -39,7 +39,7 @@ def output_divergence(these: Outputs, those: Outputs) -> Vector:
         ValueError: the utterances are not the same ones in the same order.
     """
     if not np.array_equal(these.utterance_ids, those.utterance_ids):
-        raise ValueError(f"outputs must be of the same utterances, got {len(these)} and {len(those)} that differ")
+        raise ValueError(f"outputs must be of the same utterances; got {len(these)} and {len(those)} different ones")
     if these.complete and those.complete:
         return js_divergence(np.exp(these.log_probabilities), np.exp(those.log_probabilities))
     found = [_merged(*rows) for rows in zip(_known(these), _known(those), strict=True)]
@@ -61,7 +61,7 @@ def _merged(a: dict[int, float], b: dict[int, float]) -> tuple[Vector, Vector]:
 
 
 def ks_distance(these: Vector, those: Vector) -> float:
-    """sup |F − G| of two empirical distributions, 0-1 (Kolmogorov–Smirnov); of losses on D_f against Retrain's.
+    """Compute sup |F − G| of two empirical distributions, 0-1 (Kolmogorov–Smirnov); of losses on D_f against Retrain's.
 
     Its p-value is TOFU's "forget quality" (arXiv 2401.06121). We keep the distance: p falls with |D_f| alone.
     NaN when a set is empty or holds a NaN.
@@ -72,7 +72,7 @@ def ks_distance(these: Vector, those: Vector) -> float:
 
 
 def zrf(batches: Iterable[tuple[Probabilities, Probabilities]]) -> float:
-    """Zero-retrain forgetting: 1 − mean over D_f of JS(unlearned, incompetent), nats; 1 − ln 2 to 1.
+    """Compute zero-retrain forgetting: 1 − mean over D_f of JS(unlearned, incompetent), nats; 1 − ln 2 to 1.
 
     `batches` are of D_f, with what either model says of them.
 
@@ -93,7 +93,7 @@ class Streisand:
 
 
 def streisand(confidence: Vector, retrained: Vector) -> Streisand:
-    """Confidence p_y on D_f against that of Retrain on D_f, as distributions; NaN when one is empty.
+    """Compare the confidence p_y on D_f with that of Retrain, as distributions; NaN if one is empty.
 
     After Golatkar et al. 2020 (arXiv 1911.04933), who name the effect. Not against chance: Retrain too is confident
     on much of D_f. Needs no pairs, and sees no utterances that trade places.

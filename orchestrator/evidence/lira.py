@@ -15,7 +15,7 @@ SMALLEST_SPREAD = 1e-6  # of φ
 
 
 def u_lira(target: Vector, unlearned: Models, retrained: Models) -> Vector:
-    """(n,) log N(φ; unlearned) − log N(φ; never seen): above 0 the utterance is taken for an unlearned one.
+    """Compute (n,) log N(φ; unlearned) − log N(φ; never seen): above 0 is classified as unlearned.
 
     Source: Hayes et al. 2024 (arXiv 2403.01218), whose score p_f / (p_f + p_n) is the logistic function of this one.
     Gaussians are fitted to φ = log p / (1 − p) of each utterance; with fewer than 16 models of a kind their variance is

@@ -1,4 +1,4 @@
-"""Membership attacks: how well a model's outputs tell forget utterances from utterances that it never saw.
+"""Membership attacks: how well a model's outputs separate forget utterances from utterances that it never saw.
 
 Non-members are the caller's choice: the holdout, or D_t for a corpus without one. No shadow models are needed.
 """
@@ -27,7 +27,7 @@ Labels = Int[np.ndarray, " n"]
 
 @dataclass(frozen=True)
 class LossAttack:
-    """How well the loss tells D_f from non-members: 0.5 is what an ideal unlearner leaves, Retrain is the target."""
+    """How well the loss separates D_f from non-members: 0.5 for an ideal unlearner; Retrain is the target."""
 
     auc: float
     accuracy: float
@@ -35,13 +35,13 @@ class LossAttack:
 
 
 def label_confidence(losses: Vector) -> Vector:
-    """(N,) p_y, the softmax probability of the label, from the cross-entropy in nats."""
+    """Compute (N,) p_y, the softmax probability of the label, from the cross-entropy in nats."""
     confidence: Vector = np.exp(-losses)
     return confidence
 
 
 def svc_nonmember_share(forget: Vector, retain: Vector, nonmembers: Vector, *, seed: int, cap: int = SVC_CAP) -> float:
-    """Share of D_f that an SVC on the label confidence calls non-member (SalUn's "MIA-efficacy").
+    """Compute the share of D_f that an SVC on the label confidence calls non-members (SalUn's "MIA-efficacy").
 
     The SVC (C 3, RBF kernel, gamma "auto", as in OPTML-Group/Unlearn-Saliency) is trained on equal numbers of retain
     utterances (members) and non-members. More is not better: Retrain's share is the target.
@@ -59,7 +59,7 @@ def svc_nonmember_share(forget: Vector, retain: Vector, nonmembers: Vector, *, s
         A fraction, or NaN when a set is empty or a confidence is not finite.
     """
     if cap < 1:
-        raise ValueError(f"cap must be 1 or more, got {cap}")
+        raise ValueError(f"cap must be 1 or more; got {cap}")
     size = min(len(retain), len(nonmembers), cap)
     if not size or not len(forget) or not all(np.isfinite(v).all() for v in (forget, retain, nonmembers)):
         return float("nan")
@@ -73,7 +73,7 @@ def svc_nonmember_share(forget: Vector, retain: Vector, nonmembers: Vector, *, s
 def loss_attack(
     forget_losses: Vector, forget_labels: Labels, other_losses: Vector, other_labels: Labels, *, seed: int
 ) -> LossAttack:
-    """Cross-validated logistic regression on the loss, D_f against as many non-members of the same classes.
+    """Cross-validate a logistic regression on the loss, D_f against as many non-members of the same classes.
 
     After SCRUB's attack (arXiv 2302.09880: losses clipped to ±100, D_f's classes only, equal sizes). The AUC is the
     mean over folds, never pooled: scores of two folds come from two models and share no scale.
@@ -110,12 +110,12 @@ def loss_attack(
 
 
 def _as_utterances(pairs: Float[np.ndarray, "n 2"]) -> tuple[Float[np.ndarray, "n2 1"], Labels]:
-    """Losses of the members, then of the non-members, and which are members."""
+    """Return the losses of the members, then of the non-members, and which are members."""
     return pairs.T.reshape(-1, 1), np.repeat([1, 0], len(pairs))
 
 
 def matched_by_class(forget_labels: Labels, other_labels: Labels, rng: np.random.Generator) -> tuple[Labels, Labels]:
-    """Positions of equally many utterances of each class on both sides, as many as the smaller side has.
+    """Sample positions of equally many utterances of each class on both sides, as many as the smaller side has.
 
     The i-th of one side and the i-th of the other are a pair of one class.
     """

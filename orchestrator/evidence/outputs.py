@@ -1,4 +1,4 @@
-"""Stored outputs of one trial, read back: what its model says of each utterance, from all logits or the top five."""
+"""Stored outputs of one trial: its model's outputs for each utterance, from all logits or the top five."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ class Outputs:
         return len(self.labels)
 
     def where(self, keep: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> Outputs:
-        """The utterances at these places, in this order."""
+        """Select the utterances at these places, in this order."""
         whole = ("complete",)
         return replace(self, **{k: v[keep] for k, v in vars(self).items() if k not in whole})
 
     def part(self, *names: str) -> Outputs:
-        """The utterances of these parts."""
+        """Select the utterances of these parts."""
         return self.where(np.isin(self.parts, names))
 
     def at(self, utterance_ids: np.ndarray[Any, Any]) -> Outputs:
-        """The utterances with these ids, in their order; every id must be here."""
+        """Select the utterances with these ids, in this order; every id must exist."""
         place = {name: number for number, name in enumerate(self.utterance_ids)}
         return self.where(np.array([place[name] for name in utterance_ids], dtype=np.int64))
 
 
 def parse_outputs(table: pa.Table) -> Outputs:
-    """Outputs from the table in `outputs/<trial_id>.parquet`.
+    """Read outputs from the table in `outputs/<trial_id>.parquet`.
 
     Above 64 classes only the label's logit, logsumexp, entropy and the five largest logits are stored: log(1 − p_y) is
     then taken from p_y, and is exact to about 1e-15 of probability.

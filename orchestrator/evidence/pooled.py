@@ -16,7 +16,7 @@ Vector = Float[np.ndarray, " n"]
 
 @dataclass(frozen=True, kw_only=True)
 class Attacked:
-    """An attack on one model: scores, larger for what it calls a member, and whose they are."""
+    """An attack on one model: scores, larger for likely members, and the utterances that they belong to."""
 
     members: Vector
     others: Vector
@@ -36,23 +36,23 @@ class Attacked:
 
 @dataclass(frozen=True)
 class _Pooled:
-    """The AUC, and by how much each utterance moves it: keyed by side and id, summed over the runs that it is in."""
+    """The AUC, and how much each utterance contributes: keyed by side and id, summed over the runs that it is in."""
 
     value: float
     influence: dict[tuple[str, str], float]
 
     def variance(self) -> float:
-        """Of the value, over utterances; each side with DeLong's m / (m − 1), m distinct utterances."""
+        """Variance of the AUC over utterances; each side with DeLong's m / (m − 1), m distinct utterances."""
         sides = [np.array([v for (side, _), v in self.influence.items() if side == s]) for s in ("member", "other")]
         return float(sum(len(side) / max(len(side) - 1, 1) * (side**2).sum() for side in sides))
 
     def count(self, side: str) -> int:
-        """Distinct utterances of a side."""
+        """Count distinct utterances of a side."""
         return sum(key[0] == side for key in self.influence)
 
 
 def pooled_auc(runs: Sequence[Attacked]) -> Estimate:
-    """P(member's score > other's score of the same run and class), each member counting once, with its interval.
+    """Compute P(member's score > other's score of the same run and class), each member counting once; with interval.
 
     Scores of two models share no scale, and classes differ in how easy they are, so that only pairs within a run and a
     class count; members of a class that no other has are left out. The variance is DeLong's (DeLong et al.,
@@ -77,8 +77,10 @@ def pooled_auc(runs: Sequence[Attacked]) -> Estimate:
 
 
 def pooled_difference(these: Sequence[Attacked], those: Sequence[Attacked]) -> Estimate:
-    """Pooled AUC of one model's runs minus another's, ± 1.96 standard errors, utterance by utterance: what makes an
-    utterance easy for both models cancels. NaN where either cannot be measured."""
+    """Subtract another model's pooled AUC, ± 1.96 standard errors; NaN if either cannot be measured.
+
+    The error is computed by utterance: what makes an utterance easy for both models cancels.
+    """
     first, second = _pooled(these), _pooled(those)
     if first is None or second is None:
         return UNMEASURED
@@ -106,7 +108,7 @@ def _pooled(runs: Sequence[Attacked]) -> _Pooled | None:
 
 
 def _placements(run: Attacked) -> list[tuple[str, str, float, float]]:
-    """Side, id, placement and weight of each utterance whose class both sides have.
+    """Yield side, id, placement and weight of each utterance whose class both sides have.
 
     A member's placement is the share of its class's others below it, with weight 1; an other's is the share of its
     class's members above it, with the weight of as many members as fall to it. Ties count half.

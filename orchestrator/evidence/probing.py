@@ -18,7 +18,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Probe:
-    """How well a linear classifier finds the forgotten class or speaker in frozen embeddings."""
+    """How well a linear classifier separates the forgotten class or speaker in frozen embeddings."""
 
     auc: float  # mean over folds
     positives: int
@@ -26,7 +26,7 @@ class Probe:
 
 
 def linear_probe(embeddings: Float[np.ndarray, "n width"], wanted: Bool[np.ndarray, " n"], *, seed: int) -> Probe:
-    """Cross-validated logistic regression on standardized embeddings, classes weighted equally.
+    """Cross-validate a logistic regression on standardized embeddings, classes weighted equally.
 
     After the representation probes of arXiv 2503.06991. A head that no longer names a class hides it only: what the
     probe still finds can be had back by training a head. Retrain is the target, not 0.5: a model that never saw a

@@ -8,7 +8,7 @@ POOL_SHARE = 0.2  # of D_f may be learned again; the other 80 % are only scored
 
 
 def recovery(after: float, unlearned: float, original: float) -> float:
-    """(accuracy after relearning − accuracy unlearned) / (accuracy of Original − accuracy unlearned), on the 80 % of
+    """Compute (accuracy after relearning − unlearned) / (accuracy of Original − unlearned), on the 80 % of
     D_f that relearning never saw; 0 nothing came back, 1 all of it did.
 
     After the relearning attacks of arXiv 2505.22310. It is no measure of forgetting alone: retain data teach a model to
@@ -21,5 +21,5 @@ def recovery(after: float, unlearned: float, original: float) -> float:
 
 
 def excess(recovered: float, retrained: float) -> float:
-    """Recovery minus Retrain's under the same attack: above 0, more came back than retain data alone explain."""
+    """Subtract Retrain's recovery under the same attack: above 0, more came back than retain data explain."""
     return recovered - retrained

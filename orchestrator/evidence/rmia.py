@@ -18,7 +18,7 @@ def rmia(
     a: float = OFFLINE_A,
     gamma: float = 1.0,
 ) -> Vector:
-    """(n,) share of the population z for which (p(x) / p̄(x)) / (p(z) / p̄(z)) > γ; larger for members, 0-1.
+    """Compute the (n,) share of the population z for which (p(x) / p̄(x)) / (p(z) / p̄(z)) > γ; larger for members, 0-1.
 
     p̄ = ((1 + a) · mean over reference models that never saw it + 1 − a) / 2. Source: Zarifzadeh et al. 2024 (arXiv
     2312.03262, offline attack); a = 0.3 as in privacytrustlab/ml_privacy_meter.
@@ -41,11 +41,11 @@ def rmia(
         ValueError: `a` or `gamma` out of range, or an empty population.
     """
     if not 0 <= a <= 1:
-        raise ValueError(f"a must lie in [0, 1], got {a}")
+        raise ValueError(f"a must be in [0, 1]; got {a}")
     if gamma <= 0:
-        raise ValueError(f"gamma must be above 0, got {gamma}")
+        raise ValueError(f"gamma must be above 0; got {gamma}")
     if not len(population):
-        raise ValueError("population must hold utterances, got none")
+        raise ValueError("population must contain utterances; got none")
     ratio = target / _prior(references, a)
     others = np.sort(population / _prior(population_references, a))
     score = np.searchsorted(others, ratio / gamma, side="left") / len(others)

@@ -1,4 +1,4 @@
-"""How well scores tell two sets apart: area under the ROC curve, rate found at few false alarms, and their intervals.
+"""How well scores separate two sets: area under the ROC curve, rate found at few false alarms, and their intervals.
 
 Scores are larger for what the attack calls a member. All intervals are at 95 %.
 """
@@ -14,13 +14,13 @@ from scipy.stats import beta, norm, rankdata
 
 Z975 = float(norm.ppf(0.975))
 FEWEST_PAIRS = 10
-"""Of fewer pairs of a member and a non-member no AUC is reported: its interval is half of all that is possible."""
+"""With fewer pairs of a member and a non-member no AUC is reported: its interval would span half of [0, 1]."""
 Vector = Float[np.ndarray, " n"]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A fraction with its 95 % interval; all NaN where it cannot be measured."""
+    """A fraction with its 95 % interval; all NaN if it cannot be measured."""
 
     value: float
     low: float
@@ -31,7 +31,7 @@ UNMEASURED = Estimate(float("nan"), float("nan"), float("nan"))
 
 
 def auc(members: Vector, others: Vector) -> Estimate:
-    """P(member's score > other's score), ties counted half (Mann–Whitney), with Newcombe's interval.
+    """Compute P(member's score > other's score), ties counted half (Mann–Whitney), with Newcombe's interval.
 
     NaN when a set is empty or a score is NaN.
     """
@@ -44,7 +44,7 @@ def auc(members: Vector, others: Vector) -> Estimate:
 
 
 def auc_interval(value: float, members: int, others: int) -> tuple[float, float]:
-    """The AUCs that lie 1.96 of their own standard errors from `value` (Newcombe, Stat. Med. 25, 2006, method 5).
+    """Return the AUCs that are 1.96 of their own standard errors from `value` (Newcombe, Stat. Med. 25, 2006, no. 5).
 
     Never empty and never outside 0-1, even if the sets are separated without error; both set sizes are replaced by
     their mean in Hanley and McNeil's variance. It treats utterances as independent, and one model as given: that
@@ -66,13 +66,13 @@ def auc_interval(value: float, members: int, others: int) -> tuple[float, float]
 
 
 def tpr_at_fpr(members: Vector, others: Vector, fpr: float) -> Estimate:
-    """Largest share of members above a threshold that at most `fpr` of the others exceed; Clopper–Pearson's interval.
+    """Find the largest share of members above a threshold that at most `fpr` of the others exceed (Clopper–Pearson).
 
     Source: Carlini et al. 2022 (arXiv 2112.03570). n others can measure no rate below 1 / n: with fewer than 1 / fpr
     of them the answer is NaN, not the rate at no false alarm. The interval takes the threshold as given.
     """
     if not 0 < fpr < 1:
-        raise ValueError(f"fpr must lie strictly between 0 and 1, got {fpr}")
+        raise ValueError(f"fpr must be strictly between 0 and 1; got {fpr}")
     m, n = len(members), len(others)
     allowed = int(np.floor(fpr * n + 1e-9))  # false alarms
     if not m or allowed < 1 or np.isnan(members).any() or np.isnan(others).any():

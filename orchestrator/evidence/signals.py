@@ -1,4 +1,4 @@
-"""What threshold attacks look at: one number an utterance, larger for what was more probably trained on.
+"""Scores of threshold attacks: one number an utterance, larger if it was more probably trained on.
 
 A threshold on a signal needs no shadow model and no training; its AUC falls below 0.5 where D_f was pushed to a larger
 loss than unseen utterances have. Source: Yeom et al. 2018 (loss), Song & Mittal 2021 (arXiv 2003.10595; entropies).
@@ -15,7 +15,7 @@ Vector = Float[np.ndarray, " n"]
 
 
 def signals(outputs: Outputs) -> dict[str, Vector]:
-    """All signals by name, each (n,)."""
+    """Compute all signals by name, each (n,)."""
     return {
         "loss": outputs.label_log_probability,
         "entropy": -outputs.entropy,
@@ -24,7 +24,7 @@ def signals(outputs: Outputs) -> dict[str, Vector]:
 
 
 def modified_entropy(outputs: Outputs) -> Vector:
-    """(n,) −(1 − p_y) log p_y − Σ_{c≠y} p_c log(1 − p_c), nats (Song & Mittal).
+    """Compute (n,) −(1 − p_y) log p_y − Σ_{c≠y} p_c log(1 − p_c), nats (Song & Mittal).
 
     Unlike entropy it is large for a confident wrong answer. Where only the top five classes are stored the rest of the
     sum is left out: too small by about Σ p_c² over the rest, at most p_5 · (1 − what is known).
@@ -40,6 +40,6 @@ def modified_entropy(outputs: Outputs) -> Vector:
 
 
 def scaled_confidence(outputs: Outputs) -> Vector:
-    """(n,) φ = log p_y − log(1 − p_y): nearly Gaussian over training runs (Carlini et al. 2022, arXiv 2112.03570)."""
+    """Compute (n,) φ = log p_y − log(1 − p_y): nearly Gaussian over training runs (arXiv 2112.03570)."""
     scaled: Vector = outputs.label_log_probability - outputs.others_log_probability
     return scaled

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def tug_of_war(accuracies: Mapping[str, float], retrained: Mapping[str, float]) -> float:
-    """ToW = Π (1 − |accuracy − Retrain's|) over D_f, D_r and D_t, in 0-1; 1 for Retrain itself.
+    """Compute ToW = Π (1 − |accuracy − Retrain's|) over D_f, D_r and D_t, in 0-1; 1 for Retrain itself.
 
     Source: Zhao et al. 2024 (RUM, arXiv 2406.01257). Ignores time and membership, and reads small
     differences of large accuracies: where Original scores near 1, so does doing nothing.
@@ -24,7 +24,7 @@ def conjunctive_gum(
     seconds: tuple[float, float],
     num_classes: int,
 ) -> float:
-    """CGUM = 3 U E T / (E T + U T + U E) in 0-1: harmonic mean of utility, efficacy and efficiency (α = β = 1).
+    """Compute CGUM = 3 U E T / (E T + U T + U E) in 0-1: harmonic mean of utility, efficacy and efficiency (α = β = 1).
 
     U = (F1 − 1/C) / (F1_retrain − 1/C), E = 1 − |attack − attack_retrain| / |attack_original − attack_retrain|,
     T = 1 − log(t + 1) / log(t_retrain + 1), each cut to 0-1. Source: UnSLU-BENCH (arXiv 2505.15700) and its extension.

@@ -1,1 +1,1 @@
-"""Rows become tables and plots."""
+"""Tables, plots and pages made of the rows of a results folder."""

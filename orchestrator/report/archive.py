@@ -23,7 +23,7 @@ from orchestrator.results.store import READERS, Store, as_column
 
 RUN = ("trial_id", "finished_at")
 NESTED = {"tests": "evidence", "outputs": "outputs"}
-"""Columns that hold a small table for each trial, and the folder that it stands in."""
+"""Columns that hold a small table for each trial, and the folder of that table."""
 _FOLDERS = (
     re.compile(r"\w+://(?:[^\s'\"]*/)?"),  # of a URI
     re.compile(r"(?<=['\"])/(?:[^/'\"]+/)+"),  # between quotes, where a name may have spaces
@@ -32,19 +32,20 @@ _FOLDERS = (
 
 
 def compact_results(store: Store, to: str | Path) -> int:
-    """Write all rows of a folder to one file, one row a trial, sorted by id; returns how many.
+    """Write all rows of a folder to one file, one row a trial, sorted by id; return how many.
 
-    Beside the columns of `SCHEMA` it has a column for each figure of `unlearn evidence`, `tests` (what a trial measured
-    on its model) and `outputs`: of Original and Retrain only, without D_r, because new trials are compared with them.
-    Of an error its last line stays, without the folders of that machine. Equal folders give equal files.
+    The file has the columns of `SCHEMA`, one for each figure of `unlearn evidence`, `tests` (what a trial measured on
+    its model) and `outputs` (of Original and Retrain only, without D_r: new trials are compared with them). Of an error
+    the last line is kept, without the folders of that machine. Equal folders give equal files.
 
     Raises:
-        ValueError: there is no row.
+        ValueError: there is no row, or `to` cannot be written.
     """
     to = absolute_path(to)
     rows = store.compact().select(SCHEMA.names).sort_by("trial_id")
     if not len(rows):
-        raise ValueError(f"nothing to compact: got no row in {store.files.location}, allowed: a folder with trials")
+        where = store.files.location
+        raise ValueError(f"There is nothing to compact: {where} has no row. Name a folder with finished trials.")
     errors = [None if text is None else message_of(text) for text in rows["error"].to_pylist()]
     rows = rows.set_column(rows.schema.get_field_index("error"), SCHEMA.field("error"), pa.array(errors, pa.string()))
     ids = rows["trial_id"].to_pylist()
@@ -62,39 +63,39 @@ def compact_results(store: Store, to: str | Path) -> int:
     # Arrow's own copy of the schema differs from writing to writing in bytes that mean nothing.
     content = sealed_parquet(rows, compression="zstd", compression_level=15, store_schema=False)
     if to.is_dir():
-        raise ValueError(f"a file is needed to compact to: got the folder {to}, allowed: the name of a Parquet file")
+        raise ValueError(f"--to must name a file; got the folder {to}. Add a file name, such as rows.parquet.")
     try:
         Folder(to.parent.as_uri()).write_bytes(to.name, content)
     except OSError as error:
-        raise ValueError(f"cannot write {to}: {error}; allowed: a file in a folder that can be written") from None
+        raise ValueError(f"Cannot write {to}: {error}. Name a file in a folder that you can write.") from None
     return len(rows)
 
 
 def restore_results(file: str | Path, store: Store) -> int:
-    """Put what a file holds into a results folder, which then treats those trials as run; returns how many it got.
+    """Restore the trials of a file into a results folder, which then treats them as run; return how many are new.
 
-    A trial that has a row there is left as it is. Weights are in no file: a new trial makes those of its original anew.
+    A trial that already has a row there is skipped. Weights are in no file: a new trial trains its original again.
 
     Raises:
-        ValueError: the file is none that `compact_results` wrote, or one of version 0.1, whose trials have other ids.
+        ValueError: the file was not written by `compact_results`, or by version 0.1, whose trials have other ids.
     """
-    said = f"a file that `unlearn compact` wrote is needed: got {file}"
+    said = f"restore needs a file that `unlearn compact` wrote; got {file}"
     path = absolute_path(file)
     if not path.is_file():
-        raise ValueError(f"{said}, which does not exist. Check the path")
+        raise ValueError(f"{said}, which does not exist. Check the path.")
     try:
         content = path.read_bytes()
         if is_sealed := MARK.encode() in content:
             check_sealed(content)
         whole = pq.read_table(pa.BufferReader(content))
     except (DigestMismatch, pa.ArrowException, OSError) as error:
-        raise ValueError(f"{said}, which cannot be read ({error}), allowed: Parquet") from None
+        raise ValueError(f"{said}, which cannot be read as Parquet ({error}). Copy the file again.") from None
     if missing := {"trial_id", "status", "finished_at"} - set(whole.column_names):
-        raise ValueError(f"{said} without {', '.join(sorted(missing))}, allowed: one row a trial")
+        raise ValueError(f"{said}, which lacks the columns {', '.join(sorted(missing))}. Name another file.")
     if not is_sealed:
         raise ValueError(
-            f"{file} holds no digest: it is of version 0.1, whose trials have other ids and columns. Restore it with "
-            "that version, or read it as Parquet"
+            f"{file} was written by version 0.1, whose trials have other ids and columns. Restore it with that "
+            "version, or read it with pandas."
         )
     there = {name.removesuffix(".parquet") for name in store.files.names("rows")}
     new = whole.filter(pc.invert(pc.is_in(whole["trial_id"], pa.array(sorted(there), pa.string()))))
@@ -110,7 +111,7 @@ def restore_results(file: str | Path, store: Store) -> int:
 
 
 def message_of(error: str) -> str:
-    """The last line of an error, file names without their folders."""
+    """Return the last line of an error, with file names without their folders."""
     lines = error.strip().splitlines() or [""]
     message = lines[-1].strip()
     for folders in _FOLDERS:

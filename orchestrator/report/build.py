@@ -15,7 +15,7 @@ from orchestrator.results.store import Store
 
 @dataclass(frozen=True)
 class Report:
-    """What a results folder says."""
+    """The tables of a results folder, and the rows behind them."""
 
     selected: Selected
     lines: pd.DataFrame  # rows that tables are made of, with gaps and lines

@@ -1,4 +1,4 @@
-"""What of each sweep in a results folder is done, failed or missing; read from the rows alone."""
+"""Count what is done, failed or missing of each sweep in a results folder, from its rows alone."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ EARLIER = (
 
 
 def status_tables(store: Store, sweep: str | None = None) -> list[Any]:
-    """A table of counts by sweep, then the failures with their last line.
+    """Make a table of counts by sweep, and list failures with the last line of their error.
 
     Args:
         store: the results folder.
-        sweep: a name, or the title of an earlier plan; all when None.
+        sweep: a name, or the title of an earlier plan; all if None.
 
     Raises:
-        ValueError: nothing was ever run on this folder, or not this sweep.
+        ValueError: nothing was run on this folder, or not this sweep.
     """
     records, rows = recorded_sweeps(store.files), store.rows()
     if not records and rows.empty:
-        raise ValueError(f"no results in {store.files.location}; `unlearn run SWEEP --results DIR` puts them there")
+        where = store.files.location
+        raise ValueError(f"There are no results in {where}. Run a sweep: `unlearn run SWEEP --results DIR`.")
     given_up = only_in_replaced(records)
     unplanned = 0 if sweep else int((~rows["trial_id"].isin({t for one in records for t in one.trials})).sum())
     if sweep is not None:
@@ -55,7 +56,7 @@ def status_tables(store: Store, sweep: str | None = None) -> list[Any]:
     if any(record.replaced for record in records):
         shown.append(EARLIER)
     if unplanned:
-        shown.append(f"{unplanned} more runs are in no plan of this folder, such as those of a restored file.")
+        shown.append(f"{unplanned} more runs are in no plan of this folder (for example, of a restored file).")
     bad = rows[rows["status"].isin(["failed", "diverged"]) & ~rows["trial_id"].isin(given_up)]
     for row in bad.head(LISTED).to_dict("records"):
         shown.append(escape(_line({str(k): v for k, v in row.items()})))

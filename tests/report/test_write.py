@@ -77,7 +77,7 @@ def test_a_clean_sweep_has_no_list_of_problems(make_rows, tmp_path) -> None:
 
 def test_an_empty_folder_is_refused_and_nothing_is_written(tmp_path) -> None:
     rows = pd.DataFrame(columns=SCHEMA.names)
-    with pytest.raises(ValueError, match="no row yet"):
+    with pytest.raises(ValueError, match="has no row yet"):
         write_files(build_report(select(rows)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -187,20 +187,20 @@ def test_other_files_are_refused(tmp_path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     for name, said in (
         ("torn", "which cannot be read"),
-        ("other", "without finished_at"),
+        ("other", "which lacks the columns finished_at"),
         ("none", "which does not exist"),
     ):
         with pytest.raises(ValueError, match=f"{name}.parquet,? {said}"):
             restore_results(tmp_path / f"{name}.parquet", open_store(tmp_path / "r"))
     pd.DataFrame({"trial_id": ["a"], "status": ["done"], "finished_at": [""]}).to_parquet(tmp_path / "older.parquet")
-    with pytest.raises(ValueError, match=r"older.parquet holds no digest: it is of version 0\.1"):
+    with pytest.raises(ValueError, match=r"older.parquet was written by version 0\.1"):
         restore_results(tmp_path / "older.parquet", open_store(tmp_path / "r"))
     with pytest.raises(ValueError, match="nothing to compact"):
         compact_results(open_store(tmp_path / "r"), tmp_path / "x.parquet")
 
 
 def test_a_folder_is_no_file_to_compact_to(compacted, tmp_path) -> None:
-    with pytest.raises(ValueError, match=r"got the folder .*, allowed: the name of a Parquet file"):
+    with pytest.raises(ValueError, match=r"must name a file; got the folder"):
         compact_results(open_store(compacted[1]), tmp_path)
 
 

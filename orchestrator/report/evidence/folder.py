@@ -1,4 +1,4 @@
-"""All evidence of a results folder: figures of its outputs and tests, and kept figures where outputs are gone."""
+"""All evidence of a results folder: measured on its outputs and tests, or kept from a compacted file."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ FROM_PAIRS = {
     "attack_pairs": ("loss_", "entropy_", "modified_entropy_", "rmia_", "mia_auc", "mia_accuracy", "cgum"),
     "ulira_utterances": ("ulira_",),
 }
-"""Columns that count pairs of a member and a non-member, and how columns that are measured on these begin."""
+"""Columns that count pairs of a member and a non-member, and prefixes of the columns measured on these pairs."""
 COUNTS = ("attack_pairs", "rmia_references", "ulira_shadows", "ulira_utterances")
 KEPT = 256  # parsed outputs at once
 
 
 @dataclass(frozen=True)
 class FolderEvidence:
-    """What a folder's rows, outputs and tests say of forgetting."""
+    """A folder's rows with evidence of forgetting, and readers of its outputs and tests."""
 
     rows: pd.DataFrame  # of `select.reported`, with a column for each figure
     figures: tuple[str, ...]  # the columns that are evidence
     read_outputs: ReadOutputs
     read_tests: ReadTable
-    selected: Selected  # the rows before those of references and searches were set apart, and what was planned
+    selected: Selected  # all selected rows, and what launches planned
 
     @property
     def done(self) -> pd.DataFrame:
@@ -45,7 +45,7 @@ class FolderEvidence:
 
 
 def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEvidence:
-    """Measure what the folder holds; nothing is trained.
+    """Measure the evidence in a folder; nothing is trained.
 
     Raises:
         ValueError: there is no finished trial that forgot anything, or none of the selection.
@@ -53,7 +53,9 @@ def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEv
     selected = select_stored(store, selection)
     rows, _ = reported(with_gaps(selected.rows))
     if rows[rows["status"] == "done"].empty:
-        raise ValueError("no evidence: no finished trial forgot anything; `unlearn run SWEEP --results DIR` runs some")
+        raise ValueError(
+            "There is no evidence: no finished trial forgot anything. Run one: `unlearn run SWEEP --results DIR`."
+        )
 
     @lru_cache(maxsize=KEPT)
     def outputs(trial_id: str) -> Outputs | None:
@@ -77,7 +79,7 @@ def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEv
 
 
 def without_few_pairs(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows without figures of attacks on fewer than `FEWEST_PAIRS` pairs; the numbers of pairs stay."""
+    """Remove figures of attacks on fewer than `FEWEST_PAIRS` pairs; the numbers of pairs remain."""
     found = rows.copy()
     for counts, attacks in FROM_PAIRS.items():
         if counts in rows:
@@ -87,7 +89,7 @@ def without_few_pairs(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_kept(found: pd.DataFrame, kept: pd.DataFrame | None) -> pd.DataFrame:
-    """The rows with kept figures where none could be measured; not those of a trial that has run again."""
+    """Fill in kept figures where none could be measured, except for trials that ran again."""
     if kept is None:
         return found
     own = found[["trial_id", "finished_at"]].merge(kept, on=["trial_id", "finished_at"], how="left")

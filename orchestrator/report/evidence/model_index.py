@@ -29,7 +29,7 @@ Key = tuple[Any, ...]
 
 
 class RetrainedModels:
-    """Retrained models by the utterances that they never saw."""
+    """An index of retrained models by the utterances that they were not trained on."""
 
     def __init__(self, rows: Iterable[Row], read: ReadOutputs) -> None:
         """Read the outputs of every retrained model in `rows` once; those without outputs are left out."""
@@ -46,7 +46,7 @@ class RetrainedModels:
             self._unseen[key].append((row["trial_id"], unseen))
 
     def references(self, row: Row, forgotten: npt.NDArray[Any]) -> list[str]:
-        """Ids of up to four retrained models that saw none of `forgotten`: the row's own, then by seed; never itself.
+        """Return ids of up to four retrained models not trained on any of `forgotten`: the row's own, then by seed.
 
         Args:
             row: the attacked trial, with `retrained`, the id of its own Retrain.
@@ -98,8 +98,10 @@ class Shadows:
         return cls(trials, seeds, columns, *arrays)
 
     def against(self, row: Row) -> tuple[npt.NDArray[np.float64], ...] | None:
-        """φ of the model and of its Retrain, each (n,), then (models, n) of up to 64 models of other seeds, unlearned
-        and retrained, on the utterances of the model's D_f; None with fewer than two of them.
+        """Return φ on the utterances of the model's D_f, or None with fewer than two other models.
+
+        Four arrays: of the model and of its Retrain, (n,) each; of up to 64 unlearned and as many retrained models of
+        other seeds, (models, n) each.
         """
         own = self.trials.get(row["trial_id"])
         others = np.flatnonzero(self.seeds != row["seed"])[:MOST_SHADOWS]
@@ -111,7 +113,7 @@ class Shadows:
 
 
 def key_of(row: Row, names: Sequence[str]) -> Key:
-    """The row's values as a key in which a number that is not given equals itself."""
+    """Make a key of a row's values in which missing numbers are equal."""
     return tuple(None if isinstance(row[name], float) and np.isnan(row[name]) else row[name] for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Tests that trials ran on their models (relearning, probe, attribution, ZRF), read back and set against Retrain."""
+"""Tests that trials ran on their models (relearning, probe, attribution, ZRF), compared with Retrain's."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ReadTable = Callable[[str], pd.DataFrame | None]
 
 
 def with_probes(rows: pd.DataFrame, read_tests: ReadTable, read_maps: ReadTable) -> pd.DataFrame:
-    """The rows with what trials measured on their models, as columns; unchanged where none did.
+    """Add what trials measured on their models as columns; return the rows unchanged if none did.
 
-    `relearned_k` is accuracy on the 80 % of D_f that are never shown, after the last epoch with k forgotten
+    `relearned_k` is accuracy on the 80 % of D_f that are never trained on, after the last epoch with k forgotten
     utterances, `recovery_k` the share of the lost accuracy that came back, `excess_k` that minus Retrain's.
     `attribution_forget` is the mean cosine with Original's attributions on D_f, `attribution_retain` on D_r.
 
@@ -52,7 +52,7 @@ def with_probes(rows: pd.DataFrame, read_tests: ReadTable, read_maps: ReadTable)
 
 
 def probe_columns(columns: Sequence[str]) -> dict[str, tuple[Column, ...]]:
-    """Tables of those columns that the rows have."""
+    """Group the columns of probes that the rows have into tables, by title."""
 
     def of(kind: str) -> list[tuple[str, str]]:
         return [(name, found[1]) for name in columns if (found := re.fullmatch(rf"{kind}_(\d+)", name))]
@@ -72,7 +72,7 @@ def probe_columns(columns: Sequence[str]) -> dict[str, tuple[Column, ...]]:
 
 
 def relearning_curves(rows: pd.DataFrame, read: ReadTable) -> pd.DataFrame:
-    """Accuracy on the unseen 80 % of D_f after each epoch of relearning, one row a trial, k and epoch."""
+    """Return accuracy on the unseen 80 % of D_f after each epoch of relearning: one row a trial, k and epoch."""
     lead = ["trial_id", "training", "task", "backbone", "unlearning", "requested_forget_ratio"]
     lead += ["method", "label", "seed"]
     parts = []
@@ -88,7 +88,7 @@ def relearning_curves(rows: pd.DataFrame, read: ReadTable) -> pd.DataFrame:
 
 
 def _figures(tests: pd.DataFrame, original: float) -> dict[str, float]:
-    """One trial's figures by column name; `original` is Original's accuracy on the same 80 % of D_f."""
+    """Return one trial's figures by column name; `original` is Original's accuracy on the same 80 % of D_f."""
     figures: dict[str, float] = {}
     before = _value(tests, "before relearning", "accuracy")
     for k, steps in tests[tests["test"] == "relearning"].groupby("forgotten"):
@@ -107,7 +107,7 @@ def _value(tests: pd.DataFrame, test: str, measure: str) -> float:
 
 
 def _attributions(these: pd.DataFrame | None, those: pd.DataFrame | None) -> dict[str, float]:
-    """Mean similarity on the utterances that both have."""
+    """Average the similarity over the utterances that both have."""
     if these is None or those is None:
         return {}
     both = these.merge(those, on=["utterance_id", "part"], suffixes=("", "_original"))

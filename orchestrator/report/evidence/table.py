@@ -18,7 +18,7 @@ from orchestrator.report.tables.significance import headline, is_within_noise
 
 @dataclass(frozen=True)
 class Column:
-    """One column."""
+    """One column of an evidence table."""
 
     name: str  # of the rows' column
     title: str
@@ -64,7 +64,7 @@ GROUPS = {
 
 
 def evidence_markdown(table: Table, more: dict[str, tuple[Column, ...]]) -> str:
-    """A task's evidence: each block's difference of Original and Retrain on D_f, and then its tables.
+    """Write a task's evidence: for each block Original − Retrain on D_f, then its tables.
 
     Args:
         table: of rows of `trial.with_evidence`.
@@ -94,8 +94,9 @@ def _grid(title: str, columns: Sequence[Column], block: Block, means: BlockMeans
 def column_cells(
     columns: Sequence[Column], block: Block, means: BlockMeans
 ) -> tuple[list[Column], dict[str, list[str]]]:
-    """Those columns that any line has, and each line's cells in Markdown; italic where Original and Retrain cannot be
-    told apart in the column.
+    """Return the columns that any line has, and each line's cells in Markdown.
+
+    Cells are italic in columns in which Original and Retrain are not statistically distinguishable.
 
     Args:
         columns: columns of the block's rows.
@@ -144,7 +145,7 @@ def _few(column: Column, block: Block, line: Line) -> bool:
 
 
 def difference(block: Block, means: BlockMeans, column: Column) -> Summary:
-    """Original minus Retrain in a column, unit by unit; of no values where either is missing."""
+    """Subtract Retrain from Original in a column, unit by unit; no values if either is missing."""
     lines = {line.method: line.variant for line in reversed(block.lines) if line.method in ("original", "retrain")}
     if len(lines) < 2 or column.against_retrain or column.counts:
         return summarize([])
@@ -153,11 +154,11 @@ def difference(block: Block, means: BlockMeans, column: Column) -> Summary:
 
 
 def few_utterances(block: Block, column: Column) -> bool:
-    """Whether Original minus Retrain is within 1.96 standard errors that come from the number of utterances alone.
+    """Tell whether Original − Retrain is within 1.96 standard errors that follow from the number of utterances alone.
 
     Two seeds may agree by chance where each AUC is over 20 utterances. The two models are attacked on the same
-    utterances, which makes the true error smaller: the test is on the safe side. Where an attack has no column for
-    Retrain (RMIA without another reference) chance stands in for it.
+    utterances, so the true error is smaller and the test is conservative. If an attack has no value for
+    Retrain (RMIA without another reference), chance takes its place.
     """
     if not column.interval or "original" not in set(block.rows["method"]):
         return False
@@ -166,7 +167,7 @@ def few_utterances(block: Block, column: Column) -> bool:
 
 
 def _pooled(block: Block, column: Column, method: str) -> tuple[float, float]:
-    """Mean AUC of a method's runs and its standard error; that of chance where there is none."""
+    """Return the mean AUC of a method's runs and its standard error; chance if there is none."""
     rows = block.rows[(block.rows["method"] == method) & block.rows[column.name].notna()]
     if rows.empty:
         return 0.5, 0.0
@@ -175,7 +176,7 @@ def _pooled(block: Block, column: Column, method: str) -> tuple[float, float]:
 
 
 def sanity(block: Block) -> list[str]:
-    """Whether the attacks can be trusted here: Retrain at chance, and Original above it where there is a difference."""
+    """Count runs in which the loss attack is at chance on Retrain, and above it on Original."""
     rows = block.rows[block.rows["status"] == "done"]
     if "loss_auc" not in rows:
         return []
@@ -186,7 +187,7 @@ def sanity(block: Block) -> list[str]:
     above = int((original["loss_low"] > 0.5).sum())
     said = []
     if len(retrained):
-        said.append(f"Loss attack on Retrain: {at_chance} of {len(retrained)} runs have an interval that holds 0.5.")
+        said.append(f"Loss attack on Retrain: {at_chance} of {len(retrained)} runs have an interval that contains 0.5.")
     if len(original):
         said.append(
             f"Loss attack on Original, where it classifies more of D_f than Retrain: {above} of {len(original)} runs "

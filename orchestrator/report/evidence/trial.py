@@ -1,4 +1,4 @@
-"""Evidence of forgetting, trial by trial: attacks on stored outputs, and distances to the Retrain of the same D_f."""
+"""Evidence of forgetting by trial: attacks on stored outputs, and distances to the Retrain of the same D_f."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RATES = {"tpr_at_1_percent": 0.01, "tpr_at_0.1_percent": 0.001}
 
 
 def with_evidence(rows: pd.DataFrame, read: ReadOutputs) -> pd.DataFrame:
-    """The rows with columns of evidence; null where a figure cannot be measured.
+    """Add columns of evidence; null where a figure cannot be measured.
 
     Args:
         rows: of `gaps.with_gaps`, as `select.reported` picks them.
@@ -50,7 +50,7 @@ def with_evidence(rows: pd.DataFrame, read: ReadOutputs) -> pd.DataFrame:
 
 
 def _ulira(records: Sequence[Row], by_id: Mapping[str, Row], read: ReadOutputs) -> dict[str, dict[str, Any]]:
-    """AUC of telling each model from its Retrain on D_f by runs of other seeds that forgot the same utterances."""
+    """Compute the AUC of U-LiRA: each model against its Retrain on D_f, by other seeds that forgot the same."""
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in records:
         if row["method"] not in REFERENCES and row["retrained"] in by_id:
@@ -81,7 +81,7 @@ class Models:
     target: Row | None = None  # the row of its Retrain
 
     def attacks(self, retrained: RetrainedModels) -> dict[str, Any]:
-        """AUC with interval, and true positive rates, of every attack on D_f against as many non-members a class."""
+        """Compute AUC, interval and true positive rates of every attack on D_f, on as many non-members a class."""
         outputs = self.read(self.row["trial_id"])
         if outputs is None or not (outputs.parts == "forget").any():
             return {}
@@ -100,7 +100,7 @@ class Models:
         return figures
 
     def loss_attack(self) -> Attacked | None:
-        """The loss attack on all of D_f and all non-members, to be pooled over seeds; None without outputs."""
+        """Return the loss attack on all of D_f and all non-members, for pooling over seeds; None without outputs."""
         outputs = self.read(self.row["trial_id"])
         if outputs is None:
             return None
@@ -115,13 +115,13 @@ class Models:
         )
 
     def _nonmembers(self, outputs: Outputs) -> Outputs:
-        """As the row's own attack takes them: of mislabeled D_f, those that were corrupted the same way."""
+        """Return the non-members of the row's own attack; for mislabeled D_f, those corrupted the same way."""
         outside = outputs.part(self.row["mia_reference"] or "holdout")
         wrong = outside.labels != outside.true_labels
         return outside.where(wrong) if self.row["unlearning"] == "mislabeled" and wrong.any() else outside
 
     def _sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
-        """D_f and as many non-members of each class, drawn as for the row's `mia_auc`; a population that is neither."""
+        """Return D_f and equally many non-members of each class, sampled as for `mia_auc`, and a population."""
         inside, outside = outputs.part("forget"), self._nonmembers(outputs)
         seed = stage_seed("membership", self.row["task_name"], self.row["seed"]) % 2**32
         mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(seed))
@@ -129,7 +129,7 @@ class Models:
         return inside.where(mine), outside.where(theirs), population
 
     def distances(self) -> dict[str, float]:
-        """Jensen–Shannon, Kolmogorov–Smirnov and Streisand figures against Retrain on D_f; none for Retrain itself."""
+        """Compute Jensen–Shannon, Kolmogorov–Smirnov and Streisand figures on D_f; none for Retrain itself."""
         if self.row["method"] == "retrain" or self.target is None:
             return {}
         outputs, target = self.read(self.row["trial_id"]), self.read(self.target["trial_id"])
@@ -160,7 +160,7 @@ def _rmia(part: Outputs, population: Outputs, references: Sequence[Outputs]) -> 
 
 
 def _in_one_number(row: Row, target: Row | None, original: Row | None) -> dict[str, float]:
-    """ToW and CGUM."""
+    """Compute ToW and CGUM."""
     if target is None or row["method"] == "retrain":
         return {}
     sets = ("forget", "retain", "test")

@@ -1,4 +1,4 @@
-"""Evidence of a results folder as files: evidence.md, evidence.csv (one row a trial), relearning.csv and its plots."""
+"""Evidence of a results folder as files: evidence.md, evidence.csv (one row a trial), relearning.csv and plots."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ABOUT = (
 
 
 def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTHING) -> list[Path]:
-    """Write the evidence that a results folder's rows and stored outputs hold; returns the files, `evidence.md` first.
+    """Write the evidence that a results folder's rows and stored outputs hold; return the files, `evidence.md` first.
 
     Raises:
         ValueError: there is no finished trial that forgot anything, or none of the selection.

@@ -1,4 +1,4 @@
-"""What did not go well, one line a run: diverged, failed, blocked, pruned and collapsed runs with their reasons."""
+"""Runs that diverged, failed, were blocked or pruned, or collapsed, each with its reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COLUMNS = ["status", "trial_id", "stage", "task", "backbone", "unlearning", "met
 
 
 def problems(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows that did not finish, or that finished collapsed, with a `reason`; what a search pruned did well.
+    """Return the runs that did not finish or finished collapsed, with a `reason`; not what a search pruned.
 
     Args:
         rows: as `select.prepare` returns them.
@@ -28,6 +28,6 @@ def problems(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _reason(error: str, stop: str) -> str:
-    """The last line of an error is its message; the traceback stays in the row."""
+    """Return the last line of an error, its message; the row keeps the traceback."""
     said = error.strip().splitlines()
     return said[-1].strip() if said else stop

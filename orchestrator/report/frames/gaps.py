@@ -1,4 +1,4 @@
-"""Gap to Retrain: every run beside the model that was trained on D_r alone, on the same forget set and seed."""
+"""Gap to Retrain: every run against the model trained on D_r alone, on the same forget set and seed."""
 
 from __future__ import annotations
 
@@ -26,19 +26,18 @@ SIGNED_DIFFERENCES = {
 DECIMALS = 9
 """Gaps are rounded to 1e-9 points before they are ranked, counted or marked: what differs by less is a tie."""
 TASK_LOSS = "task_loss"
-"""Points of Original's D_t that a run gave up; on the kept classes where classes are forgotten."""
+"""Points of Original's D_t that a run lost; of the kept classes in class unlearning."""
 MEAN_OF = ("gap_test", "gap_forget", "gap_retain")
 MEAN_OF_CLASS = ("gap_test_kept", "gap_test_forgotten", "gap_forget", "gap_retain")
 
 
 def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with their distance to Retrain, in points of 100: columns of `GAPS`, `SIGNED_DIFFERENCES` and
-    `gap_mean`; and with `TASK_LOSS`.
+    """Add each row's distance to Retrain in points: columns of `GAPS`, `SIGNED_DIFFERENCES`, `gap_mean`, `TASK_LOSS`.
 
     `gap_mean` is the mean over D_t, D_f and D_r; for class unlearning D_t counts twice, as its kept and its forgotten
-    classes. It is null as soon as one of its parts is: a mean over what happens to be there compares nothing.
+    classes. It is null as soon as one of its parts is: a mean over the parts that happen to exist is not comparable.
     `SIGNED_DIFFERENCES` keep their sign: the measure minus Retrain's. Retrain's own are null, and so are those of a run
-    without a finished Retrain on its forget set; `has_retrain` tells the two apart.
+    without a finished Retrain on its forget set; `has_retrain` distinguishes the two.
 
     Args:
         rows: as `select.prepare` returns them.
@@ -62,7 +61,7 @@ def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def lost_against_original(rows: pd.DataFrame, measure: pd.Series[float]) -> pd.Series[float]:
-    """Original's value on each row's forget set minus the row's own."""
+    """Subtract each row's value from Original's on the same forget set."""
     by_trial = measure.groupby(rows["trial_id"]).first()
     return pd.Series(by_trial.reindex(original_ids(rows)).to_numpy(), index=rows.index) - measure
 
@@ -77,7 +76,7 @@ def _retrained(rows: pd.DataFrame) -> pd.Series[bool]:
 
 
 def reference_ids(rows: pd.DataFrame) -> pd.Series[str]:
-    """Trial id of each row's Retrain: the one that it names, or where it names none that of its cell and training."""
+    """Return the trial id of each row's Retrain: the one that it names, else the one of its cell and training."""
     retrained = rows.loc[_retrained(rows)]
     known = set(retrained["trial_id"])
     of_cell = _of_cell(rows, retrained)
@@ -87,13 +86,13 @@ def reference_ids(rows: pd.DataFrame) -> pd.Series[str]:
 
 
 def original_ids(rows: pd.DataFrame) -> pd.Series[str]:
-    """Trial id of the line of Original on each row's forget set: the one of its cell and training."""
+    """Return the trial id of Original on each row's forget set: the one of its cell and training."""
     original = (rows["stage"] == "unlearn") & (rows["method"] == "original") & (rows["status"] == "done")
     return pd.Series(_of_cell(rows, rows.loc[original]), index=rows.index, dtype=object)
 
 
 def _of_cell(rows: pd.DataFrame, references: pd.DataFrame) -> list[str | None]:
-    """The newest of `references` that has the cell and training of each row."""
+    """Find the newest of `references` that has the cell and training of each row."""
     key = [*CELL, "original_settings", "original_seed", "corpus_fingerprint"]
     of_cell = references.sort_values("finished_at").drop_duplicates(key, keep="last").set_index("trial_id")[key]
     by_cell = {_hashable(cell): str(trial) for trial, cell in zip(of_cell.index, of_cell.to_numpy(), strict=True)}
@@ -101,5 +100,5 @@ def _of_cell(rows: pd.DataFrame, references: pd.DataFrame) -> list[str | None]:
 
 
 def _hashable(cell: np.ndarray) -> tuple[object, ...]:  # type: ignore[type-arg]
-    """A cell as a key in which a ratio that is not given equals itself."""
+    """Make a key of a cell in which missing ratios are equal."""
     return tuple(None if isinstance(value, float) and np.isnan(value) else value for value in cell)

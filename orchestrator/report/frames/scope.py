@@ -1,4 +1,4 @@
-"""Which rows a page is about: of one sweep, or tuned ones only; and titles for what different sweeps call alike."""
+"""Which rows a page shows: of one sweep, or tuned ones only; titles for different things of one name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EVERYTHING = Selection()
 
 @dataclass(frozen=True)
 class Selected:
-    """Rows of a results folder that a page is about."""
+    """Rows of a results folder that a page shows, and the plans that they belong to."""
 
     rows: pd.DataFrame  # as `select.prepare` returns them, with `sweeps`
     records: tuple[SweepRecord, ...]  # of the sweeps that they are of; without plans that were replaced
@@ -49,7 +49,7 @@ class Selected:
 
 
 def select(rows: pd.DataFrame, records: Sequence[SweepRecord] = (), selection: Selection = EVERYTHING) -> Selected:
-    """Choose rows. Failures that belong to a replaced plan only are left out, unless that plan is asked for.
+    """Select rows; failures that only a replaced plan contains are left out, unless that plan is selected.
 
     Args:
         rows: as `Store.rows` returns them.
@@ -105,7 +105,7 @@ def with_own_titles(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _identities(recipes: Sequence[Mapping[str, Any]], part: str, content: pd.Series[str]) -> list[dict[str, str]]:
-    """Settings and content by name, as text; content alone where a row has no recipe."""
+    """Return settings and content by name, as text; content alone if a row has no recipe."""
     found = []
     for recipe, fallback in zip(recipes, content, strict=True):
         plugin = recipe.get(part) or {}
@@ -115,7 +115,7 @@ def _identities(recipes: Sequence[Mapping[str, Any]], part: str, content: pd.Ser
 
 
 def _titles(names: pd.Series[str], identities: Sequence[Mapping[str, str]], content: str) -> list[str]:
-    """Each name, with those settings in which its namesakes differ; with its content where that alone differs."""
+    """Add to each name the settings in which its namesakes differ, or its content if only that differs."""
     kinds: dict[str, dict[tuple[tuple[str, str], ...], Mapping[str, str]]] = {}
     keys = [tuple(sorted(identity.items())) for identity in identities]
     for name, key, identity in zip(names, keys, identities, strict=True):

@@ -1,4 +1,4 @@
-"""Which rows stand in tables, and on which line: a method, what is laid over it, and the settings that differ."""
+"""Which rows are in tables, and on which line: a method, its modifiers, and the settings that differ."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from orchestrator.results.schema import SCHEMA
 
 REQUEST = ["task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio"]
 CELL = ["training", *REQUEST, "requests_before", "forget_classes", "seed"]
-"""One forget set of one original: every method meets the same."""
+"""One forget set of one original, which every method shares."""
 
 PAPER_ORDER = ("original", "retrain", "grad_ascent", "random_label", "bad_teacher", "scrub", "salun")
 REFERENCES = ("original", "retrain")
 
 
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with plain types: numbers as float64, text and truth values without nulls; absent columns are null."""
+    """Convert rows to plain types: numbers as float64, text and truth values without nulls; absent columns are null."""
     columns: dict[str, pd.Series[Any]] = {}
     for field in SCHEMA:
         found = (
@@ -37,7 +37,7 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
             )
     frame = pd.DataFrame(columns).reset_index(drop=True)
     frame["seed"] = frame["seed"].fillna(-1).astype(int)
-    if "sweeps" in rows:  # joined on from the records of launches
+    if "sweeps" in rows:  # joined from the records of launches
         frame["sweeps"] = rows["sweeps"].to_numpy()
     frame["task_name"] = frame["task"]
     frame["training"] = frame["training"].replace("", "standard")  # rows from before there were kinds of training
@@ -98,7 +98,7 @@ def with_modifiers(name: str, row: Mapping[Hashable, Any]) -> str:
 
 
 def _only_for_searches(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Retrained models that only a search needed: tuning seeds are never reported."""
+    """Find retrained models that only a search needed: tuning seeds are never reported."""
     key = ["training", "task", "backbone", "unlearning", "seed"]
     searched = set(rows.loc[rows["stage"] == "tune", key].itertuples(index=False, name=None))
     unlearned = set(rows.loc[rows["stage"] == "unlearn", key].itertuples(index=False, name=None))
@@ -107,14 +107,14 @@ def _only_for_searches(rows: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _method_labels(frame: pd.DataFrame) -> dict[str, str]:
-    """A label for every method; a row that was lost with its process does not carry one."""
+    """Return a label for every method; a row whose process died has none."""
     labels = {method: method for method in frame["method"]}
     labels.update({m: label for m, label in zip(frame["method"], frame["method_label"], strict=True) if label})
     return labels
 
 
 def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
-    """For each row, those settings, by name, in which runs of one method on one forget set differ.
+    """Return for each row the settings, by name, in which runs of one method on one forget set differ.
 
     Settings that differ only between cells, such as values tuned for each backbone, do not split a line.
     """
@@ -148,13 +148,13 @@ def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 
 def differing(several: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The keys in which mappings are not all equal."""
+    """Return the keys in which mappings are not all equal."""
     first, *others = several
     return {key for other in others for key in {*first, *other} if first.get(key) != other.get(key)}
 
 
 def _sortable(settings: Iterable[tuple[str, Any]]) -> tuple[tuple[str, float, str], ...]:
-    """Numbers by size, all else by spelling."""
+    """Make settings comparable: numbers by size, anything else by spelling."""
     return tuple((n, v, "") if isinstance(v, int | float) else (n, 0.0, str(v)) for n, v in settings)
 
 

@@ -1,4 +1,4 @@
-"""Sequences of requests among the rows: which rows are the steps of one, told from what was forgotten before each."""
+"""Sequences of requests among the rows: which rows are steps of one, by what was forgotten before each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ History = tuple[str, ...]  # requests as canonical JSON, a row's own last
 
 @dataclass(frozen=True)
 class RequestSequence:
-    """Requests that were met one after another."""
+    """Requests that were applied one after another."""
 
     name: str
     steps: int  # as many as were planned
@@ -23,9 +23,9 @@ class RequestSequence:
 
 
 def sequences(rows: pd.DataFrame) -> list[RequestSequence]:
-    """The sequences of which a second request has a row, by name; one that goes on as another does is part of that.
+    """Find sequences of which a second request has a row, by name; the beginning of a longer one is part of that.
 
-    Sequences that begin alike share the trials of their beginning, and a request alone is the beginning of a sequence,
+    Sequences with the same beginning share its trials, and a request alone is the beginning of a sequence,
     so a row may be a step of several.
 
     Args:
@@ -49,21 +49,21 @@ def sequences(rows: pd.DataFrame) -> list[RequestSequence]:
 
 
 def is_later_request(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Rows of a second request or one after it: they are read beside their own sequence only."""
+    """Find rows of second and later requests: they are compared within their own sequence only."""
     return rows["requests_before"] != ""
 
 
 def _history(row: Mapping[Hashable, Any]) -> History:
-    """Empty for a row that does not say what it was asked."""
+    """Return a row's requests; empty if the row does not contain its own."""
     forget = json.loads(row["recipe"] or "{}").get("forget")
     if not forget:
         return ()
-    asked = [*json.loads(row["requests_before"] or "[]"), forget["settings"]]
-    return tuple(json.dumps(request, sort_keys=True) for request in asked)
+    requests = [*json.loads(row["requests_before"] or "[]"), forget["settings"]]
+    return tuple(json.dumps(request, sort_keys=True) for request in requests)
 
 
 def _with_names_of_their_own(found: list[RequestSequence]) -> list[RequestSequence]:
-    """Different sweeps may call different sequences the same: the second becomes `name (2)`."""
+    """Make names unique: if two sweeps give different sequences one name, the second becomes `name (2)`."""
     times: Counter[str] = Counter()
     named = []
     for one in found:

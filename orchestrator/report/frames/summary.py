@@ -1,4 +1,4 @@
-"""Means that say what they are means of: over seeds, then over backbones, with an interval and with what is missing."""
+"""Means over seeds, then over backbones, with their n, an interval, and what is missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Summary:
 
 
 def summarize(values: Iterable[float]) -> Summary:
-    """Mean and spread of the values that are there; their number is part of the answer.
+    """Compute mean, spread and number of the values that are not NaN.
 
     The interval is mean ± t(0.975, n − 1) · s / √n with the sample standard deviation s (n − 1 in the denominator).
     """
@@ -50,7 +50,7 @@ def summarize(values: Iterable[float]) -> Summary:
 
 
 def with_spread(summary: Summary, digits: int = 1, scale: float = 1.0) -> str:
-    """`12.3 ± 0.4` (95 % t-interval), `12.3 [12.0, 12.6]` (range of two), `12.3` (one value) or `–` (none)."""
+    """Format as `12.3 ± 0.4` (95 % t-interval), `12.3 [12.0, 12.6]` (range of two), `12.3` (one value) or `–`."""
     if not summary.n:
         return NOTHING
     mean = f"{summary.mean * scale:.{digits}f}"
@@ -68,7 +68,7 @@ def _t975(degrees_of_freedom: int) -> float:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of what was planned a line's means hold."""
+    """How much of what was planned a line's means contain."""
 
     backbones: int  # with at least one finished seed
     planned_backbones: int
@@ -103,12 +103,12 @@ class BlockMeans:
         """Average a block.
 
         A seed counts only when all its forget sets (ratios, classes) are done: otherwise a method that diverged at 10 %
-        would look better for it. Planned is what any line of the block has, finished or not, and `planned_seeds`.
+        would look better. Planned is what any line of the block has, finished or not, and `planned_seeds`.
 
         Args:
-            block: rows with `line`, as `select.reported` gives them.
+            block: rows with `line`, as `select.reported` returns them.
             columns: measures to average.
-            planned_seeds: seeds that should be there for each backbone, though no row may have them yet.
+            planned_seeds: seeds expected for each backbone, even if no row has them yet.
         """
         cells = block.groupby(["variant", "backbone", "requested_forget_ratio", "seed"], dropna=False).size()
         widest = cells.groupby(level=["backbone", "requested_forget_ratio", "seed"], dropna=False).max()
@@ -128,12 +128,12 @@ class BlockMeans:
         return {str(line): part.droplevel("variant") for line, part in self.by_seed.groupby(level="variant")}
 
     def units(self, line: str, over: Unit) -> pd.DataFrame:
-        """What is averaged for a line: its seeds, or its backbones (each the mean over its seeds); one row a unit."""
+        """Return what is averaged for a line, one row a unit: its seeds, or its backbones (means over their seeds)."""
         mine = self._of_line.get(line, self.by_seed.iloc[:0].droplevel("variant"))
         return mine.groupby(level="backbone").mean() if over == "backbones" else mine
 
     def coverage(self, line: str) -> Coverage:
-        """What of the plan the line has."""
+        """Count how much of the plan the line has."""
         finished = self.units(line, "seeds").groupby(level="backbone").size()
         planned = self.planned.groupby(level="backbone").size()
         seeds = tuple(int(finished.get(backbone, 0)) for backbone in planned.index)

@@ -1,4 +1,4 @@
-"""What a kind of training costs: its Original's D_t against the standard Original's, and the seconds that it took."""
+"""What a training costs: its Original's D_t against the standard Original's, and the seconds that it took."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ STANDARD = "standard"
 
 
 def with_originals(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with what training their original took: `original_seconds`, and of preparation beside them.
+    """Add what training took: `original_seconds`, and of preparation `original_preparation_seconds`.
 
     Args:
         rows: as `select.prepare` returns them.
@@ -24,10 +24,10 @@ def with_originals(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def against_standard(rows: pd.DataFrame, training: str, over: Unit) -> str:
-    """One sentence on a training other than the standard one, empty for that; paired by backbone and seed.
+    """Compare a training's Original with the standard one, paired by backbone and seed; empty for standard training.
 
     Args:
-        rows: of one task, as `select.reported` picks them, with the columns of `with_originals`.
+        rows: of one task, as `select.reported` returns them, with the columns of `with_originals`.
     """
     if training == STANDARD or "original_seconds" not in rows:
         return ""
@@ -45,12 +45,13 @@ def against_standard(rows: pd.DataFrame, training: str, over: Unit) -> str:
         text = f"training it took {_mean(mine['original_seconds'], over)} s"
         if len(both) and both["original_seconds_standard"].notna().any():
             text += f" (standard: {_mean(both['original_seconds_standard'], over)} s)"
-        said.append(f"{text}, and what it keeps {_mean(mine['original_preparation_seconds'], over, digits=2)} s more")
+        kept = _mean(mine["original_preparation_seconds"], over, digits=2)
+        said.append(f"{text}, and preparing what it keeps {kept} s more")
     return "; ".join(said) + "."
 
 
 def _originals(rows: pd.DataFrame, training: str) -> pd.DataFrame:
-    """One row a (backbone, seed): lines of Original on several forget sets repeat the same scores."""
+    """Return one row a (backbone, seed): lines of Original on several forget sets repeat the same scores."""
     found = rows[(rows["training"] == training) & (rows["method"] == "original") & (rows["status"] == "done")]
     columns = ["test_accuracy", "original_seconds", "original_preparation_seconds"]
     return found.groupby(["backbone", "seed"])[columns].mean()

@@ -1,4 +1,4 @@
-"""Whose settings were tuned: titles of tables with none, and a sentence above those that mix."""
+"""Which settings were tuned: a title for tables with none, and a sentence above tables that mix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNTUNED = " (settings not tuned, see `unlearn tune`)"
 
 
 def is_untuned_run(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Runs of methods whose settings no search chose; not those of a method that has nothing to choose.
+    """Find runs of methods whose settings no search chose, except methods without settings.
 
     Args:
         rows: as `select.prepare` returns them.
@@ -19,12 +19,12 @@ def is_untuned_run(rows: pd.DataFrame) -> pd.Series[bool]:
 
 
 def title_note(rows: pd.DataFrame) -> str:
-    """What the title of a table adds where no settings were tuned, and some might have been; else empty."""
+    """Return an addition to the title of a table in which no settings were tuned; empty if none could have been."""
     return UNTUNED if is_untuned_run(rows).any() and not (rows["lock"] != "").any() else ""
 
 
 def mixture(rows: pd.DataFrame) -> str:
-    """A sentence where some lines have tuned settings and others have not; empty elsewhere.
+    """Name tuned and untuned lines if a table has both; empty otherwise.
 
     Args:
         rows: of `select.reported`.
@@ -35,7 +35,7 @@ def mixture(rows: pd.DataFrame) -> str:
     first, second = (", ".join(part.sort_values("order")["label"].unique()) for part in (tuned, untuned))
     rules = " or ".join(sorted(set(tuned["lock"])))
     return (
-        f"Tuned and untuned settings are mixed here. Tuned ({rules}): {first}. As the sweep gives them: {second}. "
+        f"Tuned and untuned settings are mixed here. Tuned ({rules}): {first}. Untuned: {second}. "
         "Comparing one with the other is meaningless; `--tuned-only` leaves the second group out."
     )
 

@@ -1,4 +1,4 @@
-"""Whether attacks can be trusted: Retrain at chance on D_f, Original above it where the two differ, seeds pooled."""
+"""Whether attacks are sound: Retrain at chance on D_f, Original above it where the two differ, seeds pooled."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Sanity:
 
     @property
     def at_chance(self) -> bool:
-        """Whether Retrain's interval holds 0.5."""
+        """Whether Retrain's interval contains 0.5."""
         return self.retrain.low <= 0.5 <= self.retrain.high
 
     @property
@@ -56,7 +56,7 @@ class Sanity:
 
 
 def attack_sanity(cells: Sequence[Cell], read: ReadOutputs) -> list[Sanity]:
-    """One for each cell in which both models left outputs; seeds that lack either are left out of both."""
+    """Attack each cell in which both models have outputs; seeds that lack either are left out of both."""
     found = []
     for cell in cells:
         scores = {method: _scores(cell, method, read) for method in ("original", "retrain")}
@@ -80,11 +80,11 @@ def attack_sanity(cells: Sequence[Cell], read: ReadOutputs) -> list[Sanity]:
 
 
 def sanity_markdown(found: Sequence[Sanity]) -> list[str]:
-    """Retrain and Original under the loss attack as a section of a page; nothing where no model left outputs."""
+    """Write the section on the loss attack on Retrain and Original; nothing if no model has outputs."""
     if not found:
         return []
-    titles = ["Cell", "Original − Retrain on D_f", "Non-members", "Runs", "D_f : others", "Retrain: AUC", "holds 0.5",
-              "Original: AUC", "above 0.5", "Original − Retrain: AUC"]  # fmt: skip
+    titles = ["Cell", "Original − Retrain on D_f", "Non-members", "Runs", "D_f : others", "Retrain: AUC",
+              "contains 0.5", "Original: AUC", "above 0.5", "Original − Retrain: AUC"]  # fmt: skip
     grid = []
     for one in found:
         differ = one.cell.forgettable
@@ -108,7 +108,7 @@ def sanity_markdown(found: Sequence[Sanity]) -> list[str]:
     measured = [one for one in found if not one.few]
     wanted = [one for one in measured if one.cell.forgettable]
     said = (
-        f"Loss attack on Retrain: the pooled interval holds 0.5 in {sum(one.at_chance for one in measured)} of "
+        f"Loss attack on Retrain: the pooled interval contains 0.5 in {sum(one.at_chance for one in measured)} of "
         f"{len(measured)} cells (19 of 20 should). On Original it is above 0.5 in {sum(one.above for one in wanted)} "
         f"of {len(wanted)} cells in which Original and Retrain differ on D_f by more than noise."
     )
@@ -125,12 +125,12 @@ def sanity_markdown(found: Sequence[Sanity]) -> list[str]:
 
 
 def _distinct(sides: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> int:  # type: ignore[type-arg]
-    """Utterances of a side, over all runs, whose class the other side has."""
+    """Count utterances of a side, over all runs, whose class the other side has."""
     return len({name for ids, own, other in sides for name in ids[np.isin(own, other)]})
 
 
 def _scores(cell: Cell, method: str, read: ReadOutputs) -> dict[tuple[int, float, str], Attacked]:
-    """By seed, requested share and forgotten classes: a seed may have several forget sets."""
+    """Return attacks by seed, requested share and forgotten classes: a seed may have several forget sets."""
     rows = cell.block.rows
     own = rows[(rows["method"] == method) & (rows["status"] == "done")]
     keys = zip(own["seed"], own["requested_forget_ratio"].fillna(0.0), own["forget_classes"], strict=True)

@@ -1,4 +1,4 @@
-"""All methods over all cells of a leaderboard: mean gap, mean rank, where each is nearest, failures, and time."""
+"""All methods over all cells of a leaderboard: mean gap, mean rank, where each is closest, failures, and time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEAST_LOST = 0.1
 
 @dataclass(frozen=True)
 class Cell:
-    """One task and backbone under one request: what methods may be compared on."""
+    """One task and backbone with one kind of scenario, on which methods may be compared."""
 
     table: Table
     means: BlockMeans  # of the gap, of evidence, and of the share of seconds
@@ -42,15 +42,15 @@ class Cell:
 
     @property
     def forgettable(self) -> bool:
-        """Whether Original answers D_f better than Retrain by more than noise (the rule of `forgettable`)."""
+        """Whether Original classifies D_f better than Retrain by more than noise (the rule of `significance`)."""
         return verdict(self.block) == "above"
 
     def gap(self, variant: str) -> float:
-        """Mean gap of a line; NaN where it is not compared (a run is missing, diverged or failed)."""
+        """Return the mean gap of a line; NaN if it is not compared (a run is missing, diverged or failed)."""
         return next((found.gap for found in contenders(self.block.lines) if found.variant == variant), float("nan"))
 
     def original_gap(self) -> float:
-        """Mean gap of doing nothing; NaN where Original has none."""
+        """Return the mean gap of doing nothing; NaN if Original has none."""
         return next((line.gap for line in self.block.lines if line.method == "original"), float("nan"))
 
 
@@ -74,22 +74,22 @@ class RankedLine:
 
 
 def with_seconds_share(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with `SHARE`."""
+    """Add `SHARE`."""
     seconds = rows.drop_duplicates("trial_id").set_index("trial_id")["optimization_seconds"]
-    return rows.copy().assign(  # copied: many columns were laid on one by one
+    return rows.copy().assign(  # copied: many columns were added one by one
         **{SHARE: rows["optimization_seconds"].to_numpy() / seconds.reindex(reference_ids(rows)).to_numpy()}
     )
 
 
 def with_excess(rows: pd.DataFrame, excess: str) -> pd.DataFrame:
-    """The rows with `EXCESS`, from a column of `probes`; all NaN where there is none of that name."""
+    """Add `EXCESS` from a column of `probes`; all NaN if there is none of that name."""
     lost = lost_against_original(rows, rows["forget_accuracy"])
     found = rows[excess] if excess in rows else pd.Series(np.nan, index=rows.index)
     return rows.assign(**{EXCESS: found.where(lost >= LEAST_LOST)})
 
 
 def ranking(cells: Sequence[Cell]) -> list[RankedLine]:
-    """Original and Retrain, then the methods by their mean rank."""
+    """Order lines: Original and Retrain, then the methods by their mean rank."""
     lines = {line.variant: line for cell in reversed(cells) for line in cell.block.lines}
     methods = [key for key, line in lines.items() if line.method not in REFERENCES]
     kinds = {key: {cell.block.training for cell in _of_its_trainings(cells, key)} for key in methods}
@@ -103,13 +103,13 @@ def ranking(cells: Sequence[Cell]) -> list[RankedLine]:
 
 
 def over_cells(cells: Sequence[Cell], line: str, column: str) -> Summary:
-    """For each seed the mean over all cells, and of these the mean over seeds; a seed counts when it has every cell."""
+    """Average over all cells within a seed, then over seeds; a seed counts when it has every cell."""
     units = {place: cell.means.units(line, "seeds")[column].droplevel("backbone") for place, cell in enumerate(cells)}
     return summarize(pd.DataFrame(units).dropna().mean(axis=1).to_numpy())
 
 
 def original_minus_retrain_over_cells(cells: Sequence[Cell]) -> Summary:
-    """On D_f, in points, as `over_cells`."""
+    """Subtract Retrain from Original on D_f, in points, and average as `over_cells` does."""
     original = next((line.variant for cell in cells for line in cell.block.lines if line.method == "original"), "")
     return over_cells(cells, original, DIFFERENCE_FORGET.column)
 
@@ -141,19 +141,20 @@ def _ranked(cells: Sequence[Cell], line: Line, ranks: pd.DataFrame, worth: Seque
 
 
 def _of_its_trainings(cells: Sequence[Cell], line: str) -> list[Cell]:
-    """The cells of those kinds of training after which the line is run."""
+    """Return the cells of the trainings after which the line is run."""
     kinds = {cell.block.training for cell in cells if any(there.variant == line for there in cell.block.lines)}
     return [cell for cell in cells if cell.block.training in kinds]
 
 
 def _excess(cell: Cell, line: str) -> float:
-    """Mean over seeds; NaN where the line is not compared, or a run has none."""
+    """Average over seeds; NaN if the line is not compared, or a run has none."""
     values = cell.means.units(line, "seeds")[EXCESS]
     return float(values.mean(skipna=False)) if not np.isnan(cell.gap(line)) else float("nan")
 
 
 def _ranks(cell: Cell, kinds: Mapping[str, Set[str]]) -> pd.Series[float]:
-    """1 for the smallest gap, equals share theirs; lines that are not compared here share the last places. A line has
-    no rank among originals of a kind of training that it has no cell of."""
+    """Rank gaps: 1 for the smallest, equals share theirs, and lines that are not compared share the last ranks.
+
+    A line has no rank in cells of a training that it is not run after."""
     gaps = pd.Series({line: cell.gap(line) for line, own in kinds.items() if cell.block.training in own}, dtype=float)
     return pd.Series(rankdata(gaps.fillna(np.inf)), index=gaps.index)

@@ -1,4 +1,4 @@
-"""Plot of collapse: how much of D_t each line puts into one class, beside its accuracy and a constant predictor's."""
+"""Plot of collapse: each line's share of D_t in one class, with its accuracy and a constant predictor's."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def has_collapsed(table: Table) -> bool:
 
 @styled
 def collapse(table: Table) -> Figure:
-    """A panel a block, a row a line: the bar is the share of D_t in one class, the dot the accuracy on D_t.
+    """Draw a panel a block, a row a line: the bar is the share of D_t in one class, the dot the accuracy on D_t.
 
-    The dashed line is the accuracy of always answering the most frequent class of D: bars at 100 % whose dots lie on it
+    The dashed line is the accuracy of always answering the most frequent class of D: bars at 100 % with their dot on it
     are constant predictors.
     """
     most = max(len(block.lines) for block in table.blocks)
@@ -53,7 +53,7 @@ def _row(ax: Axes, place: int, line: Line, color: str) -> None:
 
 
 def _shown(line: Line, measure: Measure) -> tuple[float, list[list[float]] | None]:
-    """Mean and reach of the whiskers below and above it, %, within 0 to 100; None for a single run."""
+    """Return the mean and the length of the whiskers, %, within 0 to 100; None for a single run."""
     summary = line.summaries[measure.column]
     mean = measure.shown(summary.mean)
     if np.isnan(summary.low):

@@ -13,9 +13,9 @@ from orchestrator.report.plots.style import GRAY, figure, styled, wrapped
 
 @styled
 def differences(found: pd.DataFrame) -> Figure:
-    """A panel for each task and kind of unlearning, a row a line: its gap minus its control's, in points.
+    """Draw a panel for each task and kind of unlearning, a row a line: its gap minus its control's, in points.
 
-    Left of 0 is nearer to Retrain than the control. Filled dots have an interval that does not hold 0.
+    Left of 0 is closer to Retrain than the control. Filled dots have an interval that does not contain 0.
 
     Args:
         found: of `curricula.against_controls`.

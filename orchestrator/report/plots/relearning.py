@@ -11,7 +11,7 @@ from orchestrator.report.tables.model import Block, Table
 
 
 def relearning_plot(table: Table, curves: pd.DataFrame) -> Figure | None:
-    """Mean over a line's runs; Retrain is dashed in black: what rises above it remembers. None without curves.
+    """Draw the mean over a line's runs; Retrain is dashed, and what rises above it remembers. None without curves.
 
     Args:
         table: of a task.

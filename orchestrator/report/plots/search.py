@@ -17,8 +17,7 @@ PANEL_COLUMNS = ["task", "backbone", "unlearning", "forget_rule"]
 
 
 def searches(rows: pd.DataFrame) -> dict[tuple[str, str], Figure]:
-    """A figure for each task, backbone and kind of unlearning that settings were searched for, by its
-    title and the stem of its file.
+    """Draw a figure for each task, backbone and kind of unlearning with a search, by title and stem of its file.
 
     Args:
         rows: as `select.prepare` returns them.
@@ -34,7 +33,7 @@ def searches(rows: pd.DataFrame) -> dict[tuple[str, str], Figure]:
 
 @styled
 def search_figure(rows: pd.DataFrame) -> Figure:
-    """A panel for each searched method (with and without SuperLoss apart): trials as dots, the best so far as a line.
+    """Draw a panel for each searched method (with and without SuperLoss): trials as dots, the best so far as a line.
 
     Trials without an objective (diverged, failed) are crosses on the upper edge.
     """

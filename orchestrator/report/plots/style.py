@@ -49,7 +49,7 @@ class Mark:
 
 
 def marks(lines: list[Line]) -> dict[str, Mark]:
-    """A mark for each line, by its key: methods by color, the lines of one method by marker."""
+    """Choose a mark for each line, by its variant: methods by color, the lines of one method by marker."""
     others = [m for m in dict.fromkeys(line.method for line in lines) if m not in PAPER_ORDER]
     contenders = [m for m in PAPER_ORDER if m not in REFERENCES] + others
     found: dict[str, Mark] = {}
@@ -69,7 +69,7 @@ def marks(lines: list[Line]) -> dict[str, Mark]:
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw a figure in this style, and leave matplotlib's own settings as they were."""
+    """Draw a figure in this style, and leave matplotlib's own settings unchanged."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -80,7 +80,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def figure(panel: tuple[float, float], panels: int, beside: float = 0.0) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, at most three in a row; `panel` is one's size, `beside` the room for a legend, in inches."""
+    """Make a figure of panels, at most three in a row; sizes of one panel and of a legend in inches."""
     rows = panel_rows(panels)
     columns = -(-panels // rows)
     made = Figure(figsize=(columns * panel[0] + beside, rows * panel[1]), layout="constrained")
@@ -91,12 +91,12 @@ def figure(panel: tuple[float, float], panels: int, beside: float = 0.0) -> tupl
 
 
 def panel_rows(panels: int) -> int:
-    """How many rows of panels a figure has."""
+    """Return how many rows of panels a figure has."""
     return -(-panels // PANELS_IN_ROW)
 
 
 def legend(made: Figure, axes: Sequence[Axes], note: str) -> None:
-    """One legend for all panels, on the right, each name once; `note` says what the bars are."""
+    """Add one legend for all panels, on the right, each name once; `note` says what the bars are."""
     named: dict[str, Any] = {}
     for ax in axes:
         for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
@@ -108,12 +108,12 @@ def legend(made: Figure, axes: Sequence[Axes], note: str) -> None:
 
 
 def wrapped(text: str, width: int = 42) -> str:
-    """Text over several lines."""
+    """Wrap text over several lines."""
     return "\n".join(textwrap.wrap(text, width))
 
 
 def png(made: Figure) -> bytes:
-    """The figure as a PNG file; free of dates, so that equal rows give equal files."""
+    """Render the figure as a PNG file without a date, so that equal rows give equal files."""
     sink = io.BytesIO()
     made.savefig(sink, format="png", dpi=DPI, metadata={"Software": None})
     return sink.getvalue()

@@ -20,7 +20,7 @@ IN_WORDS = {TEST: "$D_t$", FORGET: "$D_f$ of the request", FORGOTTEN_BEFORE: "fo
 
 @styled
 def trade_off(table: Table) -> Figure:
-    """D_f against D_t accuracy, a panel a block; Retrain, the target, is where the dashed lines cross."""
+    """Draw D_f against D_t accuracy, a panel a block; Retrain, the target, is where the dashed lines cross."""
     made, axes = figure((3.9, _height(table)), len(table.blocks), beside=2.1)
     styles = marks([line for block in table.blocks for line in block.lines])
     for ax, block in zip(axes, table.blocks, strict=True):
@@ -37,7 +37,7 @@ def trade_off(table: Table) -> Figure:
 
 @styled
 def gap_bars(table: Table) -> Figure:
-    """Mean gap to Retrain of every method, a panel a block; less is nearer to Retrain."""
+    """Draw the mean gap to Retrain of every method, a panel a block; smaller is closer to Retrain."""
     most = max(len(_methods(block)) for block in table.blocks)
     made, axes = figure((4.6, 1.3 + 0.33 * max(most, 2)), len(table.blocks))
     styles = marks([line for block in table.blocks for line in block.lines])
@@ -57,7 +57,7 @@ def gap_bars(table: Table) -> Figure:
 
 @styled
 def by_ratio(table: Table) -> Figure:
-    """D_f accuracy against the forget ratio; a panel a rule of drawing D_f."""
+    """Draw D_f accuracy against the forget ratio, a panel for each rule of sampling D_f."""
     rules: dict[str, list[Block]] = {}
     for block in table.blocks:
         rule = str(block.rows["forget_rule"].iloc[0])
@@ -74,7 +74,7 @@ def by_ratio(table: Table) -> Figure:
 
 @styled
 def by_request(table: Table) -> Figure:
-    """Accuracy on D_t, on each request's D_f, and on all that was forgotten before it, over a sequence's requests."""
+    """Draw accuracy on D_t, on each request's D_f and on all forgotten before it, over a sequence's requests."""
     shown = [
         (training, measure)
         for training in dict.fromkeys(block.training for block in table.blocks)

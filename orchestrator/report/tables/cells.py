@@ -1,4 +1,4 @@
-"""A table as rows of plain text, before any markup: the one place where numbers become characters."""
+"""A table as rows of plain text, before any markup: the one place where numbers are formatted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Row:
 
 
 def header(table: Table, *, latex: bool = False) -> list[str]:
-    """Column titles: Method, the measures, how many backbones and seeds, and what went wrong where something did."""
+    """Return column titles: Method, the measures, how many backbones and seeds, and flags of runs if there are any."""
     measures = [measure.latex if latex else measure.title for measure in table.columns]
     return [
         "Method",
@@ -33,7 +33,7 @@ def header(table: Table, *, latex: bool = False) -> list[str]:
 
 
 def body(table: Table, block: Block, spreads: Collection[Measure] | None = None) -> list[Row]:
-    """The lines of a block, cells in the order of `header`; only measures in `spreads` show theirs, all when None."""
+    """Format the lines of a block, in the order of `header`; measures in `spreads` (all if None) show their spread."""
     rows = []
     gray = frozenset(1 + place for place, measure in enumerate(table.columns) if is_uninformative(block, measure))
     for line in block.lines:

@@ -1,4 +1,4 @@
-"""Tables as tidy CSV: one row a block, line and measure, at full precision, with what a reader needs to judge it."""
+"""Tables as tidy CSV: one row a block, line and measure, at full precision, with its n and flags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.report.tables.model import Block, Line, Table
 
 
 def tidy(table: Table) -> pd.DataFrame:
-    """One row for each (block, line, measure); `mean`, `low` and `high` are in `unit`, the spread is over `over`."""
+    """Make one row for each block, line and measure; `mean`, `low` and `high` are in `unit`, spread over `over`."""
     found = []
     for block in table.blocks:
         for line in block.lines:

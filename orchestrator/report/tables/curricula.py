@@ -65,7 +65,7 @@ def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def curricula_markdown(found: pd.DataFrame) -> str:
-    """The differences as a table."""
+    """Format the differences as a table."""
     shown = [
         [escape(str(row[name])) for name in COLUMNS]
         + [with_spread(row[m], 2) if row[m].n else NOTHING for m in SCALE]
@@ -77,7 +77,7 @@ def curricula_markdown(found: pd.DataFrame) -> str:
 
 
 def curricula_csv(found: pd.DataFrame) -> str:
-    """The same at full precision, one row for each line and measure."""
+    """Format the differences at full precision, one row for each line and measure."""
     tidy = [
         {name: row[name] for name in COLUMNS}
         | {"measure": m, "difference": row[m].mean, "low": row[m].low, "high": row[m].high, "n": row[m].n}
@@ -107,7 +107,7 @@ def _control_name(control: Mapping[Hashable, Any]) -> str:
 
 
 def _key(row: Mapping[Hashable, Any], superloss: str, curriculum: str) -> tuple[Any, ...]:
-    """A run of one forget set, by its modifiers; these by value, not by the order of their settings."""
+    """Make a key of a run on one forget set by its modifiers; these by value, not by the order of their settings."""
     cell = tuple(None if isinstance(row[name], float) and row[name] != row[name] else row[name] for name in CELL)
     knobs = tuple(json.dumps(json.loads(text or "{}"), sort_keys=True) for text in (superloss, curriculum))
     in_seconds = row["budget_seconds"] == row["budget_seconds"]
@@ -115,13 +115,13 @@ def _key(row: Mapping[Hashable, Any], superloss: str, curriculum: str) -> tuple[
 
 
 def _kind(row: Mapping[Hashable, Any]) -> str:
-    """What is forgotten, with the rule and the kind of training where they are not the usual ones."""
+    """Name what is forgotten, with rule and training unless they are the usual ones."""
     rule = "" if row["forget_rule"] in ("", "random") else f" ({row['forget_rule']})"
     return f"{row['unlearning']}{rule}" + ("" if row["training"] == "standard" else f", {row['training']}")
 
 
 def _over_all(of_seed: pd.DataFrame) -> pd.DataFrame:
-    """Seeds averaged over tasks and kinds; a seed that lacks one which its line has elsewhere does not count."""
+    """Average seeds over tasks and kinds; a seed that lacks one which its line has elsewhere does not count."""
     lines = of_seed.groupby(["line", "control", "seed"])
     size = lines["order"].transform("size")
     whole = of_seed[size == size.groupby([of_seed["line"], of_seed["control"]]).transform("max")]

@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"\bD_[tfrv]\b|" + "|".join(map(re.escape, SPECIAL)))
 
 
 def table_latex(table: Table) -> str:
-    """A `table` environment in the paper's layout; the best line of each block is bold."""
+    """Format a `table` environment in the paper's layout; the best line of each block is bold."""
     titles = header(table, latex=True)
     lines = [
         r"\begin{table}[t]", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
@@ -46,5 +46,5 @@ def _set(cell: str, place: int, row: Row) -> str:
 
 
 def escape(text: str) -> str:
-    """Text for LaTeX; the names of the sets become mathematics."""
+    """Escape text for LaTeX; the names of sets become mathematics."""
     return _TOKEN.sub(lambda found: SPECIAL.get(found[0], f"${found[0]}$"), text)

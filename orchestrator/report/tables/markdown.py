@@ -17,7 +17,7 @@ from orchestrator.report.tables.significance import headline
 
 
 def table_markdown(table: Table) -> str:
-    """A heading, the table with its blocks, its caption, and what is to be said of each block."""
+    """Format a heading, the table with its blocks, its caption, and the notes of each block."""
     titles = header(table)
     rows: list[list[str]] = []
     said = [escape(baselines(table.rows)), ""]
@@ -32,18 +32,18 @@ def table_markdown(table: Table) -> str:
 
 
 def set_cell(cell: str, place: int, row: Row) -> str:
-    """A cell of a row as bold, italic for gray, or plain."""
+    """Format a cell of a row as bold, italic (for gray) or plain."""
     return f"**{cell}**" if place in row.bold else f"*{cell}*" if place in row.gray else cell
 
 
 def grid_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are Markdown already; the first column is flush left."""
+    """Format a table of cells that are already Markdown; the first column is flush left."""
     align = ["left", *(["right"] * (len(titles) - 1))]
     return tabulate(rows, titles, tablefmt="pipe", colalign=align, disable_numparse=True)
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is; an underscore inside a word (`D_f`) is no markup and stays."""
+    """Escape text for Markdown; an underscore inside a word (`D_f`) is not markup and stays."""
     return re.sub(r"[\\*|<`]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
 
 

@@ -49,7 +49,7 @@ class Line:
         return round(self.summaries[GAP.column].mean, DECIMALS)
 
     def has(self, measure: Measure) -> bool:
-        """Whether any of its runs was measured so."""
+        """Return whether any of its runs has this measure."""
         return self.summaries[measure.column].n > 0
 
     @property
@@ -94,14 +94,14 @@ class Table:
 
 
 def build_tables(rows: pd.DataFrame, planned_seeds: Mapping[str, Collection[int]] | None = None) -> list[Table]:
-    """All tables, task by task: averaged over backbones, for each backbone, sample unlearning by ratio, and sequences.
+    """Build all tables by task: averaged over backbones, for each backbone, sample unlearning by ratio, and sequences.
 
     A table that would repeat the first (one backbone, one ratio), or whose runs are all first requests of sequences, is
     left out.
 
     Args:
-        rows: of `gaps.with_gaps`, as `select.reported` picks them.
-        planned_seeds: by task, seeds that should be there, though no row may have them yet.
+        rows: of `gaps.with_gaps`, as `select.reported` returns them.
+        planned_seeds: by task, seeds that are expected even if no row has them yet.
     """
     tables = []
     for task, of_task in rows.groupby("task"):
@@ -117,7 +117,7 @@ def build_tables(rows: pd.DataFrame, planned_seeds: Mapping[str, Collection[int]
 
 
 def _tables(task: str, rows: pd.DataFrame, seeds: Collection[int]) -> list[Table]:
-    """Of requests that are met alone."""
+    """Build the tables of requests outside sequences."""
     tables = _over_and_of_backbones((task,), task, rows, seeds)
     sample = rows[rows["unlearning"] == "sample"]
     if sample["requested_forget_ratio"].nunique() > 1:
@@ -133,7 +133,7 @@ def _over_and_of_backbones(
     seeds: Collection[int],
     sequence: RequestSequence | None = None,
 ) -> list[Table]:
-    """A table averaged over backbones, and one for each where there are several."""
+    """Build a table averaged over backbones, and one for each if there are several."""
     tables = [_table(name, f"{title}, {_over(rows)}", rows, seeds, sequence=sequence)]
     backbones = sorted(rows["backbone"].unique())
     for backbone in backbones if len(backbones) > 1 else ():
@@ -225,9 +225,9 @@ def _line(rows: pd.DataFrame, means: BlockMeans, over: Unit) -> Line:
 
 
 def contenders(lines: Sequence[Line]) -> list[Line]:
-    """Lines that may be called best: complete, with a gap for as many units as any line has.
+    """Return the lines that may be called best: complete, with a gap for as many units as any line has.
 
-    A run that diverged, failed or is missing leaves its line out: its mean is over the easier rest.
+    A run that diverged, failed or is missing excludes its line: the mean would be over the easier rest.
     """
     methods = [line for line in lines if line.method not in REFERENCES]
     most = max((line.summaries[GAP.column].n for line in methods), default=0)
@@ -235,7 +235,7 @@ def contenders(lines: Sequence[Line]) -> list[Line]:
 
 
 def best_lines(lines: Sequence[Line]) -> list[Line]:
-    """Contenders with the smallest mean gap to Retrain: several where they tie, none where that is Original's gap."""
+    """Return the contenders with the smallest mean gap: several if they tie, none if it is Original's gap."""
     running = contenders(lines)
     smallest = min((line.gap for line in running), default=float("nan"))
     best = [line for line in running if line.gap == smallest]
@@ -243,13 +243,13 @@ def best_lines(lines: Sequence[Line]) -> list[Line]:
 
 
 def equal_to_original(lines: Sequence[Line], some: Sequence[Line]) -> list[Line]:
-    """Those of some lines whose mean gap is that of Original, which forgot nothing, over as many runs."""
+    """Return the lines whose mean gap equals that of Original, which forgot nothing, over as many runs."""
     doing_nothing = {(line.gap, line.summaries[GAP.column].n) for line in lines if line.method == "original"}
     return [line for line in some if (line.gap, line.summaries[GAP.column].n) in doing_nothing]
 
 
 def _readable_time(blocks: Sequence[Block]) -> Measure:
-    """Seconds, minutes or hours, by the longest mean of the table."""
+    """Choose seconds, minutes or hours by the longest mean of the table."""
     means = [line.summaries[SECONDS.column].mean for block in blocks for line in block.lines]
     longest = float(np.nanmax(means)) if not np.isnan(means).all() else 0.0
     title, seconds = (

@@ -1,6 +1,6 @@
 """Whether there was anything to forget: Original minus Retrain, and the columns in which that difference is noise.
 
-The rule: with three or more values the 95 % t-interval of the difference decides, and it is noise where that holds 0.
+The rule: with three or more values the 95 % t-interval of the difference decides, and it is noise if that contains 0.
 With fewer, each seed decides by itself: the two models differ where the exact 95 % intervals (binomial, over the
 utterances of D_f) of their accuracies do not overlap, and the difference is noise unless they do so in every seed, in
 one direction. With fewer than three backbones each backbone must pass by itself, by its seeds.
@@ -36,7 +36,7 @@ FORGETTING_DIFFERENCES = {
     TEST_FORGOTTEN: DIFFERENCE_TEST_FORGOTTEN,
     MIA: DIFFERENCE_MIA,
 }
-"""What a column says of forgetting, and Original minus Retrain in it."""
+"""Columns about forgetting, and Original − Retrain in each."""
 SHARES_OF_FORGET_SET = {
     DIFFERENCE_FORGET: FORGET.column,
     DIFFERENCE_FORGET_TRUE: FORGET_TRUE.column,
@@ -66,13 +66,13 @@ class WithinSeed:
 
 
 def original_minus_retrain(block: Block, measure: Measure = DIFFERENCE_FORGET) -> Summary:
-    """The difference on the same forget sets and seeds, in points; of no values where either is missing."""
+    """Summarize Original − Retrain on the same forget sets and seeds, in points; no values if either is missing."""
     original = _original(block)
     return summarize([]) if original is None else original.summaries[measure.column]
 
 
 def verdict(block: Block, measure: Measure = DIFFERENCE_FORGET) -> Verdict:
-    """Whether Original is above or below Retrain by more than noise, by the rule of this module."""
+    """Decide whether Original is above or below Retrain by more than noise, by the rule of this module."""
     found, original = original_minus_retrain(block, measure), _original(block)
     if not found.n or original is None:
         return "unknown"
@@ -89,7 +89,7 @@ def verdict(block: Block, measure: Measure = DIFFERENCE_FORGET) -> Verdict:
 
 
 def within_seeds(block: Block, measure: Measure = DIFFERENCE_FORGET) -> list[WithinSeed]:
-    """Exact intervals of each backbone and seed; none for a measure that is no share of D_f.
+    """Compute exact intervals of each backbone and seed; none for a measure that is not a share of D_f.
 
     Of forget sets of several ratios the largest counts, which holds the others; those of several classes are added up.
     """
@@ -117,31 +117,31 @@ def within_seeds(block: Block, measure: Measure = DIFFERENCE_FORGET) -> list[Wit
 
 @cache
 def exact_interval(found: int, of: int) -> tuple[float, float]:
-    """The 95 % interval of Clopper and Pearson for a share; fractions."""
+    """Compute the 95 % interval of Clopper and Pearson for a share, in fractions."""
     interval = binomtest(found, of).proportion_ci()
     return float(interval.low), float(interval.high)
 
 
 def is_within_noise(difference: Summary) -> bool:
-    """Whether the 95 % interval holds 0; for two values their range, for one the value itself."""
+    """Return whether the 95 % interval contains 0; for two values their range, for one the value itself."""
     if not difference.n:
         return False
     return difference.mean == 0 if difference.n == 1 else difference.low <= 0 <= difference.high
 
 
 def is_uninformative(block: Block, measure: Measure) -> bool:
-    """Whether a column tells forgetting from doing nothing no better than noise does."""
+    """Return whether Original − Retrain is noise in a column, so that it cannot show forgetting."""
     return measure in FORGETTING_DIFFERENCES and verdict(block, FORGETTING_DIFFERENCES[measure]) == "noise"
 
 
 def headline(block: Block) -> str:
-    """The block's title with Original minus Retrain on D_f, which comes before every number."""
+    """Return the block's title with Original − Retrain on D_f, which comes before every number."""
     found = original_minus_retrain(block)
     return f"{block.title}; Original − Retrain on D_f: {with_spread(found)} points" if found.n else block.title
 
 
 def seeds_sentence(counted: Iterable[WithinSeed]) -> str:
-    """In how many seeds the exact intervals do not overlap; empty where nothing was counted."""
+    """Say in how many seeds the exact intervals do not overlap; empty if nothing was counted."""
     found = list(counted)
     if not found:
         return ""
