@@ -75,7 +75,6 @@ NOT_YET_REWRITTEN = {
             "yaml_text",
         )
     ),
-    "orchestrator/report/",
     *(f"orchestrator/results/{name}.py" for name in ("__init__", "store")),
     *(f"orchestrator/run/{name}" for name in ("__init__", "check", "launch", "trial")),
     *(f"orchestrator/run/{name}" for name in ("search_spaces", "tuning", "evaluation/", "executors/")),
