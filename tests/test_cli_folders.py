@@ -112,7 +112,7 @@ def test_a_current_folder_that_was_deleted_is_one_line(finished, line, tmp_path,
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert "change to another folder with cd" in line(*commands(finished, "r").get(command, [command]))
+    assert "Change to another folder with cd" in line(*commands(finished, "r").get(command, [command]))
 
 
 def test_without_a_home_it_is_said_what_to_set(finished, line, tmp_path, monkeypatch):

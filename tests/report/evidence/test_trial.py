@@ -125,7 +125,7 @@ def test_tables_show_every_line_with_retrain_as_the_target(sweep) -> None:
     assert text.index("Original − Retrain on D_f") < text.index("| Original")
     assert text.count("| Retrain") == 3
     assert " target |" in text
-    assert "Loss attack on Retrain: 3 of 3 runs have an interval that holds 0.5." in sanity(table.blocks[0])
+    assert "Loss attack on Retrain: 3 of 3 runs have an interval that contains 0.5." in sanity(table.blocks[0])
     assert "than Retrain: 3 of 3 runs have an interval above 0.5." in sanity(table.blocks[0])[1]
 
 

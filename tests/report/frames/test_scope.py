@@ -159,7 +159,7 @@ def test_a_table_without_tuned_settings_says_so_in_its_title(rows) -> None:
 
 def test_a_mixture_of_tuned_and_untuned_settings_is_said_above_every_table(rows, change, tmp_path) -> None:
     mixed = change(rows, {"method": "scrub"}, lock="rewind")
-    said = "Tuned (rewind): SCRUB. As the sweep gives them: SalUn."
+    said = "Tuned (rewind): SCRUB. Untuned: SalUn."
     report = build_report(select(mixed))
     (table,) = report.tables
     assert "not tuned" not in table.title

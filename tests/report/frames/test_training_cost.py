@@ -67,7 +67,9 @@ def test_a_block_says_what_its_training_costs_against_the_standard_one(make_rows
     _, found = blocks(both(make_rows, kinds=["sample"]))
     said = block_notes(found["frozen", "sample"])[0].text
     assert "minus the standard Original's -2.0 ± 0.0 points (n = 5 seeds)" in said
-    assert "training it took 2.0 ± 0.0 s (standard: 20.0 ± 0.0 s), and what it keeps 0.25 ± 0.00 s more." in said
+    assert (
+        "training it took 2.0 ± 0.0 s (standard: 20.0 ± 0.0 s), and preparing what it keeps 0.25 ± 0.00 s more." in said
+    )
     assert not any(note.kind == "training" for note in block_notes(found["standard", "sample"]))
 
 

@@ -186,7 +186,7 @@ def test_attacks_are_sound_where_retrain_is_at_chance_and_original_above(attacke
     assert found.above
     assert found.difference.low > 0
     text = "\n".join(sanity_markdown([found]))
-    assert "holds 0.5 in 1 of 1 cells" in text
+    assert "contains 0.5 in 1 of 1 cells" in text
     assert "above 0.5 in 1 of 1 cells" in text
     assert sanity_markdown([]) == []
 
