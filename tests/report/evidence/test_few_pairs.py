@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -81,9 +82,9 @@ def test_pooled_attacks_on_few_utterances_give_no_verdict(attacked) -> None:
         found = attacked(members)
         pages.append("\n".join(sanity_markdown(attack_sanity(leaderboard_cells(found), found.read_outputs))))
     few, enough = pages
-    assert few.count("too few") == 3
+    assert len(re.findall(r"\| +too few \|", few)) == 3
     assert "in 0 of 0 cells" in few
-    assert "too few" not in enough
+    assert "too few |" not in enough
     assert "of 1 cells" in enough
 
 
