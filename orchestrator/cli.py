@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -82,23 +83,19 @@ def plan(
 
     Exit code 1 when a part of the sweep is refused.
     """
-    from orchestrator.api import explain_trial, load_sweep, plan_sweep
-    from orchestrator.run.console import explanation_tables, plan_tables
-    from orchestrator.run.progress.display import PlainDisplay
+    with _without_collection():
+        from orchestrator.api import explain_trial, load_sweep, plan_sweep
+        from orchestrator.run.console import explanation_tables, plan_tables
+        from orchestrator.run.progress.display import PlainDisplay
 
-    loaded, folder = load_sweep(sweep, set_ or []), _absolute(results)
-    if explain and not folder:
-        raise ValueError(f"--explain {explain} needs --results: it compares the trial with finished ones")
-    refused = False
-    if explain and folder:
-        tables = explanation_tables(explain_trial(loaded, folder, explain))
-    else:
-        gc.disable()  # many trials are created and none is freed, so collecting garbage only costs time
-        try:
+        loaded, folder, refused = load_sweep(sweep, set_ or []), _absolute(results), False
+        if explain and not folder:
+            raise ValueError(f"--explain {explain} needs --results: it compares the trial with finished ones")
+        if explain and folder:
+            tables = explanation_tables(explain_trial(loaded, folder, explain))
+        else:
             planned = plan_sweep(loaded, folder, check=check, cores=cores, observer=PlainDisplay(console))
-        finally:
-            gc.enable()
-        tables, refused = plan_tables(planned), bool(planned.grid.refused)
+            tables, refused = plan_tables(planned), bool(planned.grid.refused)
     for table in tables:
         console.print(table, soft_wrap=isinstance(table, str))
     if refused:
@@ -191,6 +188,16 @@ def launcher(
 
     sizes: dict[str, Any] = {"nodes": nodes, "cpus": cpus, "gpus": gpus, "memory_gib": memory_gib, "hours": hours}
     typer.echo(manifest(kind, Job(sweep=sweep, results=str(_absolute(results)), image=image, **sizes)), nl=False)
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Collect no garbage: a plan creates thousands of modules and trials and frees none."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _absolute(location: str | None) -> str | None:

@@ -122,7 +122,13 @@ def _own_entries(kind: str) -> Iterator[Entry]:
                 yield from (Entry(kind, name, module) for name, _, _ in parsed(module).table(TABLES[kind]))
 
 
+@cache
+def _entry_points() -> importlib.metadata.EntryPoints:
+    """Those of all installed packages; reading them takes a while."""
+    return importlib.metadata.entry_points()
+
+
 def _installed(kind: str) -> Iterator[Entry]:
-    for found in importlib.metadata.entry_points(group=f"{GROUP}.{kind}"):
+    for found in _entry_points().select(group=f"{GROUP}.{kind}"):
         package = f"{found.dist.name} {found.dist.version}" if found.dist else "an installed package"
         yield Entry(kind, found.name, found.module, found.attr, package)

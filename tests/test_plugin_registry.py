@@ -38,6 +38,7 @@ def installed(tmp_path, monkeypatch):
 
 
 def forget():
+    plugin_registry._entry_points.cache_clear()
     plugin_registry.entries.cache_clear()
     plugins.factory.cache_clear()
     plugins._adapter.cache_clear()
