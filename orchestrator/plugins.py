@@ -104,9 +104,10 @@ def require_no_booleans(whose: str, settings: Mapping[str, Any], made: type[Any]
     Raises:
         ValueError: names the setting.
     """
-    hints = get_type_hints(made)
-    for name, value in settings.items():
-        if name in hints and holds_boolean(value) and takes_numbers_only(hints[name]):
+    booleans = {name: value for name, value in settings.items() if holds_boolean(value)}
+    hints = get_type_hints(made) if booleans else {}
+    for name, value in booleans.items():
+        if name in hints and takes_numbers_only(hints[name]):
             raise ValueError(f"setting {name!r} {whose} must be a number, got {value!r}")
 
 

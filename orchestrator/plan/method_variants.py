@@ -12,7 +12,7 @@ from methods.modifiers.curriculum import ForgetCurriculum
 from methods.modifiers.lora import Lora
 from methods.modifiers.superloss import MUBENCH, SuperLoss
 from orchestrator import plugins
-from orchestrator.plan.spec import PlugIn
+from orchestrator.plan.spec import PlugIn, canonical
 from orchestrator.plan.sweep_schema import MethodEntry
 
 MODIFIERS: dict[str, type[Any]] = {"superloss": SuperLoss, "curriculum": ForgetCurriculum, "lora": Lora}
@@ -32,11 +32,21 @@ class MethodVariant:
 
 
 def method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
-    """A method with every setting spelled out; bad settings are refused here.
+    """A method with every setting spelled out, made once; bad settings are refused here.
 
     Raises:
         ValueError: an unknown setting, one out of range, or a rate and its share at once.
     """
+    key = (name, canonical(dict(settings)))
+    if key not in _PLUGINS:
+        _PLUGINS[key] = _method_plugin(name, settings)
+    return _PLUGINS[key]
+
+
+_PLUGINS: dict[tuple[str, str], PlugIn] = {}
+
+
+def _method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
     method = plugins.load("methods", name, **settings)
     refuse_idle_shares(settings)
     spelled = without_idle_shares({f.name: getattr(method, f.name) for f in fields(method)})
