@@ -123,7 +123,7 @@ def _own_entries(kind: str) -> Iterator[Entry]:
 
 
 @cache
-def _entry_points() -> importlib.metadata.EntryPoints:
+def _entry_points() -> Any:
     """Those of all installed packages; reading them takes a while."""
     return importlib.metadata.entry_points()
 
