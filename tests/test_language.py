@@ -76,13 +76,6 @@ NOT_YET_REWRITTEN = {
         )
     ),
     *(f"orchestrator/results/{name}.py" for name in ("__init__", "store")),
-    *(f"orchestrator/run/{name}" for name in ("__init__", "check", "launch", "trial")),
-    *(f"orchestrator/run/{name}" for name in ("search_spaces", "tuning", "evaluation/", "executors/")),
-    *(
-        f"orchestrator/run/scheduling/{name}"
-        for name in ("circuit_breaker", "dispatcher", "optuna_study", "trial_graph")
-    ),
-    *(f"orchestrator/run/setup/{name}" for name in ("context", "feature_cache", "problem", "reach")),
 }
 
 banned = re.compile(

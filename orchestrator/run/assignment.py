@@ -1,4 +1,4 @@
-"""What an executor gives to a trial, and what comes back while it runs."""
+"""What an executor gives to a trial, and what the trial reports while it runs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from orchestrator.plan.spec import TrialSpec
 
 TRANSIENT = (OSError, ConnectionError)
-"""Errors of the moment: raised, so that the executor tries again. All others are results of the trial."""
+"""Errors of the moment, after which the executor runs the trial again. All others are results of the trial."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A trial with the values that a search gave it: training settings, or the method's own."""
+    """A trial with the values that a search chose: training settings, or the method's."""
 
     spec: TrialSpec
     training: Mapping[str, Any]  # all fields of `methods.base.Training`

@@ -1,4 +1,4 @@
-"""What a launch would find: corpora are opened, forget sets drawn, networks fitted; nothing is trained."""
+"""Checks of a grid before a launch: corpora, forget sets and networks; nothing is trained."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def check_grid(grid: Grid, store: Store, cache_dir: Path, *, build: bool, observ
     """Refuse the trials of a grid that cannot run.
 
     Args:
-        grid: whose refusals are added to.
-        store: the results folder, beside which nodes may share corpora.
+        grid: gets the refusals.
+        store: the results folder, next to which nodes may share corpora.
         cache_dir: of corpora.
         build: whether corpora that are not in the cache are built; else what depends on them is not checked.
         observer: is told of each corpus that is built.
@@ -46,13 +46,13 @@ def check_grid(grid: Grid, store: Store, cache_dir: Path, *, build: bool, observ
 
 
 class _Check:
-    """One look through a grid; refuses as it goes."""
+    """One check of a grid, which gets a refusal for each part that cannot run."""
 
     def __init__(self, grid: Grid, context: WorkerContext, build: bool, observer: LaunchObserver) -> None:
         self.grid, self.context, self.build, self.observer = grid, context, build, observer
 
     def distinct(self, of: Callable[[TrialSpec], PlugIn]) -> list[PlugIn]:
-        """The plug-ins of trials that can run, each once."""
+        """Return the plug-ins of trials that can run, each once."""
         return list({of(spec).key: of(spec) for spec in self.grid.runnable}.values())
 
     def refuse(self, what: str, reason: str, trials: Iterable[TrialSpec], kind: RefusalKind = "combination") -> None:
@@ -62,12 +62,12 @@ class _Check:
         self.grid.refuse_trials(ids)
 
     def network(self, backbone: PlugIn) -> None:
-        """A backbone's settings and the names and shapes of its weights, then what trials do with such a network."""
+        """Check a backbone's settings, the names and shapes of its weights, and what trials do with such a network."""
         trials = [spec for spec in self.grid.runnable if spec.backbone.key == backbone.key]
         lines = {s.method.key: s.method for s in trials if s.policy.unlearns and _looks_at_network(s.method)}
-        asked = any(spec.lora or spec.training.get("length_buckets") for spec in trials)
-        if not (lines or asked or backbone.settings or "@" in backbone.content):
-            return  # nothing of it was chosen here, and building it takes seconds
+        is_changed = any(spec.lora or spec.training.get("length_buckets") for spec in trials)
+        if not (lines or is_changed or backbone.settings or "@" in backbone.content):
+            return  # a package default, which is sound; building it takes seconds
         name, _, commit = backbone.content.rpartition("@")
         try:
             pretrained = not name or has_sound_weights(name, commit)  # plan and check download no weights
@@ -81,7 +81,7 @@ class _Check:
                 ours = [spec for spec in trials if spec.policy.unlearns and spec.method.key == line.key]
                 self.refuse(f"{line.name} on {backbone.title}", reason, ours)
         if not model.adapter_targets:
-            without = "lora needs linear layers that can be adapted: it has none"
+            without = "lora needs linear layers that can be adapted, and it has none; remove lora"
             if adapted := [spec for spec in trials if spec.lora]:
                 self.refuse(f"lora on {backbone.title}", without, adapted)
         if not model.masks_padding and (cut := [spec for spec in trials if spec.training.get("length_buckets")]):
@@ -89,7 +89,7 @@ class _Check:
             self.refuse(f"length_buckets on {backbone.title}", reason, cut)
 
     def corpus(self, task: PlugIn) -> Corpus | None:
-        """A task's corpus; None where it is not to be built, or cannot be used."""
+        """Return a task's corpus; None if it must not be built, or cannot be used."""
         cached = has_corpus(self.context.cache_dir, task)
         if not cached and not self.build:
             return None
@@ -99,7 +99,7 @@ class _Check:
                 corpus = self.context.corpus(task)
             if len(corpus.classes) < 2:
                 reason = f"a classifier needs two classes: got {', '.join(corpus.classes) or 'none'}"
-        except Exception as error:  # whatever reading recordings may end in
+        except Exception as error:  # of any kind: recordings are read by several libraries
             if isinstance(error, OSError) and error.errno in NO_ROOM:
                 said = f"the corpus of task {task.title} does not fit into {self.context.cache_dir}"
                 raise FolderFull(error.errno, said) from None
@@ -112,7 +112,7 @@ class _Check:
         return [spec for spec in self.grid.runnable if spec.task.key == task.key]
 
     def fits(self, task: PlugIn, corpus: Corpus) -> None:
-        """The lengths of a corpus's recordings, for each backbone and clip."""
+        """Check the lengths of a corpus's recordings for each backbone and clip."""
         lengths = corpus.num_samples
         shortest, longest = (str(corpus.utterance_ids[int(row)]) for row in (lengths.argmin(), lengths.argmax()))
         cells = {(spec.backbone.key, repr(spec.clip)): spec for spec in self._of(task)}
@@ -128,15 +128,15 @@ class _Check:
                 self.refuse(f"{task.title} on {spec.backbone.title}", reason, ours)
 
     def forget_sets(self, task: PlugIn) -> None:
-        """Each request, drawn for each seed."""
-        asked: dict[tuple[str, ...], list[TrialSpec]] = {}
+        """Check each forget request by drawing it for each seed."""
+        by_request: dict[tuple[str, ...], list[TrialSpec]] = {}
         for spec in self._of(task):
             if spec.forget:
                 keys = tuple(step.key for step in (*spec.before, spec.forget))
-                asked.setdefault((*keys, str(spec.seed)), []).append(spec)
-        seeds = {spec.seed for trials in asked.values() for spec in trials}
+                by_request.setdefault((*keys, str(spec.seed)), []).append(spec)
+        seeds = {spec.seed for trials in by_request.values() for spec in trials}
         failing: dict[tuple[str, str], dict[int, list[TrialSpec]]] = {}
-        for trials in asked.values():
+        for trials in by_request.values():
             spec = trials[0]
             try:
                 self.context.forget_sets(spec)
@@ -150,7 +150,7 @@ class _Check:
 
 
 def has_corpus(cache_dir: Path, task: PlugIn) -> bool:
-    """Whether the task's corpus is in the cache."""
+    """Return whether the task's corpus is in the cache."""
     return any((cache_dir / "corpora").glob(f"*-{task.content}"))
 
 

@@ -82,7 +82,7 @@ def run_trial(
             yield IntermediateResult(phase="preparing", preparing=missing)
         with clock:
             yield from retry_with_smaller_batches(
-                attempt, context.at_once(spec), context.found_size(spec), forget, context.drop_features
+                attempt, context.max_micro_batch(spec), context.known_micro_batch(spec), forget, context.drop_features
             )
     except Hung as error:
         ending = {"status": "failed", "stop_reason": "hang", "error": str(error)}
@@ -116,7 +116,7 @@ def _is_done(context: WorkerContext, trial_id: str) -> bool:
 
 @dataclass
 class Steps:
-    """The steps of a trial as far as they came, from which its row is composed."""
+    """The steps of a trial that have ended, from which its row is composed."""
 
     prepared: Prepared | None = None
     unlearned: Unlearned | None = None

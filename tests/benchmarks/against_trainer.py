@@ -90,8 +90,8 @@ def our_steps(bench: Bench, spec: TrialSpec) -> Iterator[list[float]]:
     context, corpus = bench.context, bench.corpus
     bank, training, parts = context.features(spec), Training(**spec.training), split_corpus(context, spec, corpus)
     untrained_original(context, spec)
-    problem = make_problem(spec, context, corpus, bank, parts, training, BudgetMeter(), context.at_once(spec))
-    loop = LoopSettings(**_loop(spec), micro_batch=context.at_once(spec))
+    problem = make_problem(spec, context, corpus, bank, parts, training, BudgetMeter(), context.max_micro_batch(spec))
+    loop = LoopSettings(**_loop(spec), micro_batch=context.max_micro_batch(spec))
     stamps: list[float] = []
 
     def stamped(utterances: UtteranceSet) -> UtteranceSet:

@@ -52,7 +52,9 @@ def finished(tmp_path_factory, cache_dir, write_small):
     trials = plan_sweep(loaded).grid.trials
     for built in (cache_dir / "corpora").glob(f"*-{trials[0].task.content}"):
         shutil.copytree(built, folder / "cache" / "corpora" / built.name)
-    WorkerContext(open_store(folder / "r"), folder / "cache").found_size(trials[0]).write(1000)  # more than any batch
+    WorkerContext(open_store(folder / "r"), folder / "cache").known_micro_batch(trials[0]).write(
+        1000
+    )  # more than any batch
     run_sweep(loaded, folder / "r", executor="local", cache_dir=folder / "cache")
     return loaded, folder, {spec.stage if spec.stage == "train" else spec.line: spec.trial_id for spec in trials}
 

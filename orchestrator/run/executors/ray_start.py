@@ -1,4 +1,4 @@
-"""Starting Ray on this machine, privately, or joining a cluster."""
+"""Start a private Ray on this machine, or join a cluster."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ PASSED_ON = (
     "UNLEARN_LOGICAL_GPUS",
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION",
 )  # fmt: skip
-"""What workers get of the starting machine's environment. No secrets: Ray logs these, and shows them in its dashboard.
-What Ray starts on this machine inherits the whole environment; nodes of a cluster have their own."""
+"""Environment variables that workers get from the driver. No secrets: Ray logs these and shows them in its dashboard.
+Processes that Ray starts on this machine inherit the whole environment; nodes of a cluster have their own."""
 HELD_BACK = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # Tune's own list
 PRELOADED = ("torch", "orchestrator.run.trial")
 """What workers on this machine import as soon as they start, while the driver still plans."""
@@ -38,18 +38,18 @@ BELOW_TEMPORARY = "/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasm
 
 
 def start(address: str | None, num_cpus: int) -> bool:
-    """Start Ray, or join the cluster at `address`, unless this process has done so; whether it did.
+    """Start Ray or join the cluster at `address`; return whether this call did, rather than an earlier one.
 
-    Waits for `UNLEARN_MIN_NODES` nodes: what a cluster has at the start decides about GPUs and trials at once.
+    It waits for `UNLEARN_MIN_NODES` nodes, since the size at the start sets the number of concurrent trials.
 
     Raises:
         ValueError: nothing answers at the address, or the cluster stays too small.
     """
     os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0")
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"  # Tune's own record of the run, which nobody reads
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"  # of Tune's record of the run, which nothing reads
     os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
-    os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")  # they stand in rows, unless the trial ran again
-    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it calls a trial that ran again incomplete
+    os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")  # rows have them, unless the trial ran again
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it reports a trial that ran again as incomplete
     class_cache.ENV_VARS_TO_PROPAGATE.difference_update(HELD_BACK)
     ours = not ray.is_initialized()
     if ours:
@@ -71,21 +71,21 @@ def start(address: str | None, num_cpus: int) -> bool:
 
 
 class NoPaths(list[str]):
-    """What Ray puts first on its workers' `sys.path`: nothing.
+    """An empty list for Ray to put first on its workers' `sys.path`.
 
     Ray adds the driver's current folder, where a `timeit.py` among a user's recordings would be imported, and run, in
     place of Python's own. What workers import is installed: this package, and what is in `PYTHONPATH`.
     """
 
     def extend(self, paths: Iterable[str]) -> None:
-        """Ray offers the current folder, and that of the script."""
+        """Ignore the current folder and that of the script, which Ray adds."""
 
     def __bool__(self) -> bool:
         return True
 
 
 def _temporary_folder() -> dict[str, str]:
-    """Where Ray keeps its sockets, if not where it would by itself: a path of more than 107 bytes is no socket's.
+    """Return Ray's setting for a folder of sockets if its default is too long: a socket's path has at most 107 bytes.
 
     Raises:
         ValueError: `RAY_TMPDIR` is too long, or no short folder can be written.
@@ -108,7 +108,7 @@ def _temporary_folder() -> dict[str, str]:
 
 @contextmanager
 def _loopback() -> Iterator[None]:
-    """Within, Ray binds to 127.0.0.1 and not to every address of the machine: whoever reaches its ports can run code.
+    """Make Ray bind to 127.0.0.1 within the block, not to all addresses: its ports let anyone run code.
 
     Ray does so by itself on macOS and Windows, and elsewhere with RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 from the start.
     """
@@ -121,7 +121,7 @@ def _loopback() -> Iterator[None]:
 
 
 def _own_token() -> None:
-    """A token of this process for the Ray that it starts, unless the user has one or has turned tokens off.
+    """Set a token for the Ray that this process starts, unless the user has one or has turned tokens off.
 
     Ray would write one to `~/.ray/auth_token`, readable by every user of the machine where the umask allows it.
     """
@@ -138,7 +138,9 @@ def _init(address: str, **settings: Any) -> None:
         if host and port.isdigit():
             socket.create_connection((host, int(port)), timeout=10).close()  # Ray would try for 17 minutes
     except OSError as error:
-        raise ValueError(f"no Ray cluster to join: got {address}, which does not answer ({error})") from None
+        raise ValueError(
+            f"no Ray cluster answers at {address} ({error}); check the address, or start the cluster"
+        ) from None
     try:
         ray.init(**settings)
     except (ConnectionError, ValueError) as error:

@@ -54,7 +54,7 @@ _CONTEXTS: dict[tuple[str, str, str, Limits], WorkerContext] = {}  # of this wor
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """Runs assignments one after another; all heavy work is in `step`, which Tune can retry."""
+    """Runs assignments one after another; all work that can fail is in `step`."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Keep the assignment; nothing here can fail."""
@@ -69,7 +69,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run the trial to its end, to what it says in between, or in a search to its next epoch."""
+        """Run the trial to its end, to its next report, or in a search to its next epoch."""
         if problem := unseen_gpu(ray.get_gpu_ids()):
             return {**ENDED, "given_up": problem}
         assignment = self._config["payload"].assignment
@@ -104,7 +104,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return due
 
     def cleanup(self) -> None:
-        """A trial that a scheduler stopped commits its row as pruned."""
+        """Commit the row of a trial that a scheduler stopped."""
         self._end()
 
     def _end(self) -> None:
@@ -125,15 +125,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return _CONTEXTS[key]
 
     def get_auto_filled_metrics(self, *given: Any, **named: Any) -> dict[str, Any]:
-        """What Tune adds to every answer, without the config: the driver would keep it once more for each trial."""
+        """Return what Tune adds to every result, without the config, which the driver would keep per trial."""
         filled: dict[str, Any] = tune.Trainable.get_auto_filled_metrics(self, *given, **named)
         return {name: value for name, value in filled.items() if name != "config"}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: the results folder is the state."""
+        """Do nothing: the results folder is the state."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def _committed_by_an_earlier_attempt(payload: TrialPayload, context: WorkerContext) -> Mapping[str, Any] | None:
@@ -254,8 +254,8 @@ def _measured(dispatcher: Dispatcher) -> dict[tuple[str, str], str]:
 
 
 def _gpus_of(stage: StagePolicy, gpus: float, timed: bool) -> float:
-    """GPUs of a trial of this stage. Where a budget is in seconds (`timed`), whatever sets or spends it has
-    a GPU to itself; a search's trials share one all the same, since they are compared among themselves only."""
+    """Return the GPUs of a trial. If budgets are in seconds (`timed`), a trial that sets or spends one has a GPU to
+    itself; trials of a search may share one even then, since they are compared with each other only."""
     return max(1.0, gpus) if timed and not stage.is_tuning else gpus
 
 
@@ -264,11 +264,11 @@ def _longest_seconds(dispatcher: Dispatcher) -> float:
 
 
 def _memory_classes(dispatcher: Dispatcher, limits: Limits, on_gpu: bool, largest: float) -> dict[str, float]:
-    """Bytes that trials of each backbone ask for, by its title: what the largest of them needs.
+    """Return the bytes that trials of each backbone request, by its title: the need of the largest trial.
 
-    Tune gives a warm actor to any trial whose request is equal, and a warm actor should meet its own backbone again, so
-    requests of backbones differ. Those without a checkpoint to load, or with the package's own, share one. A request
-    beyond the largest node (`largest` bytes) would wait for ever: it asks for all of that node.
+    Tune gives a warm actor to any trial with the same request, and a warm actor should get its own backbone again, so
+    the requests of backbones differ. Backbones without a checkpoint, or with the package's own, share one request. One
+    beyond the largest node (`largest` bytes) would wait forever, and is reduced to all of that node.
     """
     plugs = {spec.backbone.title: spec.backbone for spec in dispatcher.specs.values()}
     needed = dict.fromkeys(plugs, 0)

@@ -1,4 +1,4 @@
-"""Where a trial runs: its results folder, its cache, its device, and what this process has already opened."""
+"""What a worker process needs to run trials: results folder, cache, device, and what it has already opened."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.corpus import Corpus
 
 FEATURES_SHARE = 0.3  # of the device memory that is free when they are opened
-LEASE_SECONDS = 30.0  # between two looks at whether our driver still has the folder
+LEASE_SECONDS = 30.0  # between two checks that the driver still has the folder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a trial may take of the machine: no part of its recipe."""
+    """What a trial may use of the machine; not part of its recipe."""
 
-    hang_seconds: float | None = None  # without a batch: then the trial is ended
+    hang_seconds: float | None = None  # without a batch, after which the trial fails
     micro_batch: int | None = None  # utterances that go through a model at once, at most
     gpu_share: float = 1.0  # of the GPU that this process has
 
     @property
     def memory_share(self) -> float:
-        """Of the GPU's memory that this process may take; some is left for CUDA itself where processes share it."""
+        """The share of the GPU's memory for this process; where processes share a GPU, CUDA itself needs some."""
         return 1.0 if self.gpu_share >= 1 else 0.95 * self.gpu_share
 
 
 @dataclass
 class WorkerContext:
-    """One process's view; a warm worker keeps it from trial to trial."""
+    """The context of one process, which a warm worker keeps from trial to trial."""
 
     store: Store
     cache_dir: Path
@@ -66,11 +66,11 @@ class WorkerContext:
 
     @property
     def scratch(self) -> Path:
-        """A folder for files that are gone with the process."""
+        """A folder for files that do not outlive the process."""
         return self.cache_dir / "scratch"
 
     def require_lease(self) -> None:
-        """End the trial soon after our driver lost the results folder; called at each batch.
+        """Check that the driver still has the results folder; called at each batch.
 
         Raises:
             LeaseLost: another driver has the folder.
@@ -80,9 +80,9 @@ class WorkerContext:
                 self._looked = time.monotonic()
 
     def corpus(self, task: PlugIn) -> Corpus:
-        """The task's corpus, built on the first call on this machine."""
+        """Return the task's corpus, which the first call on this machine builds."""
         key = ("corpus", task.content, task.name)
-        plugin = plugins.load("tasks", task.name, **task.settings)  # a new one, which looks at the files again
+        plugin = plugins.load("tasks", task.name, **task.settings)  # a new one, which reads the files again
         corpus: Corpus = self._keep(
             key, lambda: open_corpus(plugin, self.cache_dir, self._obtain, task.content or None)
         )
@@ -99,7 +99,7 @@ class WorkerContext:
         return spec.task.content, repr(spec.backbone.recipe()), repr(dict(spec.clip)), tf32
 
     def features(self, spec: TrialSpec) -> FeatureReader:
-        """The backbone's features of the corpus."""
+        """Return the backbone's features of the corpus."""
         corpus, clip = self.corpus(spec.task), dict(spec.clip)
         tf32 = uses_tf32(spec.loop, self.device)
 
@@ -126,26 +126,26 @@ class WorkerContext:
         return bank
 
     def drop_features(self) -> bool:
-        """Give back the device memory of all kept features; returns whether there were any."""
+        """Free the device memory of all kept features; return whether there were any."""
         found = [key for key, bank in self._banks.items() if bank.on_device]
         for key in found:
             del self._banks[key]
         release()
         return bool(found)
 
-    def at_once(self, spec: TrialSpec) -> int | None:
-        """Utterances that go through a model at once, at most; None for whole batches.
+    def max_micro_batch(self, spec: TrialSpec) -> int | None:
+        """Return the largest number of utterances per forward pass; None for whole batches.
 
-        As the sweep says; else, on a processor, as many as are worth it. SuperLoss needs the losses of a whole batch
-        first, for which parts of it would go forward twice: it takes whole ones.
+        It is the sweep's setting; otherwise, on a CPU, the number beyond which larger batches are not faster. SuperLoss
+        takes whole batches, since it needs all losses of a batch first, and parts would need two forward passes.
         """
         if self.limits.micro_batch is not None or self.device.type != "cpu" or spec.superloss:
             return self.limits.micro_batch
         seconds = clip_samples(self.corpus(spec.task), spec.clip["seconds"]) / SAMPLE_RATE_HZ
         return max(1, int(MICRO_BATCH_GFLOP / self.backbone(spec.backbone).train_gflop(seconds)))
 
-    def found_size(self, spec: TrialSpec) -> FoundSize:
-        """The micro-batch that trials like this one were found to fit with, on this kind of device."""
+    def known_micro_batch(self, spec: TrialSpec) -> FoundSize:
+        """Return the micro-batch with which trials like this one fit in memory, on this kind of device."""
         return FoundSize.of(
             self.cache_dir,
             backbone=spec.backbone.recipe(),
@@ -156,7 +156,7 @@ class WorkerContext:
         )
 
     def _has_room(self, num_bytes: int) -> bool:
-        """Whether so many bytes of features may lie on the device; those that were used longest ago make room."""
+        """Return whether the device has room for features of this size; drop the least recently used for it."""
         kept = {key: bank.device_bytes for key, bank in self._banks.items() if bank.on_device}
         room = self._room_bytes(sum(kept.values()))
         if num_bytes > room:
@@ -169,8 +169,7 @@ class WorkerContext:
         return True
 
     def _room_bytes(self, kept: int = 0) -> int:
-        """Device memory that features may have, with the `kept` that they have: the rest is for weights, optimizer and
-        activations."""
+        """Return the device memory for features, the bytes that they `kept` included; the rest is for training."""
         if self.device.type != "cuda":
             return 0
         free, total = torch.cuda.mem_get_info(self.device)
@@ -178,32 +177,35 @@ class WorkerContext:
         return int(FEATURES_SHARE * max(0, min(free, ours) + kept))
 
     def backbone(self, plugin: PlugIn) -> Backbone:
-        """The backbone plug-in; from the hub, the commit that the plan found, whatever this node's cache has."""
+        """Return the backbone; from the hub, with the commit of the plan, whatever this node's cache has."""
         commit = plugin.content.rpartition("@")[2]
         pinned = {"revision": commit} if COMMIT.fullmatch(commit) else {}
         backbone: Backbone = plugins.load("backbones", plugin.name, **{**plugin.settings, **pinned})
         return backbone
 
     def model(self, spec: TrialSpec, num_classes: int, *, pretrained: bool = True) -> Classifier:
-        """A new classifier on the device; its head depends on task, backbone and original seed only, so Retrain
-        starts where the original did. A random one depends on the trial's seed."""
+        """Return a new classifier on the device.
+
+        Its head depends on task, backbone and original seed only, so that Retrain starts from the same weights as the
+        original. A random model depends on the trial's seed.
+        """
         kind, seed = ("head", spec.original_seed) if pretrained else ("random model", spec.seed)
         seed_everything(stage_seed(kind, spec.task.title, spec.backbone.title, seed))
         built = self.backbone(spec.backbone).build(num_classes, pretrained=pretrained).to(self.device)
         return training_kind_of(spec).classifier(built, num_classes)
 
     def forget_sets(self, spec: TrialSpec) -> list[ForgetSet]:
-        """D_f of this trial's request, last, after those of the requests before it; none while training the original.
+        """Return D_f of the requests before this trial's and of its own, last; empty while training the original.
 
-        Drawn without method, ratio or place in the sequence: all methods forget the same, 1 % is part of 2 %, and a
-        second 1 % is the rest of it.
+        The seed depends on neither method, ratio nor position in the sequence: all methods forget the same utterances,
+        1 % is a part of 2 %, and a second request of 1 % is the rest of it.
         """
         if spec.forget is None:
             return []
         arrays = corpus_arrays(self.corpus(spec.task), spec.task.instance.unforgettable)
         found: list[ForgetSet] = []
-        for asked in (*spec.before, spec.forget):
-            request = ForgetRequest(**asked.settings)
+        for plugin in (*spec.before, spec.forget):
+            request = ForgetRequest(**plugin.settings)
             seed = stage_seed("forget set", spec.task.title, request.kind, request.rule, spec.seed)
             found.append(draw(request, arrays, seed))
             arrays = arrays.without(found[-1].rows)
@@ -223,7 +225,7 @@ class WorkerContext:
 
 
 def device_name(device: torch.device) -> str:
-    """The device's class, as rows name it: a GPU's model, or the processor's."""
+    """Return the class of a device, as rows name it: a GPU's model, or the CPU's architecture."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     import platform

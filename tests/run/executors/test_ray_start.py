@@ -97,6 +97,6 @@ def test_a_launch_waits_for_its_nodes_and_not_for_ever(calls, monkeypatch):
 
 
 def test_a_dead_address_is_refused_at_once(calls):
-    with pytest.raises(ValueError, match=r"no Ray cluster to join: got 127\.0\.0\.1:1"):
+    with pytest.raises(ValueError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
         ray_start.start("127.0.0.1:1", 2)
     assert not calls

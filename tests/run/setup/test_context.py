@@ -71,11 +71,11 @@ def test_a_processor_takes_as_many_at_once_as_are_worth_it(tmp_path, cache_dir, 
     }  # fmt: skip
     spec = replace(build_grid(Sweep.model_validate(values)).trials[0], superloss=superloss)
     made = WorkerContext(open_store(tmp_path), cache_dir, torch.device("cpu"), limits=Limits(micro_batch=asked))
-    assert made.at_once(spec) == expected
+    assert made.max_micro_batch(spec) == expected
 
 
 def test_a_gpu_takes_whole_batches(paper_gpu, tmp_path):
-    assert context(tmp_path, 1.0).at_once(None) is None
+    assert context(tmp_path, 1.0).max_micro_batch(None) is None
 
 
 def test_a_corpus_that_is_not_what_was_planned_is_refused(tmp_path):
