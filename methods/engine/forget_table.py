@@ -1,4 +1,4 @@
-"""Targets that differ for D_f: rows of a table by utterance, put into a batch without waiting for the device."""
+"""Targets that differ for D_f: rows of a table by utterance, inserted into a batch without waiting for the device."""
 
 from __future__ import annotations
 

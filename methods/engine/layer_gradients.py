@@ -1,4 +1,4 @@
-"""A layer's gradient for each utterance, from what the layer read and the gradient of what it gave."""
+"""A layer's gradient for each utterance, from its input and the gradient of its output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCK_BYTES = 2**28  # of a GPU: gradients of a batch that exist at once
 
 
 class LayerGradient(ABC):
-    """Gradients of one layer's weights for the B utterances of a batch; totals and vectors are by parameter name."""
+    """The gradients of one layer's weights for each of B utterances; totals and vectors are by parameter name."""
 
     @abstractmethod
     def add_squares(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
@@ -25,7 +25,7 @@ class LayerGradient(ABC):
 
     @abstractmethod
     def products(self, vector: dict[str, Tensor]) -> Float[Tensor, " batch"]:
-        """∇_b · vector of each utterance."""
+        """Return ∇_b · vector of each utterance."""
 
     @abstractmethod
     def add_weighted(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
@@ -34,57 +34,57 @@ class LayerGradient(ABC):
 
 @dataclass(frozen=True)
 class Several(LayerGradient):
-    """Those of a layer with several weights."""
+    """The gradients of a layer with several weights."""
 
     parts: list[LayerGradient]
 
     def add_squares(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
-        """Of each."""
+        """Add those of each weight."""
         for part in self.parts:
             part.add_squares(total, shares)
 
     def products(self, vector: dict[str, Tensor]) -> Float[Tensor, " batch"]:
-        """Their sum."""
+        """Return the sum over the weights."""
         return torch.stack([part.products(vector) for part in self.parts]).sum(dim=0)
 
     def add_weighted(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
-        """Of each."""
+        """Add those of each weight."""
         for part in self.parts:
             part.add_weighted(total, shares)
 
 
 @dataclass(frozen=True)
 class Vectors(LayerGradient):
-    """Of a bias or of a norm's scale: small enough to be there for each utterance."""
+    """The gradients of a bias or a norm's scale, small enough to exist for each utterance."""
 
     name: str
     gradients: Float[Tensor, "batch width"]
 
     def add_squares(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
-        """Plainly."""
+        """Compute it from the gradients themselves."""
         total[self.name] += (shares.to(self.gradients) @ self.gradients.square()).view_as(total[self.name])
 
     def products(self, vector: dict[str, Tensor]) -> Float[Tensor, " batch"]:
-        """Plainly."""
+        """Compute it from the gradients themselves."""
         return self.gradients @ vector[self.name].flatten()
 
     def add_weighted(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
-        """Plainly."""
+        """Compute it from the gradients themselves."""
         total[self.name] += (shares.to(self.gradients) @ self.gradients).view_as(total[self.name])
 
 
 @dataclass(frozen=True)
 class Matrices(LayerGradient):
-    """Of a weight matrix: ∇_b = given_bᵀ read_b, summed over time; of a convolution, a matrix for each group."""
+    """The gradients of a weight matrix: ∇_b = given_bᵀ read_b, summed over time; one matrix per convolution group."""
 
     name: str
     read: Float[Tensor, "groups batch time inputs"]
     given: Float[Tensor, "groups batch time outputs"]
 
     def add_squares(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
-        """Without the gradients where an utterance has one moment; else one by one, or on a GPU in blocks of rows.
+        """Add squares: without gradients for a single time step, one by one on a CPU, in blocks of rows on a GPU.
 
-        A processor is fastest where each gradient is written over the one before: it stays in the cache.
+        A CPU is fastest if each gradient overwrites the previous one, which stays in the cache.
         """
         given = self.given * shares.to(self.given).sqrt()[:, None, None]
         into = total[self.name].view(len(given), given.shape[-1], -1)
@@ -104,38 +104,38 @@ class Matrices(LayerGradient):
                 into[g, at : at + rows] += block.square_().sum(dim=0)
 
     def products(self, vector: dict[str, Tensor]) -> Float[Tensor, " batch"]:
-        """Σ_t given_bt · (V read_bt): no gradient is made."""
+        """Return Σ_t given_bt · (V read_bt), without computing a gradient."""
         rows = vector[self.name].reshape(len(self.given), self.given.shape[-1], -1)
         return torch.einsum("gbto,gbto->b", self.given, self.read @ rows.transpose(1, 2)[:, None])
 
     def add_weighted(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
-        """One product over utterances and time."""
+        """Add one product over utterances and time."""
         given = (self.given * shares.to(self.given)[:, None, None]).flatten(1, 2)
         total[self.name] += (given.transpose(1, 2) @ self.read.flatten(1, 2)).view_as(total[self.name])
 
 
 @dataclass(frozen=True)
 class Parametrized(LayerGradient):
-    """Of a matrix that is computed from other weights (weight normalization), to which its gradients go back."""
+    """The gradients of weights from which a matrix is computed (weight normalization)."""
 
     matrices: Matrices  # under the name ""
     module: nn.Module  # gives the matrix of the originals
     originals: dict[str, nn.Parameter]  # by parameter name
 
     def add_squares(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
-        """Utterance by utterance, from one backward over the network."""
+        """Add squares utterance by utterance, from one backward of the network."""
         for share, gradients in zip(shares, self._each(), strict=True):
             for name, gradient in gradients.items():
                 total[name].addcmul_(gradient, gradient * share)
 
     def products(self, vector: dict[str, Tensor]) -> Float[Tensor, " batch"]:
-        """Utterance by utterance too: PyTorch's weight normalization knows no forward derivative."""
+        """Return products utterance by utterance: PyTorch's weight normalization has no forward derivative."""
         return torch.stack(
             [torch.stack([(g * vector[name]).sum() for name, g in each.items()]).sum() for each in self._each()]
         )
 
     def add_weighted(self, total: dict[str, Tensor], shares: Float[Tensor, " batch"]) -> None:
-        """The weighted sum, once back."""
+        """Add the weighted sum, with one backward."""
         for name, gradient in self._back(self._made(), self.matrices, shares).items():
             total[name] += gradient
 
@@ -157,9 +157,9 @@ class Parametrized(LayerGradient):
 
 
 def layer_gradient(layer: nn.Module, read: Tensor, given: Tensor, names: dict[int, str]) -> LayerGradient | None:
-    """The gradients of a layer's own weights that `names` has by id; None for layers that are not covered.
+    """Return the gradients of a layer's weights that `names` has by id; None if the layer is not covered.
 
-    `read` is what the layer was given, and `given` the gradient of what it returned, both (B, ...).
+    `read` is the layer's input and `given` the gradient of its output, both (B, ...).
     """
     for kinds, make in RULES:
         if isinstance(layer, kinds):
@@ -175,7 +175,7 @@ def _linear(layer: Any, read: Tensor, given: Tensor, names: dict[int, str]) -> l
 
 
 def _convolution(layer: Any, read: Tensor, given: Tensor, names: dict[int, str]) -> list[LayerGradient]:
-    """Windows side by side make it a linear layer. One dimension is two, the first of size 1."""
+    """Treat a convolution as a linear layer over windows. One dimension counts as two, the first of size 1."""
     if layer.padding_mode != "zeros":
         return []
     flat = read.ndim == 3
@@ -202,7 +202,7 @@ def _windows(
     stride: Sequence[int],
     dilation: Sequence[int],
 ) -> Float[Tensor, "batch inputs time"]:
-    """What each place of a convolution reads; as `functional.unfold` gives it, in a third of its time."""
+    """Return the input of each position of a convolution, as `functional.unfold` does in three times the time."""
     batch, channels, up, along = padded.stride()
     view = padded.as_strided(
         (*padded.shape[:2], *kernel, *size),
@@ -223,7 +223,7 @@ def _group_norm(layer: Any, read: Tensor, given: Tensor, names: dict[int, str]) 
 
 
 def _batch_norm(layer: Any, read: Tensor, given: Tensor, names: dict[int, str]) -> list[LayerGradient]:
-    """In eval mode only: otherwise an utterance's output depends on the others."""
+    """Cover batch norm in eval mode only: otherwise an utterance's output depends on the others."""
     if layer.training or layer.running_mean is None:
         return []
     normal = functional.batch_norm(read, layer.running_mean, layer.running_var, eps=layer.eps)

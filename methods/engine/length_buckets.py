@@ -24,7 +24,7 @@ def bucketed(durations: Int[Tensor, " n"], batch_size: int, generator: torch.Gen
 
 
 def cut(features: Float[Tensor, "batch time ..."], lengths: Int[Tensor, " batch"]) -> Float[Tensor, "batch short ..."]:
-    """Without what is padding in every row, up to an eighth of the time axis; log-mel backbones need even numbers."""
+    """Cut the padding that all rows share, in steps of an eighth of the time axis; log-mel needs even lengths."""
     time = features.shape[1]
     step = 2 * -(-time // (2 * SHAPES))
     return features[:, : min(time, -(-int(lengths.max()) // step) * step)]

@@ -13,12 +13,12 @@ SCORING_BATCH = 256
 
 
 def cross_entropy(model: Classifier, batch: Batch) -> Float[Tensor, " batch"]:
-    """−log p_y of each utterance under its label."""
+    """Return −log p_y of each utterance under its label."""
     return label_loss(model(batch.features, batch.lengths), batch.labels)
 
 
 def label_loss(logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-    """−log p_y of each row."""
+    """Return −log p_y of each row."""
     return functional.cross_entropy(logits, labels, reduction="none")
 
 
@@ -27,7 +27,7 @@ def distillation_loss(
     student_logits: Float[Tensor, "batch classes"],
     temperature: float = 1.0,
 ) -> Float[Tensor, " batch"]:
-    """T² · KL(softmax(teacher / T) ‖ softmax(student / T)) of each utterance (Hinton et al. 2015)."""
+    """Return T² · KL(softmax(teacher / T) ‖ softmax(student / T)) of each utterance (Hinton et al. 2015)."""
     teacher = functional.log_softmax(teacher_logits / temperature, dim=-1)
     student = functional.log_softmax(student_logits / temperature, dim=-1)
     divergence = functional.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
@@ -35,7 +35,7 @@ def distillation_loss(
 
 
 def original_losses(problem: UnlearningProblem, utterances: UtteranceSet) -> Float[Tensor, " n"]:
-    """Cross-entropy of f on each utterance of a set, in the set's order, on the CPU: what the original finds hard.
+    """Return f's cross-entropy on each utterance of a set, in the set's order, on the CPU.
 
     Charged through the cached logits of f.
 

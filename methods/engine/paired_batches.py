@@ -14,10 +14,10 @@ from methods.base import Batch, BatchSource
 
 @dataclass(frozen=True)
 class Paired:
-    """A `BatchSource`: every batch holds as many utterances of `over` as of `beside`, each in its set's own order."""
+    """A `BatchSource`: every batch has as many utterances of `over` as of `partner`, each in its set's own order."""
 
     over: BatchSource  # each utterance once per epoch
-    beside: BatchSource  # repeated as needed; not empty
+    partner: BatchSource  # repeated as needed; not empty
 
     def __len__(self) -> int:
         return 2 * len(self.over)
@@ -35,13 +35,13 @@ class Paired:
             waiting = waiting.cut(len(batch)) if len(waiting) > len(batch) else None
 
     def _endless(self, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
-        assert len(self.beside) > 0
+        assert len(self.partner) > 0
         while True:
-            yield from self.beside.batches(size, generator)
+            yield from self.partner.batches(size, generator)
 
 
 def joined(one: Batch, other: Batch) -> Batch:
-    """The utterances of both, in this order.
+    """Return the utterances of both, in this order.
 
     Sets with durations cut each half to its own length (`methods.engine.length_buckets`): the shorter one is padded
     with zeros again, which the backbones that take such batches mask.

@@ -1,11 +1,11 @@
 """Gradients of each utterance's own loss, for a whole batch at once: their squares, and their products with a vector.
 
 Source: Goodfellow, 2015 (arXiv 1510.01799): a linear layer's gradient for one example is the product of what the layer
-read and of the gradient of what it gave; Rochette et al., 2019 (arXiv 1912.06015): convolutions, by unfolding.
+read and of the gradient of what it returned; Rochette et al., 2019 (arXiv 1912.06015): convolutions, by unfolding.
 Differs: squares are summed in blocks, so that the gradients of a batch never exist at once.
 
 Linear layers, convolutions (weight normalization included) and the usual norms are covered. The first batch is checked
-against autograd; a network that has weights elsewhere, such as a recurrent one, goes utterance by utterance.
+against autograd; a network that has weights elsewhere, such as a recurrent one, is processed utterance by utterance.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ CLOSE = {False: 1e-2, True: 2e-1}  # relative error of a covered network's squar
 def gradients_of(
     value: Float[Tensor, ""], weights: dict[str, nn.Parameter], *, retain_graph: bool = False
 ) -> Gradients:
-    """∂value/∂θ, zero for weights that `value` does not depend on."""
+    """Return ∂value/∂θ, zero for weights that `value` does not depend on."""
     found = autograd.grad(value, list(weights.values()), allow_unused=True, retain_graph=retain_graph)
     return {name: torch.zeros_like(p) if g is None else g for (name, p), g in zip(weights.items(), found, strict=True)}
 
 
 @dataclass
 class PerUtterance:
-    """Gradients of the utterances of a batch, over `weights`, some parameters of `model` by name."""
+    """The gradients of each utterance of a batch with respect to `weights`, parameters of `model` by name."""
 
     model: Classifier
     weights: dict[str, nn.Parameter]
@@ -81,7 +81,7 @@ class PerUtterance:
                 total[name] += along * gradient
 
     def _is_covered(self, batch: Batch, values: Values) -> bool:
-        """Whether the squares of the utterance with the largest value are autograd's; found out once."""
+        """Return whether the squares of the utterance with the largest value equal autograd's; checked once."""
         if self.covered is None:
             total = {name: torch.zeros_like(p) for name, p in self.weights.items()}
             with self.aside(), self._listening() as outputs:
@@ -109,7 +109,7 @@ class PerUtterance:
 
     @contextmanager
     def _listening(self) -> Iterator[list[Tensor]]:
-        """Inside, layers tell the listener their gradients in each backward; gives the outputs of those that ran."""
+        """Within the context, layers pass their gradients to the listener; yield the outputs of layers that ran."""
         outputs: list[Tensor] = []
         names = {id(p): name for name, p in self.weights.items()}
 
@@ -135,7 +135,7 @@ class PerUtterance:
 
 @dataclass(frozen=True)
 class _Adding:
-    """A listener that adds squares up."""
+    """A listener that adds up squares."""
 
     total: Gradients
     shares: Float[Tensor, " batch"]
@@ -145,7 +145,7 @@ class _Adding:
 
 
 def _owners(model: Classifier, names: dict[int, str]) -> list[nn.Module]:
-    """Layers that hold one of the weights themselves, or as the parametrization of their own."""
+    """Return the layers that own one of the weights, directly or through a parametrization."""
     assert isinstance(model, nn.Module)
     inner = {id(part) for m in model.modules() if nn.utils.parametrize.is_parametrized(m) for part in m.modules()}
     inner -= {id(m) for m in model.modules() if nn.utils.parametrize.is_parametrized(m)}

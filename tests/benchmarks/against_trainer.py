@@ -169,10 +169,10 @@ def step_rows(bench: Bench) -> list[tuple[object, ...]]:
         script_seconds: list[float] = []
         our_seconds: list[float] = []
         for number in range(ROUNDS + 1):
-            found, beside = theirs(), next(ours)
+            found, own_round = theirs(), next(ours)
             if number:
                 script_seconds += found
-                our_seconds += beside
+                our_seconds += own_round
         script, own, extracted = Times(script_seconds), Times(our_seconds), extraction()
         ratio, teachers = own.median / script.median, TEACHERS[spec.method.name]
         rows.append(

@@ -1,7 +1,7 @@
 """The cells that are timed: Whisper tiny on real digits and the nano families on synthetic keywords.
 
 `UNLEARN_MODELS` and `UNLEARN_DATA` name folders with `whisper-tiny` and `fsdd`, as for `sweeps/fsdd.yaml`. Without them
-Whisper tiny has random weights, or hears synthetic keywords; the arithmetic is the same.
+Whisper tiny has random weights, or reads synthetic keywords; the arithmetic is the same.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def nano(*families: str) -> Cell:
 
 
 def whisper_tiny(folder: Path, seconds: float | None = None, takes: int = 15) -> Cell:
-    """`folder` takes random weights where real ones are not at hand; `seconds` is the length of every clip.
+    """`folder` has random weights where real ones are not available; `seconds` is the length of every clip.
 
-    Of each digit and speaker, `takes` of 50 are heard; the first five are the test set.
+    Of each digit and speaker, `takes` of 50 are used; the first five are the test set.
     """
     digits, task = _recordings(), KEYWORDS
     training: dict[str, Any] = {"learning_rate": 1e-4, "epochs": 3, "batch_size": 32}

@@ -39,7 +39,7 @@ COLUMNS = (
 
 
 def train(work: Workload, problem: UnlearningProblem, epochs: int = 1) -> float:
-    """Clips a second of the steps of this walk."""
+    """Return the clips per second of the steps of one epoch."""
     before = problem.budget.seconds, problem.budget.samples
     method = Steps(batch_size=work.batch_size, epochs=epochs)
     settings = LoopSettings(precision=work.precision, compile=work.compile)

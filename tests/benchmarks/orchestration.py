@@ -1,7 +1,7 @@
 """What the driver costs: no-op trials through the real searcher, store and rows; 10,000 finished rows; a huge plan.
 
 `python tests/benchmarks/orchestration.py [trials] [runs] [many] [rows] [planned]`: `runs` runs of `trials` no-op trials
-for the time of each, one run of `many` for the driver's memory. A no-op trial is handed out by the desk
+for the time of each, one run of `many` for the driver's memory. A no-op trial is assigned by the dispatcher
 through Ray Tune to a worker process, which writes a full row and nothing else. Driver time is processor time of the
 driver process, all of its threads, so that what workers do on the same cores does not count.
 """

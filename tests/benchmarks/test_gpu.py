@@ -36,7 +36,7 @@ def test_the_documented_arithmetic_is_near_what_pytorch_counts_and_not_above(gpu
         assert 0.7 < backbone.train_gflop(work.clip_seconds) / counted < 1.05, name
 
 
-def test_utilisation_is_arithmetic_over_time_and_peak(gpu, tmp_path):
+def test_utilization_is_arithmetic_over_time_and_peak(gpu, tmp_path):
     folder = gpu.write_config("wav2vec2_base", tmp_path, tiny=True)
     work = gpu.Workload(name="wav2vec2_base", folder=folder, batch_size=4, batches=2)
     found = gpu.speed(work, torch.device("cpu"), peak=2.0)

@@ -121,7 +121,7 @@ class ScrubTrainer(PlainTrainer):
 
 
 class BadTeacherTrainer(PlainTrainer):
-    """An incompetent teacher on D_f and the original on D_r; both are asked about the whole batch, as in their code."""
+    """An incompetent teacher on D_f and the original on D_r; both are run on the whole batch, as in their code."""
 
     good: Any
     bad: Any
@@ -193,7 +193,7 @@ def concatenated(first: Dataset, second: Dataset) -> Dataset:
 
 
 def passes(run: Run, model: Any, data: dict[str, Dataset]) -> Iterator[PlainTrainer]:
-    """The `Trainer`s of a run, to be trained in turn; they share one optimizer."""
+    """The `Trainer`s of a run, to be trained one after another; they share one optimizer."""
     collator = Collator(AutoFeatureExtractor.from_pretrained(run.model), run.samples)
     moving = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(moving, lr=run.learning_rate, weight_decay=0.0, fused=True)

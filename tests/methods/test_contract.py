@@ -87,7 +87,7 @@ def test_a_method_that_edits_makes_no_pass_and_others_do(kit, name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not plugins.plugin_class("methods", name).edits_weights])
-def test_superloss_can_be_laid_over(kit, name):
+def test_superloss_can_be_applied(kit, name):
     from methods.modifiers.superloss import SuperLoss
 
     method = plugins.load("methods", name)

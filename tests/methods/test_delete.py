@@ -58,7 +58,7 @@ def test_it_ends_at_the_original_without_the_label(kit):
     assert distillation_loss(target, problem.model(batch.features, batch.lengths)).max() < 0.05
 
 
-def test_walks_the_forget_set_alone(kit):
+def test_iterates_over_the_forget_set_alone(kit):
     problem = kit.make_problem()
     kit.run(Delete(epochs=5), problem)
     assert problem.budget.samples == 5 * 6

@@ -16,7 +16,7 @@ from methods.random_label import RandomLabel
 
 @dataclass(frozen=True, kw_only=True)
 class Dampening(Method):
-    """SSD (Foster et al. 2024): a weight edit after two walks, no pass at all."""
+    """SSD (Foster et al. 2024): a weight edit after two epochs, without a pass."""
 
     label = "SSD"
     version = 1
@@ -116,7 +116,7 @@ def test_an_awkward_method_runs_is_charged_and_changes_the_model(kit, method):
 
 
 @pytest.mark.parametrize("method", [Dampening(), NoiseThenRepair(), Tempered(), InTurns()], ids=lambda m: m.label)
-def test_an_awkward_method_stops_on_its_budget_also_inside_a_walk(kit, method):
+def test_an_awkward_method_stops_on_its_budget_also_inside_an_epoch(kit, method):
     problem = kit.make_problem(limit=1.0)
     outcome, _ = kit.run(method, problem)
     assert outcome.stop_reason == "budget"

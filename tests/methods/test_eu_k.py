@@ -39,7 +39,7 @@ def test_with_every_block_it_starts_where_retrain_does(kit):
     assert all(torch.equal(value, fresh[name]) for name, value in kit.weights(problem.model).items())
 
 
-def test_walks_the_retain_set_alone(kit):
+def test_iterates_over_the_retain_set_alone(kit):
     problem = kit.make_problem()
     kit.run(ExactUnlearning(epochs=4, last_blocks=1), problem)
     head = 18 / (25 + 18)  # of the weights; those before it go forward only

@@ -16,7 +16,7 @@ def test_takes_the_step_by_hand(kit):
         torch.testing.assert_close(value, expected[name], rtol=1e-7, atol=1e-10)
 
 
-def test_walks_the_retain_set_alone(kit):
+def test_iterates_over_the_retain_set_alone(kit):
     problem = kit.make_problem()
     (only,) = FineTune().passes(problem)
     assert only.over is problem.retain

@@ -40,14 +40,14 @@ def test_over_many_draws_the_noise_has_the_variance_of_the_formula(kit):
     assert abs(float(torch.cat(scaled).mean()) - 1) < 0.2  # four standard errors of √(2 / 1075)
 
 
-def test_walks_the_retain_set_once_and_takes_no_step(kit):
+def test_iterates_over_the_retain_set_once_and_takes_no_step(kit):
     problem = kit.make_problem()
     outcome, _ = kit.run(FisherForgetting(), problem)
     assert problem.budget.samples == 10
     assert outcome.steps == 0
 
 
-def test_a_budget_that_ends_inside_the_walk_leaves_the_original(kit, monkeypatch):
+def test_a_budget_that_ends_inside_the_epoch_leaves_the_original(kit, monkeypatch):
     monkeypatch.setattr("methods.engine.gradients.CHUNK", 4)  # a single batch would be the last
     problem = kit.make_problem(limit=8.0)
     before = kit.weights(problem.model)

@@ -80,14 +80,14 @@ def test_the_step_raises_the_loss_of_the_forget_set(kit):
     assert problem.evaluate(problem.forget).loss > before
 
 
-def test_charges_one_walk_over_all_data_and_one_over_the_sample_for_each_iteration(kit):
+def test_charges_one_epoch_over_all_data_and_one_over_the_sample_for_each_iteration(kit):
     problem = kit.make_problem()
     outcome, _ = kit.run(Influence(fisher_samples=4, iterations=3, damping=0.1), problem)
     assert problem.budget.samples == 16 + 3 * 4
     assert outcome.steps == 0
 
 
-def test_a_budget_that_ends_inside_a_walk_leaves_the_original(kit):
+def test_a_budget_that_ends_inside_an_epoch_leaves_the_original(kit):
     problem = kit.make_problem(limit=20.0)
     before = kit.weights(problem.model)
     outcome, _ = kit.run(Influence(fisher_samples=4, iterations=3), problem)

@@ -8,7 +8,7 @@ from methods.fine_tune import FineTune
 from methods.l1_sparse import L1Sparse, decayed
 
 
-def test_takes_the_step_of_the_penalised_loss_by_hand(kit):
+def test_takes_the_step_of_the_penalized_loss_by_hand(kit):
     problem, model = kit.make_problem(), kit.TwoLayers()
     batch = next(problem.retain.batches(64))
     task_loss = label_loss(model(batch.features, batch.lengths), batch.labels).mean()
@@ -23,7 +23,7 @@ def test_the_penalty_falls_linearly_and_ends_before_the_last_epochs():
     assert [decayed(0.4, epoch, 4) for epoch in range(6)] == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0, 0.0])
 
 
-def test_each_epoch_has_its_penalty_and_walks_the_retain_set(kit):
+def test_each_epoch_has_its_penalty_and_iterates_over_the_retain_set(kit):
     problem = kit.make_problem()
     passes = list(L1Sparse(epochs=5, l1_penalty=0.4, epochs_without_penalty=1).passes(problem))
     assert [p.l1_penalty for p in passes] == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0])

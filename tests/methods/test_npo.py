@@ -30,7 +30,7 @@ def test_the_loss_is_the_papers_formula_and_its_gradient_that_of_the_closed_form
         torch.testing.assert_close(by_autograd, (2 * p**beta / (p**beta + p_0**beta)).detach())
 
 
-def test_takes_the_step_by_hand_with_cross_entropy_on_the_retain_set_beside_it(kit):
+def test_takes_the_step_by_hand_with_cross_entropy_on_as_much_of_the_retain_set(kit):
     problem, model = kit.make_problem(forget=8, retain=8), kit.TwoLayers()
     moved(problem, model)
     forget, retain = next(problem.forget.batches(64)), next(problem.retain.batches(64))
@@ -75,19 +75,19 @@ def test_it_stops_where_gradient_ascent_runs_away(kit):
     assert losses[0] < 0.5 * losses[1]
 
 
-def test_the_teacher_is_asked_about_the_forget_set_only(kit):
-    problem, asked = kit.make_problem(), []
+def test_the_teacher_is_queried_about_the_forget_set_only(kit):
+    problem, queried = kit.make_problem(), []
     teacher = problem.teacher_logits
 
     def spy(batch):
-        asked.append(batch)
+        queried.append(batch)
         return teacher(batch)
 
     problem.teacher_logits = spy
     kit.run(NegativePreference(epochs=2), problem)
-    assert asked
-    assert all(bool(batch.is_forget.all()) for batch in asked)
-    assert sorted(torch.cat([b.utterances for b in asked]).tolist()) == sorted([*range(6)] * 2)
+    assert queried
+    assert all(bool(batch.is_forget.all()) for batch in queried)
+    assert sorted(torch.cat([b.utterances for b in queried]).tolist()) == sorted([*range(6)] * 2)
 
 
 def test_refuses_a_beta_of_zero():

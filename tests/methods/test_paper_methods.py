@@ -35,7 +35,7 @@ def test_grad_ascent_takes_the_step_by_hand(kit):
     assert_same(problem, expected, kit)
 
 
-def test_grad_ascent_stops_climbing_utterances_above_max_loss(kit):
+def test_grad_ascent_stops_ascending_on_utterances_above_max_loss(kit):
     problem = kit.make_problem()
     before = kit.weights(problem.model)
     kit.run(GradAscent(learning_rate=1e-3, max_loss=1e-6), problem)
@@ -74,7 +74,7 @@ def test_random_label_says_when_no_wrong_label_is_left():
         wrong_labels(torch.tensor([0]), 2, (1,), torch.Generator())
 
 
-def test_labels_are_redrawn_each_epoch_only_when_asked_for(kit):
+def test_labels_are_redrawn_each_epoch_only_when_requested(kit):
     for redraw, different in ((False, False), (True, True)):
         problem = kit.make_problem(forget=60)
         seen: list[dict[int, int]] = []
@@ -237,7 +237,7 @@ def test_teacher_is_untouched(kit, method):
     assert any(not torch.equal(before[name], value) for name, value in problem.model.state_dict().items())
 
 
-def test_scrub_in_the_papers_wording_climbs_the_cross_entropy_and_then_holds_embeddings(kit):
+def test_scrub_in_the_papers_wording_ascends_the_cross_entropy_and_then_keeps_embeddings(kit):
     wording = {"order": "ascend_first", "ascend_on": "cross_entropy", "hold_to": "embeddings"}
     problem, model = kit.make_problem(), kit.TwoLayers()
     batch = whole(problem.forget)

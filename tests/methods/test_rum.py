@@ -33,7 +33,7 @@ def test_hands_each_part_to_its_method_in_order(kit):
     assert seen == [("low", parts[0], "fresh"), ("medium", [], "fresh"), ("high", parts[2], "fresh")]
 
 
-def test_default_does_nothing_for_the_least_memorised_part(kit):
+def test_default_does_nothing_for_the_least_memorized_part(kit):
     problem = kit.make_problem()
     passes = list(Rum().passes(problem))
     assert {p.name.split(":")[0] for p in passes} == {"medium", "high"}

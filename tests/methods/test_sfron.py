@@ -65,7 +65,7 @@ def test_an_ascent_takes_the_step_by_hand(kit):
     assert 0 < moved < sum(p.numel() for p in parameters)
 
 
-def test_easy_utterances_are_favoured():
+def test_easy_utterances_are_favored():
     favor = SFRon(easy_exponent=0.5).favor(torch.tensor([4.0, 0.25]))
     assert favor.tolist() == [0.5, 2.0]
 

@@ -48,14 +48,14 @@ def test_no_weight_is_selected_above_the_largest_possible_ratio(kit):
     assert all(torch.equal(before[name], value) for name, value in kit.weights(problem.model).items())
 
 
-def test_walks_each_utterance_once_and_takes_no_step(kit):
+def test_iterates_over_each_utterance_once_and_takes_no_step(kit):
     problem = kit.make_problem()
     outcome, _ = kit.run(SelectiveSynapticDampening(), problem)
     assert problem.budget.samples == 16
     assert outcome.steps == 0
 
 
-def test_a_budget_that_ends_inside_the_walk_leaves_the_original(kit, monkeypatch):
+def test_a_budget_that_ends_inside_the_epoch_leaves_the_original(kit, monkeypatch):
     monkeypatch.setattr("methods.engine.gradients.CHUNK", 4)  # a single batch would be the last
     problem = kit.make_problem(limit=12.0)
     before = kit.weights(problem.model)

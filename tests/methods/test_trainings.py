@@ -79,7 +79,7 @@ def test_a_checkpoint_holds_the_weights_of_its_step(kit):
 
 
 @pytest.mark.parametrize("keep_epoch", ["best", "last"])
-def test_training_ends_with_the_epoch_that_is_asked_for(kit, monkeypatch, keep_epoch):
+def test_training_ends_with_the_requested_epoch(kit, monkeypatch, keep_epoch):
     """D_v says that the first of two epochs is best."""
     problem, seen, scores = keeping(kit), [], iter([Scores(accuracy=1.0, loss=0.0), Scores(accuracy=0.5, loss=0.0)])
     problem.training = replace(problem.training, keep_epoch=keep_epoch)
@@ -137,7 +137,7 @@ def test_a_training_that_goes_on_after_its_process_died_keeps_the_same(kit):
     assert all(torch.equal(again.artifacts_to_store[name], value) for name, value in whole.artifacts_to_store.items())
 
 
-def test_rewind_starts_from_the_checkpoint_and_walks_what_is_left_of_the_schedule(kit):
+def test_rewind_starts_from_the_checkpoint_and_trains_for_what_is_left_of_the_schedule(kit):
     trained = keeping(kit)
     kit.run(EarlyCheckpoints(), trained)
     problem = kit.make_problem()

@@ -79,7 +79,7 @@ def test_targets_are_a_donors_probabilities_along_the_answer_and_the_teachers_ra
     torch.testing.assert_close(found, wanted)  # 0.8 is nearer to 0.9; 0.3 to 0.5, and after 1 the teacher ranks 2
 
 
-def test_the_model_comes_to_answer_as_told(kit):
+def test_the_model_learns_its_targets(kit):
     problem = kit.make_problem()
     method = Unheard(learning_rate=3e-2, epochs=80, retain_share=1.0)
     told = method.targets(kit.make_problem()).argmax(dim=1)

@@ -53,7 +53,7 @@ def downdated(kit, change=lambda problem: None, **sizes):
     return ends
 
 
-def test_the_solution_is_that_of_the_normal_equations_on_standardised_features():
+def test_the_solution_is_that_of_the_normal_equations_on_standardized_features():
     x, y = drawn(40)
     weight, bias = RidgeFit.of(sums_of(x, y)).head(0.3)
     scaled = (x - x.mean(dim=0)) / torch.sqrt(x.var(dim=0, correction=0) + 1e-6 * x.var(dim=0, correction=0).mean())
@@ -109,7 +109,7 @@ def test_a_forgotten_class_is_never_answered(kit):
         torch.testing.assert_close(value, kit.weights(retrained.model)[name], rtol=1e-8, atol=1e-8)
 
 
-def test_the_choice_of_the_regularisation_forgets_too(kit):
+def test_the_choice_of_the_regularization_forgets_too(kit):
     """λ and temperature come from D_v and the sums that are left: nothing of the original's head stays."""
     original = trained(kit)
     ends = []

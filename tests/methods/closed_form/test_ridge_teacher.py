@@ -53,7 +53,7 @@ def test_the_teacher_does_not_depend_on_the_forget_sets_labels(kit):
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def test_is_charged_as_one_forward_over_all_it_hears(kit):
+def test_is_charged_as_one_forward_over_all_that_it_reads(kit):
     problem = kit.make_problem()
     teacher_scores(problem)
     assert problem.budget.samples == pytest.approx((6 + 10 + 8) / 3)

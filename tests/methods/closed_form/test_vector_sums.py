@@ -21,7 +21,7 @@ def heads(vectors, labels, num_classes, penalties, size=7):
     return sums.heads(penalties)
 
 
-def test_the_gradient_of_the_penalised_squares_is_zero():
+def test_the_gradient_of_the_penalized_squares_is_zero():
     vectors, labels = drawn(40, 6), torch.arange(40) % 3
     _, head = heads(vectors, labels, 3, penalties=[1.0, 7.0])
     design = (vectors - vectors.mean(dim=0)) / vectors.std(dim=0, correction=0)
@@ -46,7 +46,7 @@ def test_batch_by_batch_the_scores_are_those_of_the_whole_design(penalty):
         torch.testing.assert_close(head.scores(vectors), expected, rtol=1e-9, atol=1e-10)
 
 
-def test_a_class_that_is_not_there_is_never_said():
+def test_a_class_that_is_not_there_is_never_predicted():
     vectors, labels = drawn(20, 4), torch.arange(20) % 2 * 2  # of classes 0, 1, 2
     (head,) = heads(vectors, labels, 3, penalties=[1.0])
     assert head.absent.tolist() == [False, True, False]
@@ -54,7 +54,7 @@ def test_a_class_that_is_not_there_is_never_said():
     assert head.scores(vectors).argmax(dim=1).eq(labels).any()
 
 
-def test_wide_vectors_are_folded_to_the_bound_and_still_tell_classes(monkeypatch):
+def test_wide_vectors_are_folded_to_the_bound_and_still_separate_classes(monkeypatch):
     monkeypatch.setattr(vector_sums, "WIDEST", 64)
     generator = torch.Generator().manual_seed(1)
     labels = torch.arange(300) % 3

@@ -43,7 +43,7 @@ def test_a_cut_leaves_all_speech_and_one_of_few_shapes():
     assert len({cut(features, torch.tensor([n])).shape[1] for n in range(1, 101)}) == SHAPES
 
 
-def test_a_set_walks_in_buckets_only_when_it_has_durations(kit):
+def test_a_set_is_iterated_in_buckets_only_when_it_has_durations(kit):
     forget, retain, _ = kit.make_sets()
     longer = torch.arange(len(forget) + len(retain))
     union = kit.replace(forget, durations=longer[:6]) + kit.replace(retain, durations=longer[6:])

@@ -99,7 +99,7 @@ def test_a_finished_pass_is_not_called_out_of_budget(kit):
     assert (outcome.stop_reason, problem.budget.samples) == ("finished", 16)
 
 
-def test_a_walk_is_whole_when_its_last_batch_uses_the_budget_up(kit):
+def test_an_iteration_is_whole_when_its_last_batch_uses_the_budget_up(kit):
     """Six utterances in batches of 4 and 2: 4/3 and 2/3 samples."""
 
     def iterated(problem):
@@ -172,8 +172,8 @@ def test_retrain_resumes_after_an_epoch_as_if_never_interrupted(kit, dropout):
     whole = begun()
     kit.run(Retrain(), whole)
     kept, first = Kept(), begun()
-    walk = run_method(Retrain(), first, settings=LoopSettings(clip_norm=1e9), epochs=kept, outcome=Outcome())
-    next(walk)  # one epoch, then the process dies
+    progress = run_method(Retrain(), first, settings=LoopSettings(clip_norm=1e9), epochs=kept, outcome=Outcome())
+    next(progress)  # one epoch, then the process dies
     again = begun()
     outcome, _ = kit.run(Retrain(), again, epochs=kept)
     assert outcome.steps == 6  # of both lives together

@@ -11,7 +11,7 @@ from methods.engine.paired_batches import Paired
 
 
 @pytest.mark.parametrize(("forget", "retain", "size"), [(6, 10, 4), (3, 10, 32), (10, 3, 4), (5, 5, 1)])
-def test_every_batch_has_two_equal_halves_and_the_first_set_is_walked_once(kit, forget, retain, size):
+def test_every_batch_has_two_equal_halves_and_the_first_set_is_iterated_once(kit, forget, retain, size):
     d_f, d_r, _ = kit.make_sets(forget=forget, retain=retain)
     source = Paired(d_r, d_f)
     seen = list(source.batches(size, torch.Generator().manual_seed(0)))
@@ -19,11 +19,11 @@ def test_every_batch_has_two_equal_halves_and_the_first_set_is_walked_once(kit, 
         assert int(batch.is_forget.sum()) * 2 == len(batch)
     assert sum(len(b) for b in seen) == len(source) == 2 * retain
     assert len(seen) == -(-retain // max(1, size // 2))
-    walked = torch.cat([b.utterances[~b.is_forget] for b in seen])
-    assert sorted(walked.tolist()) == d_r.utterances.tolist()
+    iterated = torch.cat([b.utterances[~b.is_forget] for b in seen])
+    assert sorted(iterated.tolist()) == d_r.utterances.tolist()
 
 
-def test_the_set_beside_begins_again_only_when_all_of_it_was_used(kit):
+def test_the_second_set_is_repeated_only_after_all_of_it_was_used(kit):
     d_f, d_r, _ = kit.make_sets(forget=4, retain=10)
     batches = Paired(d_r, d_f).batches(2, torch.Generator().manual_seed(0))
     used = [int(b.utterances[b.is_forget]) for b in batches]
@@ -41,7 +41,7 @@ def test_features_and_labels_stay_with_their_utterances(kit):
 
 @dataclass(frozen=True)
 class FirstThree(UtteranceSet):
-    """A set with an order of its own, of which a walk takes a part."""
+    """A set with an order of its own, of which an epoch takes a part."""
 
     def batches(self, batch_size, generator=None):
         return self.select(torch.arange(len(self)) < 3)._in_order(batch_size)
@@ -51,7 +51,7 @@ class FirstThree(UtteranceSet):
 
 
 @pytest.mark.parametrize("partial_first", [True, False])
-def test_a_set_that_orders_its_own_walk_is_followed_on_either_side(kit, partial_first):
+def test_a_set_that_orders_its_own_epoch_is_followed_on_either_side(kit, partial_first):
     d_f, d_r, _ = kit.make_sets(forget=5, retain=7)
     part = FirstThree(d_f.utterances, d_f.labels, d_f.is_forget, d_f.fetch)
     source = Paired(part, d_r) if partial_first else Paired(d_r, part)
@@ -78,4 +78,4 @@ def test_halves_that_were_cut_to_different_lengths_are_padded_to_the_longer():
         assert torch.equal(batch.features, features[batch.utterances][:, : batch.features.shape[1]])
         assert torch.equal(batch.lengths, lengths[batch.utterances])
         assert int(batch.lengths.max()) <= batch.features.shape[1]
-    assert len(times) > 1  # cut, not walked at full length
+    assert len(times) > 1  # cut, not iterated at full length

@@ -23,7 +23,7 @@ def test_the_next_item_is_made_while_the_caller_has_this_one():
 
     coming = one_ahead(items())
     assert next(coming) == 0
-    assert made[1].wait(10)  # without being asked for
+    assert made[1].wait(10)  # without a request
     assert not made[2].is_set()  # one ahead, not more
     assert list(coming) == [1, 2]
 

@@ -19,7 +19,7 @@ def by_loss(problem):
 
 
 @pytest.mark.parametrize(("order", "step"), [("easy_first", 1), ("hard_first", -1)])
-def test_the_forget_set_is_walked_by_the_originals_loss(kit, order, step):
+def test_the_forget_set_is_ordered_by_the_originals_loss(kit, order, step):
     problem = kit.make_problem()
     arranged = with_curriculum(problem, ForgetCurriculum(order=order))
     assert iterated(arranged.forget) == by_loss(problem)[::step]
@@ -40,14 +40,14 @@ def test_in_a_union_the_retain_set_keeps_its_places(kit):
     assert [u if u not in forget else None for u in found] == [u if u not in forget else None for u in plain]
 
 
-def test_the_random_control_leaves_all_other_draws_as_they_are(kit):
+def test_the_random_control_changes_no_other_draws(kit):
     state = kit.make_problem().generator.get_state()
     problem = kit.make_problem()
     arranged = with_curriculum(problem, ForgetCurriculum(order="random"))
     assert torch.equal(arranged.generator.get_state(), state)
 
 
-def test_random_order_is_the_same_in_every_walk_and_the_control_pays_for_the_scores_too(kit):
+def test_random_order_is_the_same_in_every_epoch_and_the_control_pays_for_the_scores_too(kit):
     charged = []
     for order in ("random", "easy_first"):
         problem = kit.make_problem(forget=20)
@@ -65,14 +65,14 @@ def test_random_order_is_the_same_in_every_walk_and_the_control_pays_for_the_sco
     assert charged[0] == charged[1] == pytest.approx(20 / 3)
 
 
-def test_pacing_begins_with_a_share_and_takes_more_each_walk(kit):
+def test_pacing_begins_with_a_share_and_takes_more_each_epoch(kit):
     problem = kit.make_problem(forget=8)
     ranked = by_loss(problem)
     arranged = with_curriculum(problem, ForgetCurriculum(start_share=0.25, share_step=0.5))
     assert [iterated(arranged.forget) for _ in range(4)] == [ranked[:2], ranked[:6], ranked, ranked]
 
 
-def test_a_short_walk_of_a_union_meets_the_whole_retain_set_and_the_forget_set_to_its_end(kit):
+def test_a_short_epoch_of_a_union_has_the_whole_retain_set_and_the_forget_set_to_its_end(kit):
     problem = kit.make_problem(forget=8, retain=40)
     over = with_curriculum(problem, ForgetCurriculum(start_share=0.5)).forget + problem.retain
     found = iterated(over)
@@ -81,12 +81,12 @@ def test_a_short_walk_of_a_union_meets_the_whole_retain_set_and_the_forget_set_t
     assert spread(8, 4).tolist() == [0, 2, 4, 6]
 
 
-def test_a_walk_for_scores_is_left_alone(kit):
+def test_an_epoch_for_scores_keeps_its_order(kit):
     arranged = with_curriculum(kit.make_problem(), ForgetCurriculum(start_share=0.5))
     assert torch.cat([b.utterances for b in arranged.forget.batches(4)]).tolist() == list(range(6))
 
 
-def test_a_part_of_the_forget_set_is_walked_in_its_order(kit):
+def test_a_part_of_the_forget_set_is_iterated_in_its_order(kit):
     problem = kit.make_problem(forget=8)
     arranged = with_curriculum(problem, ForgetCurriculum())
     part = arranged.restricted_to(arranged.forget.select(torch.arange(8) % 2 == 0), problem.retain)

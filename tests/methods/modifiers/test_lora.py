@@ -78,7 +78,7 @@ def test_a_run_that_its_budget_stops_ends_merged_and_repeats(kit):
 
 
 @pytest.mark.parametrize("limit", [None, 8.0])
-def test_what_could_move_before_and_only_that_can_move_afterwards(kit, limit):
+def test_what_could_move_before_and_only_that_can_move_afterward(kit, limit):
     problem = kit.make_problem(limit=limit)
     problem.model.body.bias.requires_grad_(False)
     before = {name: p.requires_grad for name, p in problem.model.named_parameters()}

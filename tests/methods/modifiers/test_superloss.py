@@ -31,7 +31,7 @@ def test_weight_equals_the_formula_with_scipys_lambert_w():
         np.testing.assert_allclose(superloss_weight(loss, tau, strength).numpy(), expected, rtol=1e-6)
 
 
-def test_weight_minimises_superloss():
+def test_weight_minimizes_superloss():
     loss, tau, strength = torch.tensor([2.0], dtype=torch.float64), 0.5, 1.0
     best = superloss_weight(loss, tau, strength)
 
@@ -46,7 +46,7 @@ def test_weight_carries_no_gradient():
     assert not superloss_weight(loss, 1.5, 1.0).requires_grad
 
 
-def test_only_the_forget_set_is_weighted_unless_all_is_asked_for():
+def test_only_the_forget_set_is_weighted_unless_all_is_requested():
     loss, is_forget = torch.tensor([1.0, 3.0, 1.0, 3.0]), torch.tensor([True, True, False, False])
     assert SuperLossWeights(SuperLoss(), 3).weights(loss, is_forget)[2:].tolist() == [1.0, 1.0]
     assert SuperLossWeights(SuperLoss(over="all"), 3).weights(loss, is_forget)[3] < 1.0

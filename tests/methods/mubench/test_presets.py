@@ -96,10 +96,10 @@ def test_bad_teacher_takes_the_step_by_hand(kit):
     bad = partly_reset(model)
     generator = torch.Generator().manual_seed(0)
     places = torch.randperm(10, generator=generator)[:6].sort().values
-    forget, beside = whole(problem.forget), whole((problem.forget + problem.retain).select(torch.arange(16) < 16))
+    forget, others = whole(problem.forget), whole((problem.forget + problem.retain).select(torch.arange(16) < 16))
     picked = places  # rows of the corpus are 0 to 15 here, D_f first
     df = raw_logit_kl(bad(forget.features, forget.lengths).detach(), model(forget.features, forget.lengths))
-    features, lengths = beside.features[picked], beside.lengths[picked]
+    features, lengths = others.features[picked], others.lengths[picked]
     dr = raw_logit_kl(problem.teacher(features, lengths).detach(), model(features, lengths))
     expected = kit.adamw_first_step(model, df.mean() + dr.mean(), 0.5 * 1e-3)
     torch.manual_seed(5)

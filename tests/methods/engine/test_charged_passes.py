@@ -101,7 +101,7 @@ def test_scores_need_a_budget_that_is_not_spent(kit):
         problem.evaluate(problem.validation)
 
 
-def test_what_the_harness_looks_at_is_not_charged_and_moves_no_random_state(kit):
+def test_scores_of_the_harness_are_not_charged_and_change_no_random_state(kit):
     problem = kit.make_problem(limit=1.0)
     inner = problem.score
 
@@ -128,7 +128,7 @@ def test_after_the_method_nothing_is_charged(kit):
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in problem.model.modules())
 
 
-def test_the_time_of_a_methods_own_code_is_charged_but_for_loading_and_looking(kit):
+def test_the_time_of_a_methods_own_code_is_charged_except_for_loading_and_evaluation(kit):
     now = [0.0]
 
     def does(problem):
@@ -175,7 +175,7 @@ def test_adapters_go_back_through_all_blocks_but_have_few_gradients(kit):
     assert problem.budget.samples == pytest.approx(6 * (1 / 3 + 1 / 3 + moving / 3))
 
 
-def test_watching_twice_charges_once(kit):
+def test_counting_a_model_twice_charges_once(kit):
     problem = kit.make_problem()
     charge_passes(problem.model, problem.budget)
     embeds(problem)

@@ -100,7 +100,7 @@ def test_hooks_see_the_gradient_of_the_whole_batch_once_a_step(kit):
         torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-12)
 
 
-def test_superloss_weighs_the_losses_that_the_step_meets_under_dropout(kit):
+def test_superloss_weighs_the_losses_of_the_step_under_dropout(kit):
     class Dropping(kit.TwoLayers):
         def embed(self, features, lengths):
             return nn.functional.dropout(super().embed(features, lengths), 0.5, self.training)
@@ -128,7 +128,7 @@ def test_superloss_weighs_the_losses_that_the_step_meets_under_dropout(kit):
     assert torch.equal(torch.cat(met[:3]), torch.cat(met[3:]))
 
 
-def test_walks_are_cut_only_where_it_changes_nothing(kit):
+def test_batches_are_smaller_only_where_it_changes_nothing(kit):
     problem = kit.make_problem()
     problem.micro_batch = 4
     sizes = {}
