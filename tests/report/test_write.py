@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
-from rich.console import Console
 
 from orchestrator.report import write
 from orchestrator.report.build import build_report
 from orchestrator.report.frames.scope import select
-from orchestrator.report.tables.terminal import terminal_tables
 from orchestrator.report.write import write_files, write_report
 from orchestrator.results.schema import SCHEMA
 from orchestrator.results.store import open_store
@@ -129,15 +127,3 @@ def test_rows_from_a_store_read_like_made_up_ones(make_rows, tmp_path) -> None:
         store.commit(row)
     direct = write_files(build_report(select(rows)), tmp_path / "a")[0]
     assert direct.read_text() == write_report(tmp_path / "results")[0].read_text()
-
-
-def test_the_terminal_shows_a_table_for_each_block(make_rows) -> None:
-    console = Console(width=110, record=True)
-    for shown in terminal_tables(build_report(select(make_rows())).tables):
-        console.print(shown)
-    text = console.export_text()
-    assert "Sample Unlearning (5 % of D)" in " ".join(text.split())
-    assert "Class Unlearning (" in " ".join(text.split())
-    assert "Closest to Retrain: SCRUB" in text
-    assert "Baselines on D_t: chance 8.3 %" in text
-    assert "…" not in text

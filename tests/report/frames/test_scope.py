@@ -16,9 +16,6 @@ from orchestrator.report.build import build_report
 from orchestrator.report.evidence.write import write_evidence
 from orchestrator.report.frames.scope import Selection, select
 from orchestrator.report.leaderboard.page import write_leaderboard
-from orchestrator.report.status import status_tables
-from orchestrator.report.tables.latex import table_latex
-from orchestrator.report.tables.terminal import terminal_tables
 from orchestrator.report.write import write_files, write_report
 from orchestrator.results.store import open_store, read_rows
 from orchestrator.results.sweep_records import SweepRecord, record_sweep
@@ -98,30 +95,6 @@ def test_failures_of_an_earlier_plan_are_left_out_and_counted(rows, change, tmp_
     assert "too large" in page_of(tmp_path, broken)  # without records nothing is given up
 
 
-def test_status_shows_an_earlier_plan_and_its_failures_only_on_request(rows, change, tmp_path) -> None:
-    broken = change(rows, {"method": "salun"}, status="failed", error="ValueError: too large")
-    store = stored(broken, tmp_path)
-    record_sweep(store.files, "mine", {}, list(broken["trial_id"]))
-    record_sweep(store.files, "mine", {}, list(broken[broken["method"] != "salun"]["trial_id"]))
-    record_sweep(store.files, "other", {}, list(rows["trial_id"][:2]))
-    text = printed(status_tables(store))
-    assert "too large" not in text
-    assert "is an earlier plan" in text
-    (title,) = {word for word in text.split() if word.startswith("mine@")}
-    only = printed(status_tables(store, title))
-    assert "too large" in only
-    assert "mine" not in printed(status_tables(store, "other"))
-    with pytest.raises(ValueError, match=rf"No sweep 'none' .*mine, {title}, other"):
-        status_tables(store, "none")
-
-
-def test_status_counts_runs_of_no_plan_such_as_those_of_a_restored_file(rows, tmp_path) -> None:
-    store = stored(rows, tmp_path)
-    assert f"{len(rows)} more runs are in no plan" in printed(status_tables(store))
-    record_sweep(store.files, "mine", {}, list(rows["trial_id"]))
-    assert "in no plan" not in printed(status_tables(store))
-
-
 def test_a_page_of_one_sweep_has_its_rows_only_wherever_it_is_asked_for(rows, tmp_path) -> None:
     store = stored(rows, tmp_path)
     mine = rows[rows["method"] != "salun"]
@@ -145,36 +118,6 @@ def test_a_sweep_that_is_not_there_is_refused_with_those_that_are(rows) -> None:
     with pytest.raises(ValueError, match=r"belongs to the sweep 'mine'\. Sweeps in this folder: made-up"):
         select(rows, [], Selection("mine"))
     assert len(select(rows, [], Selection("made-up")).rows) == len(rows)  # of a compacted file, without records
-
-
-def test_a_table_without_tuned_settings_says_so_in_its_title(rows) -> None:
-    (untuned,), (tuned,) = (build_report(select(r)).tables for r in (rows, rows.assign(lock="rewind")))
-    assert untuned.title.endswith("(settings not tuned, see `unlearn tune`)")
-    assert "tuned" not in tuned.title
-    (references,) = build_report(select(rows[rows["method"].isin(["original", "retrain"])])).tables
-    assert "tuned" not in references.title
-    (closed_form,) = build_report(select(rows.assign(settings="{}"))).tables  # nothing to tune
-    assert "tuned" not in closed_form.title
-
-
-def test_a_mixture_of_tuned_and_untuned_settings_is_said_above_every_table(rows, change, tmp_path) -> None:
-    mixed = change(rows, {"method": "scrub"}, lock="rewind")
-    said = "Tuned (rewind): SCRUB. Untuned: SalUn."
-    report = build_report(select(mixed))
-    (table,) = report.tables
-    assert "not tuned" not in table.title
-    page = write_files(report, tmp_path / "r")[0].read_text()
-    terminal = printed(terminal_tables(report.tables))
-    graph = write_leaderboard(stored(mixed, tmp_path / "s"), tmp_path / "l.md").read_text()
-    for text in (page, terminal, table_latex(table), graph, graph.split("Cells at a glance")[1]):
-        assert said in text
-        assert text.index(said) < text.index("Original  ") if text is page else True
-    assert terminal.index(said) < terminal.index("espeak_keywords, whisper_nano")
-    only = build_report(select(mixed, (), Selection(tuned_only=True)))
-    assert {line.label for line in only.tables[0].blocks[0].lines} == {"Original", "Retrain", "SCRUB"}
-    assert "mixed" not in printed(terminal_tables(only))
-    with pytest.raises(ValueError, match="No run has tuned settings"):
-        build_report(select(rows, (), Selection(tuned_only=True)))
 
 
 def recipes(rows: pd.DataFrame, suffix: str, fingerprint: str, clips: int, layers: int = 2) -> pd.DataFrame:

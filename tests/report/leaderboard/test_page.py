@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,14 +12,12 @@ from orchestrator.report.evidence.folder import FolderEvidence, with_kept
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.scope import Selected
 from orchestrator.report.frames.select import prepare, reported
-from orchestrator.report.leaderboard.attack_sanity import attack_sanity, sanity_markdown
 from orchestrator.report.leaderboard.page import leaderboard_cells, write_leaderboard
 from orchestrator.report.leaderboard.ranking import over_cells, ranking
 from orchestrator.results.store import open_store
 from orchestrator.results.sweep_records import SweepRecord
 
 METHODS = ["original", "retrain", "grad_ascent", "bad_teacher", "scrub"]
-SIZES = {"forget": 24, "validation": 20, "test": 20, "holdout": 40}
 
 
 def cells_of(rows: pd.DataFrame, records: tuple[SweepRecord, ...] = ()) -> list:
@@ -161,42 +158,6 @@ def test_seeds_are_averaged_within_a_cell_before_cells_are(cells) -> None:
     whole, one = over_cells(cells, line, "gap_mean"), over_cells(cells[:1], line, "gap_mean")
     assert whole.n == one.n == 3
     assert one.mean == pytest.approx(cells[0].gap(line))
-
-
-@pytest.fixture(scope="module")
-def attacked(make_rows, outputs_of):
-    """Samples of three seeds with a shared holdout: Original knows D_f, Retrain does not."""
-    rows = make_rows(methods=METHODS, kinds=["sample"], seeds=[0, 1, 2])
-    parts = np.repeat(list(SIZES), list(SIZES.values()))
-    read = {}
-    for row in rows.itertuples():
-        rng = np.random.default_rng([row.seed, METHODS.index(row.method)])
-        labels = np.arange(len(parts)) % 4
-        logits = rng.normal(size=(len(parts), 4))
-        logits[np.arange(len(parts)), labels] += np.where((parts == "forget") & (row.method == "original"), 3.0, 0.0)
-        names = [f"{part}-{row.seed if part == 'forget' else ''}-{n}" for n, part in enumerate(parts)]
-        read[row.trial_id] = replace(outputs_of(logits, labels), parts=parts, utterance_ids=np.array(names))
-    return rows, read
-
-
-def test_attacks_are_sound_where_retrain_is_at_chance_and_original_above(attacked) -> None:
-    (found,) = attack_sanity(cells_of(attacked[0]), attacked[1].get)
-    assert (found.runs, found.reference, found.members, found.others) == (3, "holdout", 72, 40)
-    assert found.at_chance
-    assert found.above
-    assert found.difference.low > 0
-    text = "\n".join(sanity_markdown([found]))
-    assert "contains 0.5 in 1 of 1 cells" in text
-    assert "above 0.5 in 1 of 1 cells" in text
-    assert sanity_markdown([]) == []
-
-
-def test_a_seed_without_one_of_the_two_outputs_is_left_out_of_both(attacked) -> None:
-    rows, read = attacked
-    lost = rows.loc[(rows["method"] == "retrain") & (rows["seed"] == 1), "trial_id"].iloc[0]
-    (found,) = attack_sanity(cells_of(rows), {**read, lost: None}.get)
-    assert (found.runs, found.members) == (2, 48)
-    assert attack_sanity(cells_of(rows), lambda _: None) == []
 
 
 def test_every_table_has_original_and_retrain_and_says_their_difference_first(
