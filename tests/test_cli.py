@@ -192,7 +192,10 @@ def test_home_is_found_in_every_path_that_is_given(unlearn, finished, tmp_path, 
             ["plan", "demo", "--results", "r", "--explain", "xyz"],
             "No trial of this sweep has an id that starts with 'xyz'",
         ),
-        (["tune", "demo", "--results", "r", "--objective", "test"], "unknown objective: got 'test', allowed: rewind"),
+        (
+            ["tune", "demo", "--results", "r", "--objective", "test"],
+            "unknown objective: got 'test'; choose from rewind",
+        ),
     ],
 )
 def test_a_mistake_ends_in_one_clear_message(unlearn, arguments, message, tmp_path, monkeypatch):

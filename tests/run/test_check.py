@@ -39,8 +39,8 @@ def reasons(plan) -> dict[str, str]:
         ("{kind: class, classes: [xylophone]}", "class xylophone", "class cannot be forgotten: got xylophone, allowed"),
         ("{kind: speaker, speakers: [nobody]}", "speaker nobody", "speaker cannot be forgotten: got nobody, allowed"),
         ("{kind: ids, ids: [nothing]}", "ids nothing", "only train utterances can be forgotten: got 'nothing'"),
-        ("{kind: sample, forget_ratio: 1e-6}", "sample 1e-06", "selects 0 of"),
-        ("{kind: sample, forget_ratio: 0.9999}", "sample 0.9999", "non-empty proper subset"),
+        ("{kind: sample, forget_ratio: 1e-6}", "sample 1e-06", "the forget set must be a non-empty proper subset"),
+        ("{kind: sample, forget_ratio: 0.9999}", "sample 0.9999", "the forget set must be a non-empty proper subset"),
         ("{kind: class, num_classes: 99}", "class", "too few classes to forget: got a request for 99"),
     ],
 )
