@@ -119,6 +119,15 @@ def adamw_first_step(model, loss, learning_rate, weight_decay=0.0):
     return expected
 
 
+def whole(utterances):
+    return next(utterances.batches(64))
+
+
+def assert_same(problem, expected):
+    for name, value in weights(problem.model).items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-7, atol=1e-10)
+
+
 @pytest.fixture
 def kit():
     """The tools above, for tests that cannot import each other's modules."""
@@ -129,4 +138,5 @@ def kit():
     Kit.make_problem, Kit.make_sets, Kit.run = staticmethod(make_problem), staticmethod(make_sets), staticmethod(run)
     Kit.weights, Kit.adamw_first_step, Kit.TwoLayers = staticmethod(weights), staticmethod(adamw_first_step), TwoLayers
     Kit.score, Kit.replace = staticmethod(score), staticmethod(replace)
+    Kit.whole, Kit.assert_same = staticmethod(whole), staticmethod(assert_same)
     return Kit
