@@ -23,6 +23,7 @@ EXTENDS = {"type": "string", "description": "another sweep: a file, relative to 
 FIXED = ("original", "retrain")  # methods that take no curriculum and no adapters
 
 
+@cache
 def sweep_json_schema() -> Schema:
     """The schema of a sweep, with the plug-ins that are installed here.
 
