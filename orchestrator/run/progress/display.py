@@ -207,6 +207,11 @@ class PlainDisplay(LaunchDisplay):
         super().__init__(console, **settings)
         self.said = self.began
 
+    def ready(self, slots: int) -> None:
+        """The next line that says how far the launch is comes half a minute from here."""
+        super().ready(slots)
+        self.said = self.clock()
+
     def preparing(self, what: str) -> None:
         """Say it before, since it may take long."""
         if what not in self.preparations:

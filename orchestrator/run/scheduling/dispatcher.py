@@ -130,7 +130,8 @@ class Dispatcher:
     def launch(self) -> Launch:
         """Return what this launch has to do."""
         pending = [self.specs[trial_id] for trial_id in self.graph.pending]
-        return Launch(pending, self.num_already_done, self.refused, self.medians, self.store.files.location)
+        results = str(self.store.files.local_path or self.store.files.location)
+        return Launch(pending, self.num_already_done, self.refused, self.medians, results)
 
     def outcome(self) -> LaunchOutcome:
         """Return how the launch ended."""

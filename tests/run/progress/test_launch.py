@@ -85,3 +85,9 @@ def test_only_a_trial_of_a_search_leaves_a_row_when_it_is_dropped_half_way(small
     results.close()
     row = context.store.row(spec.trial_id)
     assert (row["status"] if row else None) == ("pruned" if searched else None)
+
+
+def test_the_next_command_names_the_results_folder_as_a_path(watched):
+    ((_, launch),) = watched.of("planned")
+    assert launch.results.startswith("/")
+    assert launch.results.endswith("/r")
