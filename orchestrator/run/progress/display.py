@@ -17,7 +17,7 @@ from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.stages import STAGES
 from orchestrator.results.schema import STATUSES
 from orchestrator.run.assignment import IntermediateResult
-from orchestrator.run.progress.eta import Medians, Remaining, remaining
+from orchestrator.run.progress.eta import Medians, Remaining, Started, remaining
 from orchestrator.run.progress.observer import Launch, LaunchObserver, LaunchOutcome
 from orchestrator.run.progress.text import describe, doing, finished_line, first_error_line
 
@@ -33,6 +33,13 @@ class Running:
     spec: TrialSpec
     since: float
     result: IntermediateResult | None = None
+
+    @property
+    def share_done(self) -> float:
+        """Share of the epochs of its pass; 0 where it reported none."""
+        return (
+            self.result.epoch / self.result.epochs if self.result and self.result.epoch and self.result.epochs else 0.0
+        )
 
 
 class LaunchDisplay(LaunchObserver):
@@ -183,7 +190,7 @@ class LaunchDisplay(LaunchObserver):
     def remaining(self) -> Remaining:
         """Time to the end of the launch."""
         now = self.clock()
-        running = [(kind_of(trial.spec), now - trial.since) for trial in self.running.values()]
+        running = [Started(kind_of(trial.spec), now - trial.since, trial.share_done) for trial in self.running.values()]
         return remaining(self._pending, running, self._medians.by_kind, self._estimates, self.slots)
 
     def by_stage(self) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.run.progress.eta import Medians, Remaining, remaining
+from orchestrator.run.progress.eta import Medians, Remaining, Started, remaining
 
 FAST, SLOW = ("unlearn", "t", "b", "standard", "scrub"), ("retrain", "t", "b", "standard", "retrain")
 PLAN = {FAST: 10.0, SLOW: 100.0}
@@ -21,7 +21,7 @@ def test_a_finished_trial_of_a_kind_replaces_its_estimate():
 
 def test_a_kind_without_a_finished_trial_keeps_the_mark_until_none_of_it_is_left():
     assert not remaining({FAST: 6, SLOW: 1}, [], {FAST: 5.0}, PLAN, slots=1).measured
-    assert not remaining({FAST: 6}, [(SLOW, 1.0)], {FAST: 5.0}, PLAN, slots=1).measured
+    assert not remaining({FAST: 6}, [Started(SLOW, 1.0)], {FAST: 5.0}, PLAN, slots=1).measured
     assert remaining({FAST: 6, SLOW: 0}, [], {FAST: 5.0}, PLAN, slots=1).measured
 
 
@@ -31,8 +31,18 @@ def test_trials_at_once_share_the_work_but_not_a_single_trial():
 
 
 def test_what_a_running_trial_has_done_counts_and_a_late_one_owes_nothing():
-    assert remaining({}, [(SLOW, 30.0)], {}, PLAN, slots=2).seconds == 70.0
-    assert remaining({FAST: 1}, [(SLOW, 1e6)], {}, PLAN, slots=1).seconds == 10.0
+    assert remaining({}, [Started(SLOW, 30.0)], {}, PLAN, slots=2).seconds == 70.0
+    assert remaining({FAST: 1}, [Started(SLOW, 1e6)], {}, PLAN, slots=1).seconds == 10.0
+
+
+def test_epochs_that_take_longer_than_expected_count():
+    assert remaining({}, [Started(FAST, 30.0, share_done=0.25)], {}, PLAN, slots=1).seconds == 90.0
+    assert remaining({}, [Started(SLOW, 1.0, share_done=0.5)], {}, PLAN, slots=1).seconds == 99.0
+
+
+def test_estimates_are_scaled_by_how_measured_kinds_compare_with_theirs():
+    found = remaining({SLOW: 1}, [], {FAST: 30.0}, PLAN, slots=1)
+    assert found == Remaining(300.0, measured=False)
 
 
 def test_at_the_end_nothing_is_left():
