@@ -20,16 +20,8 @@ from orchestrator.run.guards.running_clock import RunningClock
 from orchestrator.run.guards.watchdog import Hung, Watchdog
 from orchestrator.run.setup.checkpoints import EpochCheckpoint
 from orchestrator.run.setup.context import WorkerContext
-from orchestrator.run.trial_steps import (
-    Evaluated,
-    Prepared,
-    Saved,
-    Unlearned,
-    evaluate,
-    prepare,
-    save,
-    unlearn,
-)
+from orchestrator.run.step_results import Evaluated, Prepared, Saved, Unlearned
+from orchestrator.run.trial_steps import evaluate, prepare, save, unlearn
 
 Row = Mapping[str, Any]
 

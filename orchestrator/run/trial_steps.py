@@ -1,21 +1,19 @@
-"""The four steps of a trial: prepare, unlearn (or train), evaluate, save. Each returns what it found, with its columns.
+"""The four steps of a trial: prepare, unlearn (or train), evaluate, save. Each returns its result, which has columns.
 
-Only `run_trial` calls them, in this order. Whoever interrupts a step finds what it came to in `Unlearned`.
+Only `run_trial` calls them, in this order. An interrupted `unlearn` reports its result as well.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from methods.base import Method, Training, UnlearningProblem
-from methods.engine.budget import BudgetMeter
+from methods.base import Method, Training
 from methods.engine.loop import LoopSettings, Outcome, Progress, run_method
 from methods.modifiers.curriculum import ForgetCurriculum
 from methods.modifiers.lora import Lora
@@ -43,85 +41,10 @@ from orchestrator.run.setup.checkpoints import (
     save_weights,
 )
 from orchestrator.run.setup.context import WorkerContext
-from orchestrator.run.setup.feature_cache import FeatureReader
-from orchestrator.run.setup.problem import TrialSplit, budget_meter, make_problem, predict, split_corpus
-from orchestrator.tasks.corpus import Corpus
+from orchestrator.run.setup.problem import budget_meter, make_problem, predict, split_corpus
+from orchestrator.run.step_results import Evaluated, Prepared, Saved, Unlearned
 
 NOT_OF_THE_LOOP = ("threads", "deterministic")  # keys of `TrialSpec.loop` that set up the process
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A trial that is ready to run."""
-
-    assignment: Assignment
-    context: WorkerContext
-    watchdog: Watchdog
-    corpus: Corpus
-    split: TrialSplit
-    features: FeatureReader
-    problem: UnlearningProblem
-    method: Method
-    loop: LoopSettings
-    memory: PeakMemory
-    budget_source: str
-    seconds: float
-
-    @property
-    def spec(self) -> TrialSpec:
-        """The trial's recipe."""
-        return self.assignment.spec
-
-    @property
-    def budget(self) -> BudgetMeter:
-        """The trial's budget, whose clock leaves out seconds in which the process was stopped."""
-        return self.problem.budget
-
-    def columns(self) -> dict[str, Any]:
-        """Return what this step adds to the row."""
-        return {"budget_source": self.budget_source, "setup_seconds": self.seconds}
-
-
-@dataclass(frozen=True)
-class Unlearned:
-    """What a training or a method did, up to its end or to what interrupted it."""
-
-    cost: dict[str, Any]  # columns of the budget, the steps and the memory
-    unchanged: bool | None = None  # None for a training
-    note: str = ""
-
-    def columns(self) -> dict[str, Any]:
-        """Return what this step adds to the row."""
-        changed = {} if self.unchanged is None else {"unchanged": self.unchanged, "note": self.note}
-        return {**self.cost, **changed}
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """Logits of the whole corpus and what was measured on them."""
-
-    logits: Tensor  # (N, C) float32
-    measures: dict[str, Any]
-    objective: float | None
-    peak_memory_bytes: int
-    seconds: float
-    seconds_per_utterance: float  # of the logits alone: what a later method is charged when it uses them
-
-    def columns(self) -> dict[str, Any]:
-        """Return what this step adds to the row."""
-        return {**self.measures, "objective": self.objective, "peak_memory_bytes": self.peak_memory_bytes}
-
-
-@dataclass(frozen=True)
-class Saved:
-    """What was written next to the row, and what that cost."""
-
-    probe_seconds: float
-    preparation_seconds: float | None  # of what training keeps for methods; None where no model is kept
-
-    def columns(self) -> dict[str, Any]:
-        """Return what this step adds to the row."""
-        return {"preparation_seconds": self.preparation_seconds}
 
 
 def prepare(
