@@ -94,14 +94,14 @@ def with_own_titles(rows: pd.DataFrame) -> pd.DataFrame:
     """Give tasks and backbones of one name but different settings or content titles of their own.
 
     Two sweeps of one folder may call two corpora alike; in one table, the later would replace the other. `task_name`
-    keeps the plug-in's name, from which seeds are derived.
+    remains the plug-in's name, from which seeds are derived.
     """
     recipes = [json.loads(text or "{}") for text in rows["recipe"]]
     titles = {
         "task": _titles(rows["task"], _identities(recipes, "task", rows["corpus_fingerprint"]), "corpus"),
         "backbone": _titles(rows["backbone"], _identities(recipes, "backbone", rows["backbone_content"]), "weights"),
     }
-    return rows.assign(task_name=rows["task"], **titles)
+    return rows.assign(**titles)
 
 
 def _identities(recipes: Sequence[Mapping[str, Any]], part: str, content: pd.Series[str]) -> list[dict[str, str]]:

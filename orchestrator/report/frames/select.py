@@ -21,7 +21,10 @@ REFERENCES = ("original", "retrain")
 
 
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:
-    """Convert rows to plain types: numbers as float64, text and truth values without nulls; absent columns are null."""
+    """Convert rows to plain types: numbers as float64, text and truth values without nulls; absent columns are null.
+
+    `task_name` is a copy of `task`, which `scope` may replace by a title.
+    """
     columns: dict[str, pd.Series[Any]] = {}
     for field in SCHEMA:
         found = (

@@ -171,6 +171,6 @@ def test_unchanged_runs_are_marked_and_explained(rows, tmp_path) -> None:
         "SCRUB": "2 unchanged"
     }
     text = page_of(tmp_path, rows)
-    assert "1 unchanged" in text
+    assert "2 unchanged" in text
     assert "Runs that did not finish" not in text
     assert any(line.best for line in table.blocks[0].lines)  # unchanged runs are compared

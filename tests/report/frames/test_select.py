@@ -25,7 +25,7 @@ def with_settings(rows: pd.DataFrame, suffix: str, **columns) -> pd.DataFrame:
 def test_prepared_rows_have_plain_types() -> None:
     rows = pd.DataFrame({"trial_id": ["x"], "collapsed": [None], "seed": [3], "error": [None], "test_accuracy": [None]})
     found = prepare(rows)
-    assert list(found.columns) == SCHEMA.names
+    assert list(found.columns) == [*SCHEMA.names, "task_name"]
     assert found["error"].item() == ""
     assert is_bool_dtype(found["collapsed"])
     assert is_float_dtype(found["test_accuracy"])
