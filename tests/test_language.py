@@ -75,7 +75,6 @@ NOT_YET_REWRITTEN = {
             "yaml_text",
         )
     ),
-    *(f"orchestrator/results/{name}.py" for name in ("__init__", "store")),
 }
 
 banned = re.compile(

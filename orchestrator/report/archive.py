@@ -22,8 +22,8 @@ from orchestrator.results.storage import Folder
 from orchestrator.results.store import READERS, Store, as_column
 
 RUN = ("trial_id", "finished_at")
-NESTED = {"tests": "evidence", "outputs": "outputs"}
-"""Columns that hold a small table for each trial, and the folder of that table."""
+NESTED = ("tests", "outputs")
+"""Columns that hold a small table for each trial, named as the shelves of `Store`."""
 _FOLDERS = (
     re.compile(r"\w+://(?:[^\s'\"]*/)?"),  # of a URI
     re.compile(r"(?<=['\"])/(?:[^/'\"]+/)+"),  # between quotes, where a name may have spaces
@@ -55,7 +55,7 @@ def compact_results(store: Store, to: str | Path) -> int:
             rows = rows.append_column(name, pa.array(values.to_numpy(dtype=np.float64), pa.float64(), from_pandas=True))
     references = set(done.index[done["method"].isin(REFERENCES)])
     with ThreadPoolExecutor(READERS) as pool:
-        tests = list(pool.map(lambda trial_id: store.read_table(f"evidence/{trial_id}.parquet"), ids))
+        tests = list(pool.map(lambda trial_id: store.read_table(store.tests.path(trial_id)), ids))
         outputs = list(pool.map(lambda trial_id: _outputs(store, trial_id) if trial_id in references else None, ids))
     for name, found in (("tests", tests), ("outputs", outputs)):
         if any(table is not None for table in found):
@@ -97,13 +97,13 @@ def restore_results(file: str | Path, store: Store) -> int:
             f"{file} was written by version 0.1, whose trials have other ids and columns. Restore it with that "
             "version, or read it with pandas."
         )
-    there = {name.removesuffix(".parquet") for name in store.files.names("rows")}
+    there = store.row_files.ids()
     new = whole.filter(pc.invert(pc.is_in(whole["trial_id"], pa.array(sorted(there), pa.string()))))
     _keep_figures(whole, store)
-    for name, folder in NESTED.items():
-        for trial_id, table in _each(new, name):
-            own = _without_empty(table) if name == "outputs" else table
-            store.write_table(f"{folder}/{trial_id}.parquet", own, compression="zstd")
+    for trial_id, table in _each(new, "tests"):
+        store.write_table(store.tests.path(trial_id), table, compression="zstd")
+    for trial_id, table in _each(new, "outputs"):
+        store.write_table(store.outputs.path(trial_id), _without_empty(table), compression="zstd")
     rows = pa.table([as_column(new, field) for field in SCHEMA], schema=SCHEMA).to_pylist()
     with ThreadPoolExecutor(READERS) as pool:
         list(pool.map(store.commit, rows))  # last: a row says that all else is there
@@ -140,7 +140,7 @@ def _keep_figures(whole: pa.Table, store: Store) -> None:
 
 
 def _outputs(store: Store, trial_id: str) -> pa.Table | None:
-    table = store.read_table(f"outputs/{trial_id}.parquet")
+    table = store.read_table(store.outputs.path(trial_id))
     if table is None:
         return None
     if "logits" in table.column_names:  # as many as classes, in which tasks differ

@@ -27,6 +27,7 @@ NO_ROOM_TEXTS = (
 )  # fmt: skip
 """What errors contain when a disk, a quota or an object store is full."""
 
+DAMAGED = "damaged"  # folder of files that could not be read
 PIECE_BYTES = 16 * 2**20
 
 
@@ -205,7 +206,7 @@ class Folder:
     def set_aside(self, name: str, reason: object = None) -> None:
         """Move a file to `damaged/`, where nothing reads it; with a reason why it cannot be read, warn about it."""
         fs, root = self._fs()
-        moved = f"damaged/{name}"
+        moved = f"{DAMAGED}/{name}"
         where = f"moved to {moved} of {root}"
         try:
             if isinstance(fs, pafs.LocalFileSystem):

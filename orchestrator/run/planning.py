@@ -80,7 +80,7 @@ def plan_sweep(
         statuses = {
             trial_id: status for trial_id, status in statuses.items() if status != "done" or trial_id not in again
         }
-        logits = frozenset(name.partition(".")[0] for name in store.files.names("logits"))
+        logits = frozenset(store.logits.ids())
 
     def is_cached(spec: TrialSpec) -> bool:
         from orchestrator.run.setup.feature_cache import are_cached

@@ -39,7 +39,7 @@ def test_rows_read_as_one_table_with_pandas(tmp_path):
 
 
 def test_an_unknown_column_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no such column: accuracy_forget"):
+    with pytest.raises(ValueError, match="columns that do not exist: got accuracy_forget"):
         open_store(tmp_path).commit(row(1, accuracy_forget=1.0))
 
 

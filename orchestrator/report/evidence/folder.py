@@ -59,7 +59,7 @@ def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEv
 
     @lru_cache(maxsize=KEPT)
     def outputs(trial_id: str) -> Outputs | None:
-        found = store.read_table(f"outputs/{trial_id}.parquet")
+        found = store.read_table(store.outputs.path(trial_id))
         return None if found is None else parse_outputs(found)
 
     def table(name: str) -> pd.DataFrame | None:
@@ -67,10 +67,10 @@ def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEv
         return None if found is None else found.to_pandas()
 
     def tests(trial_id: str) -> pd.DataFrame | None:
-        return table(f"evidence/{trial_id}.parquet")
+        return table(store.tests.path(trial_id))
 
     def maps(trial_id: str) -> pd.DataFrame | None:
-        return table(f"evidence/{trial_id}.attribution.parquet")
+        return table(store.attribution_maps.path(trial_id))
 
     found = with_kept(with_probes(with_evidence(rows, outputs), tests, maps), table(FIGURES))
     figures = tuple(name for name in found.columns if name not in rows.columns)

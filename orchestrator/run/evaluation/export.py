@@ -20,5 +20,6 @@ def keep_model(context: WorkerContext, spec: TrialSpec, model: Classifier, corpu
         samples = clip_samples(corpus, spec.clip["seconds"])
         backbone = context.backbone(spec.backbone)
         backbone.save_pretrained(model, Path(scratch), corpus.classes, clip_samples=samples)
+        folder = context.store.exported_models.path(spec.trial_id)
         for file in sorted(Path(scratch).iterdir()):
-            context.store.files.upload(file, f"unlearned/{spec.trial_id}/{file.name}")
+            context.store.files.upload(file, f"{folder}/{file.name}")

@@ -125,7 +125,7 @@ def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: TrialSplit,
         pieces = [_summary(z[rows[of]], corpus.labels[rows[of]]) for of in acc.chunks(len(rows), z.shape[1])]
         columns.update({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
         columns.update({name: list(columns[name]) for name in ("top_classes", "top_logits")})
-    store.write_table(f"outputs/{trial_id}.parquet", pa.table(columns), compression="zstd")
+    store.write_table(store.outputs.path(trial_id), pa.table(columns), compression="zstd")
 
 
 def _summary(z: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> dict[str, Any]:

@@ -73,7 +73,8 @@ def run_tests(
             spent = problem.budget.clock() - started
             rows += [{"forgotten": None, "epoch": None, **row, "seconds": spent} for row in found]
     found_table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    context.store.write_table(f"evidence/{spec.trial_id}.parquet", found_table, compression="zstd")
+    store = context.store
+    store.write_table(store.tests.path(spec.trial_id), found_table, compression="zstd")
     return problem.budget.clock() - began
 
 
@@ -129,5 +130,6 @@ def _attribution(
         ]
         counts.append({"test": "attribution", "measure": part, "value": None, "utterances": len(chosen)})
     maps_table = pa.Table.from_pylist(rows, schema=MAPS_SCHEMA)
-    context.store.write_table(f"evidence/{spec.trial_id}.attribution.parquet", maps_table, compression="zstd")
+    store = context.store
+    store.write_table(store.attribution_maps.path(spec.trial_id), maps_table, compression="zstd")
     return counts

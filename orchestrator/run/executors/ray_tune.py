@@ -178,7 +178,7 @@ def take_back(dispatcher: Dispatcher) -> None:
     rows, pending = dispatcher.store.rows(), set(dispatcher.graph.pending)
     for trial_id in rows.loc[rows["status"] == "pruned", "trial_id"]:
         if trial_id in pending:
-            dispatcher.store.files.delete(f"rows/{trial_id}.parquet")
+            dispatcher.store.files.delete(dispatcher.store.row_files.path(trial_id))
 
 
 def _threads(dispatcher: Dispatcher) -> int:

@@ -285,7 +285,7 @@ def _starts_without_a_model(trials: Sequence[TrialSpec], finished: Set[str], sto
     """Return trials whose models were not kept, because no request followed theirs, and are needed now."""
     if not any(spec.is_start for spec in trials):
         return set()
-    kept = {name.partition(".")[0] for name in store.files.names("models")}
+    kept = store.models.ids()
     found: set[str] = set()
     for spec in reversed(trials):  # the last request first: what it starts from may itself need a start
         needed = spec.parents.get("step")

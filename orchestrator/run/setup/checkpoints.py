@@ -21,8 +21,8 @@ GROUPS = ("weights", "best_weights", "draws", "stored")  # of tensors in a train
 
 
 def save_weights(store: Store, trial_id: str, weights: dict[str, Tensor]) -> None:
-    """Save a model's weights as `models/<trial_id>.safetensors`."""
-    _save(store, f"models/{trial_id}.safetensors", weights)
+    """Save a model's weights."""
+    _save(store, store.models.path(trial_id), weights)
 
 
 def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
@@ -31,13 +31,13 @@ def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
     Raises:
         ParentLost: they are missing or unreadable.
     """
-    return _load(store, "models", trial_id)
+    return _load(store, store.models.path(trial_id), trial_id)
 
 
 def save_logits(store: Store, trial_id: str, logits: Tensor, seconds_per_utterance: float) -> None:
     """Save a model's logits on the whole corpus, (N, C) in row order, with the measured seconds per utterance."""
     tensors = {"logits": logits, "seconds_per_utterance": torch.tensor([seconds_per_utterance])}
-    _save(store, f"logits/{trial_id}.safetensors", tensors)
+    _save(store, store.logits.path(trial_id), tensors)
 
 
 def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
@@ -46,13 +46,13 @@ def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
     Raises:
         ParentLost: they are missing or unreadable.
     """
-    tensors = _load(store, "logits", trial_id)
+    tensors = _load(store, store.logits.path(trial_id), trial_id)
     return tensors["logits"], float(tensors["seconds_per_utterance"])
 
 
 def save_artifacts(store: Store, trial_id: str, tensors: dict[str, Tensor]) -> None:
-    """Save what an original's training computed for later requests, as `prepared/<trial_id>.safetensors`."""
-    _save(store, f"prepared/{trial_id}.safetensors", tensors)
+    """Save what an original's training computed for later requests."""
+    _save(store, store.artifacts.path(trial_id), tensors)
 
 
 def load_artifacts(store: Store, trial_id: str) -> dict[str, Tensor]:
@@ -61,11 +61,10 @@ def load_artifacts(store: Store, trial_id: str) -> dict[str, Tensor]:
     Raises:
         ParentLost: it is missing or unreadable.
     """
-    return _load(store, "prepared", trial_id)
+    return _load(store, store.artifacts.path(trial_id), trial_id)
 
 
-def _load(store: Store, folder: str, trial_id: str) -> dict[str, Tensor]:
-    name = f"{folder}/{trial_id}.safetensors"
+def _load(store: Store, name: str, trial_id: str) -> dict[str, Tensor]:
     problem = "is missing"
     try:
         tensors = _map(store, name)
@@ -121,7 +120,7 @@ class EpochCheckpoint:
 
     @property
     def _name(self) -> str:
-        return f"checkpoints/{self.trial_id}.safetensors"
+        return self.store.checkpoints.path(self.trial_id)
 
     def load(self) -> dict[str, Any] | None:
         """Return the state that `methods.engine.loop` saved; None if it is missing or unreadable."""
