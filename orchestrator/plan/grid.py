@@ -1,4 +1,4 @@
-"""A sweep becomes its trials, in the order in which they should run."""
+"""Expand a sweep into its trials, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Literal
 from backbones.weight_files import DamagedWeights
 from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
-from orchestrator.plan.method_variants import MethodVariant, method_lines, method_plugin, with_choice
-from orchestrator.plan.originals import STANDARD, StudyPlan, kind_plugin, study_plan, training_of
-from orchestrator.plan.scenarios import ABSENT, Scenario, read_requests, removed_ids, unsuitable
+from orchestrator.plan.method_variants import MethodVariant, method_plugin, method_variants, with_choice
+from orchestrator.plan.originals import STANDARD, StudyPlan, study_plan, training_of, training_plugin
+from orchestrator.plan.scenarios import ABSENT, Scenario, read_scenarios, reason_unsuitable, removed_ids
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.plan.sweep_schema import BackboneEntry, Sweep, TaskEntry
 from orchestrator.plan.training_keys import KindOfTraining
@@ -26,7 +26,7 @@ parts of the sweep that do not fit together, which are left out while the others
 
 @dataclass(frozen=True)
 class Refusal:
-    """A part of the grid that cannot run, and why."""
+    """A part of the grid that cannot run, and the reason."""
 
     what: str
     reason: str
@@ -36,7 +36,7 @@ class Refusal:
 
 @dataclass
 class Grid:
-    """All trials of a sweep, parents before children; and what was refused, trials among them."""
+    """All trials of a sweep, parents before children, with the refused ones and the reasons."""
 
     trials: list[TrialSpec] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Grid:
 
     @property
     def runnable(self) -> list[TrialSpec]:
-        """The trials that were not refused, in the same order."""
+        """Trials that were not refused, in the same order."""
         return [spec for spec in self.trials if spec.trial_id not in self.refused_ids]
 
     def refuse(self, what: str, reason: str, trials: int = 0, kind: RefusalKind = "combination") -> None:
@@ -55,51 +55,51 @@ class Grid:
             self.refused.append(refusal)
 
     def refuse_trials(self, trial_ids: Iterable[str]) -> None:
-        """Leave trials out, with those that depend on them, and the originals and searches that nothing else needs."""
+        """Refuse trials, those that depend on them, and the originals and studies that no other trial needs."""
         self.refused_ids.update(trial_ids)
         if not self.refused_ids:
             return
         for spec in self.trials:
             if not self.refused_ids.isdisjoint(spec.parents.values()):
                 self.refused_ids.add(spec.trial_id)
-        wanted = {parent for spec in self.trials for parent in spec.parents.values()}
-        wanted -= {parent for spec in self.runnable for parent in spec.parents.values()}
-        self.refused_ids.update(s.trial_id for s in self.trials if s.policy.keeps_model and s.trial_id in wanted)
+        needed = {parent for spec in self.trials for parent in spec.parents.values()}
+        needed -= {parent for spec in self.runnable for parent in spec.parents.values()}
+        self.refused_ids.update(s.trial_id for s in self.trials if s.policy.keeps_model and s.trial_id in needed)
         searched = {spec.training.get("study") for spec in self.runnable}
         self.refused_ids.update(s.trial_id for s in self.trials if s.study and s.study["id"] not in searched)
         self.studies = {study_id: plan for study_id, plan in self.studies.items() if study_id in searched}
 
 
 def build_grid(sweep: Sweep) -> Grid:
-    """Every cell of the sweep. Pure but for the size and digest of files that tasks and checkpoints name.
+    """Plan all trials of a sweep. Read nothing but sizes and digests of files that tasks and checkpoints name.
 
     Raises:
-        ValueError: unknown plug-in or setting, a setting out of range, or a lock file that is not there.
+        ValueError: an unknown plug-in or setting, a setting out of range, or a lock file that does not exist.
     """
     lock = read_lock(Path(sweep.lock)) if sweep.lock else Lock()
     titles = [[entry.alias or entry.name for entry in entries] for entries in (sweep.tasks, sweep.backbones)]
-    requests = read_requests(sweep.unlearning, *titles)
-    lines = [line for entry in sweep.methods for line in method_lines(entry)]
-    missing = dict.fromkeys(asked.missing for asked in requests if asked.missing)
+    scenarios = read_scenarios(sweep.unlearning, *titles)
+    variants = [variant for entry in sweep.methods for variant in method_variants(entry)]
+    missing = dict.fromkeys(scenario.missing for scenario in scenarios if scenario.missing)
     grid = Grid(refused=[Refusal(f"file of {sweep.name}", reason, kind="input") for reason in missing])
     trainings = [
-        (entry, kind, [line for line in lines if _suits(line, entry, kind, grid)])
+        (entry, kind, [variant for variant in variants if _suits(variant, entry, kind, grid)])
         for entry in sweep.each_training
-        for kind in [kind_plugin(entry)]
+        for kind in [training_plugin(entry)]
     ]
-    tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, requests, grid))]
+    tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, scenarios, grid))]
     backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
-    backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # stragglers first; stable among equals
+    backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # the slowest first; the sort is stable
     pairs = [
-        (backbone_entry, backbone, task_entry, task, _suited(requests, task, backbone, grid))
+        (backbone_entry, backbone, task_entry, task, _resolved(scenarios, task, backbone, grid))
         for (backbone_entry, backbone), (task_entry, task) in itertools.product(backbones, tasks)
     ]
     seen: set[str] = set()
-    for seed in sweep.seeds:  # every cell has one seed before any has two
-        for backbone_entry, backbone, task_entry, task, suited in pairs:
-            for training, kind, suited_lines in trainings:
+    for seed in sweep.seeds:  # the first seed of all cells before the second of any
+        for backbone_entry, backbone, task_entry, task, resolved in pairs:
+            for training, kind, suited in trainings:
                 cell = _Cell(sweep, training, kind, task_entry, task, backbone_entry, backbone, seed, lock, grid)
-                for spec in cell.trials(suited, suited_lines):
+                for spec in cell.trials(resolved, suited):
                     if spec.trial_id not in seen:  # originals are shared when original_seed is fixed
                         seen.add(spec.trial_id)
                         grid.trials.append(spec)
@@ -110,27 +110,27 @@ def build_grid(sweep: Sweep) -> Grid:
 
 
 def _is_absent(spec: TrialSpec) -> bool:
-    """Whether data, weights or a file of the trial are not here."""
+    """Return whether data, weights or a file of the trial are missing on this machine."""
     files = [request.settings.get("file_sha256") for request in (*spec.before, *([spec.forget] if spec.forget else []))]
     return ABSENT in (spec.task.content, spec.backbone.content, *files)
 
 
 @dataclass(frozen=True)
 class ResolvedScenario:
-    """What is asked of one (task, backbone), as plug-ins: requests that are met one after another, mostly one alone."""
+    """A scenario on one task and backbone, with its requests as plug-ins."""
 
-    asked: Scenario
+    scenario: Scenario
     steps: tuple[PlugIn, ...]
 
     @property
     def sequence(self) -> dict[str, Any] | None:
-        """What rows say of a sequence."""
-        return {"name": self.asked.name, "steps": len(self.steps)} if len(self.steps) > 1 else None
+        """Name and length of a sequence, for rows; None for a single request."""
+        return {"name": self.scenario.name, "steps": len(self.steps)} if len(self.steps) > 1 else None
 
 
 @dataclass
 class _Cell:
-    """One (task, backbone, seed, kind of training): its original, and what is unlearned from it."""
+    """One task, backbone, seed and training: its original, and the trials that start from it."""
 
     sweep: Sweep
     training: KindOfTraining
@@ -143,8 +143,9 @@ class _Cell:
     lock: Lock
     grid: Grid
 
-    def trials(self, requests: list[ResolvedScenario], lines: list[MethodVariant]) -> Iterator[TrialSpec]:
-        if not requests:
+    def trials(self, scenarios: list[ResolvedScenario], variants: list[MethodVariant]) -> Iterator[TrialSpec]:
+        """Yield the trials of the cell, parents before children."""
+        if not scenarios:
             return
         training, clip, study = training_of(self.training, self.task_entry, self.backbone_entry)
         original_seed = self.seed if self.sweep.original_seed is None else self.sweep.original_seed
@@ -161,7 +162,7 @@ class _Cell:
             loop=loop_of(self.sweep),
             sweep=self.sweep.name,
             keep_model=self.sweep.keep_models == "final" and self._can_be_kept(),
-            evidence=self.sweep.evidence.asked(),
+            evidence=self.sweep.evidence.requested(),
         )
         if study:
             plan = study_plan(replace(shared, keep_model=False, evidence=None), study)
@@ -169,53 +170,59 @@ class _Cell:
             yield from plan.trials
             shared = replace(shared, training={"study": plan.study_id})
         yield shared
-        for request in requests:
+        for resolved in scenarios:
             last: dict[int, str] = {}
-            for done, step in enumerate(request.steps):
-                before, sequence = request.steps[:done], request.sequence
+            for done, step in enumerate(resolved.steps):
+                before, sequence = resolved.steps[:done], resolved.sequence
                 base = shared.but(seed=self.seed, forget=step, before=before, sequence=sequence)
-                yield from self.unlearning(base, shared.trial_id, lines, last)
+                yield from self._request_trials(base, shared.trial_id, variants, last)
 
     def _can_be_kept(self) -> bool:
         kind = (self.kind or STANDARD).instance
         if kind.changes_classifier:
-            reason = "its classifier is not the backbone's own, which is what such a folder holds"
+            reason = "its classifier is not the backbone's own, and only the latter can be exported"
             self.grid.refuse(f"keep_models after training {self.training.title}", reason)
         return not kind.changes_classifier
 
     def _refuse_later(self, method: str) -> None:
-        reason = "what training kept counts all that was forgotten before"
+        reason = "what training kept still includes what earlier requests forgot"
         self.grid.refuse(f"{method} after the first request of a sequence", reason)
 
-    def unlearning(
-        self, base: TrialSpec, original_id: str, lines: list[MethodVariant], last: dict[int, str]
+    def _request_trials(
+        self, base: TrialSpec, original_id: str, variants: list[MethodVariant], last: dict[int, str]
     ) -> Iterator[TrialSpec]:
-        """The trials of one request; `last` has each line's trial of the request before, and is brought up to date."""
+        """Yield the trials of one request; `last` has the previous trial of each variant, and is updated."""
         kind = base.request["kind"]
         parents, budget = {"original": original_id}, self.sweep.time_budget.model_dump()
         retrain = base.but(stage="retrain")
-        if any(line.name == "retrain" for line in lines):
+        if any(variant.name == "retrain" for variant in variants):
             yield retrain
             if budget["unit"] == "seconds":  # the budget is what Retrain was charged
                 parents["retrain"] = retrain.trial_id
         base = base.but(stage="unlearn", retrain_id=retrain.trial_id)
-        for place, line in enumerate(lines):
-            if line.name == "retrain":
+        for place, variant in enumerate(variants):
+            if variant.name == "retrain":
                 continue
-            if line.name == "original":
-                yield base.but(method=line.plugin, parents={"original": original_id})
+            if variant.name == "original":
+                yield base.but(method=variant.plugin, parents={"original": original_id})
                 continue
-            if base.before and line.plugin.instance.requires_training:
-                self._refuse_later(line.name)
+            if base.before and variant.plugin.instance.requires_training:
+                self._refuse_later(variant.name)
                 continue
             chosen = self.lock.settings(
-                self.task.title, self.backbone.title, kind, line.name, line.superloss, line.lora, self.training.title
+                self.task.title,
+                self.backbone.title,
+                kind,
+                variant.name,
+                variant.superloss,
+                variant.lora,
+                self.training.title,
             )
             made = base.but(
-                method=method_plugin(line.name, with_choice(chosen, line.settings)) if chosen else line.plugin,
-                superloss=line.superloss,
-                curriculum=line.curriculum,
-                lora=line.lora,
+                method=method_plugin(variant.name, with_choice(chosen, variant.settings)) if chosen else variant.plugin,
+                superloss=variant.superloss,
+                curriculum=variant.curriculum,
+                lora=variant.lora,
                 budget=budget,
                 parents={**parents, "step": last[place]} if place in last else parents,
                 lock=self.lock.rule if chosen is not None else "",
@@ -224,39 +231,44 @@ class _Cell:
             yield made
 
 
-def _suits(line: MethodVariant, training: KindOfTraining, plugin: PlugIn | None, grid: Grid) -> bool:
-    """Whether a line's method finds what it reads beside originals of this training; else it is refused, once."""
+def _suits(variant: MethodVariant, training: KindOfTraining, plugin: PlugIn | None, grid: Grid) -> bool:
+    """Return whether the method finds what it reads next to originals of this training; record a refusal otherwise."""
     kind = (plugin or STANDARD).instance
-    reason = line.plugin.instance.reason_unsupported(
+    reason = variant.plugin.instance.reason_unsupported(
         training.kind, {f.name: getattr(kind, f.name) for f in fields(kind)}
     )
     if reason:
-        grid.refuse(f"{line.name} after training {training.title}", reason)
+        grid.refuse(f"{variant.name} after training {training.title}", reason)
     return not reason
 
 
 def loop_of(sweep: Sweep) -> dict[str, Any]:
-    """What is the same for every method."""
+    """Return the settings of the loop, which all methods share."""
     loop = {"clip_norm": sweep.clip_norm, "precision": sweep.precision, "threads": sweep.threads_per_trial}
     return {**loop, **{key: True for key in ("compile", "deterministic") if getattr(sweep, key)}}
 
 
-def _suited(asked: list[Scenario], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[ResolvedScenario]:
-    """The requests that are made of this pair and can be met, as plug-ins; others are refused with their reason."""
-    suited = []
-    for one in (a for a in asked if a.is_for(task.title, backbone.title)):
-        if reason := unsuitable(one, task):
-            grid.refuse(f"{task.title}: {one.what}", reason)
+def _resolved(scenarios: list[Scenario], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[ResolvedScenario]:
+    """Return the scenarios of a task and backbone, with requests as plug-ins; refuse those that do not fit the task."""
+    resolved = []
+    for scenario in scenarios:
+        if not scenario.is_for(task.title, backbone.title):
             continue
-        steps = [PlugIn(kind="requests", name=r.kind, settings=asdict(r), identity=r.identity()) for r in one.requests]
-        suited.append(ResolvedScenario(one, tuple(steps)))
-    return suited
+        if reason := reason_unsuitable(scenario, task):
+            grid.refuse(f"{task.title}: {scenario.what}", reason)
+            continue
+        steps = [
+            PlugIn(kind="requests", name=request.kind, settings=asdict(request), identity=request.identity())
+            for request in scenario.requests
+        ]
+        resolved.append(ResolvedScenario(scenario, tuple(steps)))
+    return resolved
 
 
-def _task(entry: TaskEntry, requests: list[Scenario], grid: Grid) -> PlugIn | None:
+def _task(entry: TaskEntry, scenarios: list[Scenario], grid: Grid) -> PlugIn | None:
     settings = entry.settings
     task = plugins.load("tasks", entry.name, **settings)
-    if removed := removed_ids(requests, entry.alias or entry.name):
+    if removed := removed_ids(scenarios, entry.alias or entry.name):
         settings = {**settings, "keep_in_train": [*task.keep_in_train, *removed]}
         task = plugins.load("tasks", entry.name, **settings)
     try:
@@ -283,7 +295,7 @@ def _backbone(entry: BackboneEntry, grid: Grid) -> PlugIn | None:
     except (FileNotFoundError, PermissionError, DamagedWeights) as error:
         grid.refuse(f"backbone {entry.alias or entry.name}", str(error), kind="input")
         content = ABSENT
-    paths = ("checkpoint", "revision")  # the weights' id stands for them
+    paths = ("checkpoint", "revision")  # `content` identifies the weights
     identity = {f.name: getattr(backbone, f.name) for f in fields(backbone) if f.name not in paths}
     made = PlugIn(
         kind="backbones",

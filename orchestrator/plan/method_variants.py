@@ -1,4 +1,4 @@
-"""Entries of a sweep's `methods:` as lines of a table: swept settings spread out, presets found, knobs laid over."""
+"""Expand `methods:` of a sweep into variants: one for each combination of swept settings and modifiers."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ PRESETS = ("faithful", "mubench")
 
 @dataclass(frozen=True)
 class MethodVariant:
-    """One line of a table: a method with its settings, and what is laid over it."""
+    """A method with its settings and the modifiers that are applied to it: one line of a table."""
 
     name: str
     settings: Mapping[str, Any]
-    plugin: PlugIn  # made once: a grid has thousands of trials a line
+    plugin: PlugIn  # created once: a grid has thousands of trials for each variant
     superloss: Mapping[str, Any] | None = None
     curriculum: Mapping[str, Any] | None = None
     lora: Mapping[str, Any] | None = None
 
 
 def method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
-    """A method with every setting spelled out, made once; bad settings are refused here.
+    """Return a method with all its settings, created once for equal settings.
 
     Raises:
         ValueError: an unknown setting, one out of range, or a rate and its share at once.
@@ -49,65 +49,72 @@ _PLUGINS: dict[tuple[str, str], PlugIn] = {}
 def _method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
     method = plugins.load("methods", name, **settings)
     refuse_idle_shares(settings)
-    spelled = without_idle_shares({f.name: getattr(method, f.name) for f in fields(method)})
-    made = PlugIn(kind="methods", name=name, settings=spelled, identity=spelled, version=method.version)
+    complete = without_idle_shares({f.name: getattr(method, f.name) for f in fields(method)})
+    made = PlugIn(kind="methods", name=name, settings=complete, identity=complete, version=method.version)
     return made.carrying(method)
 
 
 def with_choice(chosen: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A lock's choice under what the sweep spells out; a share that the sweep gives wins over the lock's rate."""
+    """Return the settings that a search chose, overridden by those of the sweep, of which a share removes the rate."""
     dropped = {rate for rate, share in SHARES.items() if share in settings}
     return {**{name: value for name, value in chosen.items() if name not in dropped}, **settings}
 
 
-def method_lines(entry: MethodEntry) -> list[MethodVariant]:
-    """The entry's lines, one for each combination of swept values.
+def method_variants(entry: MethodEntry) -> list[MethodVariant]:
+    """Return the variants of an entry, one for each combination of swept values.
 
     Raises:
-        ValueError: an alias, an unknown preset or setting, a value out of range, or a knob that the method cannot take.
+        ValueError: an alias, an unknown preset or setting, a value out of range, or a modifier that the method cannot
+            take.
     """
     if entry.alias:
         raise ValueError(
-            f"a method has no alias: got as: {entry.alias!r} for {entry.name}, allowed: for tasks and backbones"
+            f"a method cannot have an alias: got as: {entry.alias!r} for {entry.name}; remove it (tasks and backbones "
+            "can have one)"
         )
     name = _preset_name(entry)
-    knobs = [_laid_over(knob, getattr(entry, knob)) for knob in MODIFIERS]
+    modifiers = [_modifier_variants(modifier, getattr(entry, modifier)) for modifier in MODIFIERS]
     if name in ("original", "retrain") and (entry.curriculum or entry.lora):
-        raise ValueError(f"{name} takes no curriculum and no lora: got one, allowed: on methods that unlearn")
-    laid = [knob for knob in MODIFIERS if getattr(entry, knob) not in (None, False)]
-    if laid and plugins.plugin_class("methods", name).edits_weights:
-        raise ValueError(f"{name} edits weights in one step: got {laid[0]}, allowed: on methods that train")
-    lines = []
+        raise ValueError(f"{name} takes no curriculum and no lora: got one; remove it, or use a method that unlearns")
+    applied = [modifier for modifier in MODIFIERS if getattr(entry, modifier) not in (None, False)]
+    if applied and plugins.plugin_class("methods", name).edits_weights:
+        raise ValueError(
+            f"{name} edits weights in one step, so it takes no modifier: got {applied[0]}; remove it, or use a method "
+            "that trains"
+        )
+    variants = []
     for chosen in _combinations(entry.settings):
         plugin = method_plugin(name, chosen)
         if entry.lora or isinstance(entry.lora, Mapping):
             _must_take_adapters(plugin)
-        lines += [MethodVariant(name, chosen, plugin, *laid) for laid in itertools.product(*knobs)]
-    return lines
+        variants += [MethodVariant(name, chosen, plugin, *combined) for combined in itertools.product(*modifiers)]
+    return variants
 
 
 def _must_take_adapters(method: PlugIn) -> None:
-    """Refuse a method, or one that it hands a part of its work to by name (RUM), that adapters would break."""
+    """Raise ValueError if adapters would break a method, or a method that it runs by name (RUM)."""
     known = plugins.names("methods")
-    handed = [value for value in method.settings.values() if isinstance(value, str) and value in known]
-    for name in (method.name, *handed):
+    delegates = [value for value in method.settings.values() if isinstance(value, str) and value in known]
+    for name in (method.name, *delegates):
         if not plugins.plugin_class("methods", name).takes_adapters:
             made = {n: plugins.plugin_class("methods", n) for n in plugins.usable("methods") if n != "original"}
             fit = ", ".join(n for n, method in made.items() if method.takes_adapters and not method.edits_weights)
-            raise ValueError(f"{name} puts weights back or draws them anew: got lora, allowed: on {fit}")
+            raise ValueError(
+                f"{name} restores or reinitializes weights, so it takes no lora: got lora, allowed on: {fit}"
+            )
 
 
 def _combinations(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The settings, once for each combination of values of those that are lists."""
+    """Yield the settings with each combination of the values of lists."""
     swept = [key for key, value in settings.items() if isinstance(value, list)]
     if empty := [key for key in swept if not settings[key]]:
-        raise ValueError(f"{empty[0]} of a method must be a value or a list of values, got an empty list")
+        raise ValueError(f"{empty[0]} of a method must be a value or a list of values: got an empty list; add a value")
     for values in itertools.product(*(settings[key] for key in swept)):
         yield {**settings, **dict(zip(swept, values, strict=True))}
 
 
 def _preset_name(entry: MethodEntry) -> str:
-    """The plug-in behind a preset: `mubench` variants are files of their own."""
+    """Return the plug-in of a preset: each `mubench` preset is a plug-in of its own."""
     if entry.preset in (None, "faithful"):
         return entry.name
     name, known = f"{entry.name}_{entry.preset}", plugins.names("methods")
@@ -119,17 +126,19 @@ def _preset_name(entry: MethodEntry) -> str:
     return name
 
 
-def _laid_over(knob: str, given: Mapping[str, Any] | bool | None) -> list[Mapping[str, Any] | None]:
-    """The knob's settings, all spelled out, once for each combination of swept values; None where it is off."""
+def _modifier_variants(modifier: str, given: Mapping[str, Any] | bool | None) -> list[Mapping[str, Any] | None]:
+    """Return all settings of a modifier for each combination of swept values; None if it is off."""
     if not given and not isinstance(given, Mapping):
         return [None]
-    return [_knob(knob, settings) for settings in _combinations({} if given is True else dict(given or {}))]
+    return [
+        _modifier_settings(modifier, settings) for settings in _combinations({} if given is True else dict(given or {}))
+    ]
 
 
-def _knob(knob: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    made, values = MODIFIERS[knob], dict(settings)
+def _modifier_settings(modifier: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    made, values = MODIFIERS[modifier], dict(settings)
     allowed = [f.name for f in fields(made)]
-    if knob == "superloss":
+    if modifier == "superloss":
         preset = values.pop("preset", "faithful")
         if preset not in PRESETS:
             raise ValueError(f"superloss.preset is not known: got {preset!r}, allowed: {', '.join(PRESETS)}")
@@ -137,15 +146,15 @@ def _knob(knob: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         allowed.append("preset")
     for key in settings:
         if key not in allowed:
-            raise ValueError(f"unknown setting of {knob}: got {key!r}, allowed: {', '.join(allowed)}")
-    plugins.require_no_booleans(f"of {knob}", values, made)
+            raise ValueError(f"unknown setting of {modifier}: got {key!r}, allowed: {', '.join(allowed)}")
+    plugins.require_no_booleans(f"of {modifier}", values, made)
     try:
-        spelled = asdict(made(**values))
-        plugins.require_finite(f"of {knob}", spelled)
+        complete = asdict(made(**values))
+        plugins.require_finite(f"of {modifier}", complete)
     except TypeError:
         raise ValueError(
-            f"{knob}: a setting of the wrong kind, got {dict(settings)}, allowed: numbers as numbers"
+            f"{modifier} has a setting of the wrong type: got {dict(settings)}; write numbers without quotes"
         ) from None
-    if not spelled.get("shuffled", True):
-        del spelled["shuffled"]  # a setting that came later stands in a recipe only where it is on
-    return spelled
+    if not complete.get("shuffled", True):
+        del complete["shuffled"]  # added later: it is in a recipe only if it is on
+    return complete

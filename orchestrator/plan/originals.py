@@ -1,4 +1,4 @@
-"""How the originals of a cell are trained: settings from the widest scope to the narrowest, kinds, and studies."""
+"""How the originals of a cell are trained: settings of each scope, trainings, and studies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLIP_KEYS = ("crop", "clip_seconds")
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A search for how to train the originals of one (task, backbone): its trials differ in `study.trial` only."""
+    """A search for how to train the originals of a task and backbone; its trials differ only in `study.trial`."""
 
     study_id: str
     space: Mapping[str, Any]  # setting -> (low, high) or a list of choices
@@ -28,9 +28,12 @@ class StudyPlan:
 def training_of(
     training: TrainingEntry, task: TaskEntry, backbone: BackboneEntry
 ) -> tuple[dict[str, Any], dict[str, Any], StudyEntry | None]:
-    """How originals are trained, what of each recording is heard, and the search if there is one.
+    """Return how originals are trained, which part of each recording is used, and the study if there is one.
 
-    The backbone's entry wins over the task's, the task's over the sweep's.
+    The entry of a backbone overrides that of the task, which overrides that of the sweep.
+
+    Raises:
+        ValueError: `crop` is set without `clip_seconds`.
     """
     values: dict[str, Any] = {**asdict(Training()), "crop": "none", "clip_seconds": None}
     study: StudyEntry | None = None
@@ -39,37 +42,41 @@ def training_of(
         values.update({k: v for k, v in given.items() if v is not None})
         study = entry.study or study
     if values["crop"] != "none" and values["clip_seconds"] is None:
-        raise ValueError(f"training.crop {values['crop']!r} needs training.clip_seconds; only crop: none does without")
+        raise ValueError(
+            f"training.crop needs training.clip_seconds: got crop: {values['crop']} without it; set both, or crop: none"
+        )
     clip = {"crop": values["crop"], "seconds": values["clip_seconds"]}
-    usual = {"length_buckets": False, "keep_epoch": "best"}  # a recipe names these only where they differ
+    usual = {"length_buckets": False, "keep_epoch": "best"}  # in a recipe only if they differ
     return {k: v for k, v in values.items() if k not in CLIP_KEYS and usual.get(k) != v}, clip, study
 
 
-def kind_plugin(entry: KindOfTraining) -> PlugIn | None:
-    """The kind of training with every setting spelled out; None for standard training under its own name.
+def training_plugin(entry: KindOfTraining) -> PlugIn | None:
+    """Return a training with all its settings; None for standard training under its own name.
 
     Raises:
-        ValueError: an unknown kind or setting, or one out of range.
+        ValueError: an unknown kind or setting, a setting out of range, or the title `standard` for another kind.
     """
     kind = plugins.load("trainings", entry.kind, **entry.settings)
     if entry.title == "standard":
         if entry.kind != "standard":
-            raise ValueError(f"the title standard is for standard training: got as: standard for {entry.kind}")
+            raise ValueError(
+                f"the title standard is only for standard training: got as: standard for {entry.kind}; change it"
+            )
         return None
-    spelled = {f.name: getattr(kind, f.name) for f in fields(kind)}
+    settings = {f.name: getattr(kind, f.name) for f in fields(kind)}
     made = PlugIn(
         kind="trainings",
         name=entry.kind,
         alias=entry.alias,
-        settings=spelled,
-        identity=spelled,
+        settings=settings,
+        identity=settings,
         version=kind.version,
     )
     return made.carrying(kind)
 
 
 def study_plan(original: TrialSpec, study: StudyEntry) -> StudyPlan:
-    """The trials of one search for how to train originals."""
+    """Plan the trials of a study."""
     space = {k: v for k, v in study.model_dump(exclude={"trials", "seed"}).items() if v}
     base = {k: v for k, v in original.training.items() if k not in space}
     parent = replace(original, stage="study", training=base, seed=study.seed, original_seed=study.seed)
@@ -82,6 +89,6 @@ STANDARD = PlugIn(kind="trainings", name="standard")
 
 
 def training_kind_of(spec: TrialSpec) -> TrainingRecipe:
-    """How the trial's original is trained; standard training where the recipe names no kind."""
+    """Return how the original of a trial is trained; standard training if the recipe names no kind."""
     kind: TrainingRecipe = (spec.training_kind or STANDARD).instance
     return kind

@@ -1,4 +1,4 @@
-"""What a sweep computes once and shares: originals, retrained references, teachers' logits and features."""
+"""Count what a sweep computes once and shares: originals, retrained references, teachers' logits and features."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orchestrator.plan.spec import TrialSpec
 
 @dataclass(frozen=True)
 class Shared:
-    """One kind of thing that is never made twice."""
+    """One kind of artifact that is computed once."""
 
     what: str
-    needed: int  # things, over all trials of the sweep
-    there: int  # of them
-    uses: int  # trials that read them
+    needed: int  # by all trials of the sweep
+    there: int  # how many of these exist
+    uses: int  # how many trials read them
 
 
 def shared_work(
@@ -28,7 +28,7 @@ def shared_work(
         trials: of the sweep.
         done: ids of trials that are done.
         logits: ids of trials whose logits are kept.
-        is_cached: whether the features that a trial reads are on this machine; asked once for each bank.
+        is_cached: whether the features that a trial reads are on this machine; called once per corpus and backbone.
     """
     originals: Counter[str] = Counter()
     compared: Counter[str] = Counter()

@@ -10,21 +10,21 @@ Stage = Literal["train", "study", "retrain", "unlearn", "tune"]
 
 @dataclass(frozen=True, kw_only=True)
 class StagePolicy:
-    """What a trial of one stage does. A field that is not set means: it does not."""
+    """What a trial of one stage does."""
 
     title: str  # as plans show it
-    trains: bool = False  # runs a training recipe, whose epochs are checkpointed; else it runs a method on an original
-    trains_original: bool = False  # on all of D, with what the row reports as settings being those of the training
-    is_reference: bool = False  # what the report compares unlearned models with
-    is_tuning: bool = False  # a search's trial: its row is never reported, and may share a GPU whatever the budget
-    keeps_model: bool = False  # weights, logits and artifacts, from which other trials start
-    keeps_outputs: bool = False  # per-utterance outputs, from which the report computes attacks
-    runs_probes: bool = False  # tests of forgetting that the sweep requests under `evidence`
-    objective: Literal["none", "validation", "rule"] = "none"  # what a search minimizes; "rule": after each epoch too
+    trains: bool = False  # runs a training, with a checkpoint for each epoch; otherwise it runs a method on an original
+    trains_original: bool = False  # trains on all of D; `settings` of the row are those of the training
+    is_reference: bool = False  # the report compares unlearned models with it
+    is_tuning: bool = False  # belongs to a search: its row is never reported, and it may share a GPU with any budget
+    keeps_model: bool = False  # keeps weights, logits and artifacts, from which other trials start
+    keeps_outputs: bool = False  # keeps outputs for each utterance, from which the report computes attacks
+    runs_probes: bool = False  # runs the tests of forgetting that the sweep lists under `evidence`
+    objective: Literal["none", "validation", "rule"] = "none"  # what a search minimizes; "rule": also after each epoch
 
     @property
     def unlearns(self) -> bool:
-        """Whether it runs a method on an original; see `TrialSpec.reports_original` for the one that does nothing."""
+        """Whether it runs a method on an original, which may be `original` (`TrialSpec.reports_original`)."""
         return not self.trains
 
 
@@ -37,4 +37,4 @@ STAGES: dict[Stage, StagePolicy] = {
     "unlearn": StagePolicy(title="unlearning", keeps_outputs=True, runs_probes=True),
     "tune": StagePolicy(title="tuning", is_tuning=True, objective="rule"),
 }
-"""In the order in which plans show them."""
+"""All stages, in the order of plans."""

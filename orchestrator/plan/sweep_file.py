@@ -1,4 +1,4 @@
-"""A sweep file: YAML with `extends:`, `${VARIABLES}` and `--set`, checked key by key."""
+"""Read a sweep file: YAML with `extends:`, `${VARIABLES}` and `--set`, checked key by key."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from orchestrator.plan.training_keys import KindOfTraining, StudyEntry, Training
 from orchestrator.plan.yaml_text import CONDITIONS, NAMES, YamlError, load_yaml
 from orchestrator.plugins import suggestion
 
-SHOWN = 100  # characters of a wrong value
+SHOWN = 100  # how many characters of a wrong value are shown
 _HOME = re.compile(r"~[\w.-]*(/|$)")
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
 
 
 def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, dict[str, Any]]:
-    """Read and check a sweep file; also return the merged plain values, for the record.
+    """Read and check a sweep file; also return the merged plain values, which launches record.
 
     Args:
         path: the YAML file, or the name of a sweep that ships with the package.
         overrides: `key=value` with dots for depth (`training.epochs=2`, `tasks.0.clips=600`); the value is YAML.
 
     Raises:
-        SweepError: with every wrong key, what came and what is allowed.
+        SweepError: each wrong key, with its value and what is allowed.
     """
     path = find_sweep(path)
     values = _extended(path, ())
@@ -58,7 +58,11 @@ def read_sweep(path: Path, overrides: Sequence[str] = ()) -> tuple[Sweep, dict[s
 
 
 def find_sweep(path: Path) -> Path:
-    """The file itself, or the shipped sweep of that name."""
+    """Return the file itself, or the shipped sweep of that name.
+
+    Raises:
+        SweepError: neither exists.
+    """
     path = path.expanduser() if str(path).startswith("~/") else path
     if path.is_file():
         return path.resolve()
@@ -71,7 +75,7 @@ def find_sweep(path: Path) -> Path:
 
 def _extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
-        raise SweepError(f"{path}: extends itself through {' -> '.join(p.name for p in seen)}")
+        raise SweepError(f"{path} extends itself through {' -> '.join(p.name for p in seen)}; remove one `extends:`")
     try:
         values = load_yaml(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -79,14 +83,14 @@ def _extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     except YamlError as error:
         raise SweepError(f"{path}: {error}") from None
     if not isinstance(values, dict):
-        raise SweepError(f"{path} must hold keys and values, got {type(values).__name__}")
+        raise SweepError(f"{path} must consist of keys and values: got {type(values).__name__}; see docs/sweeps.md")
     parent = values.pop("extends", None)
     if parent is None:
         return values
     if not isinstance(parent, str):
-        raise SweepError(f"{path}: extends takes one sweep file or the name of one, got {_shown(parent)}")
-    beside = path.parent / os.path.expanduser(parent)
-    return _merged(_extended(find_sweep(beside if beside.is_file() else Path(parent)), (*seen, path)), values)
+        raise SweepError(f"{path}: extends must be a sweep file or the name of a sweep, got {_shown(parent)}")
+    relative = path.parent / os.path.expanduser(parent)
+    return _merged(_extended(find_sweep(relative if relative.is_file() else Path(parent)), (*seen, path)), values)
 
 
 def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,15 +104,15 @@ def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
 def _set(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise SweepError(f"--set takes key=value, got {override!r}")
+        raise SweepError(f"--set needs key=value, got {override!r}")
     at: Any = values
     keys = key.split(".")
-    *folders, last = keys
-    for depth, part in enumerate(folders):
+    *parents, last = keys
+    for depth, part in enumerate(parents):
         try:
             at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
         except (IndexError, ValueError, AttributeError):
-            raise SweepError(f"--set {key}: nothing at {'.'.join(folders[: depth + 1])}") from None
+            raise SweepError(f"--set {key}: the sweep has no {'.'.join(parents[: depth + 1])}") from None
     try:
         value = load_yaml(text, keys)
     except YamlError as error:
@@ -116,12 +120,14 @@ def _set(values: dict[str, Any], override: str) -> None:
     try:
         at[int(last) if isinstance(at, list) else last] = value
     except (IndexError, ValueError, TypeError):
-        raise SweepError(f"--set {key}: nothing at {key}") from None
+        raise SweepError(f"--set {key}: the sweep has no {key}") from None
 
 
 def _expanded(value: Any, key: str = "") -> Any:
-    """`${NAME}` and `${NAME:-default}` from the environment, where an unset one without default stays as it is; then
-    `~` at the beginning of a path."""
+    """Replace `${NAME}` and `${NAME:-default}` by variables of the environment, then `~` at the beginning of a path.
+
+    An unset variable without default is not replaced.
+    """
     if isinstance(value, dict):
         return {name: _expanded(item, key if key in CONDITIONS else str(name)) for name, item in value.items()}
     if isinstance(value, list):
@@ -133,7 +139,7 @@ def _expanded(value: Any, key: str = "") -> Any:
 
 
 def _not_finite(value: Any, at: tuple[str, ...]) -> Iterator[tuple[str, float]]:
-    """Keys of NaN and infinity, dots for depth."""
+    """Yield the keys of NaN and infinite values, with dots for depth."""
     if isinstance(value, float) and not math.isfinite(value):
         yield ".".join(at), value
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -152,7 +158,7 @@ def _explain(error: ValidationError) -> list[str]:
         named = "training" if item["loc"][:1] == ("trainings",) else None  # a list under that key
         where = ".".join(str(named or part) if not at else str(part) for at, part in enumerate(item["loc"]))
         if item["type"] == "extra_forbidden":
-            allowed = _keys_beside(item["loc"])
+            allowed = _allowed_keys(item["loc"])
             near = difflib.get_close_matches(str(item["loc"][-1]), allowed, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             lines.append(f"  unknown key {where}{hint}, allowed: {', '.join(allowed)}")
@@ -170,7 +176,7 @@ def _explain(error: ValidationError) -> list[str]:
     return lines
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "training": KindOfTraining if location[0] == "training" else TrainingEntry,
         "trainings": KindOfTraining,

@@ -1,4 +1,4 @@
-"""What the keys of a sweep have in common: the model that they belong to, and how one is described."""
+"""Base class of the keys of a sweep, and how a key is described."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from orchestrator import plugins
 
-SHOWN_DEFAULT = "x-default"  # in JSON schemas: the default in words, where the value alone does not say it
+SHOWN_DEFAULT = "x-default"  # in JSON schemas: the default in words, if the value alone is unclear
 Seed = Annotated[int, Field(ge=0)]
 
 
 class Keys(BaseModel):
-    """Keys of one mapping in a sweep file; others are refused."""
+    """Keys of one mapping in a sweep file; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -27,13 +27,13 @@ class Keys(BaseModel):
 
 
 def key(default: Any, description: str, *, shown: str = "", **bounds: Any) -> Any:
-    """A key with its description, from which the tables of docs/sweeps.md and the JSON schema are made.
+    """Declare a key with its description, from which the tables of docs/sweeps.md and the JSON schema are made.
 
     Args:
-        default: the value where the key is left out; `...` where it must be given.
+        default: the value if the key is omitted; `...` if it is required.
         description: in Markdown; links are relative to docs/.
-        shown: the default in words, where the value alone does not say it.
-        bounds: as `pydantic.Field` takes them.
+        shown: the default in words, if the value alone is unclear.
+        bounds: arguments of `pydantic.Field`.
     """
     extra: dict[str, Any] | None = {SHOWN_DEFAULT: shown} if shown else None
     return Field(default=default, description=description, json_schema_extra=extra, **bounds)

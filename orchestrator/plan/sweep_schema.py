@@ -1,4 +1,4 @@
-"""What a sweep may say: its keys, their types and bounds, and what must hold between them."""
+"""Keys of a sweep, with their types and bounds, and the conditions between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.plan.training_keys import KindOfTraining, TrainingEntry
 
 
 class SweepError(ValueError):
-    """What is wrong with a sweep file, key by key."""
+    """A sweep file is wrong; the message lists each wrong key."""
 
 
 class NamedPlugIn(BaseModel):
@@ -101,8 +101,8 @@ class EvidenceEntry(Keys):
     attribution: AttributionEntry | None = key(None, "integrated gradients")
     zrf: bool = key(False, "zero retrain forgetting")
 
-    def asked(self) -> dict[str, Any] | None:
-        """What a trial is told; None when nothing is requested."""
+    def requested(self) -> dict[str, Any] | None:
+        """Return the tests that a trial runs; None if there are none."""
         found = {name: value for name, value in self.model_dump().items() if value}
         return found or None
 

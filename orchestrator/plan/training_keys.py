@@ -1,4 +1,4 @@
-"""The keys of `training:` in a sweep, and of the search for them."""
+"""Keys of `training:` in a sweep, and of the study that searches for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.plan.sweep_keys import Keys, Seed, key
 
 
 class TrainingEntry(Keys):
-    """How originals are trained, and how much of each recording is used. Unset values fall to the wider scope."""
+    """How originals are trained, and which part of each recording is used. Unset keys are those of the wider scope."""
 
     learning_rate: float | None = key(None, "of AdamW", gt=0)
     epochs: int | None = key(None, "over D in training, over D_r for Retrain", ge=1)
@@ -47,7 +47,7 @@ class TrainingEntry(Keys):
 
 
 class KindOfTraining(TrainingEntry):
-    """One way to train originals: `TrainingEntry` with a kind, that kind's own settings, and a title."""
+    """One of the ways to train originals: a training recipe with its settings, and a title."""
 
     kind: str = key(
         "standard",
@@ -55,12 +55,12 @@ class KindOfTraining(TrainingEntry):
         "of the same entry",
     )
     alias: str = key("", "title in rows (`training`) and tables; titles must differ", shown="the kind", alias="as")
-    settings: dict[str, Any] = Field(default={})  # of the kind; they are written next to the other keys
+    settings: dict[str, Any] = Field(default={})  # of the kind; in the file they are next to the other keys
 
     @model_validator(mode="before")
     @classmethod
-    def _settings_apart(cls, value: Any) -> Any:
-        """A bare string is a kind; keys that training itself has not are the kind's, unless it is the standard one."""
+    def _separate_settings(cls, value: Any) -> Any:
+        """Accept a bare string as a kind; unknown keys are settings of the kind, unless it is `standard`."""
         if isinstance(value, str):
             return {"kind": value}
         if not isinstance(value, Mapping) or value.get("kind", "standard") == "standard":
@@ -71,7 +71,7 @@ class KindOfTraining(TrainingEntry):
 
     @property
     def title(self) -> str:
-        """As rows and tables name it."""
+        """Title in rows and tables."""
         return self.alias or self.kind
 
 

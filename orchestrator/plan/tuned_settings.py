@@ -1,4 +1,4 @@
-"""Lock files: the settings that a search chose, as data that sweeps read."""
+"""Read and write lock files: the settings that a search chose, which sweeps use."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from orchestrator.plan.yaml_text import YamlError, dump_yaml, load_yaml
 
-EVERY = "*"  # in place of a backbone: a choice that serves all of them
+EVERY = "*"  # in place of a backbone: the choice is for all of them
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The settings chosen for one line of one table."""
+    """The settings that were chosen for a method variant on one task, backbone and kind of scenario."""
 
     task: str
     backbone: str
@@ -22,15 +22,15 @@ class Choice:
     method: str
     superloss: bool
     settings: Mapping[str, Any]
-    objective: float | None = None  # of the chosen trial, smaller is better
-    default_objective: float | None = None  # of the method's defaults, the search's first trial
+    objective: float | None = None  # of the chosen trial; smaller is better
+    default_objective: float | None = None  # of the first trial, which has the defaults of the method
     lora: bool = False
-    training: str = ""  # title of the training whose originals it is for; all of them when empty
+    training: str = ""  # title of the training whose originals it is for; empty: all
 
 
 @dataclass(frozen=True)
 class Lock:
-    """All choices of one search, and the rule by which they were made."""
+    """All choices of a search, and its rule."""
 
     rule: str = ""
     trials: int = 0
@@ -47,11 +47,11 @@ class Lock:
         lora: Mapping[str, Any] | None = None,
         training: str = "standard",
     ) -> Mapping[str, Any] | None:
-        """The chosen settings of a line, or None where the search did not cover it.
+        """Return the chosen settings of a method variant; None if the search did not include it.
 
-        A choice for the training itself wins over one for every training, then one for the backbone itself over one
-        for every backbone. A line's curriculum does not matter: its
-        settings are those of the line without, so that the order alone tells them apart.
+        A choice for the training overrides one for all trainings; then a choice for the backbone overrides one for
+        all backbones. The curriculum does not matter: variants with and without it have the same settings, so that
+        they differ in the order alone.
         """
         wanted = (task, unlearning, method, bool(superloss), bool(lora))
         found = {
@@ -67,10 +67,12 @@ def read_lock(path: Path) -> Lock:
     """Read a lock file.
 
     Raises:
-        ValueError: when it is not there, or not a lock file.
+        ValueError: it does not exist, or is not a lock file.
     """
     if not path.is_file():
-        raise ValueError(f"no lock file {path}; make it with `unlearn tune SWEEP --lock {path.name}`, or drop `lock:`")
+        raise ValueError(
+            f"no lock file {path}; create it with `unlearn tune SWEEP --lock {path.name}`, or remove `lock:`"
+        )
     try:
         values = load_yaml(path.read_text(encoding="utf-8"))
         choices = tuple(Choice(**choice) for choice in values["choices"])
@@ -78,11 +80,13 @@ def read_lock(path: Path) -> Lock:
     except YamlError as error:
         raise ValueError(f"{path}: {error}") from None
     except (TypeError, KeyError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a lock file of `unlearn tune`: {error}") from None
+        raise ValueError(
+            f"{path} is not a lock file: {error}; create one with `unlearn tune SWEEP --lock {path.name}`"
+        ) from None
 
 
 def write_lock(path: Path, lock: Lock) -> None:
-    """Write a lock file, whole or not at all."""
+    """Write a lock file atomically."""
     values = {
         "rule": lock.rule,
         "trials": lock.trials,

@@ -1,4 +1,4 @@
-"""YAML 1.2 as sweep files and lock files hold it: no key twice, and names as they are written."""
+"""Read and write the YAML 1.2 of sweep files and lock files: keys are unique, and names stay as they are written."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-NAMES = ("classes", "speakers", "ids", "keep_in_train")  # keys whose values are names, also where YAML reads a number
-CONDITIONS = ("where", "test_where")  # keys whose values are columns, each with names
+NAMES = ("classes", "speakers", "ids", "keep_in_train")  # keys whose values are names, also if YAML reads a number
+CONDITIONS = ("where", "test_where")  # keys whose values map columns to names
 STRING = "tag:yaml.org,2002:str"
 READ_AS = {f"tag:yaml.org,2002:{tag}": name for tag, name in (("bool", "a boolean"), ("null", "nothing"))}
 
 
 class YamlError(ValueError):
-    """What is wrong with a text in YAML, in one line."""
+    """A text is not YAML that this project accepts; the message is one line."""
 
 
 def load_yaml(text: str, keys: Sequence[str] = ()) -> Any:
-    """The values of a text in YAML 1.2: `yes`, `no`, `on` and `off` are text, `1e-4` is a number.
+    """Read a text in YAML 1.2: `yes`, `no`, `on` and `off` are text, `1e-4` is a number.
 
     Args:
         text: one document.
-        keys: under which the values belong, outermost first, where the text is only a part of a file.
+        keys: the path of keys, outermost first, at which the text is inserted into a file; empty for a whole file.
 
     Raises:
-        YamlError: text that is not YAML, a key given twice, a value that contains itself, or a name that YAML does not
-            read as text or number.
+        YamlError: the text is not YAML, has a key twice, a value that contains itself, or a name that YAML reads as
+            something other than text or a number.
     """
     parts = [key for key in keys if not key.isdigit()]
-    for key in reversed(parts[-2:]):  # a value of `where.take` is read as under both keys
+    for key in reversed(parts[-2:]):  # `where.take` needs both keys
         text = f"{key}:\n" + "".join(f"  {line}\n" for line in text.splitlines())
     try:
         values = _loader().load(text)
@@ -48,7 +48,7 @@ def load_yaml(text: str, keys: Sequence[str] = ()) -> Any:
 
 
 def dump_yaml(values: Mapping[str, Any]) -> str:
-    """Plain values as YAML that `load_yaml` reads back, in their own order."""
+    """Write plain values as YAML that `load_yaml` reads, in their order."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
@@ -65,10 +65,10 @@ def _loader() -> YAML:
 
 
 class _Constructor(SafeConstructor):
-    """Reads the names under some keys as text, as it is written."""
+    """Read the names under some keys as text."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """The mapping, its names first."""
+        """Construct a mapping, after its names were made text."""
         if isinstance(node, MappingNode):
             for key, value in node.value:
                 if key.value in NAMES:
@@ -82,7 +82,7 @@ class _Constructor(SafeConstructor):
 
 def _refuse_circles(value: Any, around: tuple[int, ...] = ()) -> None:
     if id(value) in around:
-        raise YamlError("a value contains itself: an alias (*) is inside of what its anchor (&) names")
+        raise YamlError("a value contains itself: an alias (*) is inside the value of its anchor (&); remove the alias")
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     for item in inner:
         _refuse_circles(item, (*around, id(value)))
@@ -93,7 +93,7 @@ _Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.cons
 
 
 def _as_text(node: Node, *, compared: bool = False) -> None:
-    """Make text of a plain scalar or of those in a list; `compared` with values that may be numbers themselves."""
+    """Make a plain scalar text, or each scalar of a list; `compared`: with values that may be numbers."""
     if isinstance(node, SequenceNode):
         for item in node.value:
             _as_text(item, compared=compared)
@@ -106,15 +106,15 @@ def _as_text(node: Node, *, compared: bool = False) -> None:
         )
     if compared and not _is_clear(str(node.tag), node.value):
         raise MarkedYAMLError(
-            problem=f"{node.value} may be a number or this text: quote it, as '{node.value}', for the text, or write "
-            "the number without needless digits",
+            problem=f"{node.value} may be text or a number: quote it, as '{node.value}', if it is text, or write the "
+            "number without superfluous digits",
             problem_mark=node.start_mark,
         )
     node.tag = STRING
 
 
 def _is_clear(tag: str, text: str) -> bool:
-    """Whether a number is written as Python would write it, so that number and text are the same."""
+    """Return whether a number is written as Python writes it, so that number and text are equal."""
     try:
         if tag.endswith(":int"):
             return str(int(text)) == text
