@@ -186,7 +186,7 @@ def test_home_is_found_in_every_path_that_is_given(unlearn, finished, tmp_path, 
         (["restore", "x.parquet", "--results", "r"], "restore needs a file that `unlearn compact` wrote; got"),
         (["run", "demo", "--results", "r", "--executor", "slurm"], "--executor must be ray or local; got 'slurm'"),
         (["run", "demo", "--results", "r", "--retry", "all"], "--retry must be failed; got 'all'"),
-        (["plan", "demo", "--set", "seeds"], "--set takes key=value, got 'seeds'"),
+        (["plan", "demo", "--set", "seeds"], "--set needs key=value, got 'seeds'"),
         (["plan", "demo", "--explain", "00"], "--explain 00 needs --results: it compares the trial with finished ones"),
         (
             ["plan", "demo", "--results", "r", "--explain", "xyz"],

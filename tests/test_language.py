@@ -49,34 +49,6 @@ ALLOWED = {
     r"random walk": "a term of statistics",
 }
 
-# Files that are not rewritten yet, by prefix of their path: shorten this set as you finish a file or a folder
-# (delete its line, or replace a folder by the files in it that are left). Goal: the empty set.
-NOT_YET_REWRITTEN = {
-    *(
-        f"orchestrator/plan/{name}"
-        for name in (
-            "__init__",
-            "grid",
-            "json_schema",
-            "key_tables",
-            "memory",
-            "method_variants",
-            "originals",
-            "scenarios",
-            "setting_schemas",
-            "shared_artifacts",
-            "shipped_sweeps",
-            "spec",
-            "sweep_file",
-            "sweep_keys",
-            "sweep_schema",
-            "training_keys",
-            "tuned_settings",
-            "yaml_text",
-        )
-    ),
-}
-
 banned = re.compile(
     "|".join(rf"(?P<w{i}>\b(?:{word})\b)" for i, word in enumerate(BANNED)).replace(" ", r"\s+"), re.IGNORECASE
 )
@@ -111,10 +83,6 @@ def modules() -> list[Path]:
     return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-def is_rewritten(path: Path) -> bool:
-    return not path.relative_to(ROOT).as_posix().startswith(tuple(NOT_YET_REWRITTEN))
-
-
 def complaints(path: Path) -> list[str]:
     """List every finding of a page or module as `file:line: word: advice`."""
     parts = [(1, prose_of_page(path.read_text()))] if path.suffix == ".md" else list(prose_of_module(path))
@@ -123,7 +91,7 @@ def complaints(path: Path) -> list[str]:
 
 
 def test_pages_and_modules_use_no_private_vocabulary() -> None:
-    found = [what for path in (*pages(), *modules()) if is_rewritten(path) for what in complaints(path)]
+    found = [what for path in (*pages(), *modules()) for what in complaints(path)]
     assert not found, "\n" + "\n".join(found)
 
 

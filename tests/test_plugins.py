@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator import plugins
-from orchestrator.plan.method_variants import method_lines
+from orchestrator.plan.method_variants import method_variants
 from orchestrator.plan.sweep_schema import MethodEntry
 from orchestrator.plan.tuned_settings import Choice, Lock, read_lock, write_lock
 
@@ -40,19 +40,19 @@ def test_a_boolean_is_no_number(kind, name, settings):
 @pytest.mark.parametrize("knob", [{"superloss": {"strength": [1.0, True]}}, {"lora": {"rank": True}}])
 def test_a_boolean_is_no_number_of_what_is_laid_over_a_method(knob):
     with pytest.raises(ValueError, match=f"of {next(iter(knob))} must be a number, got True"):
-        method_lines(MethodEntry.model_validate({"name": "scrub", **knob}))
+        method_variants(MethodEntry.model_validate({"name": "scrub", **knob}))
 
 
 @pytest.mark.parametrize("settings", [{"learning_rate": []}, {"superloss": {"strength": []}}])
 def test_an_empty_list_of_values_does_not_drop_the_method(settings):
     with pytest.raises(ValueError, match="got an empty list"):
-        method_lines(MethodEntry.model_validate({"name": "scrub", **settings}))
+        method_variants(MethodEntry.model_validate({"name": "scrub", **settings}))
 
 
 @pytest.mark.parametrize("knob", [{"superloss": {"strength": float("inf")}}, {"lora": {"alpha": float("nan")}}])
 def test_nothing_laid_over_a_method_is_nan_or_infinite(knob):
     with pytest.raises(ValueError, match=f"of {next(iter(knob))} must be a finite number"):
-        method_lines(MethodEntry.model_validate({"name": "scrub", **knob}))
+        method_variants(MethodEntry.model_validate({"name": "scrub", **knob}))
 
 
 @pytest.mark.parametrize(

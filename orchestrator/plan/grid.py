@@ -16,7 +16,7 @@ from orchestrator.plan.originals import STANDARD, StudyPlan, study_plan, trainin
 from orchestrator.plan.scenarios import ABSENT, Scenario, read_scenarios, reason_unsuitable, removed_ids
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.plan.sweep_schema import BackboneEntry, Sweep, TaskEntry
-from orchestrator.plan.training_keys import KindOfTraining
+from orchestrator.plan.training_keys import TrainingVariant
 from orchestrator.plan.tuned_settings import Lock, read_lock
 
 RefusalKind = Literal["input", "combination"]
@@ -133,7 +133,7 @@ class _Cell:
     """One task, backbone, seed and training: its original, and the trials that start from it."""
 
     sweep: Sweep
-    training: KindOfTraining
+    training: TrainingVariant
     kind: PlugIn | None
     task_entry: TaskEntry
     task: PlugIn
@@ -231,7 +231,7 @@ class _Cell:
             yield made
 
 
-def _suits(variant: MethodVariant, training: KindOfTraining, plugin: PlugIn | None, grid: Grid) -> bool:
+def _suits(variant: MethodVariant, training: TrainingVariant, plugin: PlugIn | None, grid: Grid) -> bool:
     """Return whether the method finds what it reads next to originals of this training; record a refusal otherwise."""
     kind = (plugin or STANDARD).instance
     reason = variant.plugin.instance.reason_unsupported(

@@ -15,7 +15,7 @@ from orchestrator.plan.scenarios import INTERNAL, WHERE
 from orchestrator.plan.setting_schemas import NAME, Schema, any_of, one_or_list, required_settings, setting_schemas
 from orchestrator.plan.setting_schemas import inlined as with_definitions
 from orchestrator.plan.sweep_schema import Sweep
-from orchestrator.plan.training_keys import KindOfTraining, TrainingEntry
+from orchestrator.plan.training_keys import TrainingEntry, TrainingVariant
 
 LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")  # of Markdown
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -138,7 +138,7 @@ def _trainings() -> Iterator[Schema]:
     """One way to train originals: a bare kind, or keys of training with a kind's own settings."""
     known = plugins.usable("trainings")
     yield {"oneOf": [_is(name, about("trainings", name)) for name in known]}
-    made = KindOfTraining.model_json_schema(by_alias=True)
+    made = TrainingVariant.model_json_schema(by_alias=True)
     keys = with_definitions(made["properties"], made["$defs"])
     shared = {name: schema for name, schema in keys.items() if name not in ("kind", "settings")}
     for name in known:

@@ -13,7 +13,7 @@ from methods.base import Training
 from orchestrator.plan.json_schema import EXTENDS
 from orchestrator.plan.sweep_keys import SHOWN_DEFAULT
 from orchestrator.plan.sweep_schema import Sweep
-from orchestrator.plan.training_keys import KindOfTraining, TrainingEntry
+from orchestrator.plan.training_keys import TrainingEntry, TrainingVariant
 
 SMALL = 1e-3  # numbers below are written as 1e-4
 Row = tuple[str, str, str]  # key, default, meaning
@@ -34,7 +34,7 @@ def _training() -> Iterator[Row]:
 
 
 def _kind_of_training() -> Iterator[Row]:
-    for name, field in KindOfTraining.model_fields.items():
+    for name, field in TrainingVariant.model_fields.items():
         if name not in TrainingEntry.model_fields and field.description:
             yield _row(name, field)
 

@@ -10,7 +10,7 @@ from methods.base import Training, TrainingRecipe
 from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
 from orchestrator.plan.sweep_schema import BackboneEntry, TaskEntry
-from orchestrator.plan.training_keys import KindOfTraining, StudyEntry, TrainingEntry
+from orchestrator.plan.training_keys import StudyEntry, TrainingEntry, TrainingVariant
 
 CLIP_KEYS = ("crop", "clip_seconds")
 
@@ -50,7 +50,7 @@ def training_of(
     return {k: v for k, v in values.items() if k not in CLIP_KEYS and usual.get(k) != v}, clip, study
 
 
-def training_plugin(entry: KindOfTraining) -> PlugIn | None:
+def training_plugin(entry: TrainingVariant) -> PlugIn | None:
     """Return a training with all its settings; None for standard training under its own name.
 
     Raises:

@@ -22,7 +22,7 @@ from orchestrator.plan.sweep_schema import (
     SweepError,
     TuningEntry,
 )
-from orchestrator.plan.training_keys import KindOfTraining, StudyEntry, TrainingEntry
+from orchestrator.plan.training_keys import StudyEntry, TrainingEntry, TrainingVariant
 from orchestrator.plan.yaml_text import CONDITIONS, NAMES, YamlError, load_yaml
 from orchestrator.plugins import suggestion
 
@@ -178,8 +178,8 @@ def _explain(error: ValidationError) -> list[str]:
 
 def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
     models: dict[str, type[BaseModel]] = {
-        "training": KindOfTraining if location[0] == "training" else TrainingEntry,
-        "trainings": KindOfTraining,
+        "training": TrainingVariant if location[0] == "training" else TrainingEntry,
+        "trainings": TrainingVariant,
         "time_budget": BudgetEntry,
         "tuning": TuningEntry,
         "study": StudyEntry,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from orchestrator.plan.sweep_keys import Keys, Seed, key
-from orchestrator.plan.training_keys import KindOfTraining, TrainingEntry
+from orchestrator.plan.training_keys import TrainingEntry, TrainingVariant
 
 
 class SweepError(ValueError):
@@ -147,12 +147,12 @@ class Sweep(Keys):
         "one original for all seeds: the paper authors' way; then seeds vary the unlearning and the forget set only",
         shown="each seed its own",
     )
-    training: KindOfTraining = key(
-        KindOfTraining(),
+    training: TrainingVariant = key(
+        TrainingVariant(),
         "how originals are trained, and how much of a recording is used; a list of ways multiplies the grid",
         shown="[below](#training)",
     )
-    trainings: list[KindOfTraining] = Field(default=[])  # what `training:` holds where it is a list
+    trainings: list[TrainingVariant] = Field(default=[])  # what `training:` holds where it is a list
     time_budget: BudgetEntry = key(BudgetEntry(), "what unlearning may cost ([budget.md](budget.md))")
     tuning: TuningEntry = key(TuningEntry(), "what `unlearn tune` does", shown="see [tuning.md](tuning.md)")
     lock: str | None = key(None, "a file that `unlearn tune` wrote, relative to the sweep file")
@@ -238,7 +238,7 @@ class Sweep(Keys):
 
     @field_validator("trainings")
     @classmethod
-    def _no_title_twice(cls, trainings: list[KindOfTraining]) -> list[KindOfTraining]:
+    def _no_title_twice(cls, trainings: list[TrainingVariant]) -> list[TrainingVariant]:
         if not trainings:
             raise ValueError("training must be one way or a list of one or more, got an empty list")
         titles = [entry.title for entry in trainings]
@@ -247,7 +247,7 @@ class Sweep(Keys):
         return trainings
 
     @property
-    def each_training(self) -> list[KindOfTraining]:
+    def each_training(self) -> list[TrainingVariant]:
         """The ways to train originals; the grid is multiplied by them."""
         return self.trainings or [self.training]
 

@@ -46,7 +46,7 @@ class TrainingEntry(Keys):
     )
 
 
-class KindOfTraining(TrainingEntry):
+class TrainingVariant(TrainingEntry):
     """One of the ways to train originals: a training recipe with its settings, and a title."""
 
     kind: str = key(

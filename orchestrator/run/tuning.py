@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.errors import Interrupted, StoppedEarly
 from orchestrator.plan.grid import Grid, build_grid
-from orchestrator.plan.scenarios import each_alone
+from orchestrator.plan.scenarios import without_sequences
 from orchestrator.plan.spec import TrialSpec, short_hash
 from orchestrator.plan.sweep_schema import EvidenceEntry, Sweep, SweepError
 from orchestrator.plan.tuned_settings import EVERY, Choice, Lock, write_lock
@@ -54,7 +54,7 @@ def tune_sweep(
         raise SweepError(
             f"tuning.backbone is none of the sweep's backbones: got {sweep.tuning.backbone!r}; choose from {titles}"
         )
-    scenarios = each_alone(sweep.unlearning)  # a request of a sequence gets the choice for its kind
+    scenarios = without_sequences(sweep.unlearning)  # a request of a sequence gets the choice for its kind
     searched = {"seeds": sweep.tuning.seeds, "backbones": backbones, "unlearning": scenarios}
     grid = build_grid(sweep.model_copy(update=searched))
     with ended_on_error(options.observer):

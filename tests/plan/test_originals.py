@@ -139,7 +139,7 @@ def test_what_a_training_costs_is_estimated_by_its_kind():
         ([{"kind": "closed"}], "unknown training: got 'closed'.*allowed: closed_form_head"),
         ([{"kind": "early_checkpoints", "keep": [0.5]}], r"unknown setting of training early_checkpoints: got 'keep'"),
         ([{"kind": "early_checkpoints", "keep_at": "late"}], "setting 'keep_at' of training early_checkpoints"),
-        ([{"kind": "closed_form_head", "as": "standard"}], "the title standard is for standard training"),
+        ([{"kind": "closed_form_head", "as": "standard"}], "the title standard is only for standard training"),
     ],
 )
 def test_a_wrong_kind_or_setting_is_refused(training, message):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.plan.grid import build_grid
-from orchestrator.plan.method_variants import method_lines
+from orchestrator.plan.method_variants import method_variants
 from orchestrator.plan.shipped_sweeps import shipped_sweeps
 from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.plan.sweep_schema import Sweep
@@ -54,5 +54,5 @@ def test_the_papers_grids_name_every_rate():
         made, _ = read_sweep(shipped_sweeps()[name])
         for entry in made.methods:
             if entry.name not in ("original", "retrain"):
-                for line in method_lines(entry):
-                    assert isinstance(line.plugin.settings["learning_rate"], float), (name, entry)
+                for variant in method_variants(entry):
+                    assert isinstance(variant.plugin.settings["learning_rate"], float), (name, entry)

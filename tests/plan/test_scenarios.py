@@ -2,58 +2,64 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.plan.scenarios import each_alone, read_requests
+from orchestrator.plan.scenarios import read_scenarios, without_sequences
 
 TASKS, BACKBONES = ["words", "people"], ["cnn", "gru"]
 SAMPLE, CLASS = {"kind": "sample", "forget_ratio": 0.02}, {"kind": "class"}
 
 
 def read(*entries):
-    return read_requests(entries, TASKS, BACKBONES)
+    return read_scenarios(entries, TASKS, BACKBONES)
 
 
-def in_turn(*requests, **beside):
-    return {"kind": "sequence", "requests": list(requests), **beside}
+def sequence(*requests, **keys):
+    return {"kind": "sequence", "requests": list(requests), **keys}
 
 
 def test_a_sequence_keeps_the_order_of_its_requests_and_its_filters():
-    (asked,) = read(in_turn(SAMPLE, SAMPLE, CLASS, tasks=["words"], backbones=["gru"]))
-    assert [request.kind for request in asked.requests] == ["sample", "sample", "class"]
-    assert asked.is_for("words", "gru")
-    assert not asked.is_for("people", "gru")
-    assert not asked.is_for("words", "cnn")
+    (scenario,) = read(sequence(SAMPLE, SAMPLE, CLASS, tasks=["words"], backbones=["gru"]))
+    assert [request.kind for request in scenario.requests] == ["sample", "sample", "class"]
+    assert scenario.is_for("words", "gru")
+    assert not scenario.is_for("people", "gru")
+    assert not scenario.is_for("words", "cnn")
 
 
 def test_a_sequence_is_named_by_its_requests_unless_it_has_a_name():
-    named = read(in_turn(SAMPLE, {**SAMPLE, "rule": "balanced"}, {"kind": "class", "classes": ["go", "no"]}))
-    assert [asked.name for asked in named] == ["sample 0.02 > sample 0.02 balanced > class go no"]
-    assert [asked.name for asked in read(in_turn(SAMPLE, name="monthly"))] == ["monthly"]
+    named = read(sequence(SAMPLE, {**SAMPLE, "rule": "balanced"}, {"kind": "class", "classes": ["go", "no"]}))
+    assert [scenario.name for scenario in named] == ["sample 0.02 > sample 0.02 balanced > class go no"]
+    assert [scenario.name for scenario in read(sequence(SAMPLE, name="monthly"))] == ["monthly"]
 
 
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ([in_turn()], r"a sequence needs requests: got \[\], allowed: a list"),
-        ([{"kind": "sequence"}], "a sequence needs requests: got None, allowed"),
-        ([{"kind": "sequence", "requests": SAMPLE}], "a sequence needs requests: got .*, allowed: a list"),
-        ([in_turn(SAMPLE, in_turn(CLASS))], "holds no other: got one as request 2, allowed: sample, class, speaker"),
-        ([in_turn("class")], "request 1 of a sequence is none: got 'class', allowed: keys"),
-        ([in_turn(SAMPLE, {**CLASS, "tasks": ["words"]})], "got tasks in request 2, allowed: beside requests"),
-        ([in_turn({**SAMPLE, "forget_ratio": [0.1, 0.2]})], r"not swept in a sequence: got \[0.1, 0.2\] in request 1"),
-        ([in_turn(SAMPLE, forget_ratio=0.1)], "unknown key of a sequence: got 'forget_ratio', allowed: kind, name"),
-        ([in_turn({"kind": "class", "clases": ["go"]})], r"'clases' \(did you mean 'classes'\?\)"),
-        ([in_turn({"kind": "sample", "forget_ratio": 10})], "strictly between 0 and 1, got 10"),
-        ([in_turn(*[{"kind": "class", "classes": ["go"]}] * 2)], "classes are forgotten once: got 'go' twice"),
-        ([in_turn(*[{"kind": "ids", "ids": ["u1"]}] * 2)], "ids are forgotten once: got 'u1' twice"),
-        ([in_turn(*[{"kind": "mislabeled"}] * 2)], "got it twice in a sequence, allowed: once"),
+        ([sequence()], r"a sequence needs requests: got \[\]; list at least"),
+        ([{"kind": "sequence"}], "a sequence needs requests: got None; list"),
+        ([{"kind": "sequence", "requests": SAMPLE}], "a sequence needs requests: got .*; list at least"),
         (
-            [in_turn(*[{"kind": "sample", "forget_ratio": 0.5}] * 2)],
-            r"must leave some of D: got .*\[0.5, 0.5\], allowed",
+            [sequence(SAMPLE, sequence(CLASS))],
+            "cannot contain a sequence: got one as request 2, allowed: sample, class, speaker",
         ),
-        ([in_turn(SAMPLE, name="a"), in_turn(CLASS, name="a")], "different sequences with one name: got 'a', allowed"),
+        ([sequence("class")], "request 1 of a sequence must have keys and values: got 'class'; write"),
+        ([sequence(SAMPLE, {**CLASS, "tasks": ["words"]})], "got tasks in request 2; move them"),
+        (
+            [sequence({**SAMPLE, "forget_ratio": [0.1, 0.2]})],
+            r"cannot be swept in a sequence: got \[0.1, 0.2\] in request 1",
+        ),
+        ([sequence(SAMPLE, forget_ratio=0.1)], "unknown key of a sequence: got 'forget_ratio', allowed: kind, name"),
+        ([sequence({"kind": "class", "clases": ["go"]})], r"'clases' \(did you mean 'classes'\?\)"),
+        ([sequence({"kind": "sample", "forget_ratio": 10})], "strictly between 0 and 1, got 10"),
+        ([sequence(*[{"kind": "class", "classes": ["go"]}] * 2)], "classes can be forgotten only once: got 'go' twice"),
+        ([sequence(*[{"kind": "ids", "ids": ["u1"]}] * 2)], "ids can be forgotten only once: got 'u1' twice"),
+        ([sequence(*[{"kind": "mislabeled"}] * 2)], "got it twice in a sequence; remove"),
+        (
+            [sequence(*[{"kind": "sample", "forget_ratio": 0.5}] * 2)],
+            r"must leave some of D: got .*\[0.5, 0.5\]; their sum",
+        ),
+        ([sequence(SAMPLE, name="a"), sequence(CLASS, name="a")], "have the same name: got 'a'; set"),
         ([{"kind": "sequnce", "requests": [SAMPLE]}], r"got 'sequnce' \(did you mean 'sequence'\?\), allowed: sample"),
-        ([in_turn(SAMPLE, tasks="words")], "tasks of a request must be a list of names, got 'words'"),
-        ([in_turn(SAMPLE, tasks=["nope"])], "names a task that the sweep has not: got 'nope'"),
+        ([sequence(SAMPLE, tasks="words")], "tasks of a request must be a list of names: got 'words'; write"),
+        ([sequence(SAMPLE, tasks=["nope"])], "names a task that the sweep does not have: got 'nope'"),
     ],
 )
 def test_a_wrong_sequence_is_refused_in_three_parts(entries, message):
@@ -62,13 +68,13 @@ def test_a_wrong_sequence_is_refused_in_three_parts(entries, message):
 
 
 @pytest.mark.parametrize("request_", [{"kind": "class", "classes": []}, {"kind": "speaker", "speakers": []}])
-def test_an_empty_list_of_names_is_no_draw_by_seed(request_):
-    with pytest.raises(ValueError, match="got an empty list; leave it out to draw by seed"):
+def test_an_empty_list_of_names_is_refused(request_):
+    with pytest.raises(ValueError, match="got an empty list; omit it to sample by seed"):
         read(request_)
 
 
-def test_for_a_search_the_requests_of_sequences_stand_alone():
-    entries = [SAMPLE, in_turn(SAMPLE, CLASS, tasks=["words"])]
-    assert each_alone(entries) == [SAMPLE, {**SAMPLE, "tasks": ["words"]}, {**CLASS, "tasks": ["words"]}]
+def test_a_search_takes_each_request_of_a_sequence_as_a_scenario():
+    entries = [SAMPLE, sequence(SAMPLE, CLASS, tasks=["words"])]
+    assert without_sequences(entries) == [SAMPLE, {**SAMPLE, "tasks": ["words"]}, {**CLASS, "tasks": ["words"]}]
     with pytest.raises(ValueError, match="a sequence needs requests"):
-        each_alone([in_turn()])
+        without_sequences([sequence()])

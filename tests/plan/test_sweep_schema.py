@@ -147,8 +147,8 @@ def test_names_are_read_as_they_are_written(tmp_path):
         ("{kind: speaker, speakers: [False]}", "YAML reads False as a boolean: quote it"),
         ("{kind: ids, ids: [null]}", "YAML reads null as nothing: quote it"),
         ("{where: {clean: true}}", "YAML reads true as a boolean"),
-        ("{where: {take: 1.0}}", "1.0 may be a number or this text: quote it"),
-        ("{test_where: {take: [007]}}", "007 may be a number or this text: quote it"),
+        ("{where: {take: 1.0}}", "1.0 may be text or a number: quote it"),
+        ("{test_where: {take: [007]}}", "007 may be text or a number: quote it"),
     ],
 )
 def test_a_name_that_yaml_reads_as_something_else_must_be_quoted(tmp_path, entry, said):
