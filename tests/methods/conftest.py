@@ -119,6 +119,12 @@ def adamw_first_step(model, loss, learning_rate, weight_decay=0.0):
     return expected
 
 
+def training_problem():
+    problem = make_problem()
+    problem.artifacts_to_store = {}
+    return problem
+
+
 def whole(utterances):
     return next(utterances.batches(64))
 
@@ -138,5 +144,6 @@ def kit():
     Kit.make_problem, Kit.make_sets, Kit.run = staticmethod(make_problem), staticmethod(make_sets), staticmethod(run)
     Kit.weights, Kit.adamw_first_step, Kit.TwoLayers = staticmethod(weights), staticmethod(adamw_first_step), TwoLayers
     Kit.score, Kit.replace = staticmethod(score), staticmethod(replace)
+    Kit.training_problem = staticmethod(training_problem)
     Kit.whole, Kit.assert_same = staticmethod(whole), staticmethod(assert_same)
     return Kit
