@@ -45,7 +45,7 @@ def run(display: Any, clock: Clock, *, until: str = "") -> None:
     """Tell the display of a launch in which SalUn fails; stop before the event named `until`."""
     specs = trials()
     train, retrain, scrub, salun = (
-        next(s for s in specs if (s.stage, s.line) in (stage_line,))
+        next(s for s in specs if (s.stage, s.method_name) in (stage_line,))
         for stage_line in (("train", "original"), ("retrain", "retrain"), ("unlearn", "scrub"), ("unlearn", "salun"))
     )
     failed = row("failed", 2.0, error="Traceback (most recent call last):\n  File\nValueError: no mask\nsecond line")

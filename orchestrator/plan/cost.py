@@ -91,7 +91,7 @@ def estimate(
 
 def kind_of(spec: TrialSpec) -> Kind:
     """The kind of a trial, as `medians_by_kind` finds it in rows."""
-    return spec.stage, spec.task.title, spec.backbone.title, spec.training_title, spec.line
+    return spec.stage, spec.task.title, spec.backbone.title, spec.training_title, spec.method_name
 
 
 def medians_by_kind(rows: pd.DataFrame | None) -> dict[Kind, float]:

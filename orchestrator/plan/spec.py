@@ -158,7 +158,7 @@ class TrialSpec:
         return self.training_kind.title if self.training_kind else "standard"
 
     @property
-    def line(self) -> str:
+    def method_name(self) -> str:
         """Name of the method in rows: `original` for trainings of originals."""
         return "original" if self.policy.trains_original else self.method.name
 
@@ -170,7 +170,7 @@ class TrialSpec:
     @property
     def reports_original(self) -> bool:
         """Whether this is the baseline Original: nothing is unlearned, and the stored logits are evaluated."""
-        return self.policy.unlearns and self.line == "original"
+        return self.policy.unlearns and self.method_name == "original"
 
     @cached_property
     def trial_id(self) -> str:

@@ -86,7 +86,7 @@ def write_folder(folder: Path, count: int) -> Path:
         if spec.forget:
             drawn = np.random.default_rng(stage_seed("forgotten", spec.task.title, ratio, spec.seed))
             ids = np.array([f"u{number}" for number in drawn.permutation(1_000)[: PARTS["forget"]]])
-            outputs = outputs_of(rng, ids, {"original": 2.0, "retrain": 1.0}.get(spec.line, 1.5))
+            outputs = outputs_of(rng, ids, {"original": 2.0, "retrain": 1.0}.get(spec.method_name, 1.5))
             store.write_table(f"outputs/{spec.trial_id}.parquet", outputs, compression="zstd")
         store.commit(row)
 

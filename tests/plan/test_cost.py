@@ -27,13 +27,13 @@ def trials(**changes) -> list[TrialSpec]:
 def row(spec: TrialSpec, seconds: float, **changes) -> dict:
     return {
         "trial_id": "of another seed", "status": "done", "stage": spec.stage, "task": spec.task.title,
-        "backbone": spec.backbone.title, "training": "standard", "method": spec.line, "total_seconds": seconds,
+        "backbone": spec.backbone.title, "training": "standard", "method": spec.method_name, "total_seconds": seconds,
         **changes,
     }  # fmt: skip
 
 
 def scrub(specs: list[TrialSpec]) -> TrialSpec:
-    return next(spec for spec in specs if spec.line == "scrub")
+    return next(spec for spec in specs if spec.method_name == "scrub")
 
 
 # Medians of 8 to 36 finished trials of each kind, docs/results/data: one core, two trials at once.

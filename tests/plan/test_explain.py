@@ -27,7 +27,7 @@ def rows(specs: list[TrialSpec]) -> list[dict]:
 
 
 def scrub(specs: list[TrialSpec]) -> TrialSpec:
-    return next(spec for spec in specs if spec.line == "scrub")
+    return next(spec for spec in specs if spec.method_name == "scrub")
 
 
 def test_a_changed_setting_is_the_one_field_that_differs():

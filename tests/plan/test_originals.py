@@ -87,7 +87,7 @@ def test_overrides_of_tasks_and_backbones_apply_to_each_training():
 
 def test_a_method_runs_where_training_keeps_what_it_reads_and_is_refused_once_elsewhere():
     grid = build_grid(sweep(training=THREE, methods=["retrain", "downdate", {"name": "rewind", "share": 0.5}]))
-    ran = {(spec.training_title, spec.line) for spec in grid.trials if spec.stage == "unlearn"}
+    ran = {(spec.training_title, spec.method_name) for spec in grid.trials if spec.stage == "unlearn"}
     assert ran == {("closed_form_head", "downdate"), ("half way", "rewind")}
     assert [refusal.what for refusal in grid.refused] == [
         "downdate after training standard", "rewind after training standard", "rewind after training closed_form_head",
@@ -112,7 +112,7 @@ def test_a_lock_entry_serves_every_training_unless_it_names_one(tmp_path):
         title: spec.method.settings["learning_rate"]
         for title, specs in found.items()
         for spec in specs
-        if spec.line == "scrub"
+        if spec.method_name == "scrub"
     }
     assert rates == {"standard": 0.1, "closed_form_head": 0.1, "half way": 0.2}
 

@@ -149,7 +149,7 @@ def test_a_method_for_a_deeper_network_is_refused_before_its_original_trains(sma
     plan = planned(small_sweep, cache_dir, f"methods=[original, {{name: {method}, last_blocks: [2, 9]}}]")
     assert list(reasons(plan)) == [f"{method} on logmel_cnn"]
     assert "6 blocks, got 9" in plan.grid.refused[0].reason
-    assert sorted(spec.line for spec in plan.pending) == [method, "original", "original"]
+    assert sorted(spec.method_name for spec in plan.pending) == [method, "original", "original"]
 
 
 def test_length_buckets_are_refused_where_padding_counts(small_sweep, cache_dir):

@@ -56,7 +56,7 @@ def finished(tmp_path_factory, cache_dir, write_small):
         1000
     )  # more than any batch
     run_sweep(loaded, folder / "r", executor="local", cache_dir=folder / "cache")
-    return loaded, folder, {spec.stage if spec.stage == "train" else spec.line: spec.trial_id for spec in trials}
+    return loaded, folder, {spec.stage if spec.stage == "train" else spec.method_name: spec.trial_id for spec in trials}
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)

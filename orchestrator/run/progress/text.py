@@ -16,7 +16,7 @@ def describe(spec: TrialSpec) -> str:
     modifiers = {"superloss": spec.superloss, "curriculum": spec.curriculum, "lora": spec.lora}
     ratio = f" {request['forget_ratio']:g}" if request.get("forget_ratio") else ""
     step = f" (request {len(spec.before) + 1} of {spec.sequence['steps']})" if spec.sequence else ""
-    method = " + ".join([spec.line, *(name for name, settings in modifiers.items() if settings)])
+    method = " + ".join([spec.method_name, *(name for name, settings in modifiers.items() if settings)])
     method += f" after {spec.training_title}" if spec.training_kind else ""
     scenario = f"{request.get('kind', 'train')}{ratio}{step}"
     return f"{spec.task.title} {spec.backbone.title} {scenario} {method} seed {spec.seed}"

@@ -49,7 +49,7 @@ class Breaker:
 
     def record(self, spec: TrialSpec, row: Mapping[str, Any]) -> str:
         """Record a row; return why to stop, or an empty text."""
-        kind = (spec.stage, spec.task.title, spec.backbone.title, spec.line)
+        kind = (spec.stage, spec.task.title, spec.backbone.title, spec.method_name)
         if row["status"] != "failed":
             for failed in self._failed.values():
                 for trial_id in [t for t, failed_kind in failed.items() if failed_kind == kind]:

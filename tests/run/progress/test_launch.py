@@ -54,7 +54,7 @@ def test_an_observer_is_told_each_phase_epoch_and_accuracy_of_a_trial(watched):
     assert [result.phase for result in told] == ["preparing", "training", "training", "training", "evaluating"]
     assert [(result.epoch, result.epochs) for result in told if result.epoch] == [(1, 2), (2, 2)]
     assert all(0 <= result.accuracy <= 1 for result in told if result.epoch)  # on D_v, which chooses the epoch
-    (scrub,) = (what for what, spec in watched.of("started") if spec.line == "scrub")
+    (scrub,) = (what for what, spec in watched.of("started") if spec.method_name == "scrub")
     assert {result.accuracy for what, result in watched.of("progressed") if what == scrub} == {None}  # not measured
 
 
