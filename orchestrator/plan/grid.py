@@ -209,15 +209,8 @@ class _Cell:
             if base.before and variant.plugin.instance.requires_training:
                 self._refuse_later(variant.name)
                 continue
-            chosen = self.lock.settings(
-                self.task.title,
-                self.backbone.title,
-                kind,
-                variant.name,
-                variant.superloss,
-                variant.lora,
-                self.training.title,
-            )
+            modifiers, training = (variant.superloss, variant.lora), self.training.title
+            chosen = self.lock.settings(self.task.title, self.backbone.title, kind, variant.name, *modifiers, training)
             made = base.but(
                 method=method_plugin(variant.name, with_choice(chosen, variant.settings)) if chosen else variant.plugin,
                 superloss=variant.superloss,
@@ -257,11 +250,10 @@ def _resolved(scenarios: list[Scenario], task: PlugIn, backbone: PlugIn, grid: G
         if reason := reason_unsuitable(scenario, task):
             grid.refuse(f"{task.title}: {scenario.what}", reason)
             continue
-        steps = [
-            PlugIn(kind="requests", name=request.kind, settings=asdict(request), identity=request.identity())
-            for request in scenario.requests
-        ]
-        resolved.append(ResolvedScenario(scenario, tuple(steps)))
+        steps = tuple(
+            PlugIn(kind="requests", name=r.kind, settings=asdict(r), identity=r.identity()) for r in scenario.requests
+        )
+        resolved.append(ResolvedScenario(scenario, steps))
     return resolved
 
 
