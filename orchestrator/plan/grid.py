@@ -184,10 +184,6 @@ class _Cell:
             self.grid.refuse(f"keep_models after training {self.training.title}", reason)
         return not kind.changes_classifier
 
-    def _refuse_later(self, method: str) -> None:
-        reason = "what training kept still includes what earlier requests forgot"
-        self.grid.refuse(f"{method} after the first request of a sequence", reason)
-
     def _request_trials(
         self, base: TrialSpec, original_id: str, variants: list[MethodVariant], last: dict[int, str]
     ) -> Iterator[TrialSpec]:
@@ -207,7 +203,8 @@ class _Cell:
                 yield base.but(method=variant.plugin, parents={"original": original_id})
                 continue
             if base.before and variant.plugin.instance.requires_training:
-                self._refuse_later(variant.name)
+                reason = "what training kept still includes what earlier requests forgot"
+                self.grid.refuse(f"{variant.name} after the first request of a sequence", reason)
                 continue
             modifiers, training = (variant.superloss, variant.lora), self.training.title
             chosen = self.lock.settings(self.task.title, self.backbone.title, kind, variant.name, *modifiers, training)

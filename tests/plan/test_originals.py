@@ -98,7 +98,7 @@ def test_a_method_runs_where_training_keeps_what_it_reads_and_is_refused_once_el
 
 def test_a_share_that_the_training_does_not_keep_is_refused():
     grid = build_grid(sweep(training=THREE[2:], methods=["rewind"]))
-    assert "got 0.4, allowed: 0.5" in grid.refused[0].reason
+    assert "keep_at (0.5), got 0.4" in grid.refused[0].reason
 
 
 def test_a_lock_entry_serves_every_training_unless_it_names_one(tmp_path):
