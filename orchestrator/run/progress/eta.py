@@ -20,6 +20,8 @@ class Remaining:
 
     def __str__(self) -> str:
         """Say it in words, marked where it is an estimate."""
+        if self.seconds < 1:
+            return "almost done"
         return f"about {in_words(self.seconds)} left" + ("" if self.measured else " (estimated)")
 
 

@@ -47,6 +47,7 @@ def test_estimates_are_scaled_by_how_measured_kinds_compare_with_theirs():
 
 def test_at_the_end_nothing_is_left():
     assert remaining({}, [], {}, PLAN, slots=2) == Remaining(0, measured=True)
+    assert str(Remaining(0.4, measured=False)) == "almost done"
 
 
 def test_own_trials_count_before_those_of_earlier_launches():
