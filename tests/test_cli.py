@@ -134,7 +134,7 @@ def test_an_edited_sweep_runs_what_changed_and_plan_says_why(unlearn, finished):
     assert "1 trial to run" in unlearn("plan", sweep, "--results", here, "--set", edit).stdout
     (spec,) = (s for s in plan_sweep(load_sweep(sweep, [edit]), here).pending)
     shown = unlearn("plan", sweep, "--results", here, "--set", edit, "--explain", spec.trial_id[:8]).stdout
-    assert f"{spec.trial_id}: espeak_keywords logmel_cnn sample 0.1 scrub seed 0" in shown
+    assert f"{spec.trial_id}: espeak_keywords logmel_cnn sample 0.15 scrub seed 0" in shown
     (line,) = (line for line in shown.splitlines() if "settings" in line)
     assert [cell.strip() for cell in line.strip("│ ").split("│")] == ["method.settings.epochs", "3", "1"]
 

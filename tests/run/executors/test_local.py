@@ -12,6 +12,11 @@ from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
 from orchestrator.results.store import open_store
 
 
+def of_plan(rows, loaded):
+    """Select the rows of the trials that a sweep plans."""
+    return rows[rows["trial_id"].isin([spec.trial_id for spec in plan_sweep(loaded).grid.trials])]
+
+
 def test_every_planned_trial_has_one_row_that_is_done(finished):
     loaded, results, dispatcher = finished
     rows = read_rows(results)
@@ -87,10 +92,10 @@ def test_a_second_run_has_nothing_to_do(finished, cache_dir):
     assert {p.name: p.stat().st_mtime_ns for p in (results / "rows").iterdir()} == before
 
 
-def test_the_budget_holds_and_is_recorded(small_sweep, cache_dir, tmp_path):
+def test_the_budget_holds_and_is_recorded(small_sweep, cache_dir, begun):
     tight = load_sweep(small_sweep, ["time_budget={fraction: 0.2, unit: samples}"])
-    run_sweep(tight, tmp_path / "r", executor="local", cache_dir=cache_dir)
-    rows = read_rows(tmp_path / "r").set_index("method")
+    run_sweep(tight, begun, executor="local", cache_dir=cache_dir)
+    rows = of_plan(read_rows(begun), tight).set_index("method")
     scrub = rows.loc["scrub"]
     assert scrub["stop_reason"] == "budget"
     assert scrub["budget_source"] == "retrain schedule"
@@ -98,18 +103,18 @@ def test_the_budget_holds_and_is_recorded(small_sweep, cache_dir, tmp_path):
     assert scrub["budget_samples"] <= scrub["samples"] < scrub["budget_samples"] + 32 * 4 / 3
 
 
-def test_a_seconds_budget_comes_from_retrains_charge(small_sweep, cache_dir, tmp_path):
+def test_a_seconds_budget_comes_from_retrains_charge(small_sweep, cache_dir, begun):
     loaded = load_sweep(small_sweep, ["time_budget={fraction: 0.5, unit: seconds}"])
-    run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
-    rows = read_rows(tmp_path / "r").set_index("method")
+    run_sweep(loaded, begun, executor="local", cache_dir=cache_dir)
+    rows = of_plan(read_rows(begun), loaded).set_index("method")
     assert rows.loc["scrub", "budget_seconds"] == pytest.approx(0.5 * rows.loc["retrain", "optimization_seconds"])
     assert rows.loc["scrub", "budget_source"] == "retrain seconds"
 
 
-def test_without_retrain_the_seconds_come_from_the_original(small_sweep, cache_dir, tmp_path):
-    overrides = ["time_budget={fraction: 0.5, unit: seconds}", "methods=[grad_ascent]"]
-    run_sweep(load_sweep(small_sweep, overrides), tmp_path / "r", executor="local", cache_dir=cache_dir)
-    rows = read_rows(tmp_path / "r").set_index("method")
+def test_without_retrain_the_seconds_come_from_the_original(small_sweep, cache_dir, begun):
+    loaded = load_sweep(small_sweep, ["time_budget={fraction: 0.5, unit: seconds}", "methods=[grad_ascent]"])
+    run_sweep(loaded, begun, executor="local", cache_dir=cache_dir)
+    rows = of_plan(read_rows(begun), loaded).set_index("method")
     expected = 0.5 * rows.loc["original", "optimization_seconds"] * (1 - rows.loc["grad_ascent", "forget_ratio"])
     assert rows.loc["grad_ascent", "budget_seconds"] == pytest.approx(expected)
     assert rows.loc["grad_ascent", "budget_source"] == "original seconds"

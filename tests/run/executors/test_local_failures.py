@@ -22,10 +22,17 @@ def of_plan(rows, loaded):
     return rows[rows["trial_id"].isin(planned(loaded))]
 
 
-def test_weights_that_are_finite_but_give_no_finite_loss_have_diverged(small_sweep, cache_dir, tmp_path):
+def remove_row(results, method: str) -> None:
+    """Delete the row of a method's one trial, which then runs again."""
+    rows = read_rows(results)
+    (trial_id,) = rows.loc[(rows["method"] == method) & (rows["stage"] == "unlearn"), "trial_id"]
+    (results / "rows" / f"{trial_id}.parquet").unlink()
+
+
+def test_weights_that_are_finite_but_give_no_finite_loss_have_diverged(small_sweep, cache_dir, begun):
     loaded = load_sweep(small_sweep, ["methods=[original, {name: grad_ascent, learning_rate: 1.0e+30}]"])
-    dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
-    rows = read_rows(tmp_path / "r").set_index("method")
+    dispatcher = run_sweep(loaded, begun, executor="local", cache_dir=cache_dir)
+    rows = of_plan(read_rows(begun), loaded).set_index("method")
     assert dispatcher.graph.counts() == {"done": 2, "diverged": 1}
     assert rows.loc["grad_ascent", ["status", "stop_reason"]].tolist() == ["diverged", "diverged"]
     assert np.isnan(rows.loc["grad_ascent", "test_accuracy"])
@@ -62,7 +69,7 @@ def test_divergence_is_a_row_and_blocks_only_its_children(small_sweep, cache_dir
 
 
 def test_a_bug_in_a_method_is_a_row_with_its_traceback_and_retried_only_on_request(
-    small_sweep, cache_dir, tmp_path, monkeypatch, injected
+    small_sweep, cache_dir, begun, monkeypatch, injected
 ):
     from methods.scrub import Scrub
 
@@ -74,21 +81,22 @@ def test_a_bug_in_a_method_is_a_row_with_its_traceback_and_retried_only_on_reque
         yield
 
     loaded = load_sweep(small_sweep)
+    remove_row(begun, "scrub")
     with monkeypatch.context() as patch:
         patch.setattr(Scrub, "passes", broken)
-        run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
-        run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
+        run_sweep(loaded, begun, executor="local", cache_dir=cache_dir)
+        run_sweep(loaded, begun, executor="local", cache_dir=cache_dir)
     assert calls == [1]
-    injected("a bug in a method", "a `failed` row with its traceback", tmp_path / "r", planned(loaded))
-    row = read_rows(tmp_path / "r").set_index("method").loc["scrub"]
+    injected("a bug in a method", "a `failed` row with its traceback", begun, planned(loaded))
+    row = read_rows(begun).set_index("method").loc["scrub"]
     assert row["status"] == "failed"
     assert "KeyError: 'a bug'" in row["error"]
-    run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, retry_failed=True)
-    assert read_rows(tmp_path / "r").set_index("method").loc["scrub", "status"] == "done"
+    run_sweep(loaded, begun, executor="local", cache_dir=cache_dir, retry_failed=True)
+    assert read_rows(begun).set_index("method").loc["scrub", "status"] == "done"
 
 
 def test_an_error_of_the_moment_is_tried_again(
-    small_sweep, finished, cache_dir, tmp_path, monkeypatch, comparable, injected
+    small_sweep, finished_small, cache_dir, begun, monkeypatch, comparable, injected
 ):
     from orchestrator.run import trial_steps
 
@@ -102,10 +110,11 @@ def test_an_error_of_the_moment_is_tried_again(
 
     monkeypatch.setattr(trial_steps, "predict", flaky)
     loaded = load_sweep(small_sweep)
-    run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
-    undisturbed = of_plan(comparable(finished[1]), loaded)
-    injected("a temporary error of the file system", "the trial is retried", tmp_path / "r", undisturbed)
-    assert set(read_rows(tmp_path / "r")["status"]) == {"done"}
+    remove_row(begun, "scrub")
+    run_sweep(loaded, begun, executor="local", cache_dir=cache_dir)
+    undisturbed = comparable(finished_small / "r")
+    injected("a temporary error of the file system", "the trial is retried", begun, undisturbed)
+    assert set(read_rows(begun)["status"]) == {"done"}
 
 
 def test_a_sweep_without_its_data_does_not_start(small_sweep, tmp_path):
@@ -119,7 +128,7 @@ BROKEN = ["methods=[original, {name: scrub, learning_rate: [1.0e-5, 2.0e-5, 3.0e
 
 
 def test_the_same_error_in_many_trials_stops_the_run_which_goes_on_once_it_is_mended(
-    small_sweep, cache_dir, tmp_path, monkeypatch, injected
+    small_sweep, cache_dir, begun, monkeypatch, injected
 ):
     from methods.scrub import Scrub
 
@@ -130,15 +139,15 @@ def test_the_same_error_in_many_trials_stops_the_run_which_goes_on_once_it_is_me
     loaded = load_sweep(small_sweep, BROKEN)
     with monkeypatch.context() as patch:
         patch.setattr(Scrub, "passes", broken)
-        dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, error_limit=3)
+        dispatcher = run_sweep(loaded, begun, executor="local", cache_dir=cache_dir, error_limit=3)
     assert "the same error in 3 trials" in dispatcher.stopped
     assert "KeyError: 'a bug'" in dispatcher.stopped
     assert not dispatcher.over
-    assert sorted(read_rows(tmp_path / "r")["status"]) == ["done"] * 2 + ["failed"] * 3
-    dispatcher = run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, retry_failed=True)
+    assert sorted(of_plan(read_rows(begun), loaded)["status"]) == ["done"] * 2 + ["failed"] * 3
+    dispatcher = run_sweep(loaded, begun, executor="local", cache_dir=cache_dir, retry_failed=True)
     assert dispatcher.graph.counts() == {"done": 7}
     came = "no more trials are handed out; once fixed, `--retry failed` runs them"
-    injected("the same error in many trials", came, tmp_path / "r", planned(loaded))
+    injected("the same error in many trials", came, begun, planned(loaded))
 
 
 def test_a_full_disk_stops_the_run_leaves_no_half_file_and_the_run_goes_on_with_room(

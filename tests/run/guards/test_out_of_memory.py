@@ -37,13 +37,23 @@ def small_memory(monkeypatch):
     return shrink
 
 
+@pytest.fixture
+def own_cache(finished_small, cache_dir, tmp_path):
+    """Return a cache with the corpora and features of all tests, without sizes that other tests found."""
+    own = tmp_path / "cache"
+    own.mkdir()
+    for name in ("corpora", "features"):
+        (own / name).symlink_to(cache_dir / name)
+    return own
+
+
 def test_a_trial_that_runs_out_of_memory_ends_as_it_would_have(
-    small_sweep, cache_dir, tmp_path, small_memory, injected
+    small_sweep, own_cache, tmp_path, small_memory, injected
 ):
     loaded = load_sweep(small_sweep, [METHODS])
-    run_sweep(loaded, tmp_path / "whole", executor="local", cache_dir=cache_dir)
+    run_sweep(loaded, tmp_path / "whole", executor="local", cache_dir=own_cache)
     refused = small_memory()
-    run_sweep(loaded, tmp_path / "parts", executor="local", cache_dir=cache_dir)
+    run_sweep(loaded, tmp_path / "parts", executor="local", cache_dir=own_cache)
     whole, parts = read_rows(tmp_path / "whole"), read_rows(tmp_path / "parts")
     came = "the trial restarts with half as many utterances at a time; equal but for rounding"
     injected("memory runs out", came, tmp_path / "parts", whole["trial_id"].tolist(), injections=len(refused))
@@ -54,8 +64,6 @@ def test_a_trial_that_runs_out_of_memory_ends_as_it_would_have(
         assert parts[column].tolist() == whole[column].tolist(), column
     assert parts["test_loss"].tolist() == pytest.approx(whole["test_loss"].tolist(), rel=1e-3)
     assert refused == [16, 8]  # the first trial finds the size, the others start with it
-    for file in (cache_dir / "micro_batches").iterdir():
-        file.unlink()
 
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:9], lambda b: b.replace(b"6", b"7", 1)])
@@ -70,12 +78,12 @@ def test_a_damaged_size_is_reported_and_found_again(tmp_path, damage):
     assert [path.name for path in found.path.parent.iterdir() if path.is_file()] == [found.path.name]
 
 
-def test_a_trial_that_does_not_fit_at_all_is_a_row_with_advice(small_sweep, cache_dir, tmp_path, monkeypatch, injected):
+def test_a_trial_that_does_not_fit_at_all_is_a_row_with_advice(small_sweep, own_cache, tmp_path, monkeypatch, injected):
     def embed(self, features, lengths):
         raise MemoryError
 
     monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
-    dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
+    dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=own_cache)
     rows = read_rows(tmp_path / "r")
     ran, came = (
         set(dispatcher.specs) - set(dispatcher.graph.blocked),
@@ -86,7 +94,7 @@ def test_a_trial_that_does_not_fit_at_all_is_a_row_with_advice(small_sweep, cach
     assert set(rows["status"]) == {"failed"}
     assert "a smaller backbone" in row["error"]
     assert row["steps"] == 0
-    assert not list(cache_dir.glob("micro_batches/*"))
+    assert not list(own_cache.glob("micro_batches/*"))
 
 
 def test_an_error_of_the_hosts_allocator_counts_as_memory_that_ran_out():
