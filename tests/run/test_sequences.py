@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
+from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep, tune_sweep
 from orchestrator.errors import DamagedFile
 from orchestrator.results.store import open_store
 from orchestrator.run.setup import problem
@@ -147,7 +147,7 @@ def test_a_sequence_goes_on_from_requests_that_were_met_alone(small_sweep, cache
     alone = ["methods=[original, grad_ascent]", "training.epochs=1"]
     run_sweep(load_sweep(small_sweep, alone), tmp_path / "r", executor="local", cache_dir=cache_dir)
     assert set(read_rows(tmp_path / "r")["sequence"]) == {""}
-    requests = "[{kind: sample, forget_ratio: 0.1}, {kind: sample, forget_ratio: 0.1}]"
+    requests = "[{kind: sample, forget_ratio: 0.15}, {kind: sample, forget_ratio: 0.1}]"
     longer = load_sweep(small_sweep, [*alone, f"unlearning=[{{kind: sequence, requests: {requests}}}]"])
     dispatcher = run_sweep(longer, tmp_path / "r", executor="local", cache_dir=cache_dir)
     assert dispatcher.graph.counts() == {"done": 5}
@@ -201,8 +201,6 @@ def test_a_step_that_fails_blocks_the_later_ones_of_its_line_only(small_sweep, c
 
 
 def test_a_search_tunes_the_requests_of_a_sequence_alone(small_sweep, cache_dir, tmp_path):
-    from orchestrator.run.tuning import tune_sweep
-
     overrides = [*OVERRIDES, "methods=[retrain, {name: scrub, epochs: 1, max_epochs: 1}]"]
     loaded = load_sweep(small_sweep, overrides)
     lock = tune_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir, trials=1, lock=None)

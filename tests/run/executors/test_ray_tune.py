@@ -175,7 +175,7 @@ def test_a_torn_model_is_made_again_under_ray_and_no_child_fails(
 def test_a_sequence_goes_on_from_a_request_whose_model_was_not_kept(ray_session, small_sweep, tmp_path, cache_dir):
     alone = ["methods=[grad_ascent]", "training.epochs=1", "seeds=[0]"]
     run_sweep(load_sweep(small_sweep, alone), tmp_path / "r", executor="local", cache_dir=cache_dir)
-    steps = "[{kind: sample, forget_ratio: 0.1}, {kind: class}]"
+    steps = "[{kind: sample, forget_ratio: 0.15}, {kind: class}]"
     longer = load_sweep(small_sweep, [*alone, f"unlearning=[{{kind: sequence, requests: {steps}}}]"])
     dispatcher = run_sweep(longer, tmp_path / "r", executor="ray", cache_dir=cache_dir)
     assert dispatcher.num_already_done == 1  # the original; the request ran again
