@@ -15,7 +15,7 @@ from orchestrator.run.executors import ray_start
 from orchestrator.run.executors.ray_failures import failure_of, failure_of_trial, start_timed_out
 
 pytestmark = pytest.mark.ray
-QUICK = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 5}
+QUICK = {"health_check_initial_delay_ms": 5000, "health_check_period_ms": 1000, "health_check_failure_threshold": 10}
 
 
 class Worker:
@@ -72,7 +72,15 @@ def test_a_node_that_dies_is_a_lost_machine(cluster):
     (node,) = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
     waiting = worker.wait.remote()
     cluster.remove_node(node, allow_graceful=False)
-    assert failure_of(text_of(waiting)) == "machine"
+    # On a busy machine Ray may notice the end of the worker's process before that of its node.
+    assert failure_of(text_of(waiting)) in ("machine", "death")
+
+
+def test_the_words_of_a_dead_node_are_those_of_a_lost_machine():
+    text = (
+        "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died. Node Id: e5"
+    )
+    assert failure_of(text) == "machine"
 
 
 def test_the_text_is_the_one_that_tune_kept_of_the_trial(tmp_path):
