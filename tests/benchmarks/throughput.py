@@ -19,7 +19,7 @@ from steps import CLASSES, ONE_SECOND, batch_of, step
 from methods.engine.losses import cross_entropy
 from orchestrator import plugins
 
-BATCH, ROUNDS = 32, 7
+BATCH, ROUNDS = 16, 7
 BACKBONES = ("logmel_cnn", "logmel_gru", "whisper_nano", "wav2vec2_nano", "hubert_nano", "whisper_tiny", "whisper_base")
 CLIPS = (0.64, 1.0)  # seconds
 CORPUS_CLIPS = 600
