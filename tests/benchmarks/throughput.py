@@ -18,6 +18,7 @@ from steps import CLASSES, ONE_SECOND, batch_of, step
 
 from methods.engine.losses import cross_entropy
 from orchestrator import plugins
+from orchestrator.tasks.build import open_corpus
 
 BATCH, ROUNDS = 16, 7
 BACKBONES = ("logmel_cnn", "logmel_gru", "whisper_nano", "wav2vec2_nano", "hubert_nano", "whisper_tiny", "whisper_base")
@@ -70,7 +71,7 @@ def corpus_ms(scratch: Path) -> str:
     settings = {name: value for name, value in KEYWORDS.items() if name != "name"}
     task = plugins.load("tasks", str(KEYWORDS["name"]), **{**settings, "clips": CORPUS_CLIPS})
     began = time.process_time()
-    task.load(scratch / "corpora")
+    open_corpus(task, scratch / "corpora")
     return f"{1e3 * (time.process_time() - began) / CORPUS_CLIPS:.1f}"
 
 
