@@ -5,6 +5,7 @@ CPU seconds of this process with one thread, so that other processes on the mach
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -77,7 +78,7 @@ def corpus_ms(scratch: Path) -> str:
 
 def report(scratch: Path) -> list[str]:
     """Tables of the constants, measured against those in the code."""
-    checkpoint, weights = checkpoint_of_tiny(scratch)
+    load, (checkpoint, weights) = os.getloadavg()[0], checkpoint_of_tiny(scratch)
     base = Path(checkpoint).parent / "whisper-base"
     settings = {"whisper_tiny": {"checkpoint": checkpoint}, "whisper_base": {"checkpoint": str(base)}}
     rows = [
@@ -91,7 +92,9 @@ def report(scratch: Path) -> list[str]:
         "",
         (
             f"One thread, batches of {BATCH} clips, {ROUNDS} steps each, CPU seconds: median (lowest–highest). Whisper "
-            f"tiny has {weights} weights. The forward pass and the frontend as shares of a training step."
+            f"tiny has {weights} weights. The forward pass and the frontend are shares of a training step. The load average "
+            f"at the start was {load:.1f} on {os.cpu_count()} cores; the assumed rates are between those of an idle machine "
+            "and of a busy one, whose cores share caches."
         ),
         "",
         *table(
