@@ -92,9 +92,9 @@ def report(scratch: Path) -> list[str]:
         "",
         (
             f"One thread, batches of {BATCH} clips, {ROUNDS} steps each, CPU seconds: median (lowest–highest). Whisper "
-            f"tiny has {weights} weights. The forward pass and the frontend are shares of a training step. The load average "
-            f"at the start was {load:.1f} on {os.cpu_count()} cores; the assumed rates are between those of an idle machine "
-            "and of a busy one, whose cores share caches."
+            f"tiny has {weights} weights. The forward pass and the frontend are shares of a training step. The load "
+            f"average at the start was {load:.1f} on {os.cpu_count()} cores; the assumed rates are between those of an "
+            "idle machine and of a busy one, whose cores share caches."
         ),
         "",
         *table(
