@@ -9,13 +9,13 @@ from orchestrator.run.scheduling.circuit_breaker import Breaker, error_signature
 TRACE = "Traceback (most recent call last):\n  File 'x.py', line 3\n"
 
 
-def spec(number: int, line: str = "scrub", backbone: str = "logmel_cnn") -> SimpleNamespace:
+def spec(number: int, method_name: str = "scrub", backbone: str = "logmel_cnn") -> SimpleNamespace:
     return SimpleNamespace(
         trial_id=f"{number:016x}",
         stage="unlearn",
         task=SimpleNamespace(title="words"),
         backbone=SimpleNamespace(title=backbone),
-        line=line,
+        method_name=method_name,
     )
 
 
@@ -60,14 +60,14 @@ def test_successes_of_other_kinds_do_not_hide_a_broken_one():
     said = ""
     for number in range(3):
         said = breaker.record(spec(number), failed())
-        assert not breaker.record(spec(100 + number, line="salun"), {"status": "done"})
+        assert not breaker.record(spec(100 + number, method_name="salun"), {"status": "done"})
         assert not breaker.record(spec(200 + number, backbone="whisper_nano"), {"status": "diverged"})
     assert said
 
 
 def test_kinds_add_up_when_everything_is_broken():
     breaker = Breaker(3)
-    assert [bool(breaker.record(spec(n, line=f"m{n}"), failed())) for n in range(3)] == [False, False, True]
+    assert [bool(breaker.record(spec(n, method_name=f"m{n}"), failed())) for n in range(3)] == [False, False, True]
 
 
 def test_different_errors_do_not_add_up_nor_does_one_trial_with_itself():
