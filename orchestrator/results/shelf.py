@@ -17,6 +17,7 @@ class Shelf:
 
     def path(self, trial_id: str) -> str:
         """Return the name of a trial's file, relative to the results folder."""
+        assert "." not in trial_id, f"{trial_id} would be taken for an id and a suffix"
         return f"{self.folder}/{trial_id}{self.suffix}"
 
     def modified(self) -> dict[str, int]:

@@ -67,7 +67,7 @@ def make(
     lines = [(m, "") for m in methods] + [(m, loss) for m in superloss]
     for (place, backbone), seed, (kind, ratio) in itertools.product(enumerate(backbones), seeds, cells(kinds, ratios)):
         cell = {
-            "trial_id": f"{task}-{backbone}-{kind}-{ratio}-{seed}", "sweep": "made-up", "task": task,
+            "trial_id": f"{task}-{backbone}-{kind}-{ratio}-{seed}".replace(".", "_"), "sweep": "made-up", "task": task,
             "task_kind": task_kind, "backbone": backbone, "unlearning": kind, "forget_rule": "random",
             "requested_forget_ratio": ratio, "forget_classes": CLASSES[seed % 8] if kind == "class" else "",
             "seed": seed, "corpus_fingerprint": "c", "original_seed": seed,

@@ -8,7 +8,7 @@ import torch
 from simulated_gpu.device import simulated_gpu
 from simulated_gpu.problems import make_problem, run, small
 
-import methods.base
+from methods.engine import batches
 from methods.engine.budget import BudgetMeter
 from orchestrator import load_sweep, read_rows, run_sweep
 
@@ -38,12 +38,12 @@ def test_a_trial_and_its_tests_run_on_a_gpu(small_sweep, cache_dir, tmp_path):
 
 @pytest.mark.parametrize("crop", ["none", "random"])
 def test_a_trial_on_a_gpu_measures_what_one_on_the_host_does(small_sweep, cache_dir, tmp_path, monkeypatch, crop):
-    ahead, real = [], methods.base.one_ahead
-    monkeypatch.setattr(methods.base, "one_ahead", lambda items: (ahead.append(1), real(items))[1])
+    ahead, real = [], batches.one_ahead
+    monkeypatch.setattr(batches, "one_ahead", lambda items: (ahead.append(1), real(items))[1])
     said = ["methods=[{name: neg_grad_plus, learning_rate: 1.0e-3}]", "training.epochs=1"]
     said += ["training.crop=random", "training.clip_seconds=0.5"] if crop == "random" else []
     there = ran(small_sweep, tmp_path / "gpu", cache_dir, *said)
-    assert bool(ahead) == (crop == "random")  # all other features lie on the device
+    assert bool(ahead) == (crop == "random")  # all other features are on the device
     run_sweep(load_sweep(small_sweep, said), tmp_path / "host", executor="local", cache_dir=cache_dir)
     here = read_rows(tmp_path / "host")
     assert here["trial_id"].tolist() == there["trial_id"].tolist()

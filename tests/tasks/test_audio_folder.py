@@ -90,7 +90,7 @@ def bad_tree(tmp_path: Path) -> Path:
 
 def test_bad_recordings_are_an_error_by_default(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"the file lies in no class folder: .*stray\.wav; allowed: .*on_bad_audio: skip"
+        ValueError, match=r"the file is in no class folder: .*stray\.wav; allowed: .*on_bad_audio: skip"
     ):
         read_all(AudioFolder(root=str(bad_tree(tmp_path))))
 

@@ -76,4 +76,4 @@ def test_a_bad_pattern_is_refused(pattern: str, message: str) -> None:
 def test_the_first_folder_is_the_class_and_a_stray_file_a_defect() -> None:
     inside, stray = from_folders(["yes/session1/a.wav", "b.wav"], "label").recordings
     assert (inside.columns, inside.defect) == ({"label": "yes"}, "")
-    assert stray.defect == "the file lies in no class folder"
+    assert stray.defect == "the file is in no class folder"
