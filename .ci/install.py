@@ -17,6 +17,7 @@ import venv
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+EXTRAS = ("train", "ray", "tensorboard", "mlflow", "wandb", "docs", "dev")
 
 
 def requirements(checkout: Path) -> list[str]:
@@ -26,7 +27,8 @@ def requirements(checkout: Path) -> list[str]:
     settings = tomllib.loads((checkout / "pyproject.toml").read_text())
     project = settings["project"]
     build = [*settings["build-system"]["requires"], "editables"]  # hatchling imports it for editable installs
-    return [*build, *project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = [line for name in EXTRAS for line in project["optional-dependencies"][name]]
+    return [*build, *project["dependencies"], *extras]
 
 
 def cache_folder() -> Path:

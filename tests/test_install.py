@@ -17,6 +17,12 @@ requires = ["hatchling"]
 [project]
 dependencies = ["numpy"]
 [project.optional-dependencies]
+train = ["torch"]
+ray = []
+tensorboard = []
+mlflow = []
+wandb = []
+docs = []
 dev = ["pytest"]
 """
 
@@ -55,7 +61,7 @@ def checkout(tmp_path):
 
 def test_everything_that_pyproject_names_is_installed(install, checkout):
     install.main(checkout("a"))
-    assert install.installed == [["hatchling", "editables", "numpy", "pytest"]]
+    assert install.installed == [["hatchling", "editables", "numpy", "torch", "pytest"]]
 
 
 def test_checkouts_with_equal_requirements_share_their_dependencies(install, checkout):

@@ -51,8 +51,14 @@ def pins() -> dict[str, Version]:
 
 
 def direct_dependencies() -> list[Requirement]:
-    extra = PROJECT["project"]["optional-dependencies"]["cluster"]
-    return [Requirement(text) for text in [*PROJECT["project"]["dependencies"], *extra]]
+    """What `.[cluster]` installs, its extras among them."""
+    extras, names = PROJECT["project"]["optional-dependencies"], ["cluster"]
+    found = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+    for name in names:
+        needed = [Requirement(text) for text in extras[name]]
+        names += sorted(extra for part in needed if part.name == PROJECT["project"]["name"] for extra in part.extras)
+        found += [part for part in needed if part.name != PROJECT["project"]["name"]]
+    return found
 
 
 def test_instructions_are_known_and_begin_with_a_python_that_the_package_supports():
