@@ -139,7 +139,7 @@ def load_model(
             missing = model.load_state_dict(_packaged_weights(checkpoint), strict=False, assign=shape_only).missing_keys
         else:
             try:
-                with _quiet():
+                with quiet_loading():
                     model, info = model_class.from_pretrained(
                         checkpoint, revision=commit_of(checkpoint, revision), config=config, dtype=torch.float32,
                         use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True,
@@ -208,7 +208,7 @@ def _not_at_hand(checkpoint: str, revision: str, why: str = "") -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """Transformers reports every load in which a head is new; here that is each of them."""
     from transformers.utils import logging
 

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from orchestrator.cli_forget import app as forget_app
 from orchestrator.cli_options import Results, console
 from orchestrator.cli_results import app as results_app
 from orchestrator.cli_setup import app as setup_app
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(results_app)
 app.add_typer(setup_app)
+app.add_typer(forget_app)
 
 SweepFile = Annotated[Path, typer.Argument(help="Sweep file, or the name of one that ships with the package.")]
 Set = Annotated[

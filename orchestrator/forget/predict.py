@@ -1,0 +1,57 @@
+"""Classify recordings with a fine-tuned model: labels and confidences, with audio read as in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from backbones.fine_tuned import FineTuned, FineTunedClassifier, open_fine_tuned
+from orchestrator.tasks.base import SAMPLE_RATE_HZ
+from orchestrator.tasks.sources.audio_files import BadRecordingError, read_audio
+from orchestrator.tasks.sources.found_files import shown
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one recording: classes and their probabilities, the likeliest first."""
+
+    path: str
+    ranked: tuple[tuple[str, float], ...]
+
+
+def predict_files(model: Path, recordings: Sequence[Path], top: int = 3) -> list[Answer]:
+    """Classify recordings one by one, so that no recording depends on another.
+
+    Args:
+        model: a folder that `save_pretrained` wrote.
+        recordings: WAV, FLAC, OGG or MP3 files of any rate.
+        top: number of classes to name.
+
+    Raises:
+        ValueError: the folder cannot be loaded, or a recording cannot be read.
+    """
+    opened = open_fine_tuned(model)
+    clips = []
+    for path in recordings:
+        try:
+            clips.append(read_audio(path))
+        except BadRecordingError as error:
+            raise ValueError(f"{shown(str(path))}: {error}. Name a recording in WAV, FLAC, OGG or MP3") from None
+    classifier = opened.load()
+    found = []
+    for path, clip in zip(recordings, clips, strict=True):
+        samples = opened.fixed_samples or max(len(clip), SAMPLE_RATE_HZ // 40)  # 25 ms make one frame
+        probabilities = _probabilities(opened, classifier, clip, samples)
+        best = probabilities.argsort(descending=True)[:top].tolist()
+        found.append(Answer(shown(str(path)), tuple((opened.classes[c], float(probabilities[c])) for c in best)))
+    return found
+
+
+def _probabilities(opened: FineTuned, classifier: FineTunedClassifier, clip: object, samples: int) -> torch.Tensor:
+    features, lengths = opened.features([clip], samples)  # type: ignore[list-item]
+    with torch.no_grad():
+        logits: torch.Tensor = classifier(features, lengths)
+    return logits[0].softmax(dim=-1)

@@ -1,0 +1,54 @@
+"""What the tests of removal requests share: recordings of made-up words and speakers, and models trained on them."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+RATE_HZ = 16_000
+WORDS, SPEAKERS = ("down", "left", "right", "up"), ("ann", "ben", "cas", "dee")
+TAKES = {"train": 6, "validation": 3, "test": 6}
+
+
+def recording(word, speaker, take):
+    """Samples of a fifth of a second: the word's chord, the speaker's pitch, and noise of the take's own."""
+    rng = np.random.default_rng([word, speaker, take])
+    seconds = np.arange(int(0.2 * RATE_HZ)) / RATE_HZ
+    pitch = 110.0 * (1 + 0.13 * speaker)
+    tone = sum(np.sin(2 * np.pi * pitch * (word + 2) * h * seconds) / h for h in (1, 2, 3))
+    return 0.1 * tone + 0.25 * rng.standard_normal(len(seconds)).clip(-2, 2)
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory):
+    """Return a folder of 240 recordings with `manifest.csv`: id, path, label, speaker, split."""
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("commands")
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "path", "label", "speaker", "split"])
+        for w, word in enumerate(WORDS):
+            for s, speaker in enumerate(SPEAKERS):
+                splits = [split for split, takes in TAKES.items() for _ in range(takes)]
+                for take, split in enumerate(splits):
+                    name = f"{word}-{speaker}-{take:02d}"
+                    soundfile.write(folder / f"{name}.wav", recording(w, s, take), RATE_HZ)
+                    rows.writerow([name, f"{name}.wav", word, speaker, split])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """Return a folder of a Whisper of the smallest size with the words as labels and clips of a fifth of a second."""
+    import torch
+
+    from orchestrator import plugins
+
+    folder = tmp_path_factory.mktemp("models") / "untrained"
+    torch.manual_seed(0)
+    backbone = plugins.load("backbones", "whisper_nano")
+    backbone.save_pretrained(backbone.build(len(WORDS)), folder, WORDS, clip_samples=3200)
+    return folder
