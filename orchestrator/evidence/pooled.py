@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import norm
 
-from orchestrator.evidence.roc import UNMEASURED, Z975, Estimate, auc_interval
+from orchestrator.evidence.roc import UNMEASURED, Estimate, auc_interval
 
 Vector = Float[np.ndarray, " n"]
 
@@ -51,7 +52,7 @@ class _Pooled:
         return sum(key[0] == side for key in self.influence)
 
 
-def pooled_auc(runs: Sequence[Attacked]) -> Estimate:
+def pooled_auc(runs: Sequence[Attacked], confidence: float = 0.95) -> Estimate:
     """Compute P(member's score > other's score of the same run and class), each member counting once; with interval.
 
     Scores of two models share no scale, and classes differ in how easy they are, so that only pairs within a run and a
@@ -70,13 +71,14 @@ def pooled_auc(runs: Sequence[Attacked]) -> Estimate:
         return UNMEASURED
     value, variance = found.value, found.variance()
     if variance <= 0 or not 0 < value < 1:
-        return Estimate(value, *auc_interval(value, found.count("member"), found.count("other")))
-    logit, half = np.log(value / (1 - value)), Z975 * np.sqrt(variance) / (value * (1 - value))
+        return Estimate(value, *auc_interval(value, found.count("member"), found.count("other"), confidence))
+    z = float(norm.ppf((1 + confidence) / 2))
+    logit, half = np.log(value / (1 - value)), z * np.sqrt(variance) / (value * (1 - value))
     low, high = (float(1 / (1 + np.exp(-(logit + sign * half)))) for sign in (-1, 1))
     return Estimate(value, low, high)
 
 
-def pooled_difference(these: Sequence[Attacked], those: Sequence[Attacked]) -> Estimate:
+def pooled_difference(these: Sequence[Attacked], those: Sequence[Attacked], confidence: float = 0.95) -> Estimate:
     """Subtract another model's pooled AUC, ± 1.96 standard errors; NaN if either cannot be measured.
 
     The error is computed by utterance: what makes an utterance easy for both models cancels.
@@ -87,7 +89,7 @@ def pooled_difference(these: Sequence[Attacked], those: Sequence[Attacked]) -> E
     keys = {**first.influence, **second.influence}
     apart = {key: first.influence.get(key, 0.0) - second.influence.get(key, 0.0) for key in keys}
     value = first.value - second.value
-    half = Z975 * float(np.sqrt(_Pooled(value, apart).variance()))
+    half = float(norm.ppf((1 + confidence) / 2)) * float(np.sqrt(_Pooled(value, apart).variance()))
     return Estimate(value, value - half, value + half)
 
 

@@ -43,21 +43,23 @@ def auc(members: Vector, others: Vector) -> Estimate:
     return Estimate(value, *auc_interval(value, m, n))
 
 
-def auc_interval(value: float, members: int, others: int) -> tuple[float, float]:
+def auc_interval(value: float, members: int, others: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the AUCs that are 1.96 of their own standard errors from `value` (Newcombe, Stat. Med. 25, 2006, no. 5).
+
+    At another `confidence` than 95 %, its quantile of the normal distribution replaces 1.96.
 
     Never empty and never outside 0-1, even if the sets are separated without error; both set sizes are replaced by
     their mean in Hanley and McNeil's variance. It treats utterances as independent, and one model as given: that
     another training run gives another AUC is what the mean over seeds tells.
     """
-    mean = (members + others) / 2
+    mean, z = (members + others) / 2, float(norm.ppf((1 + confidence) / 2))
 
     def variance(at: float) -> float:
         inside = 1 + (mean - 1) * ((1 - at) / (2 - at) + at / (1 + at))
         return at * (1 - at) * inside / (members * others)
 
     def distance(at: float) -> float:
-        return abs(at - value) - Z975 * float(np.sqrt(variance(at)))
+        return abs(at - value) - z * float(np.sqrt(variance(at)))
 
     edge = 1e-9  # at 0 and 1 the variance vanishes, and with it the distance: no root that we want
     low = 0.0 if value <= 0 else float(brentq(distance, 0.0, min(value, 1 - edge)))
