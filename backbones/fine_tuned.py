@@ -191,7 +191,8 @@ class FineTuned:
         for name in QUIET:
             if hasattr(self.config, name):
                 setattr(model.config, name, getattr(self.config, name))
-        model.save_pretrained(folder)
+        with quiet_loading():
+            model.save_pretrained(folder)
         for file in sorted(self.folder.iterdir()):
             kept = file.is_file() and file.suffix in (".json", ".txt", ".model") and file.name not in NOT_COPIED
             if kept and not file.name.endswith("index.json"):

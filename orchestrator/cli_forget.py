@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -27,3 +27,68 @@ def predict(
     for answer in predict_files(absolute_path(model), [absolute_path(path) for path in recordings], top):
         ranked = "  ".join(f"{name} {probability:.1%}" for name, probability in answer.ranked)
         console.print(f"{answer.path}: {ranked}", soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command()
+def forget(
+    model: Annotated[Path, typer.Option(help="Model folder that save_pretrained wrote, or an earlier output.")],
+    data: Annotated[Path, typer.Option(help="Training manifest: path, label, and id, speaker, split.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; it must not exist.")],
+    forget_: Annotated[Optional[Path], typer.Option("--forget", help="Ids to forget: a table, or one a line.")] = None,
+    speaker: Annotated[Optional[str], typer.Option(help="Forget all training recordings of this speaker.")] = None,
+    label: Annotated[Optional[str], typer.Option("--class", help="Forget this class.")] = None,
+    method: Annotated[str, typer.Option(help="auto, or the name of a method.")] = "auto",
+    with_retrain: Annotated[bool, typer.Option("--with-retrain", help="Retrain without them as a reference.")] = False,
+    base: Annotated[Optional[Path], typer.Option(help="Folder of the pretrained encoder that was fine-tuned.")] = None,
+    root: Annotated[Optional[Path], typer.Option(help="Folder of the recordings (default: the manifest's).")] = None,
+    key: Annotated[Optional[Path], typer.Option(help="Key of the pseudonyms; created if missing.")] = None,
+    learning_rate: Annotated[float, typer.Option(help="Rate at which the model was trained.")] = 1e-4,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs for which it was trained.")] = 10,
+    batch_size: Annotated[int, typer.Option(min=1, help="Its batch size.")] = 32,
+    limit: Annotated[float, typer.Option(help="Limit of a run, as a share of what retraining would process.")] = 0.5,
+    clip_seconds: Annotated[
+        Optional[float], typer.Option(help="Seconds of each recording to use (default: all).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
+    scan: Annotated[Optional[list[Path]], typer.Option(help="Results folder in which to look for residue.")] = None,
+) -> None:
+    """Serve a removal request: unlearn recordings, a speaker or a class, and write the model and a report.
+
+    Exit codes: 0 no evidence of memory left, 3 evidence of memory left, 4 cannot tell; 2 a mistake.
+    """
+    from methods.base import Training
+    from orchestrator.forget.pseudonyms import default_key
+    from orchestrator.forget.request import Request
+    from orchestrator.forget.serving import Options, serve
+
+    served = serve(
+        Options(
+            model=absolute_path(model),
+            data=absolute_path(data),
+            request=Request(_absolute(forget_), speaker, label),
+            out=absolute_path(out),
+            key=_absolute(key) or default_key(),
+            method=method,
+            with_retrain=with_retrain,
+            base=_absolute(base),
+            root=_absolute(root),
+            clip_seconds=clip_seconds,
+            training=Training(learning_rate=learning_rate, epochs=epochs, batch_size=batch_size),
+            limit=limit,
+            seed=seed,
+            scan=tuple(absolute_path(folder) for folder in scan or ()),
+        ),
+        _say,
+    )
+    for reason in served.decision.reasons:
+        _say(f"  {reason}")
+    _say(f"report: {served.folder / 'report.html'}")
+    raise typer.Exit(served.decision.exit_code)
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else absolute_path(path)
+
+
+def _say(line: str) -> None:
+    console.print(line, soft_wrap=True, highlight=False, markup=False)

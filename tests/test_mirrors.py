@@ -35,6 +35,18 @@ COVERS = {
         "orchestrator/first_sweep/summary.py",
         "orchestrator/first_sweep/survey.py",
     ],
+    "tests/forget/test_serving.py": [
+        "orchestrator/forget/collateral.py",
+        "orchestrator/forget/kept_outputs.py",
+        "orchestrator/forget/lineage.py",
+        "orchestrator/forget/problem.py",
+        "orchestrator/forget/relearned.py",
+        "orchestrator/forget/report.py",
+        "orchestrator/forget/speech.py",
+    ],
+    "tests/forget/test_documents.py": [
+        "orchestrator/forget/charts.py",
+    ],
     "tests/methods/closed_form/test_ridge.py": [
         "methods/downdate.py",
         "methods/closed_form/random_features.py",

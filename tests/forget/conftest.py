@@ -52,3 +52,53 @@ def untrained(tmp_path_factory):
     backbone = plugins.load("backbones", "whisper_nano")
     backbone.save_pretrained(backbone.build(len(WORDS)), folder, WORDS, clip_samples=3200)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(untrained, commands, tmp_path_factory):
+    """Return a folder of that model, trained on the train split until it knows the recordings by heart."""
+    import torch
+
+    from backbones.fine_tuned import open_fine_tuned
+    from orchestrator.forget.recordings import read_manifest
+    from orchestrator.forget.speech import read_speech
+
+    folder = tmp_path_factory.mktemp("models") / "trained"
+    opened = open_fine_tuned(untrained)
+    recordings = read_manifest(commands / "manifest.csv", opened.classes)
+    speech, model = read_speech(opened, recordings, tmp_path_factory.mktemp("scratch")), opened.load().train()
+    rows, labels = torch.from_numpy(recordings.rows("train")), torch.from_numpy(recordings.labels)
+    generator, optimizer = torch.Generator().manual_seed(0), torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for _ in range(25):
+        for batch in rows[torch.randperm(len(rows), generator=generator)].split(16):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(*speech.fetch(batch)), labels[batch]).backward()
+            optimizer.step()
+    opened.save(model.eval(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def options(trained, commands, tmp_path_factory):
+    """Makes options of a request on the trained model; settings override them."""
+    from methods.base import Training
+    from orchestrator.forget.serving import Options
+
+    folder = tmp_path_factory.mktemp("served")
+
+    def make(request, out, **settings):
+        return Options(**{
+            "model": trained, "data": commands / "manifest.csv", "request": request, "out": folder / out,
+            "key": folder / "key", "training": Training(learning_rate=1e-3, epochs=25, batch_size=16), **settings,
+        })  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def first(options):
+    """Serve the request of a speaker; it has what `serve` returns."""
+    from orchestrator.forget.request import Request
+    from orchestrator.forget.serving import serve
+
+    return serve(options(Request(speaker="ann"), "first"))

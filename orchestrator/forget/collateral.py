@@ -1,0 +1,79 @@
+"""What a removal does to everybody else: accuracy by class and speaker, and how exposed those are who stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from orchestrator.evidence.pooled import Attacked, pooled_auc
+from orchestrator.evidence.roc import FEWEST_PAIRS
+from orchestrator.forget.comparing import Logits, Rows
+from orchestrator.forget.problem import Case
+from orchestrator.forget.pseudonyms import Pseudonyms
+
+
+def by_class(case: Case, child: Logits) -> list[dict[str, Any]]:
+    """Return accuracy on unheard speech before and after, for each class that has any; fractions."""
+    rows, labels = case.unheard("test"), case.recordings.labels
+    found = []
+    for number, name in enumerate(case.opened.classes):
+        of = rows[labels[rows] == number]
+        if len(of):
+            before, after = (_accuracy(logits, labels, of) for logits in (case.original_logits, child))
+            forgotten = number == case.resolved.forgotten_class
+            found.append(
+                {"class": name, "recordings": len(of), "before": before, "after": after, "forgotten": forgotten}
+            )
+    return found
+
+
+def by_speaker(case: Case, child: Logits, pseudonyms: Pseudonyms) -> list[dict[str, Any]]:
+    """Return accuracy on unheard speech and exposure in training, before and after, for each speaker who stays.
+
+    Exposure is the AUC by which the loss separates a speaker's retained recordings from unheard ones of the same
+    speaker and class: 0.5 is none. Speakers are pseudonyms.
+    """
+    recordings, rows, retain = case.recordings, case.unheard("test"), case.retain
+    if not recordings.has_speakers:
+        return []
+    found = []
+    for speaker in np.unique(recordings.speakers[retain]):
+        of, kept = rows[recordings.speakers[rows] == speaker], retain[recordings.speakers[retain] == speaker]
+        if len(of):
+            before, after = (_accuracy(logits, recordings.labels, of) for logits in (case.original_logits, child))
+            exposed = {
+                f"exposure_{when}": exposure(case, logits, kept, of)
+                for when, logits in (("before", case.original_logits), ("after", child))
+            }
+            name = pseudonyms.of("speaker", str(speaker))
+            found.append({"speaker": name, "recordings": len(of), "before": before, "after": after, **exposed})
+    return found
+
+
+def exposure(case: Case, logits: Logits, members: Rows, others: Rows) -> float | None:
+    """Return the AUC by which the loss tells members from others of the same class; None for too few recordings."""
+    labels, ids = case.recordings.labels, case.recordings.ids
+    losses = _label_log_probability(logits, labels)
+    run = Attacked(
+        members=losses[members],
+        others=losses[others],
+        member_ids=ids[members],
+        other_ids=ids[others],
+        member_classes=labels[members],
+        other_classes=labels[others],
+    )
+    if min(len(members), len(others)) < FEWEST_PAIRS or not run.measured:
+        return None
+    return pooled_auc([run]).value
+
+
+def _accuracy(logits: Logits, labels: Rows, rows: Rows) -> float:
+    return float((logits[rows].argmax(axis=1) == labels[rows]).mean())
+
+
+def _label_log_probability(logits: Logits, labels: Rows) -> np.ndarray[Any, Any]:
+    from scipy.special import log_softmax
+
+    found: np.ndarray[Any, Any] = log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    return found

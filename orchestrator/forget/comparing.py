@@ -1,0 +1,158 @@
+"""Which unheard recordings a forgotten one may fairly be compared with, and the comparisons that are made.
+
+Fair are unheard recordings that differ from D_f in nothing but training: of the same class and, where the manifest
+names speakers, of the same speaker. Other speakers differ in more, which Retrain takes account of where it was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from orchestrator.evidence.outputs import Outputs, parse_outputs
+from orchestrator.evidence.pooled import Attacked
+from orchestrator.evidence.removal import Comparison, membership, recognition
+from orchestrator.evidence.signals import signals
+
+SIGNALS = {"loss": "Membership by loss", "entropy": "Membership by entropy"}
+RELEARNED = "Membership by loss after relearning"
+NAMED = "Unheard recordings of the class that are named so"
+COVERED = 0.8  # of D_f must have an unheard recording of the same class and speaker
+
+Rows = npt.NDArray[np.int64]
+Logits = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """D_f and unheard recordings with their outputs: all that the comparisons need."""
+
+    forget_ids: npt.NDArray[np.str_]
+    unheard_ids: npt.NDArray[np.str_]
+    forget_labels: Rows
+    unheard_labels: Rows
+    forget_speakers: npt.NDArray[np.str_]
+    unheard_speakers: npt.NDArray[np.str_]
+    logits: Mapping[str, tuple[Logits, Logits]]  # by model: original, child, retrained, relearned; D_f, then unheard
+    relearned_on: npt.NDArray[np.bool_]  # (D_f,) which of D_f relearning has seen
+    forgotten_class: int | None = None
+
+    @property
+    def has_speakers(self) -> bool:
+        """Whether every recording names its speaker."""
+        return bool((self.forget_speakers != "").all() and (self.unheard_speakers != "").all())
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Codes of the groups within which recordings are compared."""
+
+    forget: Rows
+    unheard: Rows
+    covered: float  # share of D_f that has an unheard recording in its group
+    by_speaker: bool
+
+
+def strata(sides: Sides, *, by_speaker: bool) -> Strata:
+    """Group recordings by class, and by speaker too if `by_speaker`."""
+    labels = np.concatenate([sides.forget_labels, sides.unheard_labels]).astype(str)
+    speakers = np.concatenate([sides.forget_speakers, sides.unheard_speakers])
+    names = np.char.add(np.char.add(labels, "\n"), speakers) if by_speaker else labels
+    codes = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    forget, unheard = codes[: len(sides.forget_ids)], codes[len(sides.forget_ids) :]
+    covered = float(np.isin(forget, unheard).mean()) if len(forget) else 0.0
+    return Strata(forget, unheard, covered, by_speaker)
+
+
+def fair_strata(sides: Sides) -> tuple[Strata, str]:
+    """Return the groups of a fair comparison, and why there is none; the reason is empty if there is one."""
+    by_speaker = strata(sides, by_speaker=True)
+    if sides.has_speakers and by_speaker.covered >= COVERED:
+        return by_speaker, ""
+    by_class = strata(sides, by_speaker=False)
+    if sides.has_speakers:
+        reason = (
+            f"Only {by_speaker.covered:.0%} of the recordings have an unheard recording of the same speaker and class "
+            f"({COVERED:.0%} are needed), and other speakers are no fair comparison: keep some of each speaker's "
+            "recordings from training, or use --with-retrain."
+        )
+        return by_class, reason
+    if by_class.covered < COVERED:
+        return by_class, f"Only {by_class.covered:.0%} of the recordings have an unheard recording of the same class."
+    return by_class, ""
+
+
+def comparisons(sides: Sides) -> tuple[list[Comparison], str]:
+    """Make all comparisons that the models and recordings allow; the text says why none is fair, or is empty."""
+    groups, unfair = fair_strata(sides)
+    reference = "retrained" if unfair and "retrained" in sides.logits else ""
+    if reference:
+        unfair = ""
+    is_class, relearned = sides.forgotten_class is not None, "relearned" in sides.logits
+    tests = is_class + (0 if unfair else len(SIGNALS) + (relearned and not reference))
+    found: list[Comparison] = []
+    if is_class:
+        found.append(_recognition(sides, tests))
+    if not unfair:
+        for signal, name in SIGNALS.items():
+            runs = {
+                model: attacked(sides, groups, model, signal) for model in ("original", "child", reference) if model
+            }
+            found.append(
+                membership(
+                    name, runs["original"], runs["child"], tests=tests, retrained=runs.get(reference),
+                    required=not is_class,
+                )
+            )  # fmt: skip
+        if relearned and not reference:
+            unseen = ~sides.relearned_on
+            found.append(
+                membership(
+                    RELEARNED,
+                    attacked(sides, groups, "original", "loss", unseen),
+                    attacked(sides, groups, "relearned", "loss", unseen),
+                    tests=tests,
+                    required=False,
+                )
+            )
+    return found, "" if is_class else unfair
+
+
+def attacked(
+    sides: Sides, groups: Strata, model: str, signal: str, keep: npt.NDArray[np.bool_] | None = None
+) -> Attacked:
+    """Score both sides by one model and signal; larger for "was trained on"."""
+    mine, theirs = sides.logits[model]
+    kept = np.ones(len(sides.forget_ids), dtype=bool) if keep is None else keep
+    inside = np.isin(groups.unheard, groups.forget[kept])  # only groups that D_f has count
+    members = signals(_outputs(mine, sides.forget_labels, sides.forget_ids))[signal]
+    others = signals(_outputs(theirs, sides.unheard_labels, sides.unheard_ids))[signal]
+    return Attacked(
+        members=members[kept],
+        others=others[inside],
+        member_ids=sides.forget_ids[kept],
+        other_ids=sides.unheard_ids[inside],
+        member_classes=groups.forget[kept],
+        other_classes=groups.unheard[inside],
+    )
+
+
+def _recognition(sides: Sides, tests: int) -> Comparison:
+    of_class = sides.unheard_labels == sides.forgotten_class
+    named = {
+        model: int((logits[1][of_class].argmax(axis=1) == sides.forgotten_class).sum())
+        for model, logits in sides.logits.items()
+    }
+    count, forgotten = int(of_class.sum()), len(sides.forget_ids)
+    return recognition(NAMED, named["original"], named["child"], count, tests=tests, forgotten=forgotten)
+
+
+def _outputs(logits: Logits, labels: Rows, ids: Sequence[str] | npt.NDArray[np.str_]) -> Outputs:
+    columns: dict[str, Any] = {"utterance_id": ids, "part": ["forget"] * len(labels), "label": labels}
+    values = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(logits).reshape(-1)), logits.shape[1])
+    return parse_outputs(pa.table({**columns, "true_label": labels, "logits": values}))

@@ -1,0 +1,71 @@
+"""Outputs of the models on D_f and unheard recordings, with pseudonyms for names: what `unlearn verify` reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestrator.forget.comparing import Sides
+from orchestrator.forget.pseudonyms import Pseudonyms
+
+PARTS = ("forget", "unheard")
+
+
+def write_outputs(path: Path, sides: Sides, pseudonyms: Pseudonyms) -> None:
+    """Write one row a recording: pseudonyms of recording and speaker, part, label, and each model's logits."""
+    labels = np.concatenate([sides.forget_labels, sides.unheard_labels])
+    ids = [pseudonyms.of("recording", str(name)) for name in (*sides.forget_ids, *sides.unheard_ids)]
+    speakers = [
+        pseudonyms.of("speaker", str(name)) if name else ""
+        for name in (*sides.forget_speakers, *sides.unheard_speakers)
+    ]
+    shown = np.concatenate([sides.relearned_on, np.zeros(len(sides.unheard_ids), dtype=bool)])
+    columns: dict[str, Any] = {
+        "recording": ids,
+        "speaker": speakers,
+        "part": np.repeat(PARTS, [len(sides.forget_ids), len(sides.unheard_ids)]),
+        "label": labels,
+        "relearned_on": shown,
+    }
+    for model, both in sides.logits.items():
+        logits = np.concatenate(both)
+        columns[model] = pa.FixedSizeListArray.from_arrays(pa.array(logits.reshape(-1)), logits.shape[1])
+    table = pa.table(columns)
+    forgotten = "" if sides.forgotten_class is None else str(sides.forgotten_class)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.replace_schema_metadata({"forgotten_class": forgotten}), path, compression="zstd")
+
+
+def read_outputs(path: Path) -> Sides:
+    """Read what `write_outputs` wrote.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read ({str(error).splitlines()[0]}): restore it from a copy") from None
+    forgotten = table.schema.metadata[b"forgotten_class"].decode()
+    parts = table["part"].to_numpy(zero_copy_only=False).astype(str)
+    at = [np.flatnonzero(parts == part) for part in PARTS]
+    plain = {
+        name: table[name].to_numpy(zero_copy_only=False) for name in ("recording", "speaker", "label", "relearned_on")
+    }
+    models = [name for name in table.column_names if name not in (*plain, "part")]
+    logits = {name: np.stack(table[name].to_numpy(zero_copy_only=False)) for name in models}
+    return Sides(
+        forget_ids=plain["recording"][at[0]].astype(str),
+        unheard_ids=plain["recording"][at[1]].astype(str),
+        forget_labels=plain["label"][at[0]],
+        unheard_labels=plain["label"][at[1]],
+        forget_speakers=plain["speaker"][at[0]].astype(str),
+        unheard_speakers=plain["speaker"][at[1]].astype(str),
+        logits={name: (values[at[0]], values[at[1]]) for name, values in logits.items()},
+        relearned_on=plain["relearned_on"][at[0]].astype(bool),
+        forgotten_class=int(forgotten) if forgotten else None,
+    )

@@ -1,0 +1,140 @@
+"""From a model, its recordings and a request to an `UnlearningProblem`: what a method may use, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from backbones.fine_tuned import FineTuned, FineTunedClassifier
+from methods.base import Batch, Classifier, Training, UnlearningProblem, UtteranceSet
+from methods.engine.budget import BudgetMeter
+from methods.engine.loop import LoopSettings, Outcome, run_method
+from methods.retrain import Retrain
+from orchestrator import plugins
+from orchestrator.forget.recordings import Recordings
+from orchestrator.forget.request import Resolved
+from orchestrator.forget.speech import Speech
+from orchestrator.run.setup.context import seed_everything
+from orchestrator.run.setup.problem import score
+
+STAND_IN = "whisper_nano"  # a pretrained encoder that was trained on none of the user's recordings
+MICRO_BATCH = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One request on one model: everything that the steps of a removal share."""
+
+    opened: FineTuned
+    recordings: Recordings
+    resolved: Resolved
+    speech: Speech
+    original: FineTunedClassifier
+    original_logits: npt.NDArray[np.float64]  # (N, C) of the whole manifest
+    training: Training
+    seed: int = 0
+    base: Path | None = None  # folder of the pretrained encoder, which Retrain starts from
+    forgotten_before: npt.NDArray[np.int64]  # rows that earlier requests removed: in neither D_f nor D_r
+
+    @property
+    def forget(self) -> npt.NDArray[np.int64]:
+        """Rows of D_f, duplicates included."""
+        return self.resolved.everything
+
+    @property
+    def retain(self) -> npt.NDArray[np.int64]:
+        """Rows of D_r."""
+        return np.setdiff1d(self.recordings.rows("train"), np.union1d(self.forget, self.forgotten_before))
+
+    def unheard(self, *splits: str) -> npt.NDArray[np.int64]:
+        """Return rows of splits that were kept from training, without those whose audio was trained on all the same."""
+        return np.setdiff1d(self.recordings.rows(*splits), self.resolved.leaked)
+
+    @property
+    def schedule_samples(self) -> float:
+        """The samples that Retrain's full schedule processes, of which limits are shares."""
+        return float(self.training.epochs * len(self.retain))
+
+    def has_encoder(self) -> bool:
+        """Whether there is an encoder that was not trained on D_f, which some methods learn from."""
+        return self.base is not None or (self.opened.is_whisper and self.speech.features.shape[-1] == 80)
+
+    def problem(self, limit_samples: float | None, *, same_network: bool = False) -> UnlearningProblem:
+        """Return a problem with a private copy of the original.
+
+        Args:
+            limit_samples: after which a method ends; None for no limit.
+            same_network: whether `fresh_model` must be the same architecture, from `base`.
+        """
+        labels, kept = self.recordings.labels, self.unheard("validation")
+        gone = () if self.resolved.forgotten_class is None else (self.resolved.forgotten_class,)
+        kept = kept[~np.isin(labels[kept], gone)]
+        seed_everything(self.seed)
+
+        def utterances(rows: npt.NDArray[np.int64], *, forget: bool = False) -> UtteranceSet:
+            return UtteranceSet(
+                utterances=torch.from_numpy(rows),
+                labels=torch.from_numpy(labels[rows]),
+                is_forget=torch.full((len(rows),), forget),
+                fetch=self.speech.fetch,
+            )
+
+        def build(weights: Literal["pretrained", "random"]) -> Classifier:
+            if weights == "pretrained" and self.base is None and not same_network:
+                stand_in: Classifier = plugins.load("backbones", STAND_IN).build(len(self.opened.classes))
+                return stand_in
+            if weights == "pretrained" and self.base is not None:
+                return self.opened.load(self.base)
+            return _random(self.original)
+
+        logits = torch.from_numpy(self.original_logits).float()
+        budget = BudgetMeter(limit=limit_samples, unit="samples")
+
+        def teacher(batch: Batch) -> Tensor:
+            return logits[batch.utterances]
+
+        return UnlearningProblem(
+            model=copy.deepcopy(self.original),
+            forget=utterances(self.forget, forget=True),
+            retain=utterances(self.retain),
+            validation=utterances(kept),
+            num_classes=len(self.opened.classes),
+            forgotten_classes=gone,
+            training=self.training,
+            budget=budget,
+            generator=torch.Generator().manual_seed(self.seed),
+            build_model=build,
+            teacher_logits=teacher,
+            score=score,
+            micro_batch=MICRO_BATCH,
+        )
+
+
+def retrained(case: Case, beat: Callable[[str], None]) -> Classifier:
+    """Train a model without D_f, from the pretrained encoder, with the settings of the original; no limit."""
+    problem, outcome = case.problem(None, same_network=True), Outcome()
+    for progress in run_method(Retrain(), problem, settings=LoopSettings(micro_batch=MICRO_BATCH), outcome=outcome):
+        beat(f"Retrain: epoch {progress.epoch + 1} of {progress.epochs}")
+    return problem.model
+
+
+def _random(model: FineTunedClassifier) -> FineTunedClassifier:
+    """Return the same network with random weights."""
+    made = copy.deepcopy(model)
+    for parameter in made.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.02)
+        elif parameter.ndim:
+            torch.nn.init.zeros_(parameter)
+    for module in made.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.reset_parameters()
+    return made

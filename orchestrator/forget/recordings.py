@@ -1,0 +1,147 @@
+"""The training manifest of a model: which recordings it was trained on, and which it never saw."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.tasks.base import SPLITS
+from orchestrator.tasks.sources.audio_files import BadRecordingError, read_audio
+from orchestrator.tasks.sources.tables import read_table, text
+
+SHOWN = 5  # names in a message
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Rows of a manifest, in its order. A row's number is the key of its recording everywhere."""
+
+    manifest: Path
+    ids: npt.NDArray[np.str_]  # (N,), unique
+    paths: tuple[Path, ...]
+    labels: npt.NDArray[np.int64]  # (N,) places in the model's classes
+    speakers: npt.NDArray[np.str_]  # (N,); empty texts where the manifest does not say
+    splits: npt.NDArray[np.str_]  # (N,) train, validation, test or holdout
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def has_speakers(self) -> bool:
+        """Whether every recording names its speaker."""
+        return bool((self.speakers != "").all())
+
+    def rows(self, *splits: str) -> npt.NDArray[np.int64]:
+        """Return the rows of these splits, ascending."""
+        return np.flatnonzero(np.isin(self.splits, splits))
+
+    def clips(self) -> Iterator[npt.NDArray[np.int16]]:
+        """Yield the audio of all recordings, 16 kHz mono, as training reads it.
+
+        Raises:
+            ValueError: a recording cannot be read; the message names its row.
+        """
+        for row, path in enumerate(self.paths):
+            try:
+                yield read_audio(path)
+            except BadRecordingError as error:
+                raise ValueError(
+                    f"{self.manifest.name} row {row + 1}: {error} ({path}). Restore the file, or remove the row"
+                ) from None
+
+    @cached_property
+    def digests(self) -> npt.NDArray[np.str_]:
+        """(N,) SHA-256 of each recording's samples: equal audio has equal digests whatever its file."""
+        return np.array([hashlib.sha256(clip.tobytes()).hexdigest() for clip in self.clips()])
+
+    def also_under(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return other rows whose audio equals that of one of these rows."""
+        same = np.isin(self.digests, self.digests[rows])
+        same[rows] = False
+        return np.flatnonzero(same)
+
+
+def read_manifest(manifest: Path, classes: tuple[str, ...], root: Path | None = None) -> Recordings:
+    """Read a CSV, TSV or Parquet file with `path` and `label`, and optionally `id`, `speaker` and `split`.
+
+    Paths are relative to `root`, by default the manifest's folder, or absolute. Without `id` the path is the id. The
+    split says what the model was trained on (`train`) and what it never saw (`validation`, `test`, `holdout`). A
+    row without a split is `train`. Half of the unheard recordings are used to choose, and half
+    to judge, where the manifest has only `validation` or only `test`.
+
+    Raises:
+        ValueError: a column, path, label or split is missing or unknown, an id is given twice, a file is missing, or
+            no recording was kept from training.
+    """
+    if not manifest.is_file():
+        raise ValueError(
+            f"There is no manifest {manifest}. Name a CSV, TSV or Parquet file with columns path and label"
+        )
+    table, folder = read_table(manifest), root or manifest.parent
+    for column in ("path", "label"):
+        table.require(column)
+    if not table.rows:
+        raise ValueError(f"{manifest} lists no recordings")
+    number = {name: place for place, name in enumerate(classes)}
+    columns: dict[str, list[str]] = {"id": [], "speaker": [], "split": []}
+    paths, labels = [], []
+    for row, cells in enumerate(table.rows, start=1):
+        place, path = f"{manifest.name} row {row}", text(cells["path"])
+        if not path:
+            raise ValueError(f"{place} has no path; give each recording its file")
+        label, split = text(cells["label"]), text(cells.get("split")) or "train"
+        if label not in number:
+            known = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
+            raise ValueError(f"{place}: the model has no label {label!r}; its labels are {known}")
+        if split not in SPLITS:
+            raise ValueError(f"{place}: unknown split {split!r}; write {', '.join(SPLITS)}")
+        paths.append(folder / path)
+        labels.append(number[label])
+        for name, value in (
+            ("id", text(cells.get("id")) or path),
+            ("speaker", text(cells.get("speaker"))),
+            ("split", split),
+        ):
+            columns[name].append(value)
+    ids = np.array(columns["id"])
+    values, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"{manifest} has an id twice: {values[counts > 1][0]!r}; ids must be unique")
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(paths)} recordings of {manifest.name} are missing, such as "
+            f"{', '.join(missing[:SHOWN])}; restore them, or name their folder with --root"
+        )
+    splits = np.array(columns["split"])
+    if not (splits == "train").any() or (splits == "train").all():
+        what = "trained on" if not (splits == "train").any() else "kept from training"
+        raise ValueError(
+            f"{manifest} lists no recording that was {what}. Give it a column `split` with train, validation and test: "
+            "what is left of memory can only be judged against speech that the model never saw"
+        )
+    made = Recordings(manifest, ids, tuple(paths), np.array(labels), np.array(columns["speaker"]), splits)
+    return replace(made, splits=_with_both(made))
+
+
+def _with_both(recordings: Recordings) -> npt.NDArray[np.str_]:
+    """Splits with speech to choose on and speech to judge on: where one is missing, it gets every second recording of
+    the other, in the order of the manifest within each class and speaker."""
+    splits = recordings.splits.astype("<U10")
+    there = np.isin(["validation", "test"], splits)
+    if there.all() or (there[0] and "holdout" in splits):
+        return splits
+    new = "validation" if not there[0] else "test"
+    taken: dict[tuple[int, str], int] = {}
+    for row in np.flatnonzero(splits != "train"):
+        group = int(recordings.labels[row]), str(recordings.speakers[row])
+        taken[group] = taken.get(group, 0) + 1
+        if taken[group] % 2 == 0:
+            splits[row] = new
+    return splits

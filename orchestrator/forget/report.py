@@ -1,0 +1,174 @@
+"""The facts of a served request as one plain object: what `report.json` holds, and every other document shows."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrator import plugins
+from orchestrator.evidence.removal import AUC_BOUND, NAMED_BOUND, Comparison, Decision
+from orchestrator.forget.choosing import Unlearned
+from orchestrator.forget.collateral import by_class, by_speaker
+from orchestrator.forget.comparing import Logits
+from orchestrator.forget.lineage import output_folder
+from orchestrator.forget.problem import Case
+from orchestrator.forget.pseudonyms import Pseudonyms
+from orchestrator.forget.residue import Residue
+
+FORMAT = 1
+VERSIONS = ("speech-unlearning", "torch", "transformers", "numpy", "scipy", "soundfile")
+LIMITS = (
+    "This is evidence, not proof: a stronger attack, or one on the weights, may find memory that these tests do not.",
+    "The tests look at outputs for the recordings themselves, not at what could be inferred about a person otherwise.",
+    "Copies of the original model and of the recordings outside of this report's scan are unaffected.",
+    "The convolutions of wav2vec 2.0 and HuBERT are left unchanged, as in their usual fine-tuning.",
+    "A verdict holds for this model, these recordings and the stated bound; it is no statement about the law.",
+)
+REFERENCES = (
+    "Regulation (EU) 2016/679 (GDPR), Articles 5(2), 17 and 19",
+    "EDPB Opinion 28/2024 on AI models, adopted 17 December 2024",
+    "NIST AI 100-2 E2025, Adversarial Machine Learning: a taxonomy and terminology of attacks and mitigations",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that a report is made of."""
+
+    case: Case
+    pseudonyms: Pseudonyms
+    unlearned: Unlearned
+    limit: float
+    child_logits: Logits
+    before: Sequence[Comparison]
+    before_unfair: str
+    after: Sequence[Comparison]
+    decision: Decision
+    parent: Path
+    parent_sha256: str
+    child_sha256: str
+    earlier: Sequence[Mapping[str, Any]]
+    residue: Sequence[Residue]
+    seconds: Mapping[str, float]
+    started_at: str
+    with_retrain: bool
+
+
+def report_of(facts: Facts) -> dict[str, Any]:
+    """Return the report: plain values only, recordings and people by pseudonym."""
+    case, decision = facts.case, facts.decision
+    output = output_folder(facts.parent)
+    return {
+        "format": FORMAT,
+        "verdict": decision.verdict,
+        "exit_code": decision.exit_code,
+        "reasons": list(decision.reasons),
+        "request": _request(facts),
+        "model": {
+            "architecture": case.opened.architecture,
+            "classes": len(case.opened.classes),
+            "parent_sha256": facts.parent_sha256,
+            "child_sha256": facts.child_sha256,
+            "parent_folder": str(facts.parent),
+            "parent_output": None if output is None else str(output),
+        },
+        "method": _method(facts),
+        "evidence": {
+            "before": [_comparison(c) for c in facts.before],
+            "before_unfair": facts.before_unfair,
+            "after": [_comparison(c) for c in facts.after],
+            "with_retrain": facts.with_retrain,
+            "bounds": {"auc": AUC_BOUND, "named": NAMED_BOUND},
+        },
+        "collateral": {
+            "classes": [_without_names(row, facts) for row in by_class(case, facts.child_logits)],
+            "speakers": by_speaker(case, facts.child_logits, facts.pseudonyms),
+        },
+        "earlier": [dict(row) for row in facts.earlier],
+        "residue": [{"path": str(r.path), "what": r.what, "kept_because": r.kept_because} for r in facts.residue],
+        "limits": list(LIMITS),
+        "references": list(REFERENCES),
+        "key_fingerprint": facts.pseudonyms.fingerprint,
+        "provenance": {
+            "started_at": facts.started_at,
+            "seconds": {step: round(seconds, 2) for step, seconds in facts.seconds.items()},
+            "versions": {name: version(name) for name in VERSIONS},
+            "python": platform.python_version(),
+            "hardware": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
+        },
+    }
+
+
+def _request(facts: Facts) -> dict[str, Any]:
+    case, resolved = facts.case, facts.case.resolved
+    names = [facts.pseudonyms.of("recording", str(name)) for name in case.recordings.ids]
+
+    def named(rows: np.ndarray[Any, Any]) -> list[str]:
+        return [names[row] for row in rows]
+
+    return {
+        "pseudonym": facts.pseudonyms.of("request", "\n".join(sorted(case.recordings.ids[resolved.rows].tolist()))),
+        "kind": resolved.kind,
+        "class_number": resolved.forgotten_class,
+        "forgotten": named(case.forget),
+        "named": len(resolved.rows) + len(resolved.never_trained),
+        "found_in_training": len(resolved.rows),
+        "never_trained_on": named(resolved.never_trained),
+        "duplicates_in_training": named(resolved.duplicates),
+        "duplicates_outside_training": named(resolved.leaked),
+        "trained_on_in_all": int((case.recordings.splits == "train").sum()),
+    }
+
+
+def _method(facts: Facts) -> dict[str, Any]:
+    unlearned = facts.unlearned
+    return {
+        "name": unlearned.method,
+        "label": plugins.plugin_class("methods", unlearned.method).label,
+        "settings": unlearned.settings,
+        "strength": unlearned.chosen.strength,
+        "candidates": [{**asdict(c), "objective": c.objective} for c in unlearned.candidates],
+        "limit": facts.limit,
+        "limit_samples": facts.limit * facts.case.schedule_samples,
+        "training": asdict(facts.case.training),
+        "seed": facts.case.seed,
+        "base": None if facts.case.base is None else facts.case.base.name,
+    }
+
+
+def _comparison(found: Comparison) -> dict[str, Any]:
+    def plain(value: float) -> float | None:
+        return None if np.isnan(value) else round(float(value), 5)
+
+    return {
+        "name": found.name,
+        "required": found.required,
+        "measurable": found.measurable,
+        "without_memory": found.without,
+        "limit": plain(found.limit),
+        "smallest_effect": plain(found.smallest_effect),
+        "forgotten": found.forgotten,
+        "unheard": found.unheard,
+        "original": plain(found.original.value),
+        "original_interval": [plain(v) for v in found.original.detects],
+        "child": plain(found.child.value),
+        "child_interval": [plain(v) for v in found.child.detects],
+        "child_bounds": [plain(v) for v in found.child.bounds],
+        "change": plain(found.change.value),
+        "change_interval": [plain(found.change.low), plain(found.change.high)],
+    }
+
+
+def _without_names(row: dict[str, Any], facts: Facts) -> dict[str, Any]:
+    """Replace the name of a class by a pseudonym where classes are people, or where it is what was forgotten."""
+    speakers = set(facts.case.recordings.speakers.tolist())
+    people = any(name in speakers for name in facts.case.opened.classes)
+    kind = "speaker" if people else "class"
+    return {**row, "class": facts.pseudonyms.of(kind, row["class"])} if people or row["forgotten"] else row

@@ -1,0 +1,222 @@
+"""A removal request on one page: measure, unlearn, check, attack, write. The input is never changed.
+
+Everything is written to a scratch folder next to the output, which is renamed at the end: an interrupted run leaves
+nothing that looks finished.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backbones.checkpoints import weights_id
+from backbones.fine_tuned import FineTunedClassifier, open_fine_tuned
+from methods.base import Training
+from orchestrator.evidence.removal import Comparison, Decision, decide
+from orchestrator.forget.choosing import Unlearned, choose_method, sides_of, unlearn
+from orchestrator.forget.comparing import Logits, Sides, comparisons
+from orchestrator.forget.documents import write_documents
+from orchestrator.forget.kept_outputs import write_outputs
+from orchestrator.forget.lineage import earlier_requests, model_folder, still_forgotten
+from orchestrator.forget.problem import Case, retrained
+from orchestrator.forget.pseudonyms import open_key
+from orchestrator.forget.recordings import read_manifest
+from orchestrator.forget.relearned import relearn
+from orchestrator.forget.report import Facts, report_of
+from orchestrator.forget.request import Request, resolve
+from orchestrator.forget.residue import scan
+from orchestrator.forget.speech import read_speech
+
+MODEL, OUTPUTS, REPORT = "model", "evidence/outputs.parquet", "report.json"
+JUDGED = ("test", "holdout")  # splits on which nothing was chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What an operator says: the model, its manifest, the request, where to write, and how the model was trained."""
+
+    model: Path
+    data: Path
+    request: Request
+    out: Path
+    key: Path
+    method: str = "auto"
+    with_retrain: bool = False
+    base: Path | None = None  # folder of the pretrained encoder
+    root: Path | None = None  # of the recordings
+    clip_seconds: float | None = None
+    training: Training = field(default_factory=Training)  # how the model was trained: rates and limits are shares of it
+    limit: float = 0.5  # of each run of a method, as a share of what retraining would process
+    seed: int = 0
+    scan: tuple[Path, ...] = ()  # results folders in which residue is looked for
+
+
+@dataclass(frozen=True)
+class Served:
+    """The result of a request: the verdict, the report, and where it was written."""
+
+    decision: Decision
+    report: dict[str, Any]
+    folder: Path
+
+
+def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> Served:
+    """Serve a removal request, from the model and its manifest to the child, the card and the report.
+
+    Args:
+        options: what the operator says.
+        say: receives lines of progress, in which recordings and people are pseudonyms.
+
+    Raises:
+        ValueError: a mistake of the operator; nothing was written.
+    """
+    started, clock = time.time(), _Clock()
+    out = options.out
+    if out.exists():
+        raise ValueError(f"{out} exists already. Name another --out: a result is never overwritten")
+    if options.with_retrain and options.base is None:
+        raise ValueError(
+            "--with-retrain needs --base: the folder of the pretrained encoder that the model started from"
+        )
+    parent = model_folder(options.model)
+    opened = open_fine_tuned(parent)
+    recordings = read_manifest(options.data, opened.classes, options.root)
+    resolved = resolve(options.request, recordings, opened.classes)
+    pseudonyms = open_key(options.key)
+    earlier = earlier_requests(options.model, recordings, pseudonyms)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        with clock("reading"):
+            say(f"reading {len(recordings)} recordings; {len(resolved.rows)} are to be forgotten")
+            speech, original = read_speech(opened, recordings, scratch, options.clip_seconds), opened.load()
+            logits = speech.logits(original)
+        case = Case(
+            opened=opened,
+            recordings=recordings,
+            resolved=resolved,
+            speech=speech,
+            original=original,
+            original_logits=logits,
+            training=options.training,
+            seed=options.seed,
+            base=options.base,
+            forgotten_before=np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(e.rows for e in earlier)])),
+        )
+        method = choose_method(options.method, case)
+        before = _before(case)
+        say(before.said)
+        unlearned, sides, child_logits = _steps(case, method, options, clock, say)
+        found, unfair = comparisons(sides)
+        decision = decide(found, unfair)
+        with clock("writing"):
+            result = scratch / "result"
+            (result / MODEL).mkdir(parents=True)
+            assert isinstance(unlearned.model, FineTunedClassifier)
+            opened.save(unlearned.model, result / MODEL)
+            write_outputs(result / OUTPUTS, sides, pseudonyms)
+            again = [still_forgotten(one, child_logits) for one in earlier]
+            residue = scan(recordings, resolved, options.scan, out.parent, skip=(scratch,))
+            facts = Facts(
+                case=case,
+                limit=options.limit,
+                pseudonyms=pseudonyms,
+                unlearned=unlearned,
+                child_logits=child_logits,
+                before=before.comparisons,
+                before_unfair=before.unfair,
+                after=found,
+                decision=decision,
+                parent=parent,
+                parent_sha256=weights_id(str(parent), "main"),
+                child_sha256=weights_id(str(result / MODEL), "main"),
+                earlier=again,
+                residue=residue,
+                seconds=clock.seconds,
+                started_at=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+                with_retrain=options.with_retrain,
+            )
+            report = report_of(facts)
+            write_documents(report, result, parent)
+        os.replace(result, out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    say(f"verdict: {decision.verdict}")
+    return Served(decision, report, out)
+
+
+@dataclass(frozen=True)
+class _Before:
+    comparisons: list[Comparison]
+    unfair: str
+    said: str
+
+
+def _before(case: Case) -> _Before:
+    """Measure whether there is anything to forget, before anything is unlearned."""
+    rows = case.unheard(*JUDGED)
+    both = (case.original_logits[case.forget], case.original_logits[rows])
+    found, unfair = comparisons(sides_of(case, rows, {"original": both, "child": both}))
+    seen = [c for c in found if c.measurable]
+    if unfair or not found:
+        return _Before(found, unfair, f"nothing can be measured: {unfair or 'there is no unheard speech'}")
+    if not seen:
+        least = min(c.smallest_effect for c in found)
+        return _Before(found, "", f"nothing measurable to forget; less than {least:.3f} could not have been seen")
+    low, high = seen[0].original.detects
+    return _Before(
+        found, "", f"memory is measurable: {seen[0].name} {seen[0].original.value:.3f} ({low:.3f} to {high:.3f})"
+    )
+
+
+def _steps(
+    case: Case, method: str, options: Options, clock: _Clock, say: Callable[[str], None]
+) -> tuple[Unlearned, Sides, Logits]:
+    """Unlearn, attack by relearning and, if requested, retrain; return the child and all outputs."""
+    rows, models = case.unheard(*JUDGED), dict[str, tuple[Logits, Logits]]()
+
+    def both(model: Any) -> tuple[Logits, Logits]:
+        return case.speech.logits(model, case.forget), case.speech.logits(model, rows)
+
+    models["original"] = case.original_logits[case.forget], case.original_logits[rows]
+    if options.with_retrain:
+        with clock("retraining"):
+            models["retrained"] = both(retrained(case, say))
+    with clock("unlearning"):
+        unlearned = unlearn(case, method, options.limit, say)
+    with clock("checking"):
+        child_logits = case.speech.logits(unlearned.model)
+        models["child"] = child_logits[case.forget], child_logits[rows]
+        say("relearning attack")
+        attacked = relearn(case, unlearned.model)
+        shown = None
+        if attacked is not None:
+            models["relearned"], shown = both(attacked[0]), attacked[1]
+    return unlearned, sides_of(case, rows, models, shown), child_logits
+
+
+class _Clock:
+    """Seconds by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._step, self._since = "", 0.0
+
+    def __call__(self, step: str) -> _Clock:
+        self._step = step
+        return self
+
+    def __enter__(self) -> None:
+        self._since = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self._step] = self.seconds.get(self._step, 0.0) + time.perf_counter() - self._since

@@ -1,0 +1,77 @@
+"""Recordings as features of one model: computed once into a scratch file, and classified in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from backbones.fine_tuned import FineTuned
+from methods.base import Classifier
+from orchestrator.forget.recordings import Recordings
+from orchestrator.tasks.base import SAMPLE_RATE_HZ
+
+FRAME_SAMPLES = 320  # 20 ms: clips are whole frames of every network
+LONGEST_SECONDS = 30.0
+CHUNK = 64  # recordings per call of the extractor, and per batch of predictions
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Features of all recordings of a manifest, mapped from a file."""
+
+    features: npt.NDArray[np.float32]  # (N, T, width)
+    lengths: Tensor  # (N,) samples
+    samples: int  # of every clip
+
+    def fetch(self, rows: Tensor, epoch_seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Return features and lengths of these rows."""
+        return torch.from_numpy(self.features[rows.numpy()]), self.lengths[rows]
+
+    def logits(
+        self, model: Classifier, rows: npt.NDArray[np.int64] | None = None, beat: Callable[[], None] = lambda: None
+    ) -> npt.NDArray[np.float64]:
+        """Classify these rows (all by default) in eval mode; (n, C), in the order of `rows`."""
+        rows = np.arange(len(self.lengths)) if rows is None else rows
+        model.eval()
+        found = []
+        with torch.no_grad():
+            for part in torch.split(torch.from_numpy(rows), CHUNK):
+                beat()
+                found.append(model(*self.fetch(part)).double().numpy())
+        return np.concatenate(found) if found else np.empty((0, 0))
+
+
+def read_speech(opened: FineTuned, recordings: Recordings, scratch: Path, clip_seconds: float | None = None) -> Speech:
+    """Decode all recordings and compute their features into a file in `scratch`, which the caller deletes.
+
+    A clip has the network's fixed length (Whisper), or else that of the longest recording or `clip_seconds`.
+
+    Raises:
+        ValueError: a recording cannot be read, or is longer than 30 s without `clip_seconds`.
+    """
+    clips = list(recordings.clips())
+    longest = max(len(clip) for clip in clips)
+    if opened.fixed_samples is None and clip_seconds is None and longest > LONGEST_SECONDS * SAMPLE_RATE_HZ:
+        raise ValueError(
+            f"A recording has {longest / SAMPLE_RATE_HZ:.0f} s. Say with --clip-seconds how much of each is used "
+            f"(at most {LONGEST_SECONDS:.0f})"
+        )
+    wanted = longest if clip_seconds is None else round(clip_seconds * SAMPLE_RATE_HZ)
+    samples = opened.fixed_samples or -(-wanted // FRAME_SAMPLES) * FRAME_SAMPLES
+    lengths, out = list[Tensor](), None
+    for first in range(0, len(clips), CHUNK):
+        part = clips[first : first + CHUNK]
+        features, found = opened.features(part, samples)
+        if out is None:
+            shape = (len(clips), *features.shape[1:])
+            out = np.lib.format.open_memmap(scratch / "features.npy", mode="w+", dtype=np.float32, shape=shape)
+        out[first : first + len(part)] = features.numpy()
+        lengths.append(found)
+    assert out is not None, "a manifest has recordings"
+    return Speech(out, torch.cat(lengths), samples)

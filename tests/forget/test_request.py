@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from orchestrator.forget.recordings import read_manifest
+from orchestrator.forget.request import Request, resolve
+
+CLASSES = ("down", "left", "right", "up")
+
+
+@pytest.fixture(scope="module")
+def recordings(commands):
+    return read_manifest(commands / "manifest.csv", CLASSES)
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """A request that lists ids in a file."""
+
+    def write(text, suffix=".txt"):
+        (tmp_path / f"ids{suffix}").write_text(text)
+        return Request(ids_file=tmp_path / f"ids{suffix}")
+
+    return write
+
+
+@pytest.mark.parametrize("text", ["up-ann-00\nup-ben-01\n", "\n up-ann-00 \nup-ben-01\nup-ann-00"])
+def test_listed_ids_are_found_once_each(recordings, listed, text):
+    found = resolve(listed(text), recordings, CLASSES)
+    assert recordings.ids[found.rows].tolist() == ["up-ann-00", "up-ben-01"]
+
+
+@pytest.mark.parametrize(
+    "text", ["id\nup-ann-00\nup-ben-01\n", "up-ann-00\nup-ben-01\n", "note,id\na,up-ann-00\nb,up-ben-01"]
+)
+def test_a_table_of_ids_may_have_a_header_and_other_columns_or_none(recordings, listed, text):
+    found = resolve(listed(text, ".csv"), recordings, CLASSES)
+    assert recordings.ids[found.rows].tolist() == ["up-ann-00", "up-ben-01"]
+
+
+def test_a_speaker_and_a_class_name_all_their_train_recordings(recordings):
+    by_speaker = resolve(Request(speaker="ann"), recordings, CLASSES)
+    by_class = resolve(Request(label="up"), recordings, CLASSES)
+    assert set(recordings.speakers[by_speaker.rows]) == {"ann"}
+    assert set(recordings.labels[by_class.rows]) == {by_class.forgotten_class} == {3}
+    assert len(by_speaker.rows) == len(by_class.rows) == 24
+    assert len(by_speaker.never_trained) == 36
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (Request(speaker="eve"), "No recording .* 'eve'"),
+        (Request(label="back"), "no class 'back'; its classes are down"),
+    ],
+)
+def test_unknown_names_are_refused(recordings, request_, said):
+    with pytest.raises(ValueError, match=said):
+        resolve(request_, recordings, CLASSES)
+
+
+def test_unknown_and_empty_lists_and_untrained_recordings_are_refused(recordings, listed):
+    with pytest.raises(ValueError, match=r"1 of 2 ids in ids\.txt are not in manifest\.csv: nobody"):
+        resolve(listed("up-ann-00\nnobody"), recordings, CLASSES)
+    with pytest.raises(ValueError, match="lists no ids"):
+        resolve(listed("\n"), recordings, CLASSES)
+    with pytest.raises(ValueError, match="trained on none of the 1"):
+        resolve(listed("up-ann-14"), recordings, CLASSES)
+
+
+def test_everything_is_refused(recordings, listed):
+    with pytest.raises(ValueError, match="all 96 recordings"):
+        resolve(listed("\n".join(recordings.ids)), recordings, CLASSES)
+
+
+def test_one_way_to_name_what_is_forgotten_is_needed():
+    for given in ({}, {"speaker": "ann", "label": "up"}):
+        with pytest.raises(ValueError, match="in one way"):
+            Request(**given)
+
+
+def test_the_same_audio_elsewhere_is_forgotten_in_training_and_no_reference_outside_of_it(commands, listed, tmp_path):
+    folder = shutil.copytree(commands, tmp_path / "copy")
+    lines = (folder / "manifest.csv").read_text().splitlines()
+    shutil.copy(folder / "up-ann-00.wav", folder / "copy.wav")
+    lines += ["again,copy.wav,up,ann,train", "leak,./copy.wav,up,ann,test"]
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    recordings = read_manifest(folder / "manifest.csv", CLASSES)
+    found = resolve(listed("up-ann-00"), recordings, CLASSES)
+    assert recordings.ids[found.duplicates].tolist() == ["again"]
+    assert recordings.ids[found.leaked].tolist() == ["leak"]
+    assert len(found.everything) == 2

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from orchestrator.forget.recordings import read_manifest
+from orchestrator.forget.request import Request, resolve
+from orchestrator.forget.residue import purge, scan
+
+SWEEP = """
+name: residue
+tasks: [{name: audio_folder, root: ROOT, manifest: manifest.csv}]
+backbones: [logmel_cnn]
+unlearning: [{kind: speaker, speakers: [ann]}]
+methods: [original, {name: grad_ascent, learning_rate: 1.0e-4}]
+seeds: [0]
+training: {learning_rate: 1.0e-3, epochs: 1, batch_size: 32}
+keep_models: final
+"""
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory, commands):
+    """A sweep on the commands leaves a corpus, features, models, logits and outputs; an interrupted run a scratch."""
+    from orchestrator import load_sweep, run_sweep
+
+    folder = tmp_path_factory.mktemp("planted")
+    (folder / "sweep.yaml").write_text(SWEEP.replace("ROOT", str(commands)))
+    run_sweep(load_sweep(folder / "sweep.yaml"), folder / "r", executor="local", cache_dir=folder / "cache")
+    (folder / "outputs/.out-abc").mkdir(parents=True)
+    (folder / "outputs/.out-abc/features.npy").write_bytes(b"features")
+    return folder
+
+
+def found_by(folder, commands, **settings):
+    recordings = read_manifest(commands / "manifest.csv", ("down", "left", "right", "up"))
+    resolved = resolve(Request(speaker="ann"), recordings, ("down", "left", "right", "up"))
+    return scan(recordings, resolved, [folder / "r"], folder / "outputs", folder / "cache", **settings)
+
+
+def holding(folder):
+    """Every file or folder that the sweep and the interrupted run left of the recordings."""
+    shelves = ("models", "logits", "outputs", "unlearned", "checkpoints", "prepared", "evidence")
+    left = [p for shelf in shelves for p in (folder / "r" / shelf).glob("*")]
+    for kind in ("corpora", "features"):
+        left += [p for p in (folder / "cache" / kind).iterdir() if p.is_dir()]
+    return {*left, folder / "outputs/.out-abc"}
+
+
+def test_all_that_was_planted_is_found_and_nothing_is_changed(planted, commands):
+    before = sorted(planted.rglob("*"))
+    found = found_by(planted, commands)
+    assert {residue.path for residue in found} == holding(planted)
+    assert len(found) >= 7
+    assert sorted(planted.rglob("*")) == before
+
+
+def test_purge_removes_all_of_it_and_no_input(planted, commands, tmp_path):
+    copy = shutil.copytree(planted, tmp_path / "copy")
+    recordings = sorted(commands.iterdir())
+    assert purge(found_by(copy, commands)) == []
+    assert holding(copy) - {copy / "outputs/.out-abc"} == set()
+    assert not (copy / "outputs/.out-abc").exists()
+    assert list((copy / "r/rows").glob("*"))
+    assert sorted(commands.iterdir()) == recordings
+
+
+def test_results_on_other_recordings_are_left_alone(planted, commands, finished_small, tmp_path):
+    copy = shutil.copytree(finished_small / "r", tmp_path / "r")
+    assert found_by(tmp_path, commands) == []
+    assert (copy / "rows").is_dir()
+
+
+def test_outputs_without_rows_and_corpora_are_found_by_their_ids(planted, commands, tmp_path):
+    shutil.copytree(planted / "r/outputs", tmp_path / "r/outputs")
+    assert {r.path.name for r in found_by(tmp_path, commands)} == {p.name for p in (planted / "r/outputs").iterdir()}
+
+
+def test_what_contains_input_or_is_shared_or_in_use_is_kept_with_the_reason(planted, commands, tmp_path, monkeypatch):
+    from filelock import FileLock
+
+    copy = shutil.copytree(planted, tmp_path / "copy")
+    monkeypatch.setenv("UNLEARN_SHARED_CACHE", str(copy / "cache"))
+    shared = [r for r in found_by(copy, commands) if "cache" in r.path.parts]
+    assert {r.kept_because for r in shared} == {"it is in a cache that machines share"}
+    monkeypatch.delenv("UNLEARN_SHARED_CACHE")
+    found = [r for r in found_by(copy, commands) if r.path.parent.name == "corpora"]
+    with FileLock(f"{found[0].path}.lock"):
+        left = purge(found)
+    assert [r.kept_because for r in left] == ["another process is using it"]
+    assert found[0].path.exists()
+
+
+def test_features_of_other_recordings_with_as_many_rows_are_not_taken_for_theirs(planted, commands, tmp_path):
+    copy = shutil.copytree(planted, tmp_path / "copy")
+    theirs = next(p for p in (copy / "cache/features").iterdir() if p.is_dir())
+    other = shutil.copytree(theirs, copy / "cache/features/other")
+    lengths = np.load(other / "lengths.npy")
+    np.save(other / "lengths.npy", np.arange(len(lengths)))
+    assert other not in {r.path for r in found_by(copy, commands)}

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from methods.base import Training
+from orchestrator.evidence.removal import EXIT_CODES, NO_EVIDENCE
+from orchestrator.forget.request import Request
+from orchestrator.forget.serving import serve
+
+
+def digests(folder):
+    return {f.relative_to(folder): hashlib.sha256(f.read_bytes()).hexdigest() for f in folder.rglob("*") if f.is_file()}
+
+
+@pytest.fixture(scope="module")
+def second(first, options):
+    """A class, forgotten by the child of the first request."""
+    return serve(options(Request(label="up"), "second", model=first.folder))
+
+
+def test_the_child_is_a_plain_transformers_model_with_the_parents_labels_and_type(first, trained):
+    import transformers
+
+    parent, child = (
+        transformers.AutoModelForAudioClassification.from_pretrained(folder)
+        for folder in (trained, first.folder / "model")
+    )
+    assert child.config.id2label == parent.config.id2label
+    assert child.dtype == parent.dtype
+    before, after = ((f / "preprocessor_config.json").read_text() for f in (trained, first.folder / "model"))
+    assert before == after
+    assert any(not torch.equal(a, b) for a, b in zip(parent.parameters(), child.parameters(), strict=True))
+
+
+def test_the_report_says_the_verdict_its_exit_code_and_the_counts_of_the_request(first):
+    report = json.loads((first.folder / "report.json").read_text())
+    assert report["verdict"] in EXIT_CODES
+    assert report["exit_code"] == EXIT_CODES[report["verdict"]] == first.decision.exit_code
+    assert report["request"]["found_in_training"] == len(report["request"]["forgotten"]) == 24
+    assert len(report["request"]["never_trained_on"]) == 36
+    assert report["model"]["parent_sha256"] != report["model"]["child_sha256"]
+
+
+def test_no_document_names_a_recording_or_a_person(first):
+    for file in ("report.json", "report.html", "model/README.md"):
+        text = (first.folder / file).read_text()
+        assert not [name for name in ("ann", "ben", "cas", "dee") if f"-{name}-" in text or f'"{name}"' in text]
+
+
+def test_input_is_unchanged_and_nothing_else_is_left(options, trained, commands):
+    before = digests(trained), digests(commands)
+    served = serve(options(Request(label="left"), "class"))
+    assert (digests(trained), digests(commands)) == before
+    assert not list(served.folder.parent.glob(".class-*"))
+
+
+def test_an_interrupted_run_leaves_no_output(options, monkeypatch):
+    from orchestrator.forget import serving
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving, "relearn", interrupted)
+    made = options(Request(speaker="ben"), "interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        serve(made)
+    assert not list(made.out.parent.glob("*interrupted*"))
+
+
+def test_a_forgotten_class_is_named_less_and_the_first_request_is_checked_again(second):
+    report = second.report
+    named = report["evidence"]["after"][0]
+    assert named["child"] < named["original"]
+    assert [row["kind"] for row in report["earlier"]] == ["speaker"]
+    assert report["earlier"][0]["recordings"] == 24
+    assert report["earlier"][0]["verdict"] in EXIT_CODES
+
+
+def test_a_second_request_does_not_train_on_what_the_first_removed(second):
+    assert second.report["request"]["found_in_training"] == 24
+    assert second.report["method"]["limit_samples"] == 0.5 * 25 * (96 - 24 - 18)
+
+
+def test_another_key_cannot_continue_a_lineage(first, options, tmp_path):
+    with pytest.raises(ValueError, match="another key"):
+        serve(options(Request(label="up"), "other-key", model=first.folder, key=tmp_path / "other"))
+
+
+def test_an_output_is_never_overwritten(first, options):
+    with pytest.raises(ValueError, match="exists already"):
+        serve(options(Request(speaker="ann"), "first"))
+
+
+def test_speakers_without_unheard_recordings_need_retrain(options, commands, untrained, tmp_path):
+    lines = (commands / "manifest.csv").read_text().splitlines()
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("\n".join(line for line in lines if ",ann," not in line or line.endswith("train")))
+    brief = {"data": manifest, "root": commands, "method": "npo", "training": Training(learning_rate=1e-3, epochs=3)}
+    alone = serve(options(Request(speaker="ann"), "alone", **brief))
+    assert alone.report["verdict"] == "cannot tell"
+    assert "no fair comparison" in alone.report["reasons"][0]
+    with_retrain = serve(options(Request(speaker="ann"), "retrain", **brief, with_retrain=True, base=untrained))
+    assert [c["without_memory"] for c in with_retrain.report["evidence"]["after"]] == [0.0, 0.0]
+
+
+def test_retrain_needs_the_encoder_that_it_starts_from(options):
+    with pytest.raises(ValueError, match="--base"):
+        serve(options(Request(speaker="ann"), "no-base", with_retrain=True))
+
+
+def test_recordings_that_the_model_never_saw_are_not_cleared(options, commands, tmp_path):
+    """Relabel unheard recordings as trained on: the model has nothing of them to forget."""
+    rows = [line.split(",") for line in (commands / "manifest.csv").read_text().splitlines()]
+    ids = [row[0] for row in rows[1:] if row[4] == "test"][::2]
+    for row in rows[1:]:
+        row[4] = "train" if row[0] in ids else row[4]
+    (tmp_path / "m.csv").write_text("\n".join(",".join(row) for row in rows))
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    made = options(
+        Request(ids_file=tmp_path / "ids.txt"), "wrong", data=tmp_path / "m.csv", root=commands, method="npo"
+    )
+    served = serve(made)
+    assert not any(c["measurable"] for c in served.report["evidence"]["before"])
+    assert served.decision.verdict != NO_EVIDENCE
+
+
+def test_outputs_that_are_kept_have_one_row_for_each_recording_that_is_compared(first):
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(first.folder / "evidence/outputs.parquet")
+    parts = np.array(table["part"].to_pylist())
+    assert {name: int((parts == name).sum()) for name in ("forget", "unheard")} == {"forget": 24, "unheard": 96}
+    assert set(table["recording"].to_pylist()[0][:10]) <= set("recording-")

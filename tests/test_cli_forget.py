@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import csv
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from orchestrator.cli import main
+
+WORDS = ("no", "yes")
+
+
+@pytest.fixture
+def unlearn(monkeypatch, capfd):
+    """Runs the command in this process."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["unlearn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capfd.readouterr()
+        return SimpleNamespace(returncode=end.value.code or 0, stdout=out, stderr=err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """A small model and a manifest of 80 recordings of noise."""
+    import soundfile
+    import torch
+
+    from orchestrator import plugins
+
+    folder, rng = tmp_path_factory.mktemp("given"), np.random.default_rng(0)
+    torch.manual_seed(0)
+    backbone = plugins.load("backbones", "whisper_nano")
+    backbone.save_pretrained(backbone.build(len(WORDS)), folder / "model", WORDS, clip_samples=3200)
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "label", "speaker", "split"])
+        for take in range(80):
+            soundfile.write(folder / f"{take}.wav", 0.1 * rng.standard_normal(3200), 16_000)
+            split = ("train", "train", "validation", "test")[take // 4 % 4]
+            rows.writerow([f"{take}.wav", WORDS[take % 2], f"s{take // 2 % 2}", split])
+    return folder
+
+
+def test_predict_prints_labels_with_confidences(unlearn, given):
+    done = unlearn("predict", given / "model", given / "0.wav", given / "1.wav", "--top", 1)
+    assert done.returncode == 0
+    assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == [str(given / f"{n}.wav") for n in (0, 1)]
+    assert all(line.endswith("%") for line in done.stdout.splitlines())
+
+
+def test_forget_ends_with_the_exit_code_of_its_verdict_and_names_no_recording(unlearn, given, tmp_path):
+    asked = ["--model", given / "model", "--data", given / "manifest.csv", "--speaker", "s1", "--method", "npo"]
+    done = unlearn("forget", *asked, "--out", tmp_path / "out", "--key", tmp_path / "key", "--epochs", 1)
+    assert done.returncode == 4, done.stderr
+    assert "verdict: cannot tell" in done.stdout
+    assert ".wav" not in done.stdout
+    assert (tmp_path / "out/report.html").is_file()
+
+
+def test_a_mistake_is_one_line_and_nothing_is_written(unlearn, given, tmp_path):
+    asked = ["--model", given / "model", "--data", given / "manifest.csv", "--out", tmp_path / "out"]
+    done = unlearn("forget", *asked, "--speaker", "nobody", "--key", tmp_path / "key")
+    assert done.returncode == 2
+    assert "No recording" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
