@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, NoReturn, Optional
 
 import typer
 from rich.console import Console
@@ -27,8 +27,10 @@ from orchestrator.errors import (
     RecordingsNotice,
     StoppedEarly,
     TooLarge,
+    TrackerFailed,
     in_one_line,
 )
+from orchestrator.extras import missing_extra, require_extras
 from orchestrator.file_names import absolute_path
 
 app = typer.Typer(
@@ -85,6 +87,7 @@ def plan(
 
     Exit code 1 when a part of the sweep is refused.
     """
+    require_extras("unlearn plan", "train")
     with _without_collection():
         from orchestrator.api import explain_trial, load_sweep, plan_sweep
         from orchestrator.run.console import explanation_tables, plan_tables
@@ -116,6 +119,7 @@ def run(
     retry: Annotated[Optional[str], typer.Option(help="Run these trials again: failed.")] = None,
 ) -> None:
     """Run, resume or extend a sweep; you can interrupt it at any time."""
+    require_extras("unlearn run", *_extras(executor))
     from orchestrator.api import load_sweep, run_sweep
     from orchestrator.run.progress.live import launch_display
 
@@ -148,6 +152,7 @@ def tune(
     set_: Set = None,
 ) -> None:
     """Search the settings of every method with equal effort on tuning seeds, and write a lock file."""
+    require_extras("unlearn tune", *_extras(executor))
     from orchestrator.api import load_sweep, tune_sweep
     from orchestrator.run.console import lock_table
     from orchestrator.run.progress.live import launch_display
@@ -224,6 +229,10 @@ def _executor(name: str) -> Any:
     return name
 
 
+def _extras(executor: str) -> tuple[str, ...]:
+    return ("train", "ray") if executor == "ray" else ("train",)
+
+
 def _command() -> str:
     """The command that this process was given, without `--retry`."""
     words = sys.argv[1:]
@@ -243,7 +252,7 @@ def _say_damage(otherwise: Callable[..., None]) -> Callable[..., None]:
     printed: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if not issubclass(category, (DamagedFile, RecordingsNotice, TooLarge)):
+        if not issubclass(category, (DamagedFile, RecordingsNotice, TooLarge, TrackerFailed)):
             otherwise(message, category, *where, **more)
             return
         if str(message) in printed:
@@ -271,12 +280,19 @@ def main() -> None:
         except (StoppedEarly, FolderFull) as stopped:
             Console(stderr=True).print(f"[red]stopped:[/red] {escape(str(stopped))}", highlight=False, soft_wrap=True)
             sys.exit(3)
+        except ImportError as error:
+            if (missing := missing_extra(f"unlearn {' '.join(sys.argv[1:2])}".strip(), error)) is None:
+                raise
+            _exit_with_error(str(missing))
         except (ValueError, OSError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "home directory" not in str(error):
                 raise
-            said = in_one_line(error) if isinstance(error, (OSError, RuntimeError)) else str(error)
-            Console(stderr=True).print(f"[red]error:[/red] {escape(said)}", highlight=False, soft_wrap=True)
-            sys.exit(2)
+            _exit_with_error(in_one_line(error) if isinstance(error, (OSError, RuntimeError)) else str(error))
+
+
+def _exit_with_error(said: str) -> NoReturn:
+    Console(stderr=True).print(f"[red]error:[/red] {escape(said)}", highlight=False, soft_wrap=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,10 @@ class RecordingsNotice(UserWarning):
     """A user should know this about the recordings of a corpus, or about a removal request; it is no error."""
 
 
+class TrackerFailed(UserWarning):
+    """A tracker of `log_to` failed; the launch goes on without it."""
+
+
 class TooLarge(UserWarning):
     """Trials may need more memory than any machine of the cluster has."""
 
