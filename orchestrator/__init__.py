@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.api import LaunchOptions, explain_trial, load_sweep, plan_sweep, run_sweep, tune_sweep
     from orchestrator.report.write import write_report
+    from orchestrator.results.curves import read_curves
     from orchestrator.results.store import read_rows
     from orchestrator.run.progress.live import launch_display
 
@@ -20,6 +21,7 @@ __all__ = [
     "launch_display",
     "load_sweep",
     "plan_sweep",
+    "read_curves",
     "read_rows",
     "run_sweep",
     "tune_sweep",
@@ -34,6 +36,7 @@ _HOMES = {
     "plan_sweep": "orchestrator.api",
     "run_sweep": "orchestrator.api",
     "tune_sweep": "orchestrator.api",
+    "read_curves": "orchestrator.results.curves",
     "read_rows": "orchestrator.results.store",
     "write_report": "orchestrator.report.write",
 }

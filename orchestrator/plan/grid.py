@@ -163,6 +163,7 @@ class _Cell:
             sweep=self.sweep.name,
             keep_model=self.sweep.keep_models == "final" and self._can_be_kept(),
             evidence=self.sweep.evidence.requested(),
+            curves=self.sweep.curves.model_dump(),
         )
         if study:
             plan = study_plan(replace(shared, keep_model=False, evidence=None), study)

@@ -50,8 +50,8 @@ def _row(name: str, field: FieldInfo, usual: Any = None) -> Row:
     """Return the row of a key; `usual` is the value of an unset key."""
     extra = field.json_schema_extra
     shown = str(extra[SHOWN_DEFAULT]) if isinstance(extra, dict) and SHOWN_DEFAULT in extra else ""
-    default = "required" if field.is_required() else _said(field.default if usual is None else usual)
-    return field.alias or name, shown or default, field.description or ""
+    default = "required" if field.is_required() else shown or _said(field.default if usual is None else usual)
+    return field.alias or name, default, field.description or ""
 
 
 def _said(value: Any) -> str:

@@ -101,6 +101,7 @@ class TrialSpec:
     sweep: str = ""  # not in the recipe
     keep_model: bool = False  # not in the recipe: write the model as a Hugging Face folder
     evidence: Mapping[str, Any] | None = None  # not in the recipe: tests of the model after its measures
+    curves: Mapping[str, Any] | None = None  # not in the recipe: {"points": n, "utterances": m}
     lock: str = ""  # not in the recipe: the rule by which the settings were chosen
     sequence: Mapping[str, Any] | None = None  # not in the recipe: {"name": ..., "steps": K}
     is_start: bool = False  # not in the recipe: the next request starts from its model, so the model is kept

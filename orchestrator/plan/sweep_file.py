@@ -16,6 +16,7 @@ from orchestrator.plan.shipped_sweeps import shipped_sweeps
 from orchestrator.plan.sweep_schema import (
     AttributionEntry,
     BudgetEntry,
+    CurvesEntry,
     EvidenceEntry,
     RelearningEntry,
     Sweep,
@@ -184,6 +185,7 @@ def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
         "tuning": TuningEntry,
         "study": StudyEntry,
         "evidence": EvidenceEntry,
+        "curves": CurvesEntry,
         "relearning": RelearningEntry,
         "attribution": AttributionEntry,
     }

@@ -107,6 +107,13 @@ class EvidenceEntry(Keys):
         return found or None
 
 
+class CurvesEntry(Keys):
+    """Accuracy and loss of a trial after its epochs, measured by the harness only."""
+
+    points: int = key(10, "epochs of a trial that are kept, at most; 0: no curves", ge=0)
+    utterances: int = key(200, "of each set, at most", ge=1)
+
+
 class Sweep(Keys):
     """A whole sweep. The descriptions of its keys are the tables of docs/sweeps.md (`plan/key_tables.py`)."""
 
@@ -206,6 +213,18 @@ class Sweep(Keys):
         "tests of each model after its measures: `relearning`, `probe`, `zrf`, `attribution` "
         "([evidence.md](evidence.md))",
         shown="nothing",
+    )
+    curves: CurvesEntry = key(
+        CurvesEntry(),
+        "accuracy, loss and charged cost after at most `points` epochs of a trial, on at most `utterances` of D_f, D_v "
+        "and D_r each, in `curves/`; not charged; `points: 0` turns it off ([results.md](results.md#read-curves))",
+    )
+
+    log_to: list[Literal["tensorboard", "mlflow", "wandb"]] = key(
+        [],
+        "trackers that get a run per trial, grouped by sweep, with curve, settings and measures "
+        "([tracking.md](tracking.md))",
+        shown="none",
     )
 
     @field_validator("name")

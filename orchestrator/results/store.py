@@ -70,6 +70,11 @@ class Store:
         return Shelf(self.files, "evidence", ".parquet")
 
     @property
+    def curves(self) -> Shelf:
+        """Accuracy, loss and charged cost after epochs (`orchestrator/results/curves.py`)."""
+        return Shelf(self.files, "curves", ".parquet")
+
+    @property
     def attribution_maps(self) -> Shelf:
         """Attribution maps of a trial's model."""
         return Shelf(self.files, "evidence", ".attribution.parquet")

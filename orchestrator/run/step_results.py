@@ -12,6 +12,7 @@ from methods.engine.budget import BudgetMeter
 from methods.engine.loop import LoopSettings
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.assignment import Assignment
+from orchestrator.run.evaluation.curves import Curve
 from orchestrator.run.guards.peak_memory import PeakMemory
 from orchestrator.run.guards.watchdog import Watchdog
 from orchestrator.run.setup.context import WorkerContext
@@ -36,6 +37,7 @@ class Prepared:
     memory: PeakMemory
     budget_source: str
     seconds: float
+    curve: Curve | None = None
 
     @property
     def spec(self) -> TrialSpec:

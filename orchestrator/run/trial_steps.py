@@ -23,6 +23,7 @@ from orchestrator.errors import type_and_first_line
 from orchestrator.plan.originals import training_kind_of
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.assignment import Assignment, IntermediateResult
+from orchestrator.run.evaluation.curves import Curve
 from orchestrator.run.evaluation.measures import keep_outputs, measures
 from orchestrator.run.evaluation.objective import objective_at
 from orchestrator.run.evaluation.probes import run_tests
@@ -88,6 +89,7 @@ def prepare(
         memory=memory,
         budget_source=budget_source,
         seconds=clock() - began,
+        curve=Curve.of(spec, context.store, corpus, split, features, problem),
     )
 
 
@@ -103,7 +105,11 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
     outcome, weights = Outcome(), problem.model.state_dict()
     before = Before.of(weights) if spec.policy.unlearns and not spec.reports_original else None
     epochs = EpochCheckpoint(context.store, spec.trial_id) if spec.policy.trains else None
+    curve = prepared.curve
     try:
+        if curve:
+            with prepared.watchdog:
+                curve.start()
         epochs_done = run_method(
             prepared.method, problem, settings=prepared.loop, epochs=epochs, outcome=outcome, **_modifiers(spec)
         )
@@ -112,6 +118,9 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
             if points:
                 with prepared.watchdog:
                     objective = objective_at(prepared.assignment, problem, context)
+            if curve:
+                with prepared.watchdog:
+                    curve.after(progress)
             yield _epoch_result(spec, progress, objective)
     except Exception as error:
         largest, limit = prepared.budget.largest_batch, prepared.loop.micro_batch
@@ -119,6 +128,8 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
             raise MemorySpent(min(largest, limit or largest), type_and_first_line(error)) from error
         raise
     finally:
+        if curve:
+            curve.save()
         unlearned = Unlearned(_cost(prepared, outcome))
         report(unlearned)
     if before:
@@ -190,6 +201,8 @@ def evaluate(prepared: Prepared) -> Evaluated:
                 prepared.problem.model, prepared.features, len(prepared.corpus), context.device, context.scratch
             )
     peak, predicted = prepared.memory.num_bytes, clock()
+    if prepared.curve:
+        prepared.curve.end(logits)
     row = measures(prepared.assignment, prepared.corpus, prepared.split, logits)
     now = {"f": row["forget_accuracy"], "r": row["retain_accuracy"], "v": row["validation_accuracy_kept_classes"]}
     return Evaluated(
