@@ -29,6 +29,21 @@ def status(results: Folder, sweep: OfSweep = None) -> None:
 
 
 @app.command()
+def watch(
+    results: Folder,
+    sweep: OfSweep = None,
+    every: Annotated[
+        Optional[float], typer.Option(min=0.1, help="Seconds between two looks (default: 2; 10 for an object store).")
+    ] = None,
+) -> None:
+    """Follow a run from another shell or machine, until it ends or Ctrl-C; only the results folder is read."""
+    from orchestrator.report.watch import follow
+    from orchestrator.results.store import open_store
+
+    follow(open_store(results), console, sweep, every)
+
+
+@app.command()
 def report(
     results: Folder,
     out: Out = None,

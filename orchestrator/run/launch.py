@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,7 @@ from orchestrator.results.sweep_records import record_sweep
 from orchestrator.run.planning import LoadedSweep
 from orchestrator.run.progress.observer import SILENT, LaunchObserver, ended_on_error
 from orchestrator.run.scheduling.circuit_breaker import ERROR_LIMIT
+from orchestrator.run.tracking.trackers import check_trackers
 
 if TYPE_CHECKING:
     from orchestrator.run.scheduling.dispatcher import Dispatcher
@@ -60,6 +61,7 @@ def run_sweep(loaded: LoadedSweep, results: str | Path, options: LaunchOptions) 
     """
     grid = build_grid(loaded.sweep)
     with ended_on_error(options.observer):
+        check_trackers(loaded.sweep.log_to, results)
         check_inputs(grid, results, options)
         work = Work(grid.runnable, studies_of(grid) if grid.studies else {}, grid.refused)
         return execute(work, loaded, loaded.sweep.name, results, options)
@@ -106,13 +108,14 @@ def execute(work: Work, loaded: LoadedSweep, name: str, results: str | Path, opt
     from orchestrator.run.scheduling.driver_lease import sole_driver
     from orchestrator.run.setup.context import Limits, WorkerContext
     from orchestrator.run.setup.scratch import remove_scratch, require_writable
+    from orchestrator.run.tracking.observer import tracked
 
     def should_retry(row: Mapping[str, Any]) -> bool:
         return options.retry_failed or row["package_version"] != package_version()
 
-    sweep = loaded.sweep
-    with sole_driver(open_store(results).files) as held:
-        store = Store(held.files)
+    sweep, files = loaded.sweep, open_store(results).files
+    with sole_driver(files) as held, tracked(options.observer, sweep.log_to, name, Store(files)) as observer:
+        options, store = replace(options, observer=observer), Store(held.files)
         record_sweep(store.files, name, loaded.values, [spec.trial_id for spec in work.trials])
         dispatcher = Dispatcher(
             work.trials,

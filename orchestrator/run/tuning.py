@@ -20,6 +20,7 @@ from orchestrator.run.planning import LoadedSweep
 from orchestrator.run.progress.observer import ended_on_error
 from orchestrator.run.scheduling.optuna_study import Study
 from orchestrator.run.search_spaces import RATE_OF, space_of
+from orchestrator.run.tracking.trackers import check_trackers
 
 
 def tune_sweep(
@@ -58,6 +59,7 @@ def tune_sweep(
     searched = {"seeds": sweep.tuning.seeds, "backbones": backbones, "unlearning": scenarios}
     grid = build_grid(sweep.model_copy(update=searched))
     with ended_on_error(options.observer):
+        check_trackers(sweep.log_to, results)
         check_inputs(grid, results, options)
         studies, specs = _searches(grid, sweep, count, rule)
         if not studies:

@@ -1,0 +1,1 @@
+"""`log_to`: copies of curves, settings and measures in TensorBoard, MLflow and W&B."""
