@@ -15,7 +15,7 @@ from orchestrator.run.progress.text import describe
 Record = dict[str, Any]
 
 SETTINGS = ("trial_id", "sweep", "stage", "task", "backbone", "method", "training", "unlearning", "seed")
-"""Columns of a row that a tracker gets as settings, beside the settings of the method."""
+"""Columns of a row that a tracker gets as settings, next to those of the method."""
 
 FINAL = tuple(
     column.name
