@@ -6,6 +6,7 @@ WORKERS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export RAY_USAGE_STATS_ENABLED ?= 0
+unexport PYTHONDONTWRITEBYTECODE  # workers and tests import this project hundreds of times
 
 .PHONY: setup demo test test-slow check format bench bench-gpu faults report docs-tables nano constraints imports clean
 setup: .venv/.installed

@@ -42,10 +42,13 @@ def install_dependencies(needed: list[str], folder: Path) -> None:
     """Install the requirements into a new virtual environment, whatever an interrupted installation left there."""
     print(f"Installing dependencies into {folder}: about 6 GB, once per pyproject.toml and Python version", flush=True)
     venv.create(folder, clear=True, with_pip=True)
-    # Without .pyc files, which Python writes when it imports a module: most of these are never imported.
     command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "--upgrade"]
     subprocess.run([*command, "pip"], check=True)
     subprocess.run([*command, *needed], check=True)
+    # Compiled by all cores; pip uses one. Where PYTHONDONTWRITEBYTECODE is set, each process would compile what it
+    # imports, which takes longer than importing it. Files of other Python versions, which some packages ship, fail.
+    compiled = [folder / "bin" / "python", "-m", "compileall", "-q", "-j", "0", site_packages(folder)]
+    subprocess.run(compiled, check=False, stdout=subprocess.DEVNULL)
 
 
 def site_packages(folder: Path) -> Path:

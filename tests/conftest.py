@@ -132,14 +132,17 @@ def pytest_report_header(config):
     return f"kill moments: UNLEARN_TEST_SEED={os.environ['UNLEARN_TEST_SEED']}"
 
 
+def pytest_itemcollected(item):
+    """Mark tests of faults, and group those that start Ray, before xdist reads the groups."""
+    if "injected" in getattr(item, "fixturenames", ()):
+        item.add_marker("fault")
+    if item.get_closest_marker("ray"):
+        item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by marker
 def pytest_collection_modifyitems(items):
-    """Mark tests of faults; let tests that start Ray come first, in one process, which takes longest."""
-    for item in items:
-        if "injected" in getattr(item, "fixturenames", ()):
-            item.add_marker("fault")
-        if item.get_closest_marker("ray"):
-            item.add_marker(pytest.mark.xdist_group("ray"))
+    """Let tests that start Ray come first, in one process, which takes longest."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
 
 

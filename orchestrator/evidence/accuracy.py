@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import logsumexp
-from sklearn.metrics import f1_score
 
 NO_ANSWER = -1  # prediction of a row whose logits hold a NaN: no class, so it is wrong under every label
 CHUNK_LOGITS = 2**20  # at once; in double precision and with what is computed of them some 50 MB
@@ -86,6 +85,8 @@ def macro_f1(predicted: Labels, labels: Labels) -> float:
     _require_same_length(predicted, labels)
     if not len(labels):
         return float("nan")
+    from sklearn.metrics import f1_score  # here, because importing it takes seconds
+
     return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0.0))
 
 

@@ -10,12 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import KFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 SVC_CAP = 5_000  # utterances a side: the RBF kernel's cost grows with the square
 LOSS_CLIP = 100.0  # nats, as in SCRUB's attack
@@ -65,6 +59,8 @@ def svc_nonmember_share(forget: Vector, retain: Vector, nonmembers: Vector, *, s
         return float("nan")
     rng = np.random.default_rng(seed)
     members, others = (rng.choice(v, size, replace=False) for v in (retain, nonmembers))
+    from sklearn.svm import SVC  # here, because importing it takes seconds
+
     attacker = SVC(C=3, gamma="auto", kernel="rbf")
     attacker.fit(np.concatenate([members, others])[:, None], np.repeat([1, 0], size))
     return float(np.mean(attacker.predict(np.asarray(forget)[:, None]) == 0))
@@ -97,6 +93,12 @@ def loss_attack(
     kept, others = matched_by_class(forget_labels, other_labels, rng)
     if len(kept) < 2 or np.isnan(forget_losses).any() or np.isnan(other_losses).any():
         return LossAttack(float("nan"), float("nan"), len(kept))
+    from sklearn.linear_model import LogisticRegression  # here, because importing it takes seconds
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import KFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     pairs = np.clip(np.stack([forget_losses[kept], other_losses[others]], axis=1), -LOSS_CLIP, LOSS_CLIP)
     folds = KFold(min(FOLDS, len(pairs)), shuffle=True, random_state=seed % 2**32)
     aucs, accuracies = [], []

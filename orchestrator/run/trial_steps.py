@@ -26,7 +26,6 @@ from orchestrator.run.assignment import Assignment, IntermediateResult
 from orchestrator.run.evaluation.curves import Curve
 from orchestrator.run.evaluation.measures import keep_outputs, measures
 from orchestrator.run.evaluation.objective import objective_at
-from orchestrator.run.evaluation.probes import run_tests
 from orchestrator.run.evaluation.unchanged import Before
 from orchestrator.run.guards.device_errors import is_out_of_memory
 from orchestrator.run.guards.out_of_memory import MemorySpent
@@ -229,6 +228,8 @@ def save(prepared: Prepared, evaluated: Evaluated) -> Saved:
     if policy.keeps_outputs:
         keep_outputs(store, spec.trial_id, prepared.corpus, prepared.split, evaluated.logits)
     if spec.evidence and policy.runs_probes:
+        from orchestrator.run.evaluation.probes import run_tests  # here: what it imports takes seconds
+
         with prepared.watchdog:
             probe_seconds = run_tests(
                 spec,

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
@@ -41,7 +41,9 @@ from orchestrator.run.scheduling.circuit_breaker import is_retryable
 from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.scheduling.driver_lease import LeasedFolder
 from orchestrator.run.setup.context import Limits, WorkerContext
-from orchestrator.run.trial import Row, run_trial
+
+if TYPE_CHECKING:
+    from orchestrator.run.trial import Row
 
 REUSE_BELOW_SECONDS = 600.0  # on one core, by estimate: longer trials get a fresh process each
 STEP_BYTES = 2**20  # by which requests of memory differ
@@ -78,6 +80,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if self._points is None:
             if row := _committed_by_an_earlier_attempt(self._config["payload"], context):
                 return {**ENDED, "committed": CommittedRow(row)}
+            from orchestrator.run.trial import run_trial  # here: the driver runs no trial
+
             self._points = run_trial(assignment, context, points=watched, own_process=True)
         try:
             while True:

@@ -15,7 +15,7 @@ import ray
 import torch
 from ray.cluster_utils import Cluster
 
-from orchestrator import load_sweep, run_sweep
+from orchestrator import load_sweep, plan_sweep, run_sweep
 from orchestrator.run.executors import ray_tune as executor
 
 pytestmark = pytest.mark.ray
@@ -28,21 +28,27 @@ def local_rows(finished_small, comparable):
     return comparable(finished_small / "r")
 
 
-@pytest.fixture
-def nodes(monkeypatch):
-    """A head and two more nodes on this machine, one processor and one logical GPU each."""
-    monkeypatch.setenv("UNLEARN_LOGICAL_GPUS", "1")
-    made = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "num_gpus": 1, "include_dashboard": False, "_system_config": QUICK},
-    )
-    try:
-        for _ in range(2):
-            made.add_node(num_cpus=1, num_gpus=1)
+@pytest.fixture(scope="module")
+def cluster():
+    """A node on this machine, with one processor and one logical GPU, that other nodes can join."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLEARN_LOGICAL_GPUS", "1")
+        made = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 1, "num_gpus": 1, "include_dashboard": False, "_system_config": QUICK},
+        )
         yield made
-    finally:
         ray.shutdown()
         made.shutdown()
+
+
+@pytest.fixture
+def nodes(cluster, monkeypatch):
+    """That node and two more like it: those of an earlier test, as far as they are alive."""
+    monkeypatch.setenv("UNLEARN_LOGICAL_GPUS", "1")
+    while len(cluster.list_all_nodes()) < 3:
+        cluster.add_node(num_cpus=1, num_gpus=1)
+    return cluster
 
 
 def workers(node) -> list[int]:
@@ -129,18 +135,18 @@ def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, 
     monkeypatch.setattr(executor, "REUSE_BELOW_SECONDS", 0.0)  # fresh processes, or one warm one would run them all
 
     def run(harm, seed):
+        loaded = load_sweep(small_sweep, ["methods=[retrain, {name: grad_ascent, learning_rate: 1.0e-4}]"])
+        ids = [spec.trial_id for spec in plan_sweep(loaded).grid.trials]
+        undisturbed = local_rows[local_rows["trial_id"].isin(ids)].reset_index(drop=True)
         trouble = Trouble(nodes, tmp_path / "r", harm, seed)
         trouble.start()
         try:
-            address = nodes.address
-            dispatcher = run_sweep(
-                load_sweep(small_sweep), tmp_path / "r", executor="ray", address=address, cache_dir=cache_dir
-            )
+            dispatcher = run_sweep(loaded, tmp_path / "r", executor="ray", address=nodes.address, cache_dir=cache_dir)
         finally:
             trouble.over.set()
             trouble.join()
         injected(
-            FAULTS[harm], CAME[harm], tmp_path / "r", local_rows, finished=trouble.finished,
+            FAULTS[harm], CAME[harm], tmp_path / "r", undisturbed, finished=trouble.finished,
             injections=int(harm is not no_harm and bool(trouble.struck)), section="Three nodes with a logical GPU each",
             nodes_and_gpus=trouble.nodes, nodes_that_ran_trials=len(trouble.used),
             nodes_at_the_end=len(nodes.list_all_nodes()),
@@ -148,7 +154,7 @@ def disturbed(nodes, local_rows, small_sweep, tmp_path, cache_dir, monkeypatch, 
         assert dispatcher.over, (dispatcher.stopped, dispatcher.graph.counts())
         assert trouble.struck
         assert len(trouble.used) > 1  # a node has one GPU, so what ran at the same time ran on several
-        pd.testing.assert_frame_equal(comparable(tmp_path / "r"), local_rows)
+        pd.testing.assert_frame_equal(comparable(tmp_path / "r"), undisturbed)
 
     return run
 
@@ -173,7 +179,9 @@ def test_a_gpu_that_torch_does_not_see_ends_the_launch_before_anything_trains(
     monkeypatch.delenv("UNLEARN_LOGICAL_GPUS", raising=False)
     ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
     try:
-        dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir)
+        dispatcher = run_sweep(
+            load_sweep(small_sweep), tmp_path / "r", executor="ray", cache_dir=cache_dir, max_concurrent=1
+        )
     finally:
         ray.shutdown()
     assert dispatcher.stopped.startswith("Ray assigned a GPU to this trial, but torch")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,55 +24,77 @@ SECRETS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def home():
-    """A short-lived home with a short name: Ray's sockets lie below it, and their paths may have 107 letters."""
-    path = Path(tempfile.mkdtemp(prefix="u-", dir="/tmp"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+@pytest.fixture(scope="module")
+def stopped_run(tmp_path_factory, write_small, cache_dir):
+    """Run a sweep on a Ray of its own, stop it with SIGTERM after the first row, and say what was there meanwhile.
 
-
-def environment(home, cache_dir):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
-    return {**kept, **SECRETS, "HOME": str(home), "RAY_TMPDIR": str(home), "UNLEARN_CACHE": str(cache_dir)}
-
-
-def test_a_ray_of_our_own_is_private_and_stops_on_sigterm(home, small_sweep, cache_dir):
-    results = home / "r"
-    command = [sys.executable, "-m", "orchestrator.cli", "run", str(small_sweep), "--results", str(results)]
-    with (home / "output").open("w") as output:
+    Secrets are in the environment, TMPDIR is too long for Ray's sockets, and the current folder has modules with the
+    names of others.
+    """
+    folder = tmp_path_factory.mktemp("recordings")
+    long = folder / ("a_rather_long_scratch_folder_" * 4)
+    long.mkdir()
+    for name in ("timeit", "graphlib", "colorsys", "orchestrator", "methods"):
+        (folder / f"{name}.py").write_text(f"open({str(folder / 'ran')!r}, 'a').write({name!r})\nraise SystemExit")
+    left_out = ("RAY_AUTH", "RAY_TMPDIR", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    environment = {**kept, **SECRETS, "HOME": str(folder), "TMPDIR": str(long), "UNLEARN_CACHE": str(cache_dir)}
+    command = [sys.executable, "-P", "-m", "orchestrator.cli", "run", str(write_small(folder)), "--results", "r"]
+    with (folder / "output").open("w") as output:
         process = subprocess.Popen(
             [*command, "--max-concurrent", "1", "--set", "seeds=[0, 1, 2, 3, 4, 5]"],
-            env=environment(home, cache_dir), stdout=output, stderr=output, start_new_session=True,
+            env=environment, cwd=folder, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
         try:
             deadline = time.monotonic() + 400
-            while time.monotonic() < deadline and process.poll() is None and not list(results.glob("rows/*.parquet")):
+            while time.monotonic() < deadline and process.poll() is None and not list(folder.glob("r/rows/*.parquet")):
                 time.sleep(0.1)
             family = psutil.Process(process.pid).children(recursive=True)
             listening = [c.laddr.ip for p in family for c in connections(p) if c.status == psutil.CONN_LISTEN]
             raylet = next(p for p in family if p.name() == "raylet" and p.status() != psutil.STATUS_ZOMBIE)
-            settings, token = raylet.environ(), raylet.environ().get("RAY_AUTH_TOKEN", "")
+            temporary = Path(re.search(r"/(tmp|var/tmp|dev/shm)/u-\w+", " ".join(raylet.cmdline()))[0])
+            settings = raylet.environ()
+            said_by_ray = [path.read_bytes() for path in temporary.rglob("*") if path.is_file()]
             process.send_signal(signal.SIGTERM)
             code = process.wait(timeout=100)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-    said = (home / "output").read_text()
-    assert code == 130, said
-    assert "give the same command again to go on" in said
-    assert "Traceback" not in said
-    assert listening
-    assert set(listening) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-    assert settings["RAY_AUTH_MODE"] == "token"
-    assert len(token) == 64
-    assert not (home / ".ray").exists()  # the token is on no disk
+    return SimpleNamespace(
+        folder=folder, code=code, said=(folder / "output").read_text(), listening=listening, settings=settings,
+        temporary=temporary, said_by_ray=said_by_ray,
+    )  # fmt: skip
 
-    for path in home.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            assert b"canary-of" not in content, path
-            assert token.encode() not in content, path
+
+def test_a_run_stops_on_sigterm_and_says_how_to_go_on(stopped_run):
+    assert stopped_run.code == 130, stopped_run.said
+    assert "give the same command again to go on" in stopped_run.said
+    assert "Traceback" not in stopped_run.said
+
+
+def test_ray_listens_to_this_machine_only_and_wants_a_token(stopped_run):
+    assert stopped_run.listening
+    assert set(stopped_run.listening) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert stopped_run.settings["RAY_AUTH_MODE"] == "token"
+    assert len(stopped_run.settings["RAY_AUTH_TOKEN"]) == 64
+
+
+def test_no_secret_is_on_a_disk(stopped_run):
+    assert not (stopped_run.folder / ".ray").exists()
+    assert stopped_run.said_by_ray
+    files = [path.read_bytes() for path in stopped_run.folder.rglob("*") if path.is_file()]
+    for content in [*files, *stopped_run.said_by_ray]:
+        assert b"canary-of" not in content
+        assert stopped_run.settings["RAY_AUTH_TOKEN"].encode() not in content
+
+
+def test_modules_among_the_recordings_run_nowhere(stopped_run):
+    assert not (stopped_run.folder / "ran").exists()
+
+
+def test_ray_has_a_short_folder_for_its_sockets_which_is_deleted(stopped_run):
+    assert stopped_run.temporary.name.startswith("u-")
+    assert not stopped_run.temporary.exists()
 
 
 def connections(process):

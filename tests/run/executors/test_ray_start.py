@@ -100,3 +100,17 @@ def test_a_dead_address_is_refused_at_once(calls):
     with pytest.raises(ValueError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
         ray_start.start("127.0.0.1:1", 2)
     assert not calls
+
+
+def test_a_folder_for_sockets_that_is_too_long_is_named_with_the_variable_to_set(monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + 60 * "x")
+    with pytest.raises(
+        ValueError, match=r"RAY_TMPDIR is too long for Ray's sockets: got 65 bytes .* at most \d\d bytes"
+    ):
+        ray_start._temporary_folder()
+
+
+def test_a_short_folder_is_left_to_ray(monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", "/scratch/me")
+    assert ray_start._temporary_folder() == {}

@@ -9,7 +9,7 @@ import torch
 from backbones.logmel import LogMelCnn, LogMelCnnClassifier
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.errors import DamagedFile
-from orchestrator.run import trial_steps
+from orchestrator.run.evaluation import probes
 from orchestrator.run.guards.device_errors import is_out_of_memory
 from orchestrator.run.guards.out_of_memory import FoundSize, MemorySpent, in_halves, retry_with_smaller_batches
 
@@ -212,7 +212,7 @@ def test_a_test_of_the_model_continues_in_smaller_batches(small_sweep, cache_dir
     loaded = load_sweep(small_sweep, [f"evidence={tests}", "methods=[retrain]", "unlearning=[{kind: class}]"])
     run_sweep(loaded, tmp_path / "whole", executor="local", cache_dir=cache_dir)
     real_embed, testing = LogMelCnnClassifier.embed, []
-    real_tests = trial_steps.run_tests
+    real_tests = probes.run_tests
 
     def embed(self, features, lengths):
         if testing and len(features) > 2:
@@ -227,7 +227,7 @@ def test_a_test_of_the_model_continues_in_smaller_batches(small_sweep, cache_dir
             testing.clear()
 
     monkeypatch.setattr(LogMelCnnClassifier, "embed", embed)
-    monkeypatch.setattr(trial_steps, "run_tests", run_tests)
+    monkeypatch.setattr(probes, "run_tests", run_tests)
     run_sweep(loaded, tmp_path / "parts", executor="local", cache_dir=cache_dir)
 
     def values(folder):
