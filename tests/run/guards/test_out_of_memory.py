@@ -198,7 +198,8 @@ def test_memory_that_runs_out_before_or_after_the_batches_is_a_row_with_advice(
     owner, name = (LogMelCnn, "build") if where == "build" else (LogMelCnnClassifier, "embed")
     real = getattr(owner, name)
     monkeypatch.setattr(owner, name, fails)
-    loaded = load_sweep(small_sweep, ["methods=[original]", "training.keep_epoch=last"])
+    said = ["methods=[original]", "training.keep_epoch=last", "curves={points: 0}"]
+    loaded = load_sweep(small_sweep, said)
     run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     row = read_rows(tmp_path / "r").set_index("stage").loc["train"]
     assert row["status"] == "failed"
