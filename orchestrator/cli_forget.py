@@ -13,6 +13,9 @@ from orchestrator.file_names import absolute_path
 app = typer.Typer()
 
 Model = Annotated[Path, typer.Argument(help="Model folder that save_pretrained wrote.")]
+Root = Annotated[Optional[Path], typer.Option(help="Folder of the recordings (default: the manifest's).")]
+Key = Annotated[Optional[Path], typer.Option(help="Key of the pseudonyms; created if missing.")]
+Scan = Annotated[Optional[list[Path]], typer.Option(help="Results folder in which to look for residue.")]
 
 
 @app.command()
@@ -40,8 +43,8 @@ def forget(
     method: Annotated[str, typer.Option(help="auto, or the name of a method.")] = "auto",
     with_retrain: Annotated[bool, typer.Option("--with-retrain", help="Retrain without them as a reference.")] = False,
     base: Annotated[Optional[Path], typer.Option(help="Folder of the pretrained encoder that was fine-tuned.")] = None,
-    root: Annotated[Optional[Path], typer.Option(help="Folder of the recordings (default: the manifest's).")] = None,
-    key: Annotated[Optional[Path], typer.Option(help="Key of the pseudonyms; created if missing.")] = None,
+    root: Root = None,
+    key: Key = None,
     learning_rate: Annotated[float, typer.Option(help="Rate at which the model was trained.")] = 1e-4,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs for which it was trained.")] = 10,
     batch_size: Annotated[int, typer.Option(min=1, help="Its batch size.")] = 32,
@@ -50,7 +53,11 @@ def forget(
         Optional[float], typer.Option(help="Seconds of each recording to use (default: all).")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
-    scan: Annotated[Optional[list[Path]], typer.Option(help="Results folder in which to look for residue.")] = None,
+    scan: Scan = None,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove the residue that is found; without: list it.")] = False,
+    requests: Annotated[
+        Optional[Path], typer.Option(help="Serve this table of requests: name, and forget, speaker or class.")
+    ] = None,
 ) -> None:
     """Serve a removal request: unlearn recordings, a speaker or a class, and write the model and a report.
 
@@ -58,32 +65,86 @@ def forget(
     """
     from methods.base import Training
     from orchestrator.forget.pseudonyms import default_key
+    from orchestrator.forget.queue import read_requests, serve_queue
     from orchestrator.forget.request import Request
     from orchestrator.forget.serving import Options, serve
 
-    served = serve(
-        Options(
-            model=absolute_path(model),
-            data=absolute_path(data),
-            request=Request(_absolute(forget_), speaker, label),
-            out=absolute_path(out),
-            key=_absolute(key) or default_key(),
-            method=method,
-            with_retrain=with_retrain,
-            base=_absolute(base),
-            root=_absolute(root),
-            clip_seconds=clip_seconds,
-            training=Training(learning_rate=learning_rate, epochs=epochs, batch_size=batch_size),
-            limit=limit,
-            seed=seed,
-            scan=tuple(absolute_path(folder) for folder in scan or ()),
-        ),
-        _say,
+    queued = [] if requests is None else read_requests(absolute_path(requests))
+    options = Options(
+        model=absolute_path(model),
+        data=absolute_path(data),
+        request=queued[0].request if queued else Request(_absolute(forget_), speaker, label),
+        out=absolute_path(out),
+        key=_absolute(key) or default_key(),
+        method=method,
+        with_retrain=with_retrain,
+        base=_absolute(base),
+        root=_absolute(root),
+        clip_seconds=clip_seconds,
+        training=Training(learning_rate=learning_rate, epochs=epochs, batch_size=batch_size),
+        limit=limit,
+        seed=seed,
+        scan=tuple(absolute_path(folder) for folder in scan or ()),
+        purge=purge,
     )
+    if queued:
+        raise typer.Exit(serve_queue(options, queued, _say))
+    served = serve(options, _say)
     for reason in served.decision.reasons:
         _say(f"  {reason}")
     _say(f"report: {served.folder / 'report.html'}")
     raise typer.Exit(served.decision.exit_code)
+
+
+@app.command()
+def verify(
+    out: Annotated[Path, typer.Argument(help="Output of `unlearn forget`.")],
+    data: Annotated[Optional[Path], typer.Option(help="Training manifest, to classify the recordings again.")] = None,
+    key: Key = None,
+    root: Root = None,
+    scan: Scan = None,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove the residue that is found; without: list it.")] = False,
+) -> None:
+    """Repeat the checks of a served request: digests, verdict, outputs; list or remove residue.
+
+    Exit codes: 0 all confirmed, 3 something differs, 4 something cannot be checked; 2 a mistake.
+    """
+    from orchestrator.forget import residue, verifying
+    from orchestrator.forget.pseudonyms import default_key, open_key
+
+    folder, manifest = absolute_path(out), _absolute(data)
+    pseudonyms = open_key(_absolute(key) or default_key(), create=False) if manifest else None
+    checks = verifying.verify(folder, manifest, pseudonyms, _absolute(root))
+    for check in checks:
+        _say(f"{check.state}: {check.said}")
+    if manifest and pseudonyms:
+        results = [absolute_path(path) for path in scan or ()]
+        found = verifying.residue_of(folder, manifest, pseudonyms, _absolute(root), results)
+        left = residue.purge(found) if purge else found
+        for one in found:
+            kept = next((r for r in left if r.path == one.path), None)
+            said = "removed" if kept is None else kept.kept_because or "can be removed with --purge"
+            _say(f"residue: {one.what}: {one.path} ({said})")
+    raise typer.Exit(verifying.exit_code(checks))
+
+
+@app.command()
+def gc(
+    folder: Annotated[Path, typer.Argument(help="Results folder, or a folder with outputs of `unlearn forget`.")],
+    keep_days: Annotated[Optional[float], typer.Option(min=0, help="Delete what is older than this.")] = None,
+    quota_gb: Annotated[Optional[float], typer.Option(min=0, help="Delete the oldest until the rest fits.")] = None,
+    kind: Annotated[Optional[list[str]], typer.Option(help="outputs, logits or checkpoints (default: all).")] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete; without this option, list only.")] = False,
+) -> None:
+    """Delete old outputs, logits and checkpoints of a folder, by age and quota; rows and reports are kept."""
+    from orchestrator.forget import retention
+
+    kinds, quota = tuple(kind or retention.KINDS), None if quota_gb is None else int(quota_gb * 1e9)
+    found = retention.to_delete(absolute_path(folder), kinds=kinds, keep_days=keep_days, quota_bytes=quota)
+    for old in found:
+        _say(f"{old.path}: {old.num_bytes / 1e6:.1f} MB, {old.age_days:.1f} days: {old.why}")
+    freed = retention.delete(found) if delete else sum(old.num_bytes for old in found)
+    _say(f"{len(found)} files, {freed / 1e6:.1f} MB {'deleted' if delete else 'can be deleted with --delete'}")
 
 
 def _absolute(path: Path | None) -> Path | None:

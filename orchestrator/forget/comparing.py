@@ -20,6 +20,7 @@ from orchestrator.evidence.removal import Comparison, membership, recognition
 from orchestrator.evidence.signals import signals
 
 SIGNALS = {"loss": "Membership by loss", "entropy": "Membership by entropy"}
+JUDGED_BY = "loss"  # the signal that a verdict of removal rests on; all others can only count against
 RELEARNED = "Membership by loss after relearning"
 NAMED = "Unheard recordings of the class that are named so"
 COVERED = 0.8  # of D_f must have an unheard recording of the same class and speaker
@@ -106,7 +107,7 @@ def comparisons(sides: Sides) -> tuple[list[Comparison], str]:
             found.append(
                 membership(
                     name, runs["original"], runs["child"], tests=tests, retrained=runs.get(reference),
-                    required=not is_class,
+                    required=not is_class and signal == JUDGED_BY,
                 )
             )  # fmt: skip
         if relearned and not reference:

@@ -46,12 +46,14 @@ def default_key() -> Path:
     return Path(platformdirs.user_config_path("speech-unlearning")) / "forget.key"
 
 
-def open_key(path: Path) -> Pseudonyms:
+def open_key(path: Path, *, create: bool = True) -> Pseudonyms:
     """Read the operator's key, or create it, readable by its owner alone (mode 600).
 
     Raises:
-        ValueError: the file holds no key, or others may read it.
+        ValueError: the file holds no key, others may read it, or there is none and none is created.
     """
+    if not create and not path.is_file():
+        raise ValueError(f"There is no key {path}. Name the key of the request with --key")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

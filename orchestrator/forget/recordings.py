@@ -60,6 +60,11 @@ class Recordings:
         """(N,) SHA-256 of each recording's samples: equal audio has equal digests whatever its file."""
         return np.array([hashlib.sha256(clip.tobytes()).hexdigest() for clip in self.clips()])
 
+    def at(self, rows: npt.NDArray[np.int64]) -> Recordings:
+        """Return these rows alone, in this order."""
+        columns = {name: getattr(self, name)[rows] for name in ("ids", "labels", "speakers", "splits")}
+        return replace(self, paths=tuple(self.paths[row] for row in rows), **columns)
+
     def also_under(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return other rows whose audio equals that of one of these rows."""
         same = np.isin(self.digests, self.digests[rows])
@@ -67,13 +72,17 @@ class Recordings:
         return np.flatnonzero(same)
 
 
-def read_manifest(manifest: Path, classes: tuple[str, ...], root: Path | None = None) -> Recordings:
+def read_manifest(
+    manifest: Path, classes: tuple[str, ...], root: Path | None = None, *, missing_allowed: bool = False
+) -> Recordings:
     """Read a CSV, TSV or Parquet file with `path` and `label`, and optionally `id`, `speaker` and `split`.
 
     Paths are relative to `root`, by default the manifest's folder, or absolute. Without `id` the path is the id. The
-    split says what the model was trained on (`train`) and what it never saw (`validation`, `test`, `holdout`). A
-    row without a split is `train`. Half of the unheard recordings are used to choose, and half
-    to judge, where the manifest has only `validation` or only `test`.
+    split says what the model was trained on (`train`) and what it never saw (`validation`, `test`, `holdout`). A row
+    without a split is `train`. Half of the unheard recordings are used to choose, and half to judge, where the manifest
+    has only `validation` or only `test`.
+
+    With `missing_allowed`, files may be missing, and splits are those of the manifest.
 
     Raises:
         ValueError: a column, path, label or split is missing or unknown, an id is given twice, a file is missing, or
@@ -114,19 +123,21 @@ def read_manifest(manifest: Path, classes: tuple[str, ...], root: Path | None = 
     if (counts > 1).any():
         raise ValueError(f"{manifest} has an id twice: {values[counts > 1][0]!r}; ids must be unique")
     missing = [str(path) for path in paths if not path.is_file()]
+    splits = np.array(columns["split"])
+    made = Recordings(manifest, ids, tuple(paths), np.array(labels), np.array(columns["speaker"]), splits)
+    if missing_allowed:
+        return made
     if missing:
         raise ValueError(
             f"{len(missing)} of {len(paths)} recordings of {manifest.name} are missing, such as "
             f"{', '.join(missing[:SHOWN])}; restore them, or name their folder with --root"
         )
-    splits = np.array(columns["split"])
     if not (splits == "train").any() or (splits == "train").all():
         what = "trained on" if not (splits == "train").any() else "kept from training"
         raise ValueError(
             f"{manifest} lists no recording that was {what}. Give it a column `split` with train, validation and test: "
             "what is left of memory can only be judged against speech that the model never saw"
         )
-    made = Recordings(manifest, ids, tuple(paths), np.array(labels), np.array(columns["speaker"]), splits)
     return replace(made, splits=_with_both(made))
 
 

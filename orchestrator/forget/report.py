@@ -56,6 +56,7 @@ class Facts:
     child_sha256: str
     earlier: Sequence[Mapping[str, Any]]
     residue: Sequence[Residue]
+    purged: Sequence[Residue]
     seconds: Mapping[str, float]
     started_at: str
     with_retrain: bool
@@ -74,6 +75,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
         "model": {
             "architecture": case.opened.architecture,
             "classes": len(case.opened.classes),
+            "clip_samples": case.speech.samples,
             "parent_sha256": facts.parent_sha256,
             "child_sha256": facts.child_sha256,
             "parent_folder": str(facts.parent),
@@ -92,7 +94,11 @@ def report_of(facts: Facts) -> dict[str, Any]:
             "speakers": by_speaker(case, facts.child_logits, facts.pseudonyms),
         },
         "earlier": [dict(row) for row in facts.earlier],
-        "residue": [{"path": str(r.path), "what": r.what, "kept_because": r.kept_because} for r in facts.residue],
+        "residue": [
+            {"path": str(r.path), "what": r.what, "kept_because": r.kept_because, "removed": removed}
+            for removed, part in ((False, facts.residue), (True, facts.purged))
+            for r in part
+        ],
         "limits": list(LIMITS),
         "references": list(REFERENCES),
         "key_fingerprint": facts.pseudonyms.fingerprint,

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from orchestrator.digests import default_cache_dir
 from orchestrator.forget.recordings import Recordings
-from orchestrator.forget.request import Resolved
 from orchestrator.tasks.corpus import Corpus
 
 OF_TRIALS = {
@@ -44,7 +44,7 @@ class Residue:
 
 def scan(
     recordings: Recordings,
-    resolved: Resolved,
+    rows: npt.NDArray[np.int64],
     results: Sequence[Path],
     outputs: Path,
     cache: Path | None = None,
@@ -53,15 +53,15 @@ def scan(
     """List what holds the recordings of a request or their outputs; nothing is changed.
 
     Args:
-        recordings: the manifest.
-        resolved: the request; recordings kept from training count as well, since they are the same person's or class's.
+        recordings: the manifest; files of it may be deleted already.
+        rows: what the request named, with duplicates; recordings kept from training too, as they are the same person's.
         results: results folders of sweeps.
         outputs: the folder in which interrupted runs of `unlearn forget` may have left scratch folders.
         cache: of corpora and features; the default cache if None.
         skip: folders that are in use by this process.
     """
-    rows = np.union1d(resolved.everything, resolved.never_trained)
-    audio = {str(digest) for digest in recordings.digests[rows]}
+    there = rows[[recordings.paths[row].is_file() for row in rows]]
+    audio = {str(digest) for digest in recordings.at(there).digests}
     names = {str(name) for name in recordings.ids[rows]}
     names |= {str(recordings.paths[row]) for row in rows}
     names |= {os.path.relpath(recordings.paths[row], recordings.manifest.parent) for row in rows}

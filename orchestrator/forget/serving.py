@@ -33,7 +33,7 @@ from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.relearned import relearn
 from orchestrator.forget.report import Facts, report_of
 from orchestrator.forget.request import Request, resolve
-from orchestrator.forget.residue import scan
+from orchestrator.forget.residue import purge, scan
 from orchestrator.forget.speech import read_speech
 
 MODEL, OUTPUTS, REPORT = "model", "evidence/outputs.parquet", "report.json"
@@ -58,6 +58,7 @@ class Options:
     limit: float = 0.5  # of each run of a method, as a share of what retraining would process
     seed: int = 0
     scan: tuple[Path, ...] = ()  # results folders in which residue is looked for
+    purge: bool = False  # whether to remove the residue that is found
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,9 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
             opened.save(unlearned.model, result / MODEL)
             write_outputs(result / OUTPUTS, sides, pseudonyms)
             again = [still_forgotten(one, child_logits) for one in earlier]
-            residue = scan(recordings, resolved, options.scan, out.parent, skip=(scratch,))
+            rows = np.union1d(resolved.everything, resolved.never_trained)
+            residue = scan(recordings, rows, options.scan, out.parent, skip=(scratch,))
+            left = purge(residue) if options.purge else residue
             facts = Facts(
                 case=case,
                 limit=options.limit,
@@ -140,7 +143,8 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 parent_sha256=weights_id(str(parent), "main"),
                 child_sha256=weights_id(str(result / MODEL), "main"),
                 earlier=again,
-                residue=residue,
+                residue=left,
+                purged=[r for r in residue if r.path not in {other.path for other in left}],
                 seconds=clock.seconds,
                 started_at=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
                 with_retrain=options.with_retrain,

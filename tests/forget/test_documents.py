@@ -33,7 +33,7 @@ def test_the_page_has_the_verdict_the_references_and_a_chart_with_a_description(
 
 def test_names_that_users_chose_are_escaped(report):
     report["collateral"]["classes"][0]["class"] = HOSTILE
-    report["residue"] = [{"path": f"/cache/{HOSTILE}", "what": "corpus", "kept_because": ""}]
+    report["residue"] = [{"path": f"/cache/{HOSTILE}", "what": "corpus", "kept_because": "", "removed": False}]
     html = page(report)
     assert HOSTILE not in html
     assert "&lt;script&gt;" in html

@@ -37,7 +37,8 @@ def planted(tmp_path_factory, commands):
 def found_by(folder, commands, **settings):
     recordings = read_manifest(commands / "manifest.csv", ("down", "left", "right", "up"))
     resolved = resolve(Request(speaker="ann"), recordings, ("down", "left", "right", "up"))
-    return scan(recordings, resolved, [folder / "r"], folder / "outputs", folder / "cache", **settings)
+    rows = np.union1d(resolved.everything, resolved.never_trained)
+    return scan(recordings, rows, [folder / "r"], folder / "outputs", folder / "cache", **settings)
 
 
 def holding(folder):

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.forget import queue
+from orchestrator.forget.queue import read_requests, serve_queue
+from orchestrator.forget.request import Request
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Reads a list of requests."""
+
+    def write(text):
+        (tmp_path / "requests.csv").write_text(text)
+        return read_requests(tmp_path / "requests.csv")
+
+    return write
+
+
+def test_each_row_is_a_request_and_files_of_ids_are_relative_to_the_list(listed, tmp_path):
+    found = listed("name,forget,speaker,class\nr1,ids.csv,,\nr2,,ann,\nr3,,,up\n")
+    assert [q.name for q in found] == ["r1", "r2", "r3"]
+    assert [q.request for q in found] == [
+        Request(ids_file=tmp_path / "ids.csv"), Request(speaker="ann"), Request(label="up"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name,speaker\n../up,ann\n", "cannot be a folder"),
+        ("name,speaker\nr,ann\nr,ben\n", "given twice"),
+        ("name,speaker\nr,\n", "row 1: Say what to forget"),
+        ("name,speaker\n", "lists no requests"),
+        ("speaker\nann\n", "name"),
+    ],
+)
+def test_a_list_that_cannot_be_served_is_refused_before_anything_runs(listed, text, said):
+    with pytest.raises(ValueError, match=said):
+        listed(text)
+
+
+def test_a_missing_list_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no file"):
+        read_requests(tmp_path / "nothing.csv")
+
+
+def test_requests_are_served_in_order_from_the_child_of_the_one_before_and_resume(options, first, monkeypatch, listed):
+    """The first request has its output already; only the others are served, from it."""
+    served = []
+
+    def serve(made, say):
+        served.append((made.model, made.out.name, made.request))
+        made.out.mkdir()
+        (made.out / "report.json").write_text('{"verdict": "no evidence of memory left"}')
+        return SimpleNamespace(decision=SimpleNamespace(exit_code=0))
+
+    monkeypatch.setattr(queue, "serve", serve)
+    made = options(Request(speaker="ann"), "first")
+    made = made.__class__(**{**vars(made), "out": first.folder.parent})
+    requests, said = listed("name,speaker\nfirst,ann\nq2,ben\nq3,cas\n"), []
+    code = serve_queue(made, requests, said.append)
+    assert served == [
+        (first.folder, "q2", Request(speaker="ben")),
+        (first.folder.parent / "q2", "q3", Request(speaker="cas")),
+    ]
+    assert code == first.decision.exit_code
+    assert "served before" in said[0]
+    assert serve_queue(made, requests) == code
+    assert len(served) == 2

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+import pytest
+
+from orchestrator.forget.retention import DAY_SECONDS, delete, to_delete
+
+
+def age(path, days):
+    for file in [path] if path.is_file() else path.rglob("*"):
+        os.utime(file, (time.time() - days * DAY_SECONDS,) * 2)
+
+
+@pytest.fixture
+def results(finished_small, tmp_path):
+    return shutil.copytree(finished_small / "r", tmp_path / "r")
+
+
+def test_what_is_older_than_the_rule_allows_is_deleted_and_rows_are_kept(results):
+    old = sorted((results / "outputs").iterdir())[0]
+    age(old, 40)
+    found = to_delete(results, keep_days=30)
+    assert [one.path for one in found] == [old]
+    assert delete(found) == found[0].num_bytes > 0
+    assert not old.exists()
+    assert len(list((results / "rows").iterdir())) == 5
+
+
+def test_above_the_quota_the_oldest_is_deleted_first_until_the_rest_fits(results):
+    candidates = to_delete(results, quota_bytes=0)
+    for days, one in enumerate(candidates):
+        age(one.path, days)
+    total, largest = sum(one.num_bytes for one in candidates), candidates[-1]
+    found = to_delete(results, quota_bytes=total - 1)
+    assert [one.path for one in found] == [largest.path]
+    assert {one.path for one in to_delete(results, quota_bytes=0)} == {one.path for one in candidates}
+
+
+def test_a_rule_for_one_kind_leaves_the_others(results):
+    found = to_delete(results, kinds=["logits"], quota_bytes=0)
+    assert {one.path.parent.name for one in found} == {"logits"}
+
+
+def test_kept_outputs_of_a_request_are_deleted_and_its_report_and_model_are_not(first, tmp_path):
+    shutil.copytree(first.folder, tmp_path / "served/first")
+    found = to_delete(tmp_path / "served", quota_bytes=0)
+    assert [one.path.name for one in found] == ["outputs.parquet"]
+    delete(found)
+    assert (tmp_path / "served/first/report.json").exists()
+    assert (tmp_path / "served/first/model/model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [({}, "Give a rule"), ({"kinds": ["rows"], "keep_days": 1.0}, "Unknown kind 'rows'")],
+)
+def test_a_rule_that_names_nothing_or_something_unknown_is_refused(results, rule, said):
+    with pytest.raises(ValueError, match=said):
+        to_delete(results, **rule)
+
+
+def test_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no folder"):
+        to_delete(tmp_path / "nothing", keep_days=1.0)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from orchestrator.forget.pseudonyms import open_key
+from orchestrator.forget.verifying import exit_code, residue_of, verify
+
+
+@pytest.fixture
+def served(first, tmp_path):
+    """A copy of the output of a speaker's request, and the key."""
+    return shutil.copytree(first.folder, tmp_path / "out"), open_key(first.folder.parent / "key", create=False)
+
+
+def states(checks):
+    return [check.state for check in checks]
+
+
+def test_an_unchanged_output_is_confirmed_from_what_it_kept_and_from_the_recordings(served, commands):
+    folder, key = served
+    checks = verify(folder, commands / "manifest.csv", key)
+    assert states(checks) == ["confirmed"] * 4, checks
+    assert exit_code(checks) == 0
+
+
+def test_without_recordings_only_what_needs_them_cannot_be_told(served):
+    checks = verify(served[0])
+    assert states(checks) == ["confirmed", "confirmed", "confirmed", "cannot tell"]
+    assert exit_code(checks) == 4
+
+
+def test_deleted_recordings_are_said_to_be_deleted(served, commands, tmp_path):
+    copy = shutil.copytree(commands, tmp_path / "copy")
+    for path in copy.glob("*-ann-0[0-5].wav"):
+        path.unlink()
+    checks = verify(served[0], copy / "manifest.csv", served[1])
+    assert checks[-1].state == "cannot tell"
+    assert "recordings deleted (24 of 120)" in checks[-1].said
+
+
+def test_a_changed_model_and_a_changed_verdict_differ(served, commands):
+    folder, key = served
+    weights = folder / "model/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-2] ^= 0x40
+    weights.write_bytes(content)
+    report = json.loads((folder / "report.json").read_text())
+    report["verdict"] = (
+        "no evidence of memory left" if report["verdict"] != "no evidence of memory left" else "cannot tell"
+    )
+    (folder / "report.json").write_text(json.dumps(report))
+    checks = verify(folder, commands / "manifest.csv", key)
+    assert states(checks)[0] == states(checks)[2] == "differs"
+    assert exit_code(checks) == 3
+
+
+def test_deleted_outputs_and_another_key_cannot_be_told(served, commands, tmp_path):
+    folder, _ = served
+    assert states(verify(folder, commands / "manifest.csv", open_key(tmp_path / "other")))[3] == "cannot tell"
+    shutil.rmtree(folder / "evidence")
+    assert states(verify(folder))[2] == "cannot tell"
+
+
+def test_a_folder_that_is_no_output_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no output of"):
+        verify(tmp_path)
+
+
+def test_residue_is_found_by_the_pseudonyms_of_the_report(served, commands, tmp_path):
+    folder, key = served
+    (tmp_path / ".x-1").mkdir()
+    (tmp_path / ".x-1/features.npy").write_bytes(b"")
+    found = residue_of(folder, commands / "manifest.csv", key, None, [])
+    assert tmp_path / ".x-1" in {residue.path for residue in found}
+    with pytest.raises(ValueError, match="not the key"):
+        residue_of(folder, commands / "manifest.csv", open_key(tmp_path / "other"), None, [])
