@@ -50,8 +50,9 @@ def report(
     sweep: OfSweep = None,
     tuned_only: TunedOnly = False,
 ) -> None:
-    """Write tables (Markdown, LaTeX, CSV) and plots, and print the tables."""
+    """Write one page (report.html), tables (Markdown, LaTeX, CSV) and plots, and print the tables."""
     from orchestrator.report.build import folder_report
+    from orchestrator.report.evidence.folder import readers_of
     from orchestrator.report.frames.scope import Selection
     from orchestrator.report.tables.terminal import terminal_tables
     from orchestrator.report.write import report_folder, write_files
@@ -59,10 +60,10 @@ def report(
 
     store = open_store(results)
     built = folder_report(store, Selection(sweep, tuned_only))
-    written = write_files(built, report_folder(store, out))
+    written = write_files(built, report_folder(store, out), readers_of(store))
     for table in terminal_tables(built.tables):
         console.print(table, soft_wrap=isinstance(table, str))
-    console.print(f"report: {written[0]} ({len(written)} files)", soft_wrap=True)
+    console.print(f"report: {written[1]} ({len(written)} files)", soft_wrap=True)
 
 
 @app.command()

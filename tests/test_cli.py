@@ -150,7 +150,7 @@ def test_report_writes_markdown_latex_csv_and_plots(unlearn, finished):
     shown = unlearn("report", str(finished / "r"), "--out", str(out))
     assert shown.returncode == 0, shown.stderr
     kinds = {path.suffix for path in out.rglob("*") if path.is_file()}
-    assert {".md", ".tex", ".csv", ".png"} <= kinds
+    assert {".md", ".tex", ".csv", ".svg", ".pdf", ".html"} <= kinds
 
 
 def test_a_folder_goes_into_one_file_and_comes_back_as_a_leaderboard(unlearn, finished, tmp_path):

@@ -89,9 +89,17 @@ COVERS = {
     "tests/report/leaderboard/test_ties.py": [
         "orchestrator/report/leaderboard/ranking.py",
     ],
-    "tests/report/plots/test_task.py": [
-        "orchestrator/report/plots/search.py",
-        "orchestrator/report/plots/style.py",
+    "tests/report/charts/test_task.py": [
+        "orchestrator/report/charts/chart.py",
+        "orchestrator/report/charts/collection.py",
+        "orchestrator/report/charts/curves.py",
+        "orchestrator/report/charts/data.py",
+        "orchestrator/report/charts/search.py",
+        "orchestrator/report/charts/style.py",
+    ],
+    "tests/report/html/test_summary.py": [
+        "orchestrator/report/html/trials.py",
+        "orchestrator/report/html/views.py",
     ],
     "tests/report/tables/test_model.py": [
         "orchestrator/report/tables/columns.py",

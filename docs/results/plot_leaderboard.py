@@ -1,6 +1,6 @@
 """Plot the README's picture from the stored rows: each method's mean gap to Retrain over the cells of the leaderboard.
 
-    python docs/results/plot_leaderboard.py docs/results/data/leaderboard.parquet docs/results/leaderboard.png
+    python docs/results/plot_leaderboard.py docs/results/data/leaderboard.parquet docs/results/leaderboard.svg
 
 pandas reads these rows of version 0.1.0 as they are; `unlearn restore` refuses them.
 """
@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
-import matplotlib as mpl
+import altair as alt
 import pandas as pd
-from matplotlib.figure import Figure
 
+from orchestrator.report.charts.chart import Chart, chart, sized
+from orchestrator.report.charts.style import COLORS, INK
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.select import CELL, prepare, reported
 from orchestrator.report.frames.summary import Summary, summarize
-from orchestrator.report.plots.style import png, styled
 
-BLUE, GRAY = "#0072B2", "#6b6b6b"
 RIGHT = 31.5  # percentage points
 
 
@@ -32,35 +32,40 @@ def mean_gaps(rows: pd.DataFrame) -> tuple[dict[str, Summary], int]:
     return gaps, len(frame[[name for name in CELL if name not in ("seed", "forget_classes")]].drop_duplicates())
 
 
-@styled
-@mpl.rc_context({"font.size": 11})
-def ranking(gaps: dict[str, Summary], cells: int) -> Figure:
+def ranking(gaps: dict[str, Summary], cells: int) -> Chart:
     """Draw a row for each method, smallest gap first, with its interval; Original as a line to compare with."""
     nothing = gaps["Original"]
-    shown = sorted(((gap.mean, label) for label, gap in gaps.items() if label != "Original"), reverse=True)
-    made = Figure(figsize=(8, 6.2), layout="constrained")
-    ax = made.subplots()
-    ax.axvspan(nothing.low, nothing.high, color=GRAY, alpha=0.15, linewidth=0)
-    ax.axvline(nothing.mean, color=GRAY, linestyle="--", linewidth=1)
-    top = len(shown) - 1
-    ax.text(
-        nothing.mean - 1.2, top, f"Original (forgets nothing): {nothing.mean:.1f}", color=GRAY, ha="right", va="center"
+    shown = sorted((gap.mean, label) for label, gap in gaps.items() if label != "Original")
+    records = [
+        {"method": label, "gap": mean, "low": max(gaps[label].low, 0), "high": gaps[label].high, "right": RIGHT}
+        | {"text": f"{mean:.1f} ± {gaps[label].high - mean:.1f}"}
+        for mean, label in shown
+    ]
+    base = alt.Chart(alt.NamedData("gaps"))
+    axis = alt.Axis(values=list(range(0, 26, 5)))
+    x: Any = alt.X(
+        "gap:Q",
+        title="Mean gap to Retrain, percentage points (smaller is better)",
+        scale=alt.Scale(domain=[0, RIGHT], nice=False),
+        axis=axis,
     )
-    for place, (mean, label) in enumerate(shown):
-        gap = gaps[label]
-        ax.plot([max(gap.low, 0), gap.high], [place, place], color=BLUE, linewidth=1.6, alpha=0.55)
-        ax.plot(mean, place, "o", color=BLUE, markersize=6.5)
-        ax.text(RIGHT, place, f"{mean:.1f} ± {gap.high - mean:.1f}", ha="right", va="center", color="#333333")
-    ax.set_yticks(range(len(shown)), [label for _, label in shown])
-    ax.grid(axis="y", visible=False)
-    ax.set_xticks(range(0, 26, 5))
-    ax.set_xlim(0, RIGHT)
-    ax.set_ylim(-0.7, len(shown) - 0.3)
-    ax.set_xlabel("Mean gap to Retrain, percentage points (smaller is better)")
-    ax.set_title(f"Means over {cells} cells, n = {nothing.n} seeds, ± 95 % t-interval", fontsize=12)
-    return made
+    y = alt.Y("method:N", title=None, sort=[label for _, label in shown])
+    line = alt.Chart().mark_rule(color=INK, strokeDash=[5, 4], opacity=0.6).encode(x=alt.XDatum(nothing.mean))
+    said = alt.Chart().mark_text(
+        align="right", dx=-8, opacity=0.75, color=INK, text=[f"Original (forgets nothing): {nothing.mean:.1f}"]
+    )
+    layers = [
+        line,
+        said.encode(x=alt.XDatum(nothing.mean), y=alt.YDatum(shown[0][1])),
+        base.mark_rule(color=COLORS[0], strokeWidth=2, opacity=0.55).encode(x=alt.X("low:Q"), x2="high:Q", y=y),
+        base.mark_point(color=COLORS[0], filled=True, size=70, opacity=1).encode(x=x, y=y),
+        base.mark_text(align="right", color=INK).encode(x=alt.X("right:Q"), y=y, text="text:N"),
+    ]
+    title = f"Means over {cells} cells, n = {nothing.n} seeds, ± 95 % t-interval"
+    made = sized(alt.layer(*layers), 22 * len(records), 560).properties(title=title)
+    return chart("leaderboard", title, "", made, {"gaps": records})
 
 
 if __name__ == "__main__":
     source, target = map(Path, sys.argv[1:])
-    target.write_bytes(png(ranking(*mean_gaps(pd.read_parquet(source)))))
+    target.write_bytes(ranking(*mean_gaps(pd.read_parquet(source))).svg_file())

@@ -84,3 +84,16 @@ def tpr_at_fpr(members: Vector, others: Vector, fpr: float) -> Estimate:
     low = float(beta.ppf(0.025, found, m - found + 1)) if found else 0.0
     high = float(beta.ppf(0.975, found + 1, m - found)) if found < m else 1.0
     return Estimate(found / m, low, high)
+
+
+def roc_curve(members: Vector, others: Vector, rates: Vector) -> Vector:
+    """Find the share of members above the threshold that each share of the others exceeds; (rates,) in 0-1.
+
+    Rates below 1 / n of n others cannot be measured and are NaN, as in `tpr_at_fpr`.
+    """
+    n = len(others)
+    allowed = np.floor(np.asarray(rates) * n + 1e-9).astype(int)
+    ordered = np.append(np.sort(others), np.inf)[::-1]  # at place k: the threshold that k others exceed, k = 0 first
+    thresholds = np.append(ordered[1:], -np.inf)[np.minimum(allowed, n)]
+    found: Vector = np.mean(np.asarray(members)[:, None] > thresholds, axis=0)
+    return np.where((allowed >= 1) & (len(members) > 0), found, np.nan)

@@ -1,28 +1,32 @@
-"""The report's folder: report.md with every table and plot, LaTeX and CSV files; no file is ever half-written."""
+"""The report's folder: report.html and report.md, LaTeX, CSV, SVG and PDF files; no file is ever half-written."""
 
 from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
 
-from orchestrator.file_names import absolute_path, file_name
+from orchestrator.file_names import absolute_path
 from orchestrator.report.build import Report, folder_report
+from orchestrator.report.charts.chart import Chart
+from orchestrator.report.charts.collection import task_charts
+from orchestrator.report.charts.curricula import curricula_charts
+from orchestrator.report.charts.search import search_charts
+from orchestrator.report.evidence.folder import Readers, readers_of
+from orchestrator.report.evidence.probes import relearning_curves
 from orchestrator.report.frames.failures import problems
 from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection
-from orchestrator.report.plots.collapse import collapse, has_collapsed
-from orchestrator.report.plots.curricula import differences
-from orchestrator.report.plots.search import searches
-from orchestrator.report.plots.style import png
-from orchestrator.report.plots.task import by_ratio, by_request, gap_bars, trade_off
+from orchestrator.report.html.page import report_page
 from orchestrator.report.tables.csv import tidy
 from orchestrator.report.tables.curricula import against_controls, curricula_csv, curricula_markdown
 from orchestrator.report.tables.latex import table_latex
 from orchestrator.report.tables.markdown import escape, provenance, table_markdown
 from orchestrator.report.tables.model import Table
+from orchestrator.report.tables.published import TITLES, paper_tables
 from orchestrator.results.schema import STATUSES
 from orchestrator.results.store import Store, open_store
 
@@ -41,7 +45,7 @@ def write_report(results: str | Path, out: str | Path | None = None, selection: 
         ValueError: there is no row at all, or none of the selection.
     """
     store = open_store(results)
-    return write_files(folder_report(store, selection), report_folder(store, out))
+    return write_files(folder_report(store, selection), report_folder(store, out), readers_of(store))
 
 
 def report_folder(store: Store, out: str | Path | None) -> Path:
@@ -52,29 +56,40 @@ def report_folder(store: Store, out: str | Path | None) -> Path:
     return absolute_path(out) if out else (store.files.local_path or Path.cwd() / "report-of-results") / "report"
 
 
-def write_files(report: Report, out: Path) -> list[Path]:
-    """Write a report; return the files, `report.md` first.
+def write_files(report: Report, out: Path, readers: Readers | None = None) -> list[Path]:
+    """Write a report; return the files, `report.md` and `report.html` first.
 
     Args:
         report: of `build_report`.
         out: folder, created if absent; files of an earlier report are replaced one by one.
+        readers: of stored outputs and tests; without them there are no charts of attacks and relearning.
     """
     rows, tables, found = report.selected.rows, report.tables, problems(report.selected.rows)
     files: dict[str, bytes] = {}
-    parts = ["# Report", "", *_summary(report.selected), ""]
+    parts = ["# Report", "", "[The same as one page, with more charts and every trial](report.html)", ""]
+    parts += [*_summary(report.selected), ""]
+    done = report.lines[report.lines["status"] == "done"]
+    relearned = relearning_curves(done, readers.tests) if readers else None
+    charts: dict[str, list[Chart]] = {}
     for task in dict.fromkeys(table.task for table in tables):
         own = [table for table in tables if table.task == task]
-        parts += [f"## {escape(task)}", "", *_task(own, files)]
-    parts += _curricula(report.lines, files)
-    parts += _searches(rows, files)
+        drawn = task_charts(own, readers.outputs if readers else None, relearned)
+        charts[task] = [chart for of_table in drawn.values() for chart in of_table]
+        parts += [f"## {escape(task)}", "", *_task(own, drawn, files)]
+    parts += _paper(tables)
+    others = {"Curricula": _curricula(report.lines, files, parts), "Searches": search_charts(rows)}
+    if others["Searches"]:
+        parts += ["## Searches", "", *_pictures(others["Searches"], files)]
     parts += _problems(found, files)
     parts += _superseded(report.superseded)
     parts += provenance(rows)
+    page = report_page(report, charts, others).encode()
     out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         _replace(out / name, content)
+    _replace(out / "report.html", page)
     _replace(out / "report.md", "\n".join(parts).encode())  # last: what it points to is there
-    return [out / "report.md", *(out / name for name in files)]
+    return [out / "report.md", out / "report.html", *(out / name for name in files)]
 
 
 def _summary(selected: Selected) -> list[str]:
@@ -98,50 +113,56 @@ def _summary(selected: Selected) -> list[str]:
     return found
 
 
-def _task(tables: list[Table], files: dict[str, bytes]) -> list[str]:
+def _task(tables: list[Table], charts: Mapping[str, Sequence[Chart]], files: dict[str, bytes]) -> list[str]:
     parts = []
-    for place, table in enumerate(tables):
+    for table in tables:
         files[f"tables/{table.name}.tex"] = table_latex(table).encode()
         files[f"tables/{table.name}.csv"] = tidy(table).to_csv(index=False).encode()
         parts += [table_markdown(table), f"[LaTeX](tables/{table.name}.tex), [CSV](tables/{table.name}.csv)", ""]
-        figures = {}
-        if place == 0:
-            figures = {"forget-against-test": trade_off(table), "gap-to-retrain": gap_bars(table)}
-            figures |= {"collapse": collapse(table)} if has_collapsed(table) else {}
-        if table.by_ratio:
-            figures = {"forget-by-ratio": by_ratio(table)}
-        if table.sequence:
-            figures |= {"by-request": by_request(table)}
-        of = table.name if table.sequence else file_name(table.task)
-        for name, made in figures.items():
-            path = f"plots/{of}--{name}.png"
-            files[path] = png(made)
-            parts += [f"![{escape(table.task)}: {name.replace('-', ' ')}]({path})", ""]
+        parts += _pictures(charts.get(table.name, ()), files)
     return parts
 
 
-def _curricula(lines: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
+def _paper(tables: Sequence[Table]) -> list[str]:
+    """Put the paper's published figures next to ours, where there are any."""
+    parts = []
+    for one in paper_tables(tables):
+        rows = [[escape(cell) for cell in row] for row in one.rows]
+        grid = tabulate(rows, [escape(name) for name in TITLES], tablefmt="pipe", disable_numparse=True)
+        parts += [f"### {escape(one.title)}", "", grid, "", escape(one.about), ""]
+    return ["## Next to the paper", "", *parts] if parts else []
+
+
+def _pictures(charts: Sequence[Chart], files: dict[str, bytes]) -> list[str]:
+    """Add the files of charts; return the Markdown that shows them."""
+    parts = []
+    for chart in charts:
+        path = f"plots/{chart.name}"
+        files[f"{path}.svg"], files[f"{path}.pdf"] = chart.svg_file(), chart.pdf_file()
+        parts += [
+            f"![{escape(chart.title)}]({path}.svg)",
+            "",
+            f"{escape('. '.join(filter(None, (chart.group, chart.text))))} [PDF]({path}.pdf)",
+            "",
+        ]
+    return parts
+
+
+def _curricula(lines: pd.DataFrame, files: dict[str, bytes], parts: list[str]) -> list[Chart]:
+    """Add the section on curricula; return its charts."""
     found = against_controls(lines)
     if found.empty:
         return []
     files["tables/curricula.csv"] = curricula_csv(found).encode()
-    files["plots/curricula.png"] = png(differences(found))
     text = (
         "Each line minus its control, paired by forget set, in points; below 0 the line's gap or accuracy is smaller. "
         "Means over seeds; ± is the half-width of a 95 % t-interval over seeds (n ≥ 3), not corrected for the number "
         "of lines. Controls: 'Compare a modifier with its control' in docs/methods.md."
     )
-    shown = ["![curricula against their controls](plots/curricula.png)", "", "[CSV](tables/curricula.csv)", ""]
-    return ["## Curricula against their controls", "", text, "", curricula_markdown(found), "", *shown]
-
-
-def _searches(rows: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
-    parts = []
-    for (title, name), made in searches(rows).items():
-        path = f"plots/{name}--search.png"
-        files[path] = png(made)
-        parts += [f"![search: {escape(title)}]({path})", ""]
-    return ["## Searches", "", *parts] if parts else []
+    charts = curricula_charts(found)
+    parts += ["## Curricula against their controls", "", text, "", curricula_markdown(found), ""]
+    parts += ["[CSV](tables/curricula.csv)", "", *_pictures(charts, files)]
+    return charts
 
 
 def _problems(found: pd.DataFrame, files: dict[str, bytes]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from orchestrator.evidence import roc
 from orchestrator.evidence.roc import auc, auc_interval, tpr_at_fpr
 
 
@@ -84,3 +85,13 @@ def test_empty_sets_and_nan_scores_are_not_measured() -> None:
         assert math.isnan(tpr_at_fpr(members, others, 0.5).value)
     with pytest.raises(ValueError, match="got 1"):
         tpr_at_fpr(some, some, 1.0)
+
+
+def test_the_curve_is_the_true_positive_rate_at_each_rate() -> None:
+    rng = np.random.default_rng(3)
+    members, others = rng.normal(0.7, 1, 80), rng.normal(0, 1, 50)
+    rates = np.array([0.001, 0.02, 0.1, 0.5, 0.98])
+    wanted = [tpr_at_fpr(members, others, rate).value for rate in rates]
+    found = roc.roc_curve(members, others, np.append(rates, 1.0))
+    assert found[:-1] == pytest.approx(wanted, nan_ok=True)
+    assert found[-1] == 1

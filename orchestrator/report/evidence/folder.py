@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import pandas as pd
 
@@ -44,6 +44,44 @@ class FolderEvidence:
         return self.rows[self.rows["status"] == "done"]
 
 
+@dataclass(frozen=True)
+class Readers:
+    """Readers of what trials stored next to their rows; None where there is nothing."""
+
+    outputs: ReadOutputs
+    tests: ReadTable
+    maps: ReadTable
+
+
+def readers_of(store: Store) -> Readers:
+    """Make readers of a results folder; outputs are kept for a while once read."""
+
+    @lru_cache(maxsize=KEPT)
+    def outputs(trial_id: str) -> Outputs | None:
+        found = store.read_table(store.outputs.path(trial_id)) if trial_id in known() else None
+        return None if found is None else parse_outputs(found)
+
+    @cache
+    def known() -> set[str]:
+        return store.outputs.ids()
+
+    def table(name: str) -> pd.DataFrame | None:
+        found = store.read_table(name)
+        return None if found is None else found.to_pandas()
+
+    @cache
+    def tested() -> set[str]:
+        return store.tests.ids()
+
+    def tests(trial_id: str) -> pd.DataFrame | None:
+        return table(store.tests.path(trial_id)) if trial_id in tested() else None
+
+    def maps(trial_id: str) -> pd.DataFrame | None:
+        return table(store.attribution_maps.path(trial_id))
+
+    return Readers(outputs, tests, maps)
+
+
 def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEvidence:
     """Measure the evidence in a folder; nothing is trained.
 
@@ -57,25 +95,12 @@ def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEv
             "There is no evidence: no finished trial forgot anything. Run one: `unlearn run SWEEP --results DIR`."
         )
 
-    @lru_cache(maxsize=KEPT)
-    def outputs(trial_id: str) -> Outputs | None:
-        found = store.read_table(store.outputs.path(trial_id))
-        return None if found is None else parse_outputs(found)
-
-    def table(name: str) -> pd.DataFrame | None:
-        found = store.read_table(name)
-        return None if found is None else found.to_pandas()
-
-    def tests(trial_id: str) -> pd.DataFrame | None:
-        return table(store.tests.path(trial_id))
-
-    def maps(trial_id: str) -> pd.DataFrame | None:
-        return table(store.attribution_maps.path(trial_id))
-
-    found = with_kept(with_probes(with_evidence(rows, outputs), tests, maps), table(FIGURES))
+    read, kept = readers_of(store), store.read_table(FIGURES)
+    found = with_probes(with_evidence(rows, read.outputs), read.tests, read.maps)
+    found = with_kept(found, None if kept is None else kept.to_pandas())
     figures = tuple(name for name in found.columns if name not in rows.columns)
     found = without_few_pairs(found.astype(dict.fromkeys(figures, "float64")))
-    return FolderEvidence(found, figures, outputs, tests, selected)
+    return FolderEvidence(found, figures, read.outputs, read.tests, selected)
 
 
 def without_few_pairs(rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from orchestrator.evidence.roc import FEWEST_PAIRS
 from orchestrator.file_names import absolute_path
+from orchestrator.report.charts.relearning import relearning_charts
+from orchestrator.report.charts.style import marks
 from orchestrator.report.evidence.folder import folder_evidence
 from orchestrator.report.evidence.probes import probe_columns, relearning_curves
 from orchestrator.report.evidence.table import evidence_markdown
 from orchestrator.report.frames.scope import EVERYTHING, Selection
-from orchestrator.report.plots.relearning import relearning_plot
-from orchestrator.report.plots.style import png
 from orchestrator.report.tables.markdown import escape
 from orchestrator.report.tables.model import build_tables
 from orchestrator.results.storage import Folder
@@ -45,10 +45,11 @@ def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTH
     parts = ["# Evidence of forgetting", "", ABOUT, ""]
     for one in build_tables(found.rows, found.selected.planned_seeds):
         parts.append(evidence_markdown(one, more))
-        if len(curves) and (made := relearning_plot(one, curves)):
-            name = f"plots/{one.name}--relearning.png"
-            files[name] = png(made)
-            parts += [f"![{escape(one.title)}: relearning]({name})", ""]
+        styles = marks([line for block in one.blocks for line in block.lines])
+        for chart in relearning_charts(one, curves, one.name, styles):
+            name = f"plots/{chart.name}.svg"
+            files[name] = chart.svg_file()
+            parts += [f"![{escape(one.title)}: relearning]({name})", "", escape(chart.text), ""]
     files["evidence.md"] = "\n".join(parts).encode()  # last: what it points to is there
     out = absolute_path(out)
     folder = Folder(out.as_uri())

@@ -47,6 +47,7 @@ MIA = _percent("mia_nonmember", "MIA", "MIA")
 SECONDS = Measure("optimization_seconds", "Time (s)", "Time (s)", "s")
 GAP = _points("gap_mean", "Gap", "Gap")
 ONE_CLASS = _percent("test_largest_prediction_share", "D_t in one class", r"$D_t$ in one class")
+BUDGET_USED = _percent("budget_used", "Budget used", "Budget used")
 CONSTANT = _percent("constant_predictor_accuracy", "Constant predictor", "Constant predictor")
 
 SHOWN = (
@@ -74,7 +75,7 @@ TIDY = (
     *SHOWN, *GAP_PARTS, DIFFERENCE_FORGET, DIFFERENCE_FORGET_TRUE, DIFFERENCE_TEST_FORGOTTEN, DIFFERENCE_MIA,
     _percent("test_macro_f1", "D_t macro-F1", r"$D_t$ macro-F1"),
     _percent("forget_macro_f1", "D_f macro-F1", r"$D_f$ macro-F1"),
-    ONE_CLASS, CONSTANT,
+    ONE_CLASS, CONSTANT, BUDGET_USED,
     _percent("validation_accuracy", "D_v", r"$D_v$"), _percent("holdout_accuracy", "Holdout", "Holdout"),
     Measure("mia_auc", "MIA AUC", "MIA AUC", "fraction", digits=3),
     Measure("mia_accuracy", "MIA accuracy", "MIA accuracy", "fraction", digits=3),

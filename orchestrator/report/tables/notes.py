@@ -11,6 +11,7 @@ from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import Summary, summarize, unit_name, with_spread
 from orchestrator.report.tables.columns import GAP
+from orchestrator.report.tables.comparisons import apart_sentence
 from orchestrator.report.tables.model import Block, Line, contenders, equal_to_original
 from orchestrator.report.tables.significance import (
     Verdict,
@@ -62,12 +63,7 @@ def _best(block: Block) -> str:
     labels = ", ".join(line.label for line in best)
     text = f"Closest to Retrain: {labels}, mean gap {with_spread(gap)} points{' each' if len(best) > 1 else ''}"
     text += f" (n = {gap.n} {unit_name(block.over, gap.n)})."
-    equal, tested = _indistinguishable(block, best[0], [line for line in running if not line.best])
-    if equal:
-        pairs = f"paired by {unit_name(block.over, 1)}"
-        text += f" Not statistically distinguishable from it at 95 % ({pairs}): {', '.join(equal)}."
-    elif not tested and len(running) > len(best):
-        text += f" With fewer than 3 {block.over} no difference between methods is tested."
+    text += f" {compared}" if (compared := apart_sentence(block)) else ""
     return text + (f" Not compared: {left_out}." if left_out else "")
 
 
@@ -75,18 +71,6 @@ def _why_not(line: Line) -> str:
     if line.coverage.complete:
         return "no gap to Retrain for all runs"
     return line.lost_text or f"{line.coverage.seeds_text} seeds done"
-
-
-def _indistinguishable(block: Block, best: Line, running: list[Line]) -> tuple[list[str], bool]:
-    """Return the contenders whose gap minus the best's has an interval around 0, and whether n allowed a test."""
-    equal, tested = [], False
-    for line in running:
-        difference = gap_difference(block, line, best)
-        if difference.spread == "95% t-interval":
-            tested = True
-            if difference.low <= 0 <= difference.high:
-                equal.append(line.label)
-    return equal, tested
 
 
 def gap_difference(block: Block, line: Line, other: Line) -> Summary:

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from orchestrator.report.build import build_report
+from orchestrator.report.charts.collection import task_charts
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.scope import select
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.frames.sequences import sequences
-from orchestrator.report.plots.task import by_request
 from orchestrator.report.tables.csv import tidy
 from orchestrator.report.tables.markdown import table_markdown
 from orchestrator.report.tables.model import build_tables
@@ -127,14 +127,16 @@ def test_several_backbones_have_a_table_each_beside_their_mean(make_rows):
     ]
 
 
-def test_the_plot_follows_every_line_over_the_requests(three):
+def test_the_charts_follow_every_line_over_the_requests(three):
     (table,) = build_tables(lines(three))
-    test, forget, before = by_request(table).axes
-    assert [len(ax.containers) for ax in (test, forget, before)] == [4, 4, 4]
-    assert test.get_xticks().tolist() == forget.get_xticks().tolist() == [1, 2, 3]
-    drawn = {c.get_label(): c.lines[0].get_ydata().tolist() for c in before.containers}
-    assert drawn["SCRUB"] == pytest.approx([90, 90])
-    assert drawn["Retrain (target)"] == pytest.approx([80, 80])
+    charts = {chart.name.rsplit("--", 1)[1]: chart for chart in task_charts([table])[table.name]}
+    assert {"test-by-request", "forget-by-request", "before-by-request"} <= set(charts)
+    (records,) = charts["before-by-request"].datasets.values()
+    means = [one for one in records if one["of"] == "mean"]
+    assert sorted({one["at"] for one in means}) == [1, 2, 3]
+    before = {one["line"]: [m["before"] for m in means if m["line"] == one["line"] and "before" in m] for one in means}
+    assert before["SCRUB"] == pytest.approx([90, 90])
+    assert before["Retrain"] == pytest.approx([80, 80])
 
 
 def test_report_csv_and_terminal_have_the_sequence(three, tmp_path):
@@ -142,8 +144,8 @@ def test_report_csv_and_terminal_have_the_sequence(three, tmp_path):
     assert {
         "espeak_keywords--sequence--monthly.tex",
         "espeak_keywords--sequence--monthly.csv",
-        "espeak_keywords--sequence--monthly--by-request.png",
-        "espeak_keywords--sequence--monthly--gap-to-retrain.png",
+        "espeak_keywords--sequence--monthly--forget-by-request.svg",
+        "espeak_keywords--sequence--monthly--forget-by-request.pdf",
     } <= files
     (table,) = build_tables(lines(three))
     frame = tidy(table)

@@ -82,7 +82,8 @@ def test_the_probe_is_for_forgotten_classes_only(finished) -> None:
 def test_evidence_of_the_folder_sets_them_against_retrain(finished, tmp_path) -> None:
     written = write_evidence(open_store(finished), tmp_path)
     assert written[0].name == "evidence.md"
-    assert {path.name for path in written} > {"evidence.csv", "relearning.csv", "espeak_keywords--relearning.png"}
+    curves = "espeak_keywords--sample--relearning-0.svg"
+    assert {path.name for path in written} > {"evidence.csv", "relearning.csv", curves}
     table = pd.read_csv(tmp_path / "evidence.csv")
     assert len(table) == 6
     sample = table[table["unlearning"] == "sample"].set_index("method")
@@ -99,6 +100,6 @@ def test_evidence_of_the_folder_sets_them_against_retrain(finished, tmp_path) ->
     assert set(curves["epoch"]) == {0, 1}
     assert set(curves["forgotten"]) == {0, 1, 50}
     text = (tmp_path / "evidence.md").read_text()
-    assert "(plots/espeak_keywords--relearning.png)" in text
+    assert "(plots/espeak_keywords--sample--relearning-0.svg)" in text
     assert "Memorization recovery" in text
     assert "Original − Retrain on D_f" in text

@@ -1,12 +1,12 @@
-"""The plot of curricula, read back from its artists."""
+"""The chart of curricula."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
 
+from orchestrator.report.charts.curricula import curricula_charts
 from orchestrator.report.frames.summary import summarize
-from orchestrator.report.plots.curricula import differences
 
 
 def test_dots_are_at_the_differences_and_filled_where_the_interval_leaves_out_0() -> None:
@@ -18,10 +18,10 @@ def test_dots_are_at_the_differences_and_filled_where_the_interval_leaves_out_0(
         for task in ("all", "words")
         for line, control, gap in zip(lines, controls, gaps, strict=True)
     ]
-    made = differences(pd.DataFrame(rows))
-    assert len(made.axes) == 2
-    dots = [line for line in made.axes[0].lines if line.get_marker() == "o"]
-    assert [float(dot.get_xdata()[0]) for dot in dots] == pytest.approx([gap.mean for gap in gaps])
-    assert [dot.get_markerfacecolor() == "white" for dot in dots] == [False, True, True]
-    names = [text.get_text() for text in made.axes[0].get_yticklabels()]
-    assert names[0] == "A + easy first − random order"
+    first, second = curricula_charts(pd.DataFrame(rows))
+    (records,) = first.datasets.values()
+    assert [one["gap"] for one in records] == pytest.approx([gap.mean for gap in gaps], abs=1e-3)
+    assert [one["apart"] for one in records] == [True, False, False]
+    assert records[0]["line"] == "A + easy first − random order"
+    assert first.name != second.name
+    assert "A + easy first" in first.svg
