@@ -14,6 +14,7 @@ CALLS = {
     "torch.load", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "pd.read_pickle", "pandas.read_pickle",
     "os.system", "eval", "exec", "torch.hub.load",
 }  # fmt: skip
+WITHOUT_WEIGHTS = ("Config", "Processor", "FeatureExtractor")
 METHODS = {"extractall", "get_pickled_error"}
 SETTINGS = {"trust_remote_code", "allow_pickle", "shell"}
 
@@ -41,7 +42,7 @@ def dangers(source: str) -> list[str]:
                 off = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
                 if keyword.arg in SETTINGS and not off:
                     found.append(f"{keyword.arg}=")
-            model = name.endswith(".from_pretrained") and "Config" not in name and "Processor" not in name
+            model = name.endswith(".from_pretrained") and not any(kind in name for kind in WITHOUT_WEIGHTS)
             settings = {keyword.arg: keyword.value for keyword in node.keywords}
             safe = settings.get("use_safetensors")
             if model and not (isinstance(safe, ast.Constant) and safe.value is True):

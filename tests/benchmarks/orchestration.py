@@ -58,12 +58,12 @@ def no_op_run(folder: Path, trials: int) -> list[tuple[float, int]]:
     from orchestrator.plan.sweep_schema import Sweep
     from orchestrator.results.store import open_store
     from orchestrator.run.evaluation.row import end_columns, start_columns
-    from orchestrator.run.executors import ray_tune
+    from orchestrator.run.executors import ray_actor, ray_tune
     from orchestrator.run.progress.observer import LaunchObserver
     from orchestrator.run.scheduling.dispatcher import Dispatcher
     from orchestrator.run.setup.context import WorkerContext
 
-    class NoOpActor(ray_tune.TrialActor):
+    class NoOpActor(ray_actor.TrialActor):
         """Writes a row with what is known before and after a trial, and does nothing in between."""
 
         def step(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def no_op_run(folder: Path, trials: int) -> list[tuple[float, int]]:
             row = start_columns(self._config["payload"].assignment, context, started)
             row = {**row, **end_columns(started), "status": "done"}
             context.store.commit(row)
-            return {**ray_tune.ENDED, "committed": ray_tune.CommittedRow(row)}
+            return {**ray_actor.ENDED, "committed": ray_actor.CommittedRow(row)}
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     store, stamps, driver = open_store(folder), list[tuple[float, int]](), psutil.Process()

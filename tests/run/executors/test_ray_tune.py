@@ -17,6 +17,7 @@ from orchestrator.plan.stages import STAGES
 from orchestrator.plan.tuned_settings import read_lock
 from orchestrator.results.store import open_store
 from orchestrator.run.executors import ray_tune
+from orchestrator.run.executors.ray_actor import gpus_of
 from orchestrator.run.executors.ray_start import start
 from orchestrator.run.scheduling import driver_lease
 
@@ -140,7 +141,7 @@ def test_a_hang_under_ray_is_a_row_and_the_rest_runs(
 
 def test_gpus_are_shared_by_searches_and_not_where_seconds_count():
     def gpus(stage, timed):
-        return ray_tune._gpus_of(STAGES[stage], 0.25, timed)
+        return gpus_of(STAGES[stage], 0.25, timed)
 
     assert [gpus(stage, False) for stage in ("train", "retrain", "unlearn", "tune")] == [0.25] * 4
     assert [gpus(stage, True) for stage in ("train", "retrain", "unlearn")] == [1.0] * 3

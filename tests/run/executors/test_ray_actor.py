@@ -9,7 +9,7 @@ import pytest
 from orchestrator import load_sweep, plan_sweep
 from orchestrator.results.store import Store, open_store
 from orchestrator.run.assignment import Assignment
-from orchestrator.run.executors import ray_tune
+from orchestrator.run.executors import ray_actor
 from orchestrator.run.executors.ray_searcher import TrialPayload
 from orchestrator.run.setup.context import Limits
 
@@ -19,13 +19,13 @@ def make_actor(small_sweep, tmp_path, cache_dir, monkeypatch):
     """Makes an actor for the trial that trains the original, and a list of the rows that are read."""
     spec = plan_sweep(load_sweep(small_sweep, ["training.epochs=1"])).grid.trials[0]
     store, real, reads = open_store(tmp_path / "r"), Store.row, []
-    monkeypatch.setattr(ray_tune.ray, "get_gpu_ids", list)
-    monkeypatch.setattr(ray_tune, "LeasedFolder", lambda location, token: store.files)
+    monkeypatch.setattr(ray_actor.ray, "get_gpu_ids", list)
+    monkeypatch.setattr(ray_actor, "LeasedFolder", lambda location, token: store.files)
     monkeypatch.setattr(Store, "row", lambda self, trial_id: reads.append(trial_id) or real(self, trial_id))
 
     def make(*, is_retry):
         payload = TrialPayload(Assignment(spec, spec.training, spec.method.settings), is_retry=is_retry)
-        actor = ray_tune.TrialActor.__new__(ray_tune.TrialActor)
+        actor = ray_actor.TrialActor.__new__(ray_actor.TrialActor)
         actor.setup(
             {
                 "payload": payload, "location": store.files.location, "driver": "", "cache_dir": str(cache_dir),
