@@ -26,7 +26,7 @@ LEARNS_FROM_ENCODER = ("unheard", "eu_k")  # they need an encoder that was not t
 SAME_NETWORK = ("eu_k",)  # and one of the model's own architecture
 REFERENCES = ("original", "retrain")
 STEP = 3.0  # from one strength to the next
-ROUNDS = 4  # candidates at most
+ROUNDS = 3  # candidates at most
 CLOSE, HARMLESS = 0.05, 0.02  # distance from unheard speech, and lost accuracy, that end the search
 
 
@@ -90,7 +90,7 @@ def _refused(name: str, case: Case) -> str:
     return plugins.load("methods", name).reason_model_unsupported(case.original)  # type: ignore[no-any-return]
 
 
-def unlearn(case: Case, name: str, limit: float, beat: Callable[[str], None]) -> Unlearned:
+def unlearn(case: Case, name: str, limit: float, beat: Callable[[str], None], *, search: bool = True) -> Unlearned:
     """Unlearn with several strengths, each from the original, and return the one that is best on validation speech.
 
     Args:
@@ -98,6 +98,7 @@ def unlearn(case: Case, name: str, limit: float, beat: Callable[[str], None]) ->
         name: the method.
         limit: of each run, as a share of what retraining would process.
         beat: receives a line of progress.
+        search: whether to try other strengths; without measurable memory there is nothing to choose by.
 
     Raises:
         ValueError: every strength diverged.
@@ -106,8 +107,9 @@ def unlearn(case: Case, name: str, limit: float, beat: Callable[[str], None]) ->
     best: tuple[Candidate, Classifier, dict[str, Any]] | None = None
     before = case.original_logits
     strength, scalable = 1.0, "rate_share" in {f.name for f in fields(plugins.plugin_class("methods", name))}
-    for number in range(ROUNDS if scalable else 1):
-        beat(f"{name}: strength {strength:.2g} ({number + 1} of at most {ROUNDS if scalable else 1})")
+    rounds = ROUNDS if scalable and search else 1
+    for number in range(rounds):
+        beat(f"{name}: strength {strength:.2g} ({number + 1} of at most {rounds})")
         method = _with_strength(name, strength)
         problem, outcome = case.problem(limit * case.schedule_samples), Outcome()
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -94,6 +94,29 @@ def resolve(request: Request, recordings: Recordings, classes: tuple[str, ...]) 
         raise ValueError(
             f"The request names all {total} recordings that the model was trained on. Delete the model instead"
         )
+    return found
+
+
+def without_earlier(resolved: Resolved, recordings: Recordings, before: npt.NDArray[np.int64]) -> Resolved:
+    """Leave out of D_f what earlier requests removed; it counts as not trained on.
+
+    Raises:
+        ValueError: earlier requests removed all of it, or nothing else is left of the training set.
+    """
+    rows = np.setdiff1d(resolved.rows, before)
+    if not len(rows):
+        raise ValueError(
+            f"Earlier requests removed all {len(resolved.rows)} recordings that are named; check that output"
+        )
+    again = np.intersect1d(resolved.rows, before)
+    found = replace(
+        resolved,
+        rows=rows,
+        never_trained=np.union1d(resolved.never_trained, again),
+        duplicates=np.setdiff1d(resolved.duplicates, before),
+    )
+    if not len(np.setdiff1d(recordings.rows("train"), np.union1d(found.everything, before))):
+        raise ValueError("With this request, nothing is left of the training set. Delete the model instead")
     return found
 
 

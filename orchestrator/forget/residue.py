@@ -59,7 +59,13 @@ def scan(
         outputs: the folder in which interrupted runs of `unlearn forget` may have left scratch folders.
         cache: of corpora and features; the default cache if None.
         skip: folders that are in use by this process.
+
+    Raises:
+        ValueError: a results folder does not exist.
     """
+    missing = [str(folder) for folder in results if not folder.is_dir()]
+    if missing:
+        raise ValueError(f"There is no results folder {missing[0]}. Name folders that exist with --scan")
     there = rows[[recordings.paths[row].is_file() for row in rows]]
     audio = {str(digest) for digest in recordings.at(there).digests}
     names = {str(name) for name in recordings.ids[rows]}

@@ -32,7 +32,7 @@ from orchestrator.forget.pseudonyms import open_key
 from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.relearned import relearn
 from orchestrator.forget.report import Facts, report_of
-from orchestrator.forget.request import Request, resolve
+from orchestrator.forget.request import Request, resolve, without_earlier
 from orchestrator.forget.residue import purge, scan
 from orchestrator.forget.speech import read_speech
 
@@ -88,12 +88,17 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
         raise ValueError(
             "--with-retrain needs --base: the folder of the pretrained encoder that the model started from"
         )
+    for folder in options.scan:
+        if not folder.is_dir():
+            raise ValueError(f"There is no results folder {folder}. Name folders that exist with --scan")
     parent = model_folder(options.model)
     opened = open_fine_tuned(parent)
     recordings = read_manifest(options.data, opened.classes, options.root)
     resolved = resolve(options.request, recordings, opened.classes)
     pseudonyms = open_key(options.key)
     earlier = earlier_requests(options.model, recordings, pseudonyms)
+    before = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(one.rows for one in earlier)]))
+    resolved = without_earlier(resolved, recordings, before)
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -111,12 +116,12 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
             training=options.training,
             seed=options.seed,
             base=options.base,
-            forgotten_before=np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(e.rows for e in earlier)])),
+            forgotten_before=before,
         )
         method = choose_method(options.method, case)
-        before = _before(case)
-        say(before.said)
-        unlearned, sides, child_logits = _steps(case, method, options, clock, say)
+        measured = _before(case)
+        say(measured.said)
+        unlearned, sides, child_logits = _steps(case, method, options, clock, say, search=measured.measurable)
         found, unfair = comparisons(sides)
         decision = decide(found, unfair)
         with clock("writing"):
@@ -135,8 +140,8 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 pseudonyms=pseudonyms,
                 unlearned=unlearned,
                 child_logits=child_logits,
-                before=before.comparisons,
-                before_unfair=before.unfair,
+                before=measured.comparisons,
+                before_unfair=measured.unfair,
                 after=found,
                 decision=decision,
                 parent=parent,
@@ -164,6 +169,11 @@ class _Before:
     unfair: str
     said: str
 
+    @property
+    def measurable(self) -> bool:
+        """Whether there is memory that a strength can be chosen by."""
+        return any(c.measurable for c in self.comparisons) or bool(self.unfair)
+
 
 def _before(case: Case) -> _Before:
     """Measure whether there is anything to forget, before anything is unlearned."""
@@ -183,7 +193,7 @@ def _before(case: Case) -> _Before:
 
 
 def _steps(
-    case: Case, method: str, options: Options, clock: _Clock, say: Callable[[str], None]
+    case: Case, method: str, options: Options, clock: _Clock, say: Callable[[str], None], *, search: bool
 ) -> tuple[Unlearned, Sides, Logits]:
     """Unlearn, attack by relearning and, if requested, retrain; return the child and all outputs."""
     rows, models = case.unheard(*JUDGED), dict[str, tuple[Logits, Logits]]()
@@ -196,7 +206,7 @@ def _steps(
         with clock("retraining"):
             models["retrained"] = both(retrained(case, say))
     with clock("unlearning"):
-        unlearned = unlearn(case, method, options.limit, say)
+        unlearned = unlearn(case, method, options.limit, say, search=search)
     with clock("checking"):
         child_logits = case.speech.logits(unlearned.model)
         models["child"] = child_logits[case.forget], child_logits[rows]

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 
 from orchestrator.forget.recordings import read_manifest
-from orchestrator.forget.request import Request, resolve
+from orchestrator.forget.request import Request, resolve, without_earlier
 
 CLASSES = ("down", "left", "right", "up")
 
@@ -92,3 +93,15 @@ def test_the_same_audio_elsewhere_is_forgotten_in_training_and_no_reference_outs
     assert recordings.ids[found.duplicates].tolist() == ["again"]
     assert recordings.ids[found.leaked].tolist() == ["leak"]
     assert len(found.everything) == 2
+
+
+def test_what_earlier_requests_removed_is_not_forgotten_again(recordings):
+    found = resolve(Request(speaker="ann"), recordings, CLASSES)
+    rest = without_earlier(found, recordings, found.rows[:10])
+    assert rest.rows.tolist() == found.rows[10:].tolist()
+    assert set(found.rows[:10]) <= set(rest.never_trained)
+    with pytest.raises(ValueError, match="Earlier requests removed all 24"):
+        without_earlier(found, recordings, found.rows)
+    others = [row for row in recordings.rows("train") if row not in found.rows]
+    with pytest.raises(ValueError, match="nothing is left"):
+        without_earlier(found, recordings, np.array(others))
