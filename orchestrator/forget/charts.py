@@ -40,6 +40,6 @@ def comparison_chart(rows: Sequence[Mapping[str, Any]]) -> str:
         .mark_tick(color=LIMIT, thickness=2, size=34)
         .encode(x="value:Q", y=alt.Y("measure:N", sort=[row["name"] for row in shown]))
     )
-    chart = (spans + dots + ticks).properties(width=430, height=alt.Step(22), background="white")
+    chart = (spans + dots + ticks).properties(width=430, height=alt.Step(22), background="transparent")
     svg: str = vl_convert.vegalite_to_svg(chart.to_json())
     return svg

@@ -49,6 +49,7 @@ class Facts:
     child_logits: Logits
     before: Sequence[Comparison]
     before_unfair: str
+    before_said: str
     after: Sequence[Comparison]
     decision: Decision
     parent: Path
@@ -71,6 +72,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
         "verdict": decision.verdict,
         "exit_code": decision.exit_code,
         "reasons": list(decision.reasons),
+        "before_said": facts.before_said,
         "request": _request(facts),
         "model": {
             "architecture": case.opened.architecture,

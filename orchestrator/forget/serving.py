@@ -142,6 +142,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 child_logits=child_logits,
                 before=measured.comparisons,
                 before_unfair=measured.unfair,
+                before_said=measured.said,
                 after=found,
                 decision=decision,
                 parent=parent,

@@ -136,3 +136,27 @@ def test_outputs_that_are_kept_have_one_row_for_each_recording_that_is_compared(
     parts = np.array(table["part"].to_pylist())
     assert {name: int((parts == name).sum()) for name in ("forget", "unheard")} == {"forget": 24, "unheard": 96}
     assert set(table["recording"].to_pylist()[0][:10]) <= set("recording-")
+
+
+@pytest.mark.parametrize(("architecture", "family"), [("Wav2Vec2", "wav2vec2"), ("Hubert", "hubert")])
+def test_networks_of_waveforms_with_learned_layer_sums_are_served_too(options, tmp_path, architecture, family):
+    """`auto` then takes a method that needs no other encoder."""
+    import transformers
+
+    small = {
+        "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
+        "conv_dim": (8, 8), "conv_kernel": (10, 8), "conv_stride": (5, 64), "num_feat_extract_layers": 2,
+        "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, "use_weighted_layer_sum": True,
+        "classifier_proj_size": 6, "id2label": dict(enumerate(("down", "left", "right", "up"))),
+    }  # fmt: skip
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(family, **small)
+    getattr(transformers, f"{architecture}ForSequenceClassification")(config).half().save_pretrained(tmp_path / "m")
+    transformers.Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(tmp_path / "m")
+    brief = {"model": tmp_path / "m", "training": Training(learning_rate=1e-3, epochs=1)}
+    served = serve(options(Request(speaker="ann"), family, **brief))
+    child = transformers.AutoModelForAudioClassification.from_pretrained(served.folder / "model")
+    assert served.report["method"]["name"] == "npo"
+    assert child.dtype == torch.float16
+    assert child.config.use_weighted_layer_sum
+    assert served.report["verdict"] == "cannot tell"
