@@ -70,10 +70,11 @@ def write_files(report: Report, out: Path, readers: Readers | None = None) -> li
     parts += [*_summary(report.selected), ""]
     done = report.lines[report.lines["status"] == "done"]
     relearned = relearning_curves(done, readers.tests) if readers else None
+    stored = (readers.outputs, relearned, readers.curves) if readers else (None, None, None)
     charts: dict[str, list[Chart]] = {}
     for task in dict.fromkeys(table.task for table in tables):
         own = [table for table in tables if table.task == task]
-        drawn = task_charts(own, readers.outputs if readers else None, relearned)
+        drawn = task_charts(own, *stored)
         charts[task] = [chart for of_table in drawn.values() for chart in of_table]
         parts += [f"## {escape(task)}", "", *_task(own, drawn, files)]
     parts += _paper(tables)

@@ -10,8 +10,9 @@ from orchestrator.file_names import file_name
 from orchestrator.report.charts.chart import Chart
 from orchestrator.report.charts.collapse import collapse_charts
 from orchestrator.report.charts.curves import ratio_charts, request_charts
-from orchestrator.report.charts.data import records, views
+from orchestrator.report.charts.data import means, records, views
 from orchestrator.report.charts.membership import ReadOutputs, membership_charts
+from orchestrator.report.charts.progress import ReadCurves, progress_charts
 from orchestrator.report.charts.relearning import relearning_charts
 from orchestrator.report.charts.style import marks
 from orchestrator.report.charts.task import block_charts
@@ -19,7 +20,10 @@ from orchestrator.report.tables.model import Table
 
 
 def task_charts(
-    tables: Sequence[Table], read: ReadOutputs | None = None, relearned: pd.DataFrame | None = None
+    tables: Sequence[Table],
+    read: ReadOutputs | None = None,
+    relearned: pd.DataFrame | None = None,
+    curves: ReadCurves | None = None,
 ) -> dict[str, list[Chart]]:
     """Draw the charts of one task, by the name of the table that they are shown under.
 
@@ -27,6 +31,7 @@ def task_charts(
         tables: of the task, as `build_tables` orders them.
         read: stored outputs of a trial; without it there are no ROC curves and confidences.
         relearned: of `probes.relearning_curves`.
+        curves: of trials by their ids.
     """
     styles = marks([line for table in tables for block in table.blocks for line in block.lines])
     found: dict[str, list[Chart]] = {}
@@ -37,13 +42,14 @@ def task_charts(
         if place == 0:
             charts += block_charts(table, stem, f"{stem}--lines", records(views(tables)), styles)
             charts += collapse_charts(table, stem, styles)
+            charts += progress_charts(table, curves, stem, styles) if curves else []
             charts += membership_charts(table, read, stem, styles) if read else []
             charts += relearning_charts(table, relearned, stem, styles) if relearned is not None else []
         if table.by_ratio:
-            charts += ratio_charts(table, stem, f"{table.name}--lines", records([table]), styles)
+            charts += ratio_charts(table, stem, f"{table.name}--lines", means([table]), styles)
         if table.sequence and table.sequence not in drawn:
             drawn.add(table.sequence)
-            charts += request_charts(table, table.name, f"{table.name}--requests", records([table]), styles)
+            charts += request_charts(table, table.name, f"{table.name}--requests", means([table]), styles)
         if charts:
             found[table.name] = charts
     return found

@@ -11,7 +11,7 @@ import altair as alt
 from orchestrator.file_names import file_name
 from orchestrator.report.charts.chart import Chart, Records, chart, sized
 from orchestrator.report.charts.data import block_key, spread_name
-from orchestrator.report.charts.style import Mark, color_encoding
+from orchestrator.report.charts.style import Mark, color_encoding, dash_encoding
 from orchestrator.report.frames.training_cost import STANDARD
 from orchestrator.report.tables.columns import FORGET, FORGOTTEN_BEFORE, GAP, TEST, Measure
 from orchestrator.report.tables.model import Block, Table
@@ -86,16 +86,11 @@ def _curve(
     means, color = shown.transform_filter("datum.of === 'mean'"), color_encoding(styles)
     told = [alt.Tooltip("line:N", title="Method"), alt.Tooltip("at:Q", title=across)]
     told += [alt.Tooltip(f"{field}_text:N", title=f"{measure.title} ({unit})"), alt.Tooltip("n:Q", title="n")]
-    dash = alt.StrokeDash(
-        "role:N",
-        legend=None,
-        scale=alt.Scale(domain=["method", "retrain", "original"], range=[[1, 0], [5, 3], [2, 3]]),
-    )
     layers = [
         means.mark_area().encode(
             x=x, y=alt.Y(f"{field}_low:Q", title=up), y2=f"{field}_high:Q", color=color, opacity=band
         ),  # type: ignore[attr-defined]
-        means.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=color, opacity=dim, strokeDash=dash),
+        means.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=color, opacity=dim, strokeDash=dash_encoding()),
         means.mark_point(size=36, filled=True)
         .encode(x=x, y=y, color=color, opacity=dim, tooltip=told)
         .properties(name="means")

@@ -48,44 +48,56 @@ def views(tables: Sequence[Table]) -> list[Table]:
 
 def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """Make the records of tables; `view` is the table's place among them, `of` is `mean` or `unit`."""
+    return [*means(tables), *(record for place, table in enumerate(tables) for record in _all_units(place, table))]
+
+
+def means(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """Make those of means only."""
     return [
         record for place, table in enumerate(tables) for block in table.blocks for record in _block(place, table, block)
     ]
 
 
 def _block(view: int, table: Table, block: Block) -> Iterator[dict[str, Any]]:
-    measures = {"forget": FORGET, "test": utility(block), "gap": GAP, "seconds": SECONDS, "budget": BUDGET_USED}
-    measures |= {"before": FORGOTTEN_BEFORE} if table.sequence else {}
-    front = pareto_front(block)
+    measures, front = _measures(table, block), pareto_front(block)
     for line in block.lines:
-        lead = {"view": view, "block": block_key(block), "line": line.label, "role": role(line)}
-        lead |= {"at": 100 * ratio(block)} if table.by_ratio else {"at": block.request} if table.sequence else {}
         found: dict[str, Any] = {}
         for name, measure in measures.items():
             found |= spread(name, line.summaries[measure.column], measure)
-        more: dict[str, Any] = {
-            "n": line.summaries[GAP.column].n or line.summaries[FORGET.column].n,
-            "over": block.over,
-        }
-        more |= {"front": True} if line.label in front else {}
+        n = line.summaries[GAP.column].n or line.summaries[FORGET.column].n
+        more: dict[str, Any] = {"front": True} if line.label in front else {}
         more |= {"flags": line.flags_text} if line.flags_text else {}
-        yield {**lead, "of": "mean", **found, **more}
-        yield from _units(block, line, measures, lead)
+        yield {**_lead(view, table, block, line), "of": "mean", **found, "n": n, **more}
+
+
+def _all_units(view: int, table: Table) -> Iterator[dict[str, Any]]:
+    for block in table.blocks:
+        for line in block.lines:
+            yield from _units(block, line, _measures(table, block), _lead(view, table, block, line))
+
+
+def _measures(table: Table, block: Block) -> dict[str, Measure]:
+    found = {"forget": FORGET, "test": utility(block), "gap": GAP, "seconds": SECONDS, "budget": BUDGET_USED}
+    return found | ({"before": FORGOTTEN_BEFORE} if table.sequence else {})
+
+
+def _lead(view: int, table: Table, block: Block, line: Line) -> dict[str, Any]:
+    lead = {"view": view, "block": block_key(block), "line": line.label, "role": role(line)}
+    return lead | ({"at": 100 * ratio(block)} if table.by_ratio else {"at": block.request} if table.sequence else {})
 
 
 def _units(block: Block, line: Line, measures: dict[str, Measure], lead: dict[str, Any]) -> Iterator[dict[str, Any]]:
     units = block.means.units(line.variant, block.over)
     if not 1 < len(units) <= MOST_UNITS:
         return
-    for key, values in units.iterrows():
-        name = f"{key[0]}, seed {key[1]}" if isinstance(key, tuple) else str(key)
+    for _, values in units.iterrows():
         own = {m: rounded(measure.shown(float(values[measure.column]))) for m, measure in measures.items()}
-        yield {**lead, "of": "unit", "unit": name, **{m: value for m, value in own.items() if value is not None}}
+        yield {**lead, "of": "unit", **{m: value for m, value in own.items() if value is not None}}
 
 
 def role(line: Line) -> str:
-    """Return `retrain`, `original` or `method`."""
-    return line.method if line.method in REFERENCES else "method"
+    """Return `retrain`, `original`, `superloss` or `method`."""
+    return line.method if line.method in REFERENCES else "superloss" if line.superloss else "method"
 
 
 def spread(name: str, summary: Summary, measure: Measure) -> dict[str, Any]:
@@ -139,4 +151,4 @@ def spread_name(blocks: Sequence[Block]) -> str:
     over = "backbones" if any(block.over == "backbones" for block in blocks) else "seeds"
     if most >= 3:
         return f"95 % t-interval over {over}"
-    return f"range over 2 {over}" if most == 2 else f"one of {over}, so no interval"
+    return f"range over 2 {over}" if most == 2 else f"no interval, of 1 {over[:-1]}"

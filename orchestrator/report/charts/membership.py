@@ -15,7 +15,7 @@ from orchestrator.evidence.roc import roc_curve
 from orchestrator.file_names import file_name
 from orchestrator.report.charts.chart import Chart, chart, sized
 from orchestrator.report.charts.data import block_key, role
-from orchestrator.report.charts.style import INK, Mark, color_encoding
+from orchestrator.report.charts.style import INK, Mark, color_encoding, dash_encoding
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.tables.model import Block, Line, Table
 
@@ -129,17 +129,12 @@ def _floor(records: Sequence[Mapping[str, Any]]) -> float:
 def _lines(name: str, records: list[dict[str, Any]], styles: Mapping[str, Mark], x: Any, y: Any) -> Any:
     labels = {record["line"] for record in records if record["role"]}
     picked: Any = alt.selection_point("pick", fields=["line"], bind="legend")
-    dash = alt.StrokeDash(
-        "role:N",
-        legend=None,
-        scale=alt.Scale(domain=["method", "retrain", "original"], range=[[1, 0], [5, 3], [2, 3]]),
-    )
     made = alt.Chart(alt.NamedData(name)).transform_filter("datum.role !== ''").mark_line(strokeWidth=1.8, clip=True)
     made = made.encode(
         x=x,
         y=y,
         color=color_encoding({label: mark for label, mark in styles.items() if label in labels}),
-        strokeDash=dash,
+        strokeDash=dash_encoding(),
         opacity=alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.12)),
         tooltip=[alt.Tooltip("line:N", title="Method"), alt.Tooltip("runs:Q")],
     )

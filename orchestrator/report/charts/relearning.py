@@ -10,7 +10,7 @@ import pandas as pd
 from orchestrator.file_names import file_name
 from orchestrator.report.charts.chart import Chart, chart, sized
 from orchestrator.report.charts.data import block_key, role
-from orchestrator.report.charts.style import Mark, color_encoding
+from orchestrator.report.charts.style import Mark, color_encoding, dash_encoding
 from orchestrator.report.tables.model import Block, Table
 
 
@@ -53,11 +53,6 @@ def _relearning(block: Block, k: int, curves: pd.DataFrame, name: str, styles: d
     y = alt.Y("accuracy:Q", title="unseen D_f accuracy (%)", scale=alt.Scale(zero=False))
     picked: Any = alt.selection_point("pick", fields=["line"], bind="legend")
     dim = alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.12))
-    dash = alt.StrokeDash(
-        "role:N",
-        legend=None,
-        scale=alt.Scale(domain=["method", "retrain", "original"], range=[[1, 0], [5, 3], [2, 3]]),
-    )
     told = [
         alt.Tooltip("line:N", title="Method"),
         alt.Tooltip("epoch:Q"),
@@ -66,7 +61,7 @@ def _relearning(block: Block, k: int, curves: pd.DataFrame, name: str, styles: d
     ]
     base, color = alt.Chart(alt.NamedData(name)), color_encoding(there)
     layers = [
-        base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=color, opacity=dim, strokeDash=dash),
+        base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=color, opacity=dim, strokeDash=dash_encoding()),
         base.mark_point(size=34, filled=True)
         .encode(x=x, y=y, color=color, opacity=dim, tooltip=told)
         .properties(name="means")

@@ -18,6 +18,7 @@ INK = "currentColor"
 COLORS = ("#2f7fc4", "#d3661f", "#1d9a6c", "#c2629b", "#2a9bb8", "#b07d16", "#9a6a53", "#8561d6", "#6b8e23", "#d0454c")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-left", "triangle-right")
 STAR = "M0,-1L.24,-.31L.95,-.31L.38,.12L.59,.81L0,.4L-.59,.81L-.38,.12L-.95,-.31L-.24,-.31Z"
+DASHES = {"method": [1, 0], "superloss": [8, 2], "retrain": [5, 3], "original": [2, 3]}
 FONT = "system-ui, 'Liberation Sans', Helvetica, Arial, sans-serif"
 WIDTH, HEIGHT = 380, 280
 CONFIG: dict[str, Any] = {
@@ -83,6 +84,12 @@ def mark_encodings(styles: dict[str, Mark], *, legend: bool = True) -> dict[str,
 def line_scale(styles: dict[str, Mark]) -> alt.Scale:
     """Return the colors of lines by their labels."""
     return alt.Scale(domain=list(styles), range=[mark.color for mark in styles.values()])
+
+
+def dash_encoding() -> alt.StrokeDash:
+    """Encode the field `role` as dashes: of Retrain, of Original, and of lines that share their color with a method."""
+    scale = alt.Scale(domain=list(DASHES), range=list(DASHES.values()))
+    return alt.StrokeDash("role:N", legend=None, scale=scale)
 
 
 def color_encoding(styles: dict[str, Mark]) -> alt.Color:

@@ -12,6 +12,7 @@ from orchestrator.file_names import file_name
 from orchestrator.report.charts.chart import VIEW, Chart, Records, chart, sized
 from orchestrator.report.charts.data import block_key, spread_name, utility
 from orchestrator.report.charts.style import HEIGHT, INK, Mark, mark_encodings
+from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.tables.columns import BUDGET_USED, FORGET, GAP, SECONDS
 from orchestrator.report.tables.model import Block, Table
 
@@ -39,7 +40,7 @@ def block_charts(table: Table, stem: str, data: str, records: Records, styles: S
             found.append(gaps(**own))  # type: ignore[arg-type]
         if any(line.has(GAP) and line.has(SECONDS) for line in block.lines if line.method != "retrain"):
             found.append(cost(**own))  # type: ignore[arg-type]
-        if any(line.has(BUDGET_USED) for line in block.lines):
+        if any(line.has(BUDGET_USED) for line in block.lines if line.method not in REFERENCES):
             found.append(budget(**own))  # type: ignore[arg-type]
     return found
 
@@ -71,7 +72,7 @@ def trade_off(table: Table, block: Block, stem: str, data: str, records: Records
     ]
     text = (
         f"Large marks are means, small ones single {block.over}; dashed lines cross at Retrain, the target; "
-        f"the solid line joins methods that no other beats in both. Hover for the {spread_name([block])}."
+        f"the solid line joins methods that no other beats in both. On hover: {spread_name([block])}."
     )
     return _made(
         table, block, f"{stem}--forget-against-test", "Forgetting against utility", text, layers, data, records
@@ -124,7 +125,9 @@ def cost(table: Table, block: Block, stem: str, data: str, records: Records, sty
 
 def budget(table: Table, block: Block, stem: str, data: str, records: Records, styles: Styles) -> Chart:
     """Draw the share of its budget that each method used."""
-    shown = _of_block(data, block).transform_filter("datum.of === 'mean' && datum.budget != null")
+    shown = _of_block(data, block).transform_filter(
+        "datum.of === 'mean' && datum.budget != null && datum.role !== 'original' && datum.role !== 'retrain'"
+    )
     x = alt.X("budget:Q", title="budget used (%)", scale=alt.Scale(zero=True, nice=True))
     y = alt.Y("line:N", title=None, sort=alt.EncodingSortField("budget", order="ascending"))
     color = mark_encodings(styles, legend=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -9,12 +10,14 @@ import pandas as pd
 
 from orchestrator.evidence.outputs import Outputs, parse_outputs
 from orchestrator.evidence.roc import FEWEST_PAIRS
+from orchestrator.report.charts.progress import ReadCurves
 from orchestrator.report.evidence.model_index import ReadOutputs
 from orchestrator.report.evidence.probes import ReadTable, with_probes
 from orchestrator.report.evidence.trial import with_evidence
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection, select_stored
 from orchestrator.report.frames.select import reported
+from orchestrator.results.curves import read_curves
 from orchestrator.results.store import Store
 
 FIGURES = "figures.parquet"
@@ -51,6 +54,7 @@ class Readers:
     outputs: ReadOutputs
     tests: ReadTable
     maps: ReadTable
+    curves: ReadCurves
 
 
 def readers_of(store: Store) -> Readers:
@@ -79,7 +83,14 @@ def readers_of(store: Store) -> Readers:
     def maps(trial_id: str) -> pd.DataFrame | None:
         return table(store.attribution_maps.path(trial_id))
 
-    return Readers(outputs, tests, maps)
+    @cache
+    def drawn() -> set[str]:
+        return store.curves.ids()
+
+    def curves(trial_ids: Sequence[str]) -> pd.DataFrame:
+        return read_curves(store, [trial_id for trial_id in trial_ids if trial_id in drawn()])
+
+    return Readers(outputs, tests, maps, curves)
 
 
 def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEvidence:

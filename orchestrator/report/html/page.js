@@ -146,7 +146,7 @@
     plot.append(element);
     try {
       const whole = { ...structuredClone(spec), datasets, width: "container", autosize: { type: "fit-x", contains: "padding" } };
-      const options = { ast: true, actions: false, defaultStyle: false, renderer: "svg", config: stored.config };
+      const options = { ast: true, actions: false, defaultStyle: false, renderer: "svg", logLevel: 1, config: stored.config };
       const { view } = await vegaEmbed(element, whole, options);
       element.querySelector("svg").setAttribute("aria-hidden", "true"); // the figure says what it shows
       live.set(plot, view);

@@ -133,6 +133,10 @@ def test_a_phone_scrolls_the_page_in_one_direction_only(visit, page, scripts) ->
     assert seen.page.locator("main").bounding_box()["width"] <= 390
 
 
+def test_a_small_report_can_be_mailed(page) -> None:
+    assert page.stat().st_size < 1_200_000
+
+
 def test_a_policy_forbids_what_is_not_in_the_file(visit, page) -> None:
     seen = visit(page)
     policy = seen.page.locator("meta[http-equiv]").get_attribute("content")
