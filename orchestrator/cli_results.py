@@ -67,6 +67,23 @@ def report(
 
 
 @app.command()
+def compare(
+    results: Annotated[list[str], typer.Argument(help="Results folders or URIs; FOLDER#SWEEP for one sweep.")],
+    out: Annotated[Optional[Path], typer.Option(help="Page to write (default: comparison.html).")] = None,
+) -> None:
+    """Show what changed between results: settings, figures with intervals, and trials that only one has."""
+    from orchestrator.report.compare.differences import compare as compared
+    from orchestrator.report.compare.sources import open_sources
+    from orchestrator.report.compare.write import comparison_tables, write_comparison
+
+    found = compared(open_sources(results))
+    page = write_comparison(found, absolute_path(out or Path("comparison.html")))
+    for table in comparison_tables(found):
+        console.print(table, soft_wrap=isinstance(table, str))
+    console.print(f"comparison: {page}", soft_wrap=True)
+
+
+@app.command()
 def evidence(
     results: Folder,
     out: Out = None,

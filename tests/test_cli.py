@@ -153,6 +153,13 @@ def test_report_writes_markdown_latex_csv_and_plots(unlearn, finished):
     assert {".md", ".tex", ".csv", ".svg", ".pdf", ".html"} <= kinds
 
 
+def test_compare_says_that_a_sweep_is_the_whole_folder(unlearn, finished, tmp_path):
+    results, page = str(finished / "r"), tmp_path / "comparison.html"
+    shown = unlearn("compare", results, f"{results}#small", "--out", str(page))
+    assert "5 trials are in all of r, small; 0 only in r, 0 only in small." in shown.stdout
+    assert "No setting differs" in page.read_text()
+
+
 def test_a_folder_goes_into_one_file_and_comes_back_as_a_leaderboard(unlearn, finished, tmp_path):
     file, page = tmp_path / "data" / "rows.parquet", tmp_path / "leaderboard.md"
     assert "5 trials: " in unlearn("compact", str(finished / "r"), "--to", str(file)).stdout

@@ -97,6 +97,11 @@ COVERS = {
         "orchestrator/report/charts/search.py",
         "orchestrator/report/charts/style.py",
     ],
+    "tests/report/compare/test_differences.py": [
+        "orchestrator/report/compare/sources.py",
+        "orchestrator/report/compare/text.py",
+        "orchestrator/report/compare/write.py",
+    ],
     "tests/report/html/test_summary.py": [
         "orchestrator/report/html/trials.py",
         "orchestrator/report/html/views.py",

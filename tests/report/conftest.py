@@ -1,10 +1,14 @@
-"""Made-up rows: a small sweep as a results folder would hold it."""
+"""Made-up rows: a small sweep as a results folder would hold it; and a browser for pages made of them."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +45,7 @@ LEVELS = {
 LEVELS["speaker"] = LEVELS["sample"]
 LEVELS["mislabeled"] = LEVELS["sample"]
 CLASSES = ("yes", "no", "up", "down", "left", "right", "on", "off")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 Rows = pd.DataFrame
 MakeRows = Callable[..., Rows]
 
@@ -155,3 +160,49 @@ def change() -> Callable[..., Rows]:
         return found
 
     return changed
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Start headless Chromium; skip without one, unless `UNLEARN_BROWSER` says where it must be."""
+    wanted = os.environ.get("UNLEARN_BROWSER")
+    path = wanted or next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine; UNLEARN_BROWSER can name one")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@dataclass
+class Seen:
+    """A page, and what its browser complained of or requested over a network."""
+
+    page: object
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def visit(browser):
+    """`visit(path, viewport=…, java_script_enabled=False, …)` opens a file; options are those of a browser context."""
+    contexts = []
+
+    def opened(path: Path, **options) -> Seen:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        seen = Seen(context.new_page())
+        seen.page.on(
+            "console", lambda said: seen.errors.append(said.text) if said.type in ("error", "warning") else None
+        )
+        seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        seen.page.on("request", lambda request: seen.requests.append(request.url))
+        seen.page.goto(path.as_uri())
+        return seen
+
+    yield opened
+    for context in contexts:
+        context.close()

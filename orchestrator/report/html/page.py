@@ -78,7 +78,7 @@ def report_page(report: Report, charts: Mapping[str, Sequence[Chart]], others: M
         "missing": missing(report),
         "provenance": provenance(report),
     }
-    return _template("page.html.j2").render(**context)
+    return template("page.html.j2").render(**context)
 
 
 def missing(report: Report) -> list[str]:
@@ -126,7 +126,8 @@ def _chart_data(charts: Sequence[Chart]) -> dict[str, Any]:
 
 
 @cache
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return a template of this room; what it is given is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("orchestrator.report.html", ""),
         autoescape=True,

@@ -1,0 +1,1 @@
+"""What changed between results folders, or between sweeps of them."""
