@@ -159,6 +159,8 @@ def test_a_sweep_on_a_failing_store_gives_the_rows_of_a_local_folder(
     shown = CliRunner().invoke(app, ["status", results])
     assert shown.exit_code == 0, shown.output
     assert "small" in shown.output
+    watched = CliRunner().invoke(app, ["watch", results])
+    assert "small: 2 of 2 trials ended (2 done): complete" in watched.output
     written = CliRunner().invoke(app, ["report", results, "--out", str(tmp_path / "report")])
     assert written.exit_code == 0, written.output
 

@@ -23,6 +23,7 @@ from methods.engine.records import Progress
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.results.curves import PARTS, read_curve, write_curve
 from orchestrator.results.store import Store
+from orchestrator.run.guards.device_errors import is_out_of_memory
 from orchestrator.run.progress.text import describe
 from orchestrator.run.setup.feature_cache import FeatureReader
 from orchestrator.run.setup.problem import TrialSplit
@@ -138,12 +139,17 @@ class Curve:
     def _measured(self) -> dict[str, float | None]:
         modes = {module: module.training for module in cast(nn.Module, self.problem.model).modules()}
         found: dict[str, float | None] = {}
-        for name, utterances in self.sets.items():
-            scores = self.problem.evaluate_uncharged(utterances) if len(utterances) else None
-            found[f"{name}_accuracy"] = None if scores is None else scores.accuracy
-            found[f"{name}_loss"] = None if scores is None else scores.loss
-        for module, mode in modes.items():
-            module.training = mode
+        try:
+            for name, utterances in self.sets.items():
+                scores = self.problem.evaluate_uncharged(utterances) if len(utterances) else None
+                found[f"{name}_accuracy"] = None if scores is None else scores.accuracy
+                found[f"{name}_loss"] = None if scores is None else scores.loss
+        except Exception as error:  # a curve is no reason to train with smaller batches
+            if not is_out_of_memory(error):
+                raise
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
         return found
 
 

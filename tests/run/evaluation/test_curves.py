@@ -144,6 +144,18 @@ def test_measuring_changes_no_random_state_no_mode_and_no_charge(unlearning):
     assert problem.budget.evaluation_seconds > 0
 
 
+def test_a_measurement_that_does_not_fit_into_memory_is_left_out_and_restores_the_mode(unlearning, monkeypatch):
+    def fails(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
+
+    curve, problem = unlearning.curve(), unlearning.problem
+    problem.model.train()
+    monkeypatch.setattr(problem, "score", fails)
+    curve.after(progress(0))
+    assert "forget_accuracy" not in curve.points[0]
+    assert problem.model.training
+
+
 def test_a_long_trial_keeps_few_points_evenly_spaced_and_measures_few_more(unlearning, monkeypatch):
     curve, calls = unlearning.curve(), []
     monkeypatch.setattr(curve, "_measured", lambda: calls.append(1) or {})
