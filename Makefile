@@ -8,7 +8,7 @@ export TOKENIZERS_PARALLELISM ?= false
 export RAY_USAGE_STATS_ENABLED ?= 0
 unexport PYTHONDONTWRITEBYTECODE  # workers and tests import this project hundreds of times
 
-.PHONY: setup demo test test-slow check format bench bench-gpu faults report docs-tables nano constraints imports clean
+.PHONY: docs setup demo test test-slow check format bench bench-gpu faults report docs-tables nano constraints imports clean
 setup: .venv/.installed
 
 # Dependencies are shared by all checkouts of this machine, in $UNLEARN_VENVS (default: ~/.cache/speech-unlearning/venvs).
@@ -48,6 +48,9 @@ faults: setup
 report: setup
 	$(BIN)/unlearn report $(RESULTS)
 
+docs: setup  # the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean --quiet
+
 docs-tables: setup
 	$(BIN)/python -m orchestrator.docs_tables docs/sweeps.md docs/results.md docs/tuning.md
 
@@ -61,4 +64,4 @@ constraints: setup  # versions for the Containerfile
 	$(BIN)/python -m orchestrator.deploy.constraints
 
 clean:
-	rm -rf .venv results .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv results site .mypy_cache .ruff_cache .pytest_cache

@@ -34,6 +34,7 @@ CURVE = (
 
 def begin(spec: TrialSpec, group: str) -> Record:
     """Return the record of a trial that starts; `group` is the name of the launch's sweep."""
+    where = spec.task.title, spec.backbone.title
     settings = {
         "trial_id": spec.trial_id,
         "sweep": spec.sweep,
@@ -48,7 +49,7 @@ def begin(spec: TrialSpec, group: str) -> Record:
     return {
         "event": "begin",
         "trial_id": spec.trial_id,
-        "name": describe(spec),
+        "name": f"{describe(spec).removeprefix(f'{where[0]} {where[1]} ')} ({', '.join(where)})",  # lists cut names
         "group": group,
         "settings": settings,
     }

@@ -13,7 +13,7 @@ from orchestrator.run.tracking import records
 def test_a_trial_is_named_and_grouped_and_its_settings_are_known(finished_small):
     (spec,) = (s for s in plan_sweep(load_sweep(finished_small / "small.yaml")).grid.trials if s.method.name == "scrub")
     made = records.begin(spec, "small")
-    assert made["name"] == "espeak_keywords logmel_cnn sample 0.15 scrub seed 0"
+    assert made["name"] == "sample 0.15 scrub seed 0 (espeak_keywords, logmel_cnn)"
     assert made["group"] == "small"
     assert set(made["settings"]) == set(records.SETTINGS)
     row = open_store(finished_small / "r").row(spec.trial_id)

@@ -26,7 +26,7 @@ def check(uri, store, scrub, grad_ascent) -> None:
         grad_ascent.trial_id: "KILLED",
     }
     run, row, curve = runs[scrub.trial_id], store.row(scrub.trial_id), read_curve(store, scrub.trial_id)
-    assert run.info.run_name == "espeak_keywords logmel_cnn sample 0.15 scrub seed 0"
+    assert run.info.run_name == "sample 0.15 scrub seed 0 (espeak_keywords, logmel_cnn)"
     assert run.data.params["settings.epochs"] == "1"
     assert run.data.params["backbone"] == "logmel_cnn"
     assert run.data.metrics["final/test_accuracy"] == row["test_accuracy"]

@@ -53,7 +53,7 @@ def test_offline_runs_have_curves_settings_and_measures(sent, store, scrub, grad
     found = list(records_of(folders[scrub.trial_id]))
     (run,) = (record.run for record in found if record.HasField("run"))
     assert (run.project, run.run_group) == ("speech-unlearning", "small")
-    assert run.display_name == "espeak_keywords logmel_cnn sample 0.15 scrub seed 0"
+    assert run.display_name == "sample 0.15 scrub seed 0 (espeak_keywords, logmel_cnn)"
     history = [items(record.history.item) for record in found if record.HasField("history")]
     curve = read_curve(store, scrub.trial_id)
     assert [(point["epoch"], point["curve/forget_accuracy"]) for point in history] == [
