@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-ORIGINAL, CHILD, LIMIT = "#b45309", "#0f766e", "#6b7280"
+ORIGINAL, CHILD, LIMIT = "#d97706", "#0d9488", "#8b93a1"
 
 
 def comparison_chart(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -37,9 +37,13 @@ def comparison_chart(rows: Sequence[Mapping[str, Any]]) -> str:
     limits = pd.DataFrame([{"measure": row["name"], "value": row["limit"]} for row in shown])
     ticks = (
         alt.Chart(limits)
-        .mark_tick(color=LIMIT, thickness=2, size=34)
+        .mark_tick(color=LIMIT, thickness=3, size=34)
         .encode(x="value:Q", y=alt.Y("measure:N", sort=[row["name"] for row in shown]))
     )
-    chart = (spans + dots + ticks).properties(width=430, height=alt.Step(22), background="transparent")
+    chart = (
+        (spans + dots + ticks)
+        .configure_axis(gridOpacity=0.3)
+        .properties(width=430, height=alt.Step(22), background="transparent")
+    )
     svg: str = vl_convert.vegalite_to_svg(chart.to_json())
     return svg

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from backbones.fine_tuned import FineTuned
 from methods.base import Classifier
 from orchestrator.forget.recordings import Recordings
 from orchestrator.tasks.base import SAMPLE_RATE_HZ
+from orchestrator.tasks.sources.audio_files import duration_seconds
 
 FRAME_SAMPLES = 320  # 20 ms: clips are whole frames of every network
 LONGEST_SECONDS = 30.0
@@ -55,23 +57,21 @@ def read_speech(opened: FineTuned, recordings: Recordings, scratch: Path, clip_s
     Raises:
         ValueError: a recording cannot be read, or is longer than 30 s without `clip_seconds`.
     """
-    clips = list(recordings.clips())
-    longest = max(len(clip) for clip in clips)
-    if opened.fixed_samples is None and clip_seconds is None and longest > LONGEST_SECONDS * SAMPLE_RATE_HZ:
+    longest = max(duration_seconds(path) for path in recordings.paths)
+    if opened.fixed_samples is None and clip_seconds is None and longest > LONGEST_SECONDS:
         raise ValueError(
-            f"A recording has {longest / SAMPLE_RATE_HZ:.0f} s. Say with --clip-seconds how much of each is used "
-            f"(at most {LONGEST_SECONDS:.0f})"
+            f"A recording has {longest:.0f} s. Say with --clip-seconds how much of each is used (at most "
+            f"{LONGEST_SECONDS:.0f})"
         )
-    wanted = longest if clip_seconds is None else round(clip_seconds * SAMPLE_RATE_HZ)
+    wanted = round((longest if clip_seconds is None else clip_seconds) * SAMPLE_RATE_HZ)
     samples = opened.fixed_samples or -(-wanted // FRAME_SAMPLES) * FRAME_SAMPLES
-    lengths, out = list[Tensor](), None
-    for first in range(0, len(clips), CHUNK):
-        part = clips[first : first + CHUNK]
-        features, found = opened.features(part, samples)
+    lengths, out, clips = list[Tensor](), None, recordings.clips()
+    for first in range(0, len(recordings), CHUNK):
+        features, found = opened.features(list(islice(clips, CHUNK)), samples)
         if out is None:
-            shape = (len(clips), *features.shape[1:])
+            shape = (len(recordings), *features.shape[1:])
             out = np.lib.format.open_memmap(scratch / "features.npy", mode="w+", dtype=np.float32, shape=shape)
-        out[first : first + len(part)] = features.numpy()
+        out[first : first + len(found)] = features.numpy()
         lengths.append(found)
     assert out is not None, "a manifest has recordings"
     return Speech(out, torch.cat(lengths), samples)
