@@ -143,7 +143,7 @@ def gc(
     found = retention.to_delete(absolute_path(folder), kinds=kinds, keep_days=keep_days, quota_bytes=quota)
     for old in found:
         _say(f"{old.path}: {old.num_bytes / 1e6:.1f} MB, {old.age_days:.1f} days: {old.why}")
-    freed = retention.delete(found) if delete else sum(old.num_bytes for old in found)
+    freed = retention.delete(found, absolute_path(folder)) if delete else sum(old.num_bytes for old in found)
     _say(f"{len(found)} files, {freed / 1e6:.1f} MB {'deleted' if delete else 'can be deleted with --delete'}")
 
 

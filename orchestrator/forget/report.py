@@ -124,7 +124,6 @@ def _request(facts: Facts) -> dict[str, Any]:
     return {
         "pseudonym": facts.pseudonyms.of("request", "\n".join(sorted(case.recordings.ids[resolved.rows].tolist()))),
         "kind": resolved.kind,
-        "class_number": resolved.forgotten_class,
         "forgotten": named(case.forget),
         "named": len(resolved.rows) + len(resolved.never_trained),
         "found_in_training": len(resolved.rows),

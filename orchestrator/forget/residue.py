@@ -22,6 +22,8 @@ from filelock import FileLock, Timeout
 
 from orchestrator.digests import default_cache_dir
 from orchestrator.forget.recordings import Recordings
+from orchestrator.results.store import open_store
+from orchestrator.run.scheduling.driver_lease import sole_driver
 from orchestrator.tasks.corpus import Corpus
 
 OF_TRIALS = {
@@ -30,6 +32,7 @@ OF_TRIALS = {
 }  # fmt: skip
 """Folders of a results folder with what trials leave of recordings, and the ends of the names there."""
 
+SAME_IDS = 0.9  # of the ids in outputs, that must be in the manifest
 SCRATCH = ("features.npy", "result")  # in a scratch folder of an interrupted `unlearn forget`
 
 
@@ -68,24 +71,27 @@ def scan(
         raise ValueError(f"There is no results folder {missing[0]}. Name folders that exist with --scan")
     there = rows[[recordings.paths[row].is_file() for row in rows]]
     audio = {str(digest) for digest in recordings.at(there).digests}
-    names = {str(name) for name in recordings.ids[rows]}
-    names |= {str(recordings.paths[row]) for row in rows}
-    names |= {os.path.relpath(recordings.paths[row], recordings.manifest.parent) for row in rows}
+    names = _names(recordings, rows)
+    known = _names(recordings, np.arange(len(recordings)))
     found, corpora = list[Residue](), set[str]()  # fingerprints
     for folder in (cache or default_cache_dir(), *(result / "cache" for result in results)):
-        found += _in_cache(folder, audio, names, corpora)
+        found += _in_cache(folder, audio, corpora)
     for folder in results:
-        found += _in_results(folder, names, corpora)
+        found += _in_results(folder, names, known, corpora)
     found += [r for r in _scratch(outputs) if r.path not in skip]
     return [_guarded(residue, recordings) for residue in found]
 
 
 def purge(found: Sequence[Residue]) -> list[Residue]:
     """Remove what may be removed; return what was left, with the reason."""
-    left = []
+    left, of_results = list[Residue](), dict[Path, list[Residue]]()
     for residue in found:
         if residue.kept_because:
             left.append(residue)
+            continue
+        root = residue.path.parents[1]
+        if residue.path.parent.name in OF_TRIALS and (root / "rows").is_dir():
+            of_results.setdefault(root, []).append(residue)
             continue
         lock = FileLock(f"{residue.path}.lock", timeout=0)
         in_cache = residue.path.parent.name in ("corpora", "features")
@@ -99,10 +105,27 @@ def purge(found: Sequence[Residue]) -> list[Residue]:
             left.append(Residue(residue.path, residue.what, "another process is using it"))
         except OSError as error:
             left.append(Residue(residue.path, residue.what, f"it cannot be removed ({error.strerror})"))
+    for root, inside in of_results.items():
+        try:
+            with sole_driver(open_store(root).files):
+                for residue in inside:
+                    _remove(residue.path)
+        except ValueError:
+            left += [Residue(r.path, r.what, "a launch is using that results folder") for r in inside]
+        except OSError as error:
+            reason = f"it cannot be removed ({error.strerror})"
+            left += [Residue(r.path, r.what, reason) for r in inside if r.path.exists()]
     return left
 
 
-def _in_cache(cache: Path, audio: set[str], names: set[str], corpora: set[str]) -> Iterator[Residue]:
+def _names(recordings: Recordings, rows: npt.NDArray[np.int64]) -> set[str]:
+    """Names under which results may have these recordings: ids, and paths from several folders."""
+    paths = [recordings.paths[row] for row in rows]
+    relative = {os.path.relpath(path, recordings.manifest.parent) for path in paths}
+    return {str(name) for name in recordings.ids[rows]} | {str(path) for path in paths} | relative
+
+
+def _in_cache(cache: Path, audio: set[str], corpora: set[str]) -> Iterator[Residue]:
     """Corpora that hold the audio, and the features that were made of these corpora."""
     lengths: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
     for folder in sorted((cache / "corpora").glob("*")) if (cache / "corpora").is_dir() else []:
@@ -110,10 +133,7 @@ def _in_cache(cache: Path, audio: set[str], names: set[str], corpora: set[str]) 
             continue
         try:
             corpus = Corpus(folder)
-            held = sum(
-                str(name) in names or hashlib.sha256(corpus.audio(row).tobytes()).hexdigest() in audio
-                for row, name in enumerate(corpus.utterance_ids)
-            )
+            held = sum(hashlib.sha256(corpus.audio(row).tobytes()).hexdigest() in audio for row in range(len(corpus)))
         except (OSError, ValueError, pa.ArrowException):
             continue
         if held:
@@ -140,8 +160,12 @@ def _same_lengths(
     return bool((np.diff(frames[order]) >= 0).all()) and all(len(group) == 1 for group in groups)
 
 
-def _in_results(folder: Path, names: set[str], corpora: set[str]) -> Iterator[Residue]:
-    """Files of trials whose corpus holds the recordings, by the corpus of their row or the ids in their outputs."""
+def _in_results(folder: Path, names: set[str], known: set[str], corpora: set[str]) -> Iterator[Residue]:
+    """Files of trials whose corpus holds the recordings, by the corpus of their row or the ids in their outputs.
+
+    Ids are no proof, as audio is: a corpus of which less than `SAME_IDS` are in the manifest may be another one with
+    similar names, and `purge` leaves it.
+    """
     trials: dict[str, str] = {}  # trial → corpus
     for file in sorted((folder / "rows").glob("*.parquet")):
         with suppress(OSError, pa.ArrowException, KeyError):
@@ -150,11 +174,15 @@ def _in_results(folder: Path, names: set[str], corpora: set[str]) -> Iterator[Re
     held = set(corpora)
     for file in sorted((folder / "outputs").glob("*.parquet")):
         with suppress(OSError, pa.ArrowException, KeyError):
-            ids = pq.read_table(file, columns=["utterance_id"])["utterance_id"].to_pylist()
-            if names & set(ids) and file.stem in trials:
+            ids = set(pq.read_table(file, columns=["utterance_id"])["utterance_id"].to_pylist())
+            if not names & ids or trials.get(file.stem, "") in held:
+                continue
+            same = len(ids & known) >= SAME_IDS * len(ids)
+            if same and file.stem in trials:
                 held.add(trials[file.stem])
-            elif names & set(ids):
-                yield Residue(file, "outputs on the recordings")
+            else:
+                doubt = "" if same else "some ids are the same, but most are not in the manifest: check it by hand"
+                yield Residue(file, "outputs on recordings with these ids", doubt)
     for trial, corpus in trials.items():
         if corpus in held:
             for shelf, end in OF_TRIALS.items():
@@ -179,7 +207,7 @@ def _guarded(residue: Residue, recordings: Recordings) -> Residue:
         reason = "it is in a cache that machines share"
     elif hasattr(os, "getuid") and residue.path.lstat().st_uid != os.getuid():
         reason = "it belongs to another user"
-    return Residue(residue.path, residue.what, reason)
+    return Residue(residue.path, residue.what, reason or residue.kept_because)
 
 
 def _remove(path: Path) -> None:

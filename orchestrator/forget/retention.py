@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.forget.lineage import OUTPUTS, REPORT
+from orchestrator.results.store import open_store
+from orchestrator.run.scheduling.driver_lease import sole_driver
 
 KINDS = {
     "outputs": ("outputs", "evidence"),
@@ -68,13 +71,19 @@ def to_delete(
     return deleted
 
 
-def delete(found: Sequence[Old]) -> int:
-    """Delete these files and folders; return the bytes that were freed."""
-    for old in found:
-        if old.path.is_dir():
-            shutil.rmtree(old.path)
-        else:
-            old.path.unlink(missing_ok=True)
+def delete(found: Sequence[Old], folder: Path) -> int:
+    """Delete these files and folders of a folder; return the bytes that were freed.
+
+    Raises:
+        ValueError: a launch is using the results folder.
+    """
+    is_results = (folder / "rows").is_dir()
+    with sole_driver(open_store(folder).files) if is_results else nullcontext():
+        for old in found:
+            if old.path.is_dir():
+                shutil.rmtree(old.path)
+            else:
+                old.path.unlink(missing_ok=True)
     return sum(old.num_bytes for old in found)
 
 

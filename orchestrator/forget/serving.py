@@ -121,14 +121,14 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
         method = choose_method(options.method, case)
         measured = _before(case)
         say(measured.said)
-        unlearned, sides, child_logits = _steps(case, method, options, clock, say, search=measured.measurable)
+        result = scratch / "result"
+        (result / MODEL).mkdir(parents=True)
+        unlearned, sides, child_logits = _steps(
+            case, method, options, result / MODEL, clock, say, search=measured.measurable
+        )
         found, unfair = comparisons(sides)
         decision = decide(found, unfair)
         with clock("writing"):
-            result = scratch / "result"
-            (result / MODEL).mkdir(parents=True)
-            assert isinstance(unlearned.model, FineTunedClassifier)
-            opened.save(unlearned.model, result / MODEL)
             write_outputs(result / OUTPUTS, sides, pseudonyms)
             again = [still_forgotten(one, child_logits) for one in earlier]
             rows = np.union1d(resolved.everything, resolved.never_trained)
@@ -194,9 +194,20 @@ def _before(case: Case) -> _Before:
 
 
 def _steps(
-    case: Case, method: str, options: Options, clock: _Clock, say: Callable[[str], None], *, search: bool
+    case: Case,
+    method: str,
+    options: Options,
+    folder: Path,
+    clock: _Clock,
+    say: Callable[[str], None],
+    *,
+    search: bool,
 ) -> tuple[Unlearned, Sides, Logits]:
-    """Unlearn, attack by relearning and, if requested, retrain; return the child and all outputs."""
+    """Unlearn, attack by relearning and, if requested, retrain; return the child and all outputs.
+
+    The child is written to `folder` and read again: what is judged are the weights as they are stored, rounded to the
+    parent's data type.
+    """
     rows, models = case.unheard(*JUDGED), dict[str, tuple[Logits, Logits]]()
 
     def both(model: Any) -> tuple[Logits, Logits]:
@@ -209,10 +220,13 @@ def _steps(
     with clock("unlearning"):
         unlearned = unlearn(case, method, options.limit, say, search=search)
     with clock("checking"):
-        child_logits = case.speech.logits(unlearned.model)
+        assert isinstance(unlearned.model, FineTunedClassifier)
+        case.opened.save(unlearned.model, folder)
+        child = open_fine_tuned(folder).load()
+        child_logits = case.speech.logits(child)
         models["child"] = child_logits[case.forget], child_logits[rows]
         say("relearning attack")
-        attacked = relearn(case, unlearned.model)
+        attacked = relearn(case, child)
         shown = None
         if attacked is not None:
             models["relearned"], shown = both(attacked[0]), attacked[1]

@@ -74,6 +74,31 @@ def test_results_on_other_recordings_are_left_alone(planted, commands, finished_
     assert (copy / "rows").is_dir()
 
 
+def test_outputs_in_which_only_some_ids_are_the_same_are_listed_and_kept(planted, commands, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "r/outputs").mkdir(parents=True)
+    ids = ["up-ann-00.wav", *(f"other-{n}.wav" for n in range(20))]
+    pq.write_table(pa.table({"utterance_id": ids}), tmp_path / "r/outputs/t.parquet")
+    found = found_by(tmp_path, commands)
+    assert [r.path.name for r in found] == ["t.parquet"]
+    assert "by hand" in purge(found)[0].kept_because
+    assert found[0].path.exists()
+
+
+def test_results_that_a_launch_is_using_are_kept(planted, commands, tmp_path):
+    from orchestrator.results.store import open_store
+    from orchestrator.run.scheduling.driver_lease import sole_driver
+
+    copy = shutil.copytree(planted, tmp_path / "copy")
+    found = [r for r in found_by(copy, commands) if r.path.is_relative_to(copy / "r")]
+    with sole_driver(open_store(copy / "r").files):
+        left = purge(found)
+    assert {r.kept_because for r in left} == {"a launch is using that results folder"}
+    assert all(r.path.exists() for r in found)
+
+
 def test_outputs_without_rows_and_corpora_are_found_by_their_ids(planted, commands, tmp_path):
     shutil.copytree(planted / "r/outputs", tmp_path / "r/outputs")
     assert {r.path.name for r in found_by(tmp_path, commands)} == {p.name for p in (planted / "r/outputs").iterdir()}

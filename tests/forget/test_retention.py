@@ -24,7 +24,7 @@ def test_what_is_older_than_the_rule_allows_is_deleted_and_rows_are_kept(results
     age(old, 40)
     found = to_delete(results, keep_days=30)
     assert [one.path for one in found] == [old]
-    assert delete(found) == found[0].num_bytes > 0
+    assert delete(found, results) == found[0].num_bytes > 0
     assert not old.exists()
     assert len(list((results / "rows").iterdir())) == 5
 
@@ -48,7 +48,7 @@ def test_kept_outputs_of_a_request_are_deleted_and_its_report_and_model_are_not(
     shutil.copytree(first.folder, tmp_path / "served/first")
     found = to_delete(tmp_path / "served", quota_bytes=0)
     assert [one.path.name for one in found] == ["outputs.parquet"]
-    delete(found)
+    delete(found, tmp_path / "served")
     assert (tmp_path / "served/first/report.json").exists()
     assert (tmp_path / "served/first/model/model.safetensors").exists()
 
