@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 from orchestrator.file_names import absolute_path
 from orchestrator.report.evidence.folder import FIGURES, folder_evidence
 from orchestrator.report.frames.select import REFERENCES
+from orchestrator.results.curves import curve_table, write_curve
 from orchestrator.results.schema import SCHEMA
 from orchestrator.results.sealed import MARK, DigestMismatch, check_sealed, sealed_parquet
 from orchestrator.results.storage import Folder
 from orchestrator.results.store import READERS, Store, as_column
 
 RUN = ("trial_id", "finished_at")
-NESTED = ("tests", "outputs")
+NESTED = ("tests", "outputs", "curves")
 """Columns that hold a small table for each trial, named as the shelves of `Store`."""
 _FOLDERS = (
     re.compile(r"\w+://(?:[^\s'\"]*/)?"),  # of a URI
@@ -35,8 +36,8 @@ def compact_results(store: Store, to: str | Path) -> int:
     """Write all rows of a folder to one file, one row a trial, sorted by id; return how many.
 
     The file has the columns of `SCHEMA`, one for each figure of `unlearn evidence`, `tests` (what a trial measured on
-    its model) and `outputs` (of Original and Retrain only, without D_r: new trials are compared with them). Of an error
-    the last line is kept, without the folders of that machine. Equal folders give equal files.
+    its model), `curves`, and `outputs` (of Original and Retrain only, without D_r: new trials are compared with them).
+    Of an error the last line is kept, without the folders of that machine. Equal folders give equal files.
 
     Raises:
         ValueError: there is no row, or `to` cannot be written.
@@ -57,7 +58,8 @@ def compact_results(store: Store, to: str | Path) -> int:
     with ThreadPoolExecutor(READERS) as pool:
         tests = list(pool.map(lambda trial_id: store.read_table(store.tests.path(trial_id)), ids))
         outputs = list(pool.map(lambda trial_id: _outputs(store, trial_id) if trial_id in references else None, ids))
-    for name, found in (("tests", tests), ("outputs", outputs)):
+        curves = list(pool.map(lambda trial_id: curve_table(store, trial_id), ids))
+    for name, found in (("tests", tests), ("outputs", outputs), ("curves", curves)):
         if any(table is not None for table in found):
             rows = rows.append_column(name, _nested(found))
     # Arrow's own copy of the schema differs from writing to writing in bytes that mean nothing.
@@ -104,6 +106,8 @@ def restore_results(file: str | Path, store: Store) -> int:
         store.write_table(store.tests.path(trial_id), table, compression="zstd")
     for trial_id, table in _each(new, "outputs"):
         store.write_table(store.outputs.path(trial_id), _without_empty(table), compression="zstd")
+    for trial_id, table in _each(new, "curves"):
+        write_curve(store, trial_id, table.to_pylist())
     rows = pa.table([as_column(new, field) for field in SCHEMA], schema=SCHEMA).to_pylist()
     with ThreadPoolExecutor(READERS) as pool:
         list(pool.map(store.commit, rows))  # last: a row says that all else is there

@@ -46,7 +46,7 @@ def write_curve(store: Store, trial_id: str, points: Sequence[Mapping[str, Any]]
 
 def read_curve(store: Store, trial_id: str) -> list[dict[str, Any]]:
     """Return the points of a trial's curve in order; empty if it has none, or if its file is damaged."""
-    table = _read(store, trial_id)
+    table = curve_table(store, trial_id)
     return [] if table is None else table.to_pylist()
 
 
@@ -60,7 +60,7 @@ def read_curves(results: Store | str | Path, trial_ids: Iterable[str] | None = N
     store = results if isinstance(results, Store) else open_store(results)
     found = sorted(store.curves.ids() if trial_ids is None else set(trial_ids))
     with ThreadPoolExecutor(READERS) as pool:
-        tables = pool.map(lambda trial_id: _read(store, trial_id), found)
+        tables = pool.map(lambda trial_id: curve_table(store, trial_id), found)
         named = [
             table.add_column(0, "trial_id", pa.array([trial_id] * len(table), pa.string()))
             for trial_id, table in zip(found, tables, strict=True)
@@ -71,8 +71,8 @@ def read_curves(results: Store | str | Path, trial_ids: Iterable[str] | None = N
     return frame
 
 
-def _read(store: Store, trial_id: str) -> pa.Table | None:
-    """Read a curve; a damaged one is left where it is, since no trial runs again for it."""
+def curve_table(store: Store, trial_id: str) -> pa.Table | None:
+    """Return a trial's curve; None if it has none, or a damaged one, which no trial runs again for."""
     name = store.curves.path(trial_id)
     content = store.files.read_bytes(name)
     if content is None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator import load_sweep, read_rows, run_sweep
+from orchestrator import load_sweep, read_curves, read_rows, run_sweep
 from orchestrator.errors import DamagedFile
 from orchestrator.report.archive import compact_results, message_of, restore_results
 from orchestrator.report.evidence.write import write_evidence
@@ -55,6 +55,12 @@ def test_all_rows_come_back_and_errors_keep_their_last_line_without_folders(comp
     before, after = read_rows(compacted[1]), read_rows(restored[1])
     pd.testing.assert_frame_equal(before.drop(columns="error"), after.drop(columns="error"))
     assert set(after["error"]) == {"", "FileNotFoundError: no file a.bin"}
+
+
+def test_curves_come_back(compacted, restored) -> None:
+    before, after = read_curves(compacted[1]), read_curves(restored[1])
+    assert len(before) > 5
+    pd.testing.assert_frame_equal(after, before)
 
 
 def test_the_file_names_no_folder_of_the_machine(compacted) -> None:

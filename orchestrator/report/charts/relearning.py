@@ -45,7 +45,7 @@ def _relearning(block: Block, k: int, curves: pd.DataFrame, name: str, styles: d
         for epoch, values in runs.groupby("epoch")["accuracy"]:
             if values.notna().any():
                 mean = round(100 * float(values.mean()), 2)
-                lead = {"line": line.label, "role": role(line), "epoch": int(str(epoch))}
+                lead = {"line": line.label, "role": role(line), "epoch": int(float(str(epoch)))}
                 records.append(lead | {"accuracy": mean, "runs": int(values.notna().sum())})
     there = {label: mark for label, mark in styles.items() if label in {record["line"] for record in records}}
     epochs = sorted({record["epoch"] for record in records})
