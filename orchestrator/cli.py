@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import os
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from orchestrator.cli_forget import app as forget_app
-from orchestrator.cli_options import Results, console
+from orchestrator.cli_options import Results, absolute_location, console
 from orchestrator.cli_results import app as results_app
 from orchestrator.cli_setup import app as setup_app
 from orchestrator.errors import (
@@ -93,7 +94,7 @@ def plan(
         from orchestrator.run.console import explanation_tables, plan_tables
         from orchestrator.run.progress.display import PlainDisplay
 
-        loaded, folder, refused = load_sweep(sweep, set_ or []), _absolute(results), False
+        loaded, folder, refused = load_sweep(sweep, set_ or []), absolute_location(results), False
         if explain and not folder:
             raise ValueError(f"--explain {explain} needs --results: it compares the trial with finished ones")
         if explain and folder:
@@ -123,9 +124,11 @@ def run(
     from orchestrator.api import load_sweep, run_sweep
     from orchestrator.run.progress.live import launch_display
 
+    loaded, where = load_sweep(sweep, set_ or []), str(absolute_location(results))
+    _start_ray_early(executor, address, where)
     dispatcher = run_sweep(
-        load_sweep(sweep, set_ or []),
-        str(_absolute(results)),
+        loaded,
+        where,
         executor=_executor(executor),
         address=address,
         max_concurrent=max_concurrent,
@@ -160,9 +163,11 @@ def tune(
     loaded = load_sweep(sweep, set_ or [])
     target = absolute_path(lock or Path(f"{loaded.sweep.name}.lock.yaml"))
     then = shlex.join(["unlearn", "run", str(sweep), "--results", results, "--set", f"lock={target}"])
+    where = str(absolute_location(results))
+    _start_ray_early(executor, address, where)
     chosen = tune_sweep(
         loaded,
-        str(_absolute(results)),
+        where,
         trials=trials,
         objective=objective,
         lock=target,
@@ -176,27 +181,6 @@ def tune(
     console.print(f"lock file: {target}", soft_wrap=True)
 
 
-@app.command()
-def launcher(
-    kind: Annotated[str, typer.Argument(help="ray, kuberay, slurm or slurm-plain.")],
-    sweep: Annotated[str, typer.Argument(help="Sweep file, or the name of one that ships with the package.")],
-    results: Results,
-    nodes: Annotated[int, typer.Option(help="Number of worker nodes.")] = 2,
-    cpus: Annotated[int, typer.Option(help="CPUs per node.")] = 8,
-    gpus: Annotated[int, typer.Option(help="GPUs per node.")] = 0,
-    memory_gib: Annotated[int, typer.Option(help="Memory per node, in GiB.")] = 32,
-    hours: Annotated[float, typer.Option(help="Time limit, in hours.")] = 24.0,
-    image: Annotated[
-        str, typer.Option(help="Container image (ray and kuberay).", show_default="speech-unlearning:VERSION")
-    ] = "",
-) -> None:
-    """Print a file that starts a sweep on a cluster: a Ray cluster file, a KubeRay RayJob or a SLURM script."""
-    from orchestrator.deploy.manifests import Job, manifest
-
-    sizes: dict[str, Any] = {"nodes": nodes, "cpus": cpus, "gpus": gpus, "memory_gib": memory_gib, "hours": hours}
-    typer.echo(manifest(kind, Job(sweep=sweep, results=str(_absolute(results)), image=image, **sizes)), nl=False)
-
-
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
     """Collect no garbage: a plan creates thousands of modules and trials and frees none."""
@@ -205,10 +189,6 @@ def _without_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def _absolute(location: str | None) -> str | None:
-    return location if location is None or "://" in location else str(absolute_path(location))
 
 
 def _require_current_folder() -> None:
@@ -231,6 +211,14 @@ def _executor(name: str) -> Any:
 
 def _extras(executor: str) -> tuple[str, ...]:
     return ("train", "ray") if executor == "ray" else ("train",)
+
+
+def _start_ray_early(executor: str, address: str | None, results: str) -> None:
+    """Start Ray while a new launch is checked; a launch with rows may have nothing left to run."""
+    if _executor(executor) == "ray" and address is None and not Path(results, "rows").exists():
+        from orchestrator.run.executors.ray_early import start_early
+
+        start_early()
 
 
 def _command() -> str:
@@ -271,6 +259,7 @@ def main() -> None:
     """
     with warnings.catch_warnings():
         warnings.showwarning = _say_damage(warnings.showwarning)
+        atexit.register(gc.freeze)  # else the exit takes a second, to look for garbage in what was imported
         try:
             _require_current_folder()
             app()

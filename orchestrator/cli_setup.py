@@ -1,4 +1,4 @@
-"""Commands that come before a sweep runs: `init` and `schema`. No logic here either."""
+"""Commands that come before a sweep runs: `init`, `schema` and `launcher`. No logic here either."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from orchestrator.cli_options import console
+from orchestrator.cli_options import Results, absolute_location, console
 from orchestrator.file_names import absolute_path
 
 app = typer.Typer()
@@ -63,3 +63,26 @@ def schema(
     target: Any = absolute_path(output)
     target.write_text(text + "\n", encoding="utf-8")
     console.print(f"schema: {target}", soft_wrap=True)
+
+
+@app.command()
+def launcher(
+    kind: Annotated[str, typer.Argument(help="ray, kuberay, slurm or slurm-plain.")],
+    sweep: Annotated[str, typer.Argument(help="Sweep file, or the name of one that ships with the package.")],
+    results: Results,
+    nodes: Annotated[int, typer.Option(help="Number of worker nodes.")] = 2,
+    cpus: Annotated[int, typer.Option(help="CPUs per node.")] = 8,
+    gpus: Annotated[int, typer.Option(help="GPUs per node.")] = 0,
+    memory_gib: Annotated[int, typer.Option(help="Memory per node, in GiB.")] = 32,
+    hours: Annotated[float, typer.Option(help="Time limit, in hours.")] = 24.0,
+    image: Annotated[
+        str, typer.Option(help="Container image (ray and kuberay).", show_default="speech-unlearning:VERSION")
+    ] = "",
+) -> None:
+    """Print a file that starts a sweep on a cluster: a Ray cluster file, a KubeRay RayJob or a SLURM script."""
+    from orchestrator.deploy.manifests import Job, manifest
+
+    sizes: dict[str, Any] = {"nodes": nodes, "cpus": cpus, "gpus": gpus, "memory_gib": memory_gib, "hours": hours}
+    typer.echo(
+        manifest(kind, Job(sweep=sweep, results=str(absolute_location(results)), image=image, **sizes)), nl=False
+    )

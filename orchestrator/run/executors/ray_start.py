@@ -18,7 +18,6 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 from ray.job_config import JobConfig
-from ray.tune.execution import class_cache
 
 from orchestrator.run.executors.ray_failures import start_timed_out
 
@@ -30,7 +29,7 @@ PASSED_ON = (
 """Environment variables that workers get from the driver. No secrets: Ray logs these and shows them in its dashboard.
 Processes that Ray starts on this machine inherit the whole environment; nodes of a cluster have their own."""
 HELD_BACK = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # Tune's own list
-PRELOADED = ("torch", "orchestrator.run.trial")
+PRELOADED = ("torch", "ray.tune", "orchestrator.run.trial", "datasets", "torch._dynamo")
 """What workers on this machine import as soon as they start, while the driver still plans."""
 NODES_WITHIN_SECONDS = 900.0
 SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # longest path of a socket
@@ -49,8 +48,6 @@ def start(address: str | None, num_cpus: int) -> bool:
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"  # of Tune's record of the run, which nothing reads
     os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
     os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")  # rows have them, unless the trial ran again
-    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it reports a trial that ran again as incomplete
-    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(HELD_BACK)
     ours = not ray.is_initialized()
     if ours:
         job = JobConfig()
@@ -61,13 +58,26 @@ def start(address: str | None, num_cpus: int) -> bool:
             _init(address=address, runtime_env={"env_vars": environment}, **settings)
         else:  # without a runtime environment: workers inherit this process's, and those started early are used
             _own_token()
-            class_cache.DEFAULT_ENV_VARS.clear()
-            class_cache.ENV_VARS_TO_PROPAGATE.clear()
             settings |= {"_system_config": {"preload_python_modules": [*PRELOADED]}, **_temporary_folder()}
             with _loopback():
                 _init(address="local", num_cpus=num_cpus, include_dashboard=False, **settings)
     _await_nodes()
     return ours
+
+
+def prepare_tune(*, private: bool) -> None:
+    """Tell Tune what its workers get from this process's environment: nothing on a private Ray, never a secret.
+
+    Args:
+        private: whether this process started Ray: workers inherit its environment.
+    """
+    from ray.tune.execution import class_cache  # here: starting Ray early must not wait for the import of Tune
+
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # it reports a trial that ran again as incomplete
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(HELD_BACK)
+    if private:
+        class_cache.DEFAULT_ENV_VARS.clear()
+        class_cache.ENV_VARS_TO_PROPAGATE.clear()
 
 
 class NoPaths(list[str]):

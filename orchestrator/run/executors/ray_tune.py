@@ -19,6 +19,7 @@ from orchestrator.plan.memory import trial_bytes
 from orchestrator.plan.spec import PlugIn
 from orchestrator.run.cores import available_cores
 from orchestrator.run.executors.ray_actor import TrialActor, gpus_of
+from orchestrator.run.executors.ray_early import finish_start
 from orchestrator.run.executors.ray_placement import SHARE, device_classes, family
 from orchestrator.run.executors.ray_searcher import (
     DISPATCHERS,
@@ -27,7 +28,7 @@ from orchestrator.run.executors.ray_searcher import (
     LeaseStopper,
     StudyAsha,
 )
-from orchestrator.run.executors.ray_start import start
+from orchestrator.run.executors.ray_start import prepare_tune, start
 from orchestrator.run.scheduling.dispatcher import Dispatcher
 from orchestrator.run.setup.context import Limits, WorkerContext
 
@@ -49,7 +50,8 @@ def run_on_ray(
     Raises:
         ValueError: no cluster at the address.
     """
-    started = start(address, _cpus(dispatcher))
+    started = finish_start(_cpus(dispatcher)) or start(address, _cpus(dispatcher))
+    prepare_tune(private=started and not address)
     dispatcher.observer.prepared("Ray")
     key = uuid.uuid4().hex
     DISPATCHERS[key] = dispatcher

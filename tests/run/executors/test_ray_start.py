@@ -53,6 +53,7 @@ def test_no_secret_is_passed_on(calls, monkeypatch):
     for name in ("HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
         monkeypatch.setenv(name, f"value of {name}")
     ray_start.start("auto", 2)
+    ray_start.prepare_tune(private=False)
     assert calls[0]["runtime_env"]["env_vars"]["AWS_REGION"] == "value of AWS_REGION"
     assert not {"HF_TOKEN", "AWS_SECRET_ACCESS_KEY"} & set(calls[0]["runtime_env"]["env_vars"])
     assert not any("AWS" in name for name in class_cache.ENV_VARS_TO_PROPAGATE)

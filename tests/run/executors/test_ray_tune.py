@@ -18,7 +18,7 @@ from orchestrator.plan.tuned_settings import read_lock
 from orchestrator.results.store import open_store
 from orchestrator.run.executors import ray_tune
 from orchestrator.run.executors.ray_actor import gpus_of
-from orchestrator.run.executors.ray_start import start
+from orchestrator.run.executors.ray_start import prepare_tune, start
 from orchestrator.run.scheduling import driver_lease
 
 pytestmark = pytest.mark.ray
@@ -37,6 +37,7 @@ def planned(loaded) -> list[str]:
 def ray_session():
     """A local Ray of two processors for this module. Tests in which nothing runs side by side start one worker."""
     start(None, 2)
+    prepare_tune(private=True)
     yield
     ray.shutdown()
 
