@@ -86,7 +86,7 @@ def test_an_original_has_no_forget_set_in_its_curve(finished):
     curve = read_curves(store, [original.trial_id])
     assert curve["forget_accuracy"].isna().all()
     assert curve["validation_accuracy"].notna().all()
-    assert (curve["retain_utterances"] <= 200).all()
+    assert (curve["retain_utterances"] <= 100).all()
 
 
 @pytest.fixture
