@@ -124,18 +124,18 @@ def run(
     from orchestrator.api import load_sweep, run_sweep
     from orchestrator.run.progress.live import launch_display
 
-    loaded, where = load_sweep(sweep, set_ or []), str(absolute_location(results))
-    _start_ray_early(executor, address, where)
-    dispatcher = run_sweep(
-        loaded,
-        where,
-        executor=_executor(executor),
-        address=address,
-        max_concurrent=max_concurrent,
-        error_limit=error_limit,
-        retry_failed=_retry(retry),
-        observer=launch_display(console, command=_command()),
-    )
+    loaded, where, again = load_sweep(sweep, set_ or []), str(absolute_location(results)), _retry(retry)
+    with _early_ray(executor, address, where):
+        dispatcher = run_sweep(
+            loaded,
+            where,
+            executor=_executor(executor),
+            address=address,
+            max_concurrent=max_concurrent,
+            error_limit=error_limit,
+            retry_failed=again,
+            observer=launch_display(console, command=_command()),
+        )
     raise typer.Exit(dispatcher.outcome().exit_code)
 
 
@@ -164,19 +164,19 @@ def tune(
     target = absolute_path(lock or Path(f"{loaded.sweep.name}.lock.yaml"))
     then = shlex.join(["unlearn", "run", str(sweep), "--results", results, "--set", f"lock={target}"])
     where = str(absolute_location(results))
-    _start_ray_early(executor, address, where)
-    chosen = tune_sweep(
-        loaded,
-        where,
-        trials=trials,
-        objective=objective,
-        lock=target,
-        executor=_executor(executor),
-        address=address,
-        max_concurrent=max_concurrent,
-        error_limit=error_limit,
-        observer=launch_display(console, command=_command(), then=then),
-    )
+    with _early_ray(executor, address, where):
+        chosen = tune_sweep(
+            loaded,
+            where,
+            trials=trials,
+            objective=objective,
+            lock=target,
+            executor=_executor(executor),
+            address=address,
+            max_concurrent=max_concurrent,
+            error_limit=error_limit,
+            observer=launch_display(console, command=_command(), then=then),
+        )
     console.print(lock_table(chosen))
     console.print(f"lock file: {target}", soft_wrap=True)
 
@@ -213,12 +213,13 @@ def _extras(executor: str) -> tuple[str, ...]:
     return ("train", "ray") if executor == "ray" else ("train",)
 
 
-def _start_ray_early(executor: str, address: str | None, results: str) -> None:
+def _early_ray(executor: str, address: str | None, results: str) -> contextlib.AbstractContextManager[None]:
     """Start Ray while a new launch is checked; a launch with rows may have nothing left to run."""
-    if _executor(executor) == "ray" and address is None and not Path(results, "rows").exists():
-        from orchestrator.run.executors.ray_early import start_early
+    if _executor(executor) != "ray":
+        return contextlib.nullcontext()
+    from orchestrator.run.executors.ray_early import early_start
 
-        start_early()
+    return early_start(wanted=address is None and not Path(results, "rows").exists())
 
 
 def _command() -> str:

@@ -200,7 +200,7 @@ def test_home_is_found_in_every_path_that_is_given(unlearn, finished, tmp_path, 
             "No trial of this sweep has an id that starts with 'xyz'",
         ),
         (
-            ["tune", "demo", "--results", "r", "--objective", "test"],
+            ["tune", "demo", "--results", "r", "--objective", "test", "--executor", "local"],
             "unknown objective: got 'test'; choose from rewind",
         ),
     ],

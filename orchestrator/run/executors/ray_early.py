@@ -1,41 +1,61 @@
-"""Start a private Ray in the background while the command plans: most of its start is waiting for processes."""
+"""Start a private Ray in the background while a command plans: most of its start is waiting for processes."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 from orchestrator.run.cores import available_cores
 
-_starting: list[Future[bool]] = []  # at most one
+_starting: list[Future[bool]] = []  # a start that no launch has taken; at most one
 
 
-def start_early() -> None:
-    """Start Ray on this machine in a thread. If the command fails, the interpreter stops it at its exit."""
-    from orchestrator.run.executors.ray_start import start  # imports Ray here, since two threads should not import
+@contextmanager
+def early_start(*, wanted: bool) -> Iterator[None]:
+    """Start Ray on this machine in a thread. If no launch takes it within the block, the thread stops it again.
 
-    made: Future[bool] = Future()
+    A mistake that is found within the block is raised at once; the process ends when Ray has stopped.
+    """
+    if not wanted:
+        yield
+        return
+    import ray  # here, since two threads should not import it
+
+    from orchestrator.run.executors import ray_start
+
+    made, over = Future[bool](), threading.Event()
 
     def run() -> None:
         try:
-            made.set_result(start(None, available_cores()))
-        except BaseException as error:
+            made.set_result(ray_start.start(None, available_cores()))
+        except Exception as error:
             made.set_exception(error)
-        threading.Event().wait()  # Linux ends Ray's processes with the thread that started them
+        over.wait()  # Linux ends Ray's processes with the thread that started them
+        if made in _starting and not made.exception():
+            ray.shutdown()
 
-    _starting.append(made)
-    threading.Thread(target=run, name="ray-start", daemon=True).start()
+    _starting[:] = [made]
+    thread = threading.Thread(target=run, name="ray-start")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def finish_start(num_cpus: int) -> bool:
-    """Wait for that Ray; return whether there is one and it has as many CPUs as are needed, or else stop it.
+    """Take the Ray that `early_start` started; return False if there is none, or it has too few CPUs and was stopped.
 
     Raises:
         ValueError: Ray cannot start.
     """
     if not _starting:
         return False
-    ours = _starting.pop().result()
+    made = _starting[0]
+    ours = made.result()
+    _starting.clear()
     if ours and num_cpus > available_cores():
         import ray
 

@@ -12,47 +12,59 @@ from orchestrator.run.executors import ray_early, ray_start
 
 
 @pytest.fixture
-def starts(monkeypatch):
-    """Arguments of each start of Ray, with the thread that made it; none is made."""
+def ray_log(monkeypatch):
+    """What would be done to Ray, in order, with the thread that does it."""
     made = []
 
     def start(address, num_cpus):
-        made.append((address, num_cpus, threading.current_thread()))
+        made.append(("start", address, num_cpus, threading.current_thread()))
         return True
 
     monkeypatch.setattr(ray_start, "start", start)
+    monkeypatch.setattr(ray, "shutdown", lambda: made.append(("stop",)))
     monkeypatch.setattr(ray_early, "_starting", [])
     return made
 
 
-def test_without_an_early_start_there_is_none_to_wait_for(starts):
-    assert not ray_early.finish_start(1)
-    assert starts == []
+def wait_for_thread(log) -> None:
+    log[0][3].join(timeout=10)
+    assert not log[0][3].is_alive()
 
 
-def test_a_launch_uses_the_ray_that_was_started_early_once(starts):
-    ray_early.start_early()
-    assert ray_early.finish_start(available_cores())
-    assert not ray_early.finish_start(available_cores())
-    ((address, num_cpus, thread),) = starts
-    assert (address, num_cpus) == (None, available_cores())
-    assert thread.is_alive()  # Linux ends Ray's processes with it
-    assert thread.daemon  # the exit of the command does not wait for it
+def test_without_an_early_start_there_is_none_to_take(ray_log):
+    with ray_early.early_start(wanted=False):
+        assert not ray_early.finish_start(1)
+    assert ray_log == []
 
 
-def test_a_ray_with_too_few_processors_is_stopped(starts, monkeypatch):
-    stopped = []
-    monkeypatch.setattr(ray, "shutdown", lambda: stopped.append(True))
-    ray_early.start_early()
-    assert not ray_early.finish_start(available_cores() + 1)
-    assert stopped
+def test_a_launch_takes_the_ray_that_was_started_early_once(ray_log):
+    with ray_early.early_start(wanted=True):
+        assert ray_early.finish_start(available_cores())
+        assert not ray_early.finish_start(available_cores())
+        assert ray_log[0][3].is_alive()  # Linux ends Ray's processes with it
+    wait_for_thread(ray_log)
+    assert [entry[:3] for entry in ray_log] == [("start", None, available_cores())]
 
 
-def test_an_error_of_the_start_is_raised_where_the_launch_waits(monkeypatch, starts):
+def test_a_ray_that_no_launch_takes_is_stopped_and_the_mistake_is_raised(ray_log):
+    with pytest.raises(ValueError, match="no such class"), ray_early.early_start(wanted=True):
+        raise ValueError("no such class")
+    wait_for_thread(ray_log)
+    assert [entry[0] for entry in ray_log] == ["start", "stop"]
+
+
+def test_a_ray_with_too_few_processors_is_stopped_once(ray_log):
+    with ray_early.early_start(wanted=True):
+        assert not ray_early.finish_start(available_cores() + 1)
+    wait_for_thread(ray_log)
+    assert [entry[0] for entry in ray_log] == ["start", "stop"]
+
+
+def test_an_error_of_the_start_is_raised_where_the_launch_waits(monkeypatch, ray_log):
     def fails(address, num_cpus):
         raise ValueError("RAY_TMPDIR is too long")
 
     monkeypatch.setattr(ray_start, "start", fails)
-    ray_early.start_early()
-    with pytest.raises(ValueError, match="RAY_TMPDIR is too long"):
+    with ray_early.early_start(wanted=True), pytest.raises(ValueError, match="RAY_TMPDIR is too long"):
         ray_early.finish_start(1)
+    assert ray_log == []
