@@ -27,7 +27,7 @@ def charts(table, curves):
 
 def curves(table, ks=(0, 5)) -> pd.DataFrame:
     cells = itertools.product(table.rows["trial_id"], ks, range(3))
-    values = [{"trial_id": t, "forgotten": k, "epoch": e, "accuracy": 0.5 + 0.1 * e} for t, k, e in cells]
+    values = [{"trial_id": t, "forgotten": float(k), "epoch": float(e), "accuracy": 0.5 + 0.1 * e} for t, k, e in cells]
     return pd.DataFrame(values)
 
 
