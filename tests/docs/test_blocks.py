@@ -15,7 +15,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 CHECKED = {
     "sh": "tests/docs/test_commands.py",
     "yaml": "tests/docs/test_sweeps.py",
-    "python": "below; examples in tests/docs/test_examples.py, the README's method in tests/docs/test_readme.py",
+    "python": "below; examples in tests/docs/test_examples.py",
     "toml": "below, and tests/docs/test_examples.py",
     "mermaid": "tests/docs/test_site.py compares the picture of the site with it",
     "bibtex": "no code",
@@ -45,7 +45,7 @@ LONG = ("python.md",)  # it tunes
 SCRIPTS = [
     pytest.param(page.name, code, id=page.name, marks=[pytest.mark.slow] if page.name in LONG else [])
     for page, _, code in blocks("python")
-    if page.name != "README.md" and not page.name.startswith("add_a_")
+    if not page.name.startswith("add_a_")
 ]
 
 

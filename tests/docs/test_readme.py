@@ -1,10 +1,9 @@
-"""The README's counts, its method and its picture are those of the package."""
+"""The README's counts and its picture are those of the package."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
-import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -38,11 +37,6 @@ def test_counts_are_those_of_the_registry() -> None:
     }
     written = {what: int(n) for n, what in re.findall(r"\*\*(\d+)\*\* (membership attacks|\w+)", README)}
     assert written == counted
-
-
-def test_the_method_is_the_code_of_its_file() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert (ROOT / "methods" / "fine_tune.py").read_text().endswith(textwrap.indent(block, "    "))
 
 
 def test_shipped_sweeps_are_listed_in_the_documentation() -> None:
