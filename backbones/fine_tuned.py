@@ -180,7 +180,12 @@ class FineTuned:
         """Write the folder again with other weights: settings, labels, processor and dtype are unchanged.
 
         Files of weights, of training states and the README are not copied.
+
+        Raises:
+            ValueError: it is this folder, which is never changed.
         """
+        if folder.resolve() == self.folder.resolve():
+            raise ValueError(f"{folder} is the folder of the original, which is never changed. Name another folder")
         model = self._network()
         model.classifier = copy.deepcopy(classifier.head)
         unexpected = model.load_state_dict(_weights_of(classifier), strict=False).unexpected_keys

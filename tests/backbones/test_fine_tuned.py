@@ -140,3 +140,11 @@ def test_a_folder_that_cannot_be_loaded_is_refused_with_what_is_wrong(folder, sp
 def test_a_path_that_is_no_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no model folder"):
         open_fine_tuned(tmp_path / "nothing")
+
+
+def test_a_folder_is_never_written_over_itself(folder):
+    opened = open_fine_tuned(folder("WhisperForAudioClassification"))
+    before = (opened.folder / "model.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="never changed"):
+        opened.save(opened.load(), opened.folder)
+    assert (opened.folder / "model.safetensors").read_bytes() == before
