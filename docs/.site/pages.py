@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,10 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from orchestrator.report.archive import restore_results
+from orchestrator.report.write import write_report
+from orchestrator.results.store import open_store
+
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = re.compile(r"(!\[[^\]]*\]\()([^)\s#]+)(\))")
 LINK = re.compile(r"((?<!!)\[(?:[^\[\]]|!?\[[^\]]*\])*\]\()([^)\s#]+)((?:#[^)\s]*)?\))", re.DOTALL)
@@ -25,6 +30,7 @@ MERMAID = re.compile(r"^```mermaid\n.*?^```\n", re.DOTALL | re.MULTILINE)
 OUTSIDE = re.compile(r"[a-z][a-z0-9+.-]*:|/")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".toml": "toml", ".sh": "sh"}
 INDEXED = ("docs/results", "docs/decisions")  # folders with a page of their own
+EXAMPLE, REPORT = ROOT / "docs" / "results" / "data" / "first.parquet", "results/example_report.html"
 PUBLISHED = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")
 API = (
     ("Functions", "orchestrator.api"),
@@ -74,6 +80,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made here."""
     made = {page_of(path): _as_page(path) for path in linked_files()}
     made["api.md"] = _api()
+    made["example_report.md"] = _example_page()
+    files.append(File.generated(config, REPORT, content=_example_report()))
     if not (ROOT / "docs" / "decisions" / "README.md").exists():
         made["decisions/README.md"] = _decisions()
     for uri, content in made.items():
@@ -158,6 +166,22 @@ def _api() -> str:
     text = "# Python API\n\n[The guide](python.md) shows what `import orchestrator` exports. These are its parts.\n"
     return text + "".join(
         f"\n::: {module}\n    options: {{heading: {title}, toc_label: {title}}}\n" for title, module in API
+    )
+
+
+def _example_report() -> bytes:
+    """Make the report of the sweep of `start.md` from its rows, by the code of this checkout."""
+    with tempfile.TemporaryDirectory() as folder:
+        restore_results(EXAMPLE, open_store(f"{folder}/r"))
+        write_report(f"{folder}/r", f"{folder}/out")
+        return Path(folder, "out", "report.html").read_bytes()
+
+
+def _example_page() -> str:
+    return (
+        "# An example report\n\nThis is `report.html` of the [first sweep](start.md), as `unlearn report` writes it "
+        f"([what is in it](results.md#the-page)). [Open it on its own]({REPORT}).\n\n"
+        f'<iframe src="{REPORT}" title="Report of the first sweep" style="width: 100%; height: 80vh"></iframe>\n'
     )
 
 

@@ -206,7 +206,7 @@ def follow(
                 console.print(Text(line), soft_wrap=True)
             if live:
                 live.update(region(view), refresh=True)
-            elif view.fresh or watch.clock() - said_at >= PLAIN_SECONDS:
+            elif not view.is_complete and (view.fresh or watch.clock() - said_at >= PLAIN_SECONDS):
                 console.print(Text(view.summary()), soft_wrap=True)
                 said_at = watch.clock()
             if view.is_complete or (driven and not view.driver):

@@ -46,7 +46,13 @@ def test_every_page_of_the_documentation_is_a_page_of_the_site(site):
     built = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
     named = {page.relative_to(DOCS).with_suffix(".html").as_posix() for page in DOCS.rglob("*.md")}
     assert {name.replace("README.html", "index.html") for name in named} <= built
-    assert {"api.html", "project/CHANGELOG.html", "project/methods-fine_tune.py.html"} <= built
+    assert {
+        "api.html",
+        "example_report.html",
+        "results/example_report.html",
+        "project/CHANGELOG.html",
+        "project/methods-fine_tune.py.html",
+    } <= built
 
 
 def test_no_page_loads_anything_from_a_network(site):
