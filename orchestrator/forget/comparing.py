@@ -143,13 +143,25 @@ def attacked(
     )
 
 
-def _recognition(sides: Sides, tests: int) -> Comparison:
+def named_after_relearning(sides: Sides) -> float | None:
+    """Return the share of a class's unheard recordings that the relearned model names so; None where there is none.
+
+    It is no evidence by itself: a model that never knew the class learns it from the shown recordings too.
+    """
+    if sides.forgotten_class is None or "relearned" not in sides.logits:
+        return None
+    count = int((sides.unheard_labels == sides.forgotten_class).sum())
+    return _named(sides, "relearned") / count if count else None
+
+
+def _named(sides: Sides, model: str) -> int:
     of_class = sides.unheard_labels == sides.forgotten_class
-    named = {
-        model: int((logits[1][of_class].argmax(axis=1) == sides.forgotten_class).sum())
-        for model, logits in sides.logits.items()
-    }
-    count, forgotten = int(of_class.sum()), len(sides.forget_ids)
+    return int((sides.logits[model][1][of_class].argmax(axis=1) == sides.forgotten_class).sum())
+
+
+def _recognition(sides: Sides, tests: int) -> Comparison:
+    named = {model: _named(sides, model) for model in ("original", "child")}
+    count, forgotten = int((sides.unheard_labels == sides.forgotten_class).sum()), len(sides.forget_ids)
     return recognition(NAMED, named["original"], named["child"], count, tests=tests, forgotten=forgotten)
 
 

@@ -61,6 +61,7 @@ class Facts:
     seconds: Mapping[str, float]
     started_at: str
     with_retrain: bool
+    named_after_relearning: float | None
 
 
 def report_of(facts: Facts) -> dict[str, Any]:
@@ -89,6 +90,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
             "before_unfair": facts.before_unfair,
             "after": [_comparison(c) for c in facts.after],
             "with_retrain": facts.with_retrain,
+            "named_after_relearning": facts.named_after_relearning,
             "bounds": {"auc": AUC_BOUND, "named": NAMED_BOUND},
         },
         "collateral": {

@@ -23,7 +23,7 @@ from backbones.fine_tuned import FineTunedClassifier, open_fine_tuned
 from methods.base import Training
 from orchestrator.evidence.removal import Comparison, Decision, decide
 from orchestrator.forget.choosing import Unlearned, choose_method, sides_of, unlearn
-from orchestrator.forget.comparing import Logits, Sides, comparisons
+from orchestrator.forget.comparing import Logits, Sides, comparisons, named_after_relearning
 from orchestrator.forget.documents import write_documents
 from orchestrator.forget.kept_outputs import write_outputs
 from orchestrator.forget.lineage import earlier_requests, model_folder, still_forgotten
@@ -154,6 +154,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 seconds=clock.seconds,
                 started_at=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
                 with_retrain=options.with_retrain,
+                named_after_relearning=named_after_relearning(sides),
             )
             report = report_of(facts)
             write_documents(report, result, parent)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from orchestrator.forget.comparing import RELEARNED, Sides, comparisons, fair_strata
+from orchestrator.forget.comparing import RELEARNED, Sides, comparisons, fair_strata, named_after_relearning
 
 
 def sides(seed=0, forget=40, unheard=60, classes=4, **changed):
@@ -79,4 +79,7 @@ def test_a_class_is_judged_by_how_often_unheard_recordings_are_named_so():
     assert not unfair
     assert (found[0].original.value, found[0].child.value) == (1.0, 0.0)
     assert found[0].required
+    assert named_after_relearning(replace(known, logits=logits)) is None
+    logits["relearned"] = logits["original"]
+    assert named_after_relearning(replace(known, logits=logits)) == 1.0
     assert not any(c.required for c in found[1:])
