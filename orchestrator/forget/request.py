@@ -45,7 +45,7 @@ class Resolved:
     never_trained: npt.NDArray[np.int64]  # named, and kept from training: nothing to forget there
     duplicates: npt.NDArray[np.int64]  # train rows that are not named and have the audio of one that is
     leaked: npt.NDArray[np.int64]  # rows that were kept from training, but whose audio was trained on: not unheard
-    forgotten_class: int | None = None
+    forgotten_class: int | None = None  # named by the request, or all of whose training recordings it names
 
     @property
     def everything(self) -> npt.NDArray[np.int64]:
@@ -88,6 +88,8 @@ def resolve(request: Request, recordings: Recordings, classes: tuple[str, ...]) 
     duplicates = others[recordings.splits[others] == "train"]
     train = recordings.rows("train")
     leaked = np.setdiff1d(recordings.also_under(train), train)
+    if forgotten_class is None:
+        forgotten_class = _whole_class(np.union1d(rows, duplicates), train, recordings)
     found = Resolved(request.kind, rows, never, duplicates, leaked, forgotten_class)
     total = len(train)
     if len(found.everything) == total:
@@ -115,9 +117,18 @@ def without_earlier(resolved: Resolved, recordings: Recordings, before: npt.NDAr
         never_trained=np.union1d(resolved.never_trained, again),
         duplicates=np.setdiff1d(resolved.duplicates, before),
     )
-    if not len(np.setdiff1d(recordings.rows("train"), np.union1d(found.everything, before))):
+    left = np.setdiff1d(recordings.rows("train"), before)
+    if not len(np.setdiff1d(left, found.everything)):
         raise ValueError("With this request, nothing is left of the training set. Delete the model instead")
-    return found
+    whole = _whole_class(found.everything, left, recordings)
+    return found if whole is None else replace(found, forgotten_class=whole)
+
+
+def _whole_class(forget: npt.NDArray[np.int64], train: npt.NDArray[np.int64], recordings: Recordings) -> int | None:
+    """Return the class that D_f is all of, as a speaker is where speakers are the classes; else None."""
+    labels = np.unique(recordings.labels[forget])
+    whole = len(labels) == 1 and np.isin(train[recordings.labels[train] == labels[0]], forget).all()
+    return int(labels[0]) if whole else None
 
 
 def _listed(file: Path, recordings: Recordings) -> npt.NDArray[np.int64]:

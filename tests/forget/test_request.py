@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,3 +106,19 @@ def test_what_earlier_requests_removed_is_not_forgotten_again(recordings):
     others = [row for row in recordings.rows("train") if row not in found.rows]
     with pytest.raises(ValueError, match="nothing is left"):
         without_earlier(found, recordings, np.array(others))
+
+
+def test_a_speaker_of_a_model_that_names_speakers_is_a_class(commands, tmp_path):
+    lines = [line.split(",") for line in (commands / "manifest.csv").read_text().splitlines()]
+    rows = [",".join([name, path, speaker, speaker, split]) for name, path, _, speaker, split in lines[1:]]
+    (tmp_path / "m.csv").write_text("\n".join([",".join(lines[0]), *rows]))
+    people = ("ann", "ben", "cas", "dee")
+    recordings = read_manifest(tmp_path / "m.csv", people, commands)
+    assert resolve(Request(speaker="ben"), recordings, people).forgotten_class == 1
+
+
+def test_listed_recordings_that_are_all_that_earlier_requests_left_of_a_class_are_a_class(recordings):
+    up = resolve(Request(label="up"), recordings, CLASSES)
+    half = replace(up, kind="ids", rows=up.rows[:10], forgotten_class=None)
+    assert without_earlier(half, recordings, up.rows[10:]).forgotten_class == 3
+    assert without_earlier(half, recordings, up.rows[11:]).forgotten_class is None
