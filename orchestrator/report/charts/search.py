@@ -1,4 +1,4 @@
-"""Charts of searches: the objective of every trial, and the best so far."""
+"""Charts of searches: the best objective so far of each method, and the trials behind it."""
 
 from __future__ import annotations
 
@@ -12,79 +12,95 @@ import pandas as pd
 
 from orchestrator.file_names import file_name
 from orchestrator.report.charts.chart import Chart, chart, sized
-from orchestrator.report.charts.style import COLORS, INK
+from orchestrator.report.charts.style import COLORS, legend_columns
 from orchestrator.report.frames.select import with_modifiers
 
 STAGES = ("study", "tune")
-SEARCHED = ["task", "backbone", "unlearning", "forget_rule"]
-MOST_TRIALS = 200  # drawn as dots; the best so far is drawn of all
+SEARCHED = ["stage", "task", "backbone", "unlearning", "forget_rule"]
+SEARCH = ["method", "superloss", "curriculum", "lora", "study_id"]
+MOST_TRIALS = 150  # of a chart that are drawn as dots; of more, only those that were better than all before
+DASHES = ([1, 0], [6, 3], [2, 2])  # of the methods after the first ten, which have their colors
 
 
 def search_charts(rows: pd.DataFrame) -> list[Chart]:
-    """Draw a chart for each search: trials as dots, the best so far as a line; those without an objective below.
+    """Draw a chart for each task, backbone and kind of unlearning with searches: a line for each searched method.
 
     Args:
         rows: as `select.prepare` returns them.
     """
-    found = []
     tuned = rows[rows["stage"].isin(STAGES)]
-    for key, part in tuned.groupby([*SEARCHED, "method", "superloss", "study_id"]):
+    found = []
+    for key, part in tuned.groupby(SEARCHED):
         if part["objective"].notna().any():
-            found.append(_search(part.sort_values("study_trial"), [str(name) for name in key[:4] if name]))
-    taken: dict[str, int] = {}
-    named = []
-    for one in found:
-        nth = taken[one.name] = taken.get(one.name, 0) + 1
-        named.append(one if nth == 1 else _renamed(one, f"{one.name}-{nth}"))
-    return named
+            found.append(_search(part, *map(str, key)))
+    return found
 
 
-def _search(trials: pd.DataFrame, where: list[str]) -> Chart:
-    first = trials.iloc[0].to_dict()
-    what = with_modifiers(str(first["method_label"] or first["method"]), first)
-    name = f"{file_name(*where, str(first['method']))}--search"
-    objective = trials["objective"].to_numpy(dtype=float)
-    best = np.fmin.accumulate(objective)
+def _search(rows: pd.DataFrame, stage: str, *where: str) -> Chart:
+    parts = [name for name in where if name]
+    stem = file_name(*parts) if stage == "tune" else file_name(*parts, stage)
+    name, all_dots = f"{stem}--search", len(rows) <= MOST_TRIALS
     records: list[dict[str, Any]] = []
-    for row, value, so_far in zip(trials.to_dict("records"), objective, best, strict=True):
-        record: dict[str, Any] = {"trial": int(row["study_trial"]), "status": row["status"]}
-        record |= {} if np.isnan(value) else {"objective": round(float(value), 6)}
-        record |= {} if np.isnan(so_far) else {"best": round(float(so_far), 6)}
-        records.append(record | {"settings": settings_text(row)})
-    rule = " or ".join(sorted(set(trials["objective_rule"]) - {""})) or "objective"
-    base = alt.Chart(alt.NamedData(name))
+    for _, trials in rows.groupby(SEARCH, sort=False):
+        records += _records(trials.sort_values("study_trial"), all_dots)
+    names = sorted({record["line"] for record in records})
+    rule = " or ".join(sorted(set(rows["objective_rule"]) - {""})) or "objective"
+    base, picked = alt.Chart(alt.NamedData(name)), alt.selection_point("pick", fields=["line"], bind="legend")
+    dim: Any = alt.when(picked).then(alt.value(0.85)).otherwise(alt.value(0.08))
     x = alt.X(
-        "trial:Q", title="trial", axis=alt.Axis(format="d", tickMinStep=1), scale=alt.Scale(nice=False, padding=10)
+        "trial:Q", title="trial", axis=alt.Axis(format="d", tickMinStep=1), scale=alt.Scale(nice=False, padding=8)
     )
     up = f"{rule} (less is better)"
-    y = alt.Y("objective:Q", title=up, scale=alt.Scale(zero=False))
-    told = [alt.Tooltip("trial:Q"), alt.Tooltip("objective:Q"), alt.Tooltip("status:N"), alt.Tooltip("settings:N")]
-    lost = base.transform_filter("datum.objective == null")
+    colors = [COLORS[place % len(COLORS)] for place in range(len(names))]
+    legend = alt.Legend(columns=legend_columns(names), symbolLimit=0)
+    color = alt.Color("line:N", scale=alt.Scale(domain=names, range=colors), legend=legend)
+    dashes = [DASHES[place // len(COLORS) % len(DASHES)] for place in range(len(names))]
+    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
+    told = [alt.Tooltip("line:N", title="Method"), alt.Tooltip("trial:Q"), alt.Tooltip("objective:Q")]
+    told += [alt.Tooltip("settings:N", title="Settings")]
     layers = [
         base.transform_filter("datum.best != null")
-        .mark_line(interpolate="step-after", color=INK, strokeWidth=1.5)
-        .encode(x=x, y=alt.Y("best:Q", title=up)),
-        base.mark_point(filled=True, size=46, color=COLORS[0], opacity=0.7).encode(x=x, y=y, tooltip=told),
-        lost.mark_point(shape="cross", size=40, angle=45, color=INK, opacity=0.7).encode(
-            x=x, y=alt.value(0), tooltip=told
-        ),
+        .mark_line(interpolate="step-after", strokeWidth=1.6)
+        .encode(x=x, y=alt.Y("best:Q", title=up), color=color, opacity=dim, strokeDash=dash),
+        base.transform_filter("datum.objective != null")
+        .mark_point(filled=True, size=26)
+        .encode(
+            x=x, y=alt.Y("objective:Q", title=up, scale=alt.Scale(zero=False)), color=color, opacity=dim, tooltip=told
+        )
+        .properties(name="trials")
+        .add_params(picked),
     ]
-    stage = "training of originals" if first["stage"] == "study" else f"{first['unlearning']} unlearning"
+    lost = int(rows["objective"].isna().sum())
+    dots = "trials" if all_dots else "trials that were better than all before"
     text = (
-        f"{', '.join(where)}: search for {stage}, {len(trials)} trials. Dots are trials, the line the best so far; "
-        "crosses on the upper edge diverged, failed or were pruned."
+        f"{rows['study_id'].nunique()} searches, {len(rows)} trials, of which {lost} diverged, failed or were pruned. "
+        f"Lines are the best so far, dots {dots}; hover for the settings."
     )
-    return chart(name, f"Search: {what}", text, sized(alt.layer(*layers), 240), {name: records})
+    what = "training of originals" if stage == "study" else f"{where[2]} unlearning"
+    title = f"Search for {what}" if stage == "study" else f"Search for {what}, {where[1]}"
+    return chart(name, title, text, sized(alt.layer(*layers)), {name: records}, where[0])
+
+
+def _records(trials: pd.DataFrame, all_dots: bool) -> list[dict[str, Any]]:
+    """Make a record of each trial that is drawn, and one of the last, where the line ends."""
+    first = trials.iloc[0].to_dict()
+    line = with_modifiers(str(first["method_label"] or first["method"]), first)
+    objective = trials["objective"].to_numpy(dtype=float)
+    best = np.fmin.accumulate(objective)
+    found = []
+    for place, (row, value, so_far) in enumerate(zip(trials.to_dict("records"), objective, best, strict=True)):
+        improved = not np.isnan(value) and (place == 0 or np.isnan(best[place - 1]) or value < best[place - 1])
+        record: dict[str, Any] = {"line": line, "trial": int(row["study_trial"])}
+        record |= {"best": round(float(so_far), 6)} if not np.isnan(so_far) else {}
+        if not np.isnan(value) and (all_dots or improved):
+            record |= {"objective": round(float(value), 6), "settings": settings_text(row)}
+        if all_dots or improved or place == len(trials) - 1:
+            found.append(record)
+    return found
 
 
 def settings_text(row: Mapping[Hashable, Any]) -> str:
     """Write a trial's settings in one line: `epochs 3, learning_rate 0.0001`."""
     found = json.loads(row["settings"] or "{}")
-    return ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in found.items()
-    )
-
-
-def _renamed(one: Chart, name: str) -> Chart:
-    spec = json.loads(json.dumps(one.spec).replace(json.dumps(one.name), json.dumps(name)))
-    return Chart(name, one.title, one.text, spec, {name: one.datasets[one.name]})
+    parts = (f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in found.items())
+    return ", ".join(parts)

@@ -82,8 +82,9 @@ def trade_off(table: Table, block: Block, stem: str, data: str, records: Records
 def gaps(table: Table, block: Block, stem: str, data: str, records: Records, styles: Styles) -> Chart:
     """Draw the mean gap to Retrain of every method, the smallest first, with its interval and what it averages."""
     shown = _of_block(data, block).transform_filter("datum.role !== 'retrain'")
+    shown = shown.transform_calculate(place="datum.of === 'mean' ? (datum.gap == null ? 1e9 : datum.gap) : null")
     x = alt.X("gap:Q", title="mean gap to Retrain (points)", scale=alt.Scale(zero=True, nice=True))
-    y = alt.Y("line:N", title=None, sort=alt.EncodingSortField("gap", op="max", order="ascending"))
+    y = alt.Y("line:N", title=None, sort=alt.EncodingSortField("place", op="min", order="ascending"))
     color = mark_encodings(styles, legend=False)
     means, units = shown.transform_filter("datum.of === 'mean'"), shown.transform_filter("datum.of === 'unit'")
     lost = means.transform_calculate(at="datum.gap == null ? 0 : datum.gap", said="datum.flags ? datum.flags : ''")

@@ -121,7 +121,14 @@ def _figures(row: Row) -> list[tuple[str, str]]:
     for name, (title, scale, unit) in {**FIGURES, **COST}.items():
         value = row.get(name)
         if value is not None and not pd.isna(value):
-            text = f"{scale * float(value):,.3g}" if unit in ("", "s") else f"{scale * float(value):,.1f}"
+            shown = scale * float(value)
+            text = (
+                f"{shown:,.0f}"
+                if name in ("samples", "steps")
+                else f"{shown:.3g}"
+                if unit in ("", "s")
+                else f"{shown:,.1f}"
+            )
             found.append((title, f"{text} {unit}".strip()))
     return found
 

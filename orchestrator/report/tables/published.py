@@ -22,8 +22,8 @@ MEASURES = {"test_accuracy": TEST, "forget_accuracy": FORGET, "retain_accuracy":
 PARTS = ("ours", "paper", "difference")
 TITLES = ("Unlearning", "Method", *(f"{measure.title}: {part}" for measure in MEASURES.values() for part in PARTS))
 ABOUT = (
-    "Paper: {sources}, means over its backbones. Ours: this table. Difference: ours minus the paper's, in points; "
-    "backbones, budgets and forget sets are not the same, so read it as context and not as a test."
+    "Paper: {sources}. Ours: means as in the table above. Difference: ours minus the paper's, in points; backbones, "
+    "budgets and forget sets differ, so read it as context and not as a test."
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -72,6 +73,17 @@ def test_a_block_has_charts_of_what_was_measured_and_each_renders(make_rows) -> 
         assert "currentColor" in chart.svg  # it suits light and dark
 
 
+def test_methods_are_listed_by_their_mean_gap(make_rows, change) -> None:
+    rows = make_rows(kinds=["sample"], seeds=[0, 1, 2])
+    rows = change(rows, {"method": "random_label", "seed": 0}, test_accuracy=0.80)  # the largest of single runs
+    (table,) = tables(rows)
+    lines = [line for line in table.blocks[0].lines if line.method != "retrain"]
+    wanted = [line.label for line in sorted(lines, key=lambda line: line.gap)]
+    svg = charts_of(rows)["gap-to-retrain"].svg
+    labels = re.findall(r"translate\(-7,([\d.]+)\)[^>]*>([^<]+)</text>", svg)
+    assert [label for _, label in sorted(labels, key=lambda one: float(one[0]))] == wanted
+
+
 def test_a_method_without_a_gap_says_why(make_rows, change) -> None:
     rows = make_rows(kinds=["sample"], methods=["original", "retrain", "scrub", "salun"], seeds=[0, 1])
     drawn = charts_of(change(rows, {"method": "scrub"}, status="diverged"))["gap-to-retrain"]
@@ -94,13 +106,27 @@ def test_curves_over_ratios_pass_through_the_means_with_bands(make_rows) -> None
 
 
 def test_the_best_so_far_never_rises_and_lost_trials_have_no_objective(make_search_rows) -> None:
-    found = search_charts(prepare(make_search_rows(trials=10)))
-    assert len(found) == len({chart.name for chart in found}) == 2
-    for chart in found:
-        (trials,) = chart.datasets.values()
-        best = [one["best"] for one in trials]
+    (chart,) = search_charts(prepare(make_search_rows(trials=10)))
+    (trials,) = chart.datasets.values()
+    assert {one["line"] for one in trials} == {"SCRUB", "SalUn"}
+    for line in ("SCRUB", "SalUn"):
+        own = [one for one in trials if one["line"] == line]
+        best = [one["best"] for one in own]
         assert best == sorted(best, reverse=True)
-        assert [one["trial"] for one in trials if "objective" not in one] == [4, 9]
+        assert [one["trial"] for one in own if "objective" not in one] == [4, 9]
+    assert "2 searches, 20 trials, of which 4 diverged" in chart.text
+    assert "SCRUB" in chart.svg
+
+
+def test_of_many_trials_those_are_drawn_that_were_better_than_all_before(make_search_rows) -> None:
+    rows = prepare(make_search_rows(trials=400))
+    (chart,) = search_charts(rows)
+    (trials,) = chart.datasets.values()
+    drawn = [one["objective"] for one in trials if one["line"] == "SCRUB" and "objective" in one]
+    assert drawn == sorted(drawn, reverse=True)
+    assert len(trials) < 60
+    assert min(drawn) == pytest.approx(rows.loc[rows["method"] == "scrub", "objective"].min(), abs=1e-6)
+    assert max(one["trial"] for one in trials) == 399
 
 
 def test_no_search_no_chart(make_rows) -> None:
