@@ -55,7 +55,7 @@ def _search(rows: pd.DataFrame, stage: str, *where: str) -> Chart:
     legend = alt.Legend(columns=legend_columns(names), symbolLimit=0)
     color = alt.Color("line:N", scale=alt.Scale(domain=names, range=colors), legend=legend)
     dashes = [DASHES[place // len(COLORS) % len(DASHES)] for place in range(len(names))]
-    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
+    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=names, range=dashes), legend=legend)
     told = [alt.Tooltip("line:N", title="Method"), alt.Tooltip("trial:Q"), alt.Tooltip("objective:Q")]
     told += [alt.Tooltip("settings:N", title="Settings")]
     layers = [

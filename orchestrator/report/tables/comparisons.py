@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -62,9 +63,18 @@ def apart_sentence(block: Block) -> str:
     if not close:
         return f"Every other method is statistically distinguishable from it at 95 % ({how})."
     named = ", ".join(f"{one.line.label} (+{one.found.mean:.1f}{_effect(one)})" for one in close)
-    seen = max(one.found.detectable for one in close)
-    power = f" With {n} {unit}, a difference under {seen:.1f} points could not have been seen (power 80 %)."
-    return f"Not statistically distinguishable from it at 95 % ({how}): {named}." + ("" if np.isnan(seen) else power)
+    return f"Not statistically distinguishable from it at 95 % ({how}): {named}." + _power(close, f"{n} {unit}")
+
+
+def _power(close: Sequence[Comparison], units: str) -> str:
+    """Say which difference could not have been seen; a range if the spread differs between methods."""
+    found = sorted(one.found.detectable for one in close if not np.isnan(one.found.detectable))
+    if not found:
+        return ""
+    low, high = (f"{end:.1f}" for end in (found[0], found[-1]))
+    if low == high:
+        return f" With {units}, a difference under {low} points could not have been seen (power 80 %)."
+    return f" With {units}, differences under {low} to {high} points, by method, could not have been seen (power 80 %)."
 
 
 def _effect(one: Comparison) -> str:
