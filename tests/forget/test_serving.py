@@ -81,6 +81,10 @@ def test_a_forgotten_class_is_named_less_and_the_first_request_is_checked_again(
     assert report["earlier"][0]["verdict"] in EXIT_CODES
 
 
+def test_speakers_who_stay_are_not_charged_with_the_class_that_is_forgotten(second):
+    assert {row["recordings"] for row in second.report["collateral"]["speakers"]} == {18}
+
+
 def test_a_second_request_does_not_train_on_what_the_first_removed(second):
     assert second.report["request"]["found_in_training"] == 18
     assert second.report["method"]["limit_samples"] == 0.5 * 25 * (96 - 24 - 18)
