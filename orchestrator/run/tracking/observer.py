@@ -73,7 +73,8 @@ class TrackerProcess:
             thread.join(1.0)
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "orchestrator.run.tracking.process", *self.arguments]
+        # -P: a module in the current folder is not taken for one of a tracker
+        command = [sys.executable, "-P", "-m", "orchestrator.run.tracking.process", *self.arguments]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen(command, text=True, start_new_session=True, **pipes)
         for work in (self._write, self._read):

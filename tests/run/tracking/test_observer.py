@@ -59,3 +59,13 @@ def test_sending_never_waits_and_a_process_that_hangs_is_stopped(monkeypatch):
 def test_every_event_is_passed_on():
     events = [name for name in vars(LaunchObserver) if not name.startswith("_")]
     assert set(events) <= set(vars(TrackingObserver))
+
+
+def test_a_module_of_the_current_folder_is_not_imported(begun, finished_small, cache_dir, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tensorboard.py").write_text("open('imported', 'w').close()")
+    loaded = load_sweep(finished_small / "small.yaml", ["log_to=[tensorboard]", "methods.3.epochs=4"])
+    run_sweep(loaded, begun, executor="local", cache_dir=cache_dir)
+    assert list((begun / "tensorboard").rglob("events*"))
+    assert not (tmp_path / "imported").exists()
