@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from orchestrator.file_names import file_name
@@ -34,12 +35,11 @@ def progress_charts(table: Table, read: ReadCurves, stem: str, styles: dict[str,
     found = []
     for block in table.blocks:
         of_trials = _trials(block)
-        curves = read(of_trials["trial_id"].tolist())
+        records = _records(block, of_trials, read(of_trials["trial_id"].tolist()))
+        beginning = f"{stem}--{file_name(block_key(block))}" if len(table.blocks) > 1 else stem
         for part, name in PARTS.items():
-            records = _records(block, of_trials, curves, part)
-            if records:
-                beginning = f"{stem}--{file_name(block_key(block))}" if len(table.blocks) > 1 else stem
-                found.append(_progress(block, part, name, f"{beginning}--{part}-over-time", records, styles))
+            if any(part in record for record in records):
+                found.append(_progress(block, part, name, beginning, records, styles))
     return found
 
 
@@ -49,42 +49,38 @@ def _trials(block: Block) -> pd.DataFrame:
     return own.sort_values(["seed", "backbone", "order", "trial_id"]).head(MOST_TRIALS)
 
 
-def _records(block: Block, trials: pd.DataFrame, curves: pd.DataFrame, part: str) -> list[dict[str, Any]]:
+def _records(block: Block, trials: pd.DataFrame, curves: pd.DataFrame) -> list[dict[str, Any]]:
+    """Make a record of each point, which both charts share; `run` and `line` tell one curve from another."""
     roles = {line.variant: role(line) for line in block.lines}
     known = trials.set_index("trial_id")
     found = []
     for trial_id, points in curves.groupby("trial_id", sort=False):
         trial = known.loc[str(trial_id)]
-        where = f"{trial['backbone']}, seed {trial['seed']}"
-        lead = {"line": trial["label"], "role": roles[str(trial["variant"])], "trial": trial_id, "where": where}
-        values = points[["seconds", f"{part}_accuracy", "epoch"]].dropna()
-        for seconds, accuracy, epoch in values.itertuples(index=False, name=None):
-            at = {"seconds": rounded(seconds), "accuracy": rounded(100 * accuracy), "epoch": int(epoch)}
-            found.append(lead | at)
+        where = [str(trial["backbone"]), f"seed {trial['seed']}", str(trial["forget_classes"])]
+        ratio = float(str(trial["requested_forget_ratio"]))
+        where += [] if np.isnan(ratio) else [f"{100 * ratio:g} %"]
+        lead = {"line": trial["label"], "role": roles[str(trial["variant"])], "run": ", ".join(filter(None, where))}
+        for point in points.to_dict("records"):
+            at: dict[str, Any] = {"seconds": round(float(point["seconds"]), 2)}
+            shown = {part: rounded(100 * float(point[f"{part}_accuracy"])) for part in PARTS}
+            found.append(lead | at | {part: value for part, value in shown.items() if value is not None})
     return found
 
 
 def _progress(
-    block: Block, part: str, title: str, name: str, records: list[dict[str, Any]], styles: dict[str, Mark]
+    block: Block, part: str, title: str, stem: str, records: list[dict[str, Any]], styles: dict[str, Mark]
 ) -> Chart:
+    data = f"{stem}--curves"
     drawn = {record["line"] for record in records}
     x = alt.X("seconds:Q", title="charged time (s)", scale=alt.Scale(type="symlog", constant=1, nice=False))
-    y = alt.Y("accuracy:Q", title=f"{title} accuracy (%)", scale=alt.Scale(zero=False))
+    y = alt.Y(f"{part}:Q", title=f"{title} accuracy (%)", scale=alt.Scale(zero=False))
     picked: Any = alt.selection_point("pick", fields=["line"], bind="legend")
     color = color_encoding({label: mark for label, mark in styles.items() if label in drawn})
     dim = alt.when(picked).then(alt.value(0.75)).otherwise(alt.value(0.06))
-    told = [alt.Tooltip("line:N", title="Method"), alt.Tooltip("where:N", title="Run"), alt.Tooltip("epoch:Q")]
-    told += [alt.Tooltip("seconds:Q", title="Charged (s)"), alt.Tooltip("accuracy:Q", title=f"{title} (%)")]
-    base = alt.Chart(alt.NamedData(name))
-    layers: list[Any] = [
-        base.mark_line(strokeWidth=1.4).encode(
-            x=x, y=y, color=color, detail="trial:N", opacity=dim, strokeDash=dash_encoding()
-        ),
-        base.mark_point(size=16, filled=True)
-        .encode(x=x, y=y, color=color, opacity=dim, tooltip=told)
-        .properties(name="points")
-        .add_params(picked),
-    ]
+    told = [alt.Tooltip("line:N", title="Method"), alt.Tooltip("run:N", title="Run")]
+    base = alt.Chart(alt.NamedData(data)).transform_filter(f"datum.{part} != null").mark_line(strokeWidth=1.5)
+    curves = base.encode(x=x, y=y, color=color, detail="run:N", opacity=dim, strokeDash=dash_encoding(), tooltip=told)
+    layers: list[Any] = [curves.properties(name="curves").add_params(picked)]
     target = next((line for line in block.lines if line.method == "retrain" and line.has(FORGET)), None)
     dashed = "" if part != "forget" or target is None else "; dashed: where Retrain ends"
     if dashed and target is not None:
@@ -94,4 +90,5 @@ def _progress(
         f"A curve for each trial, measured after epochs on a part of {title}, which is not charged{dashed}. Click the "
         "legend to keep one method."
     )
-    return chart(name, f"{title} over charged time", text, sized(alt.layer(*layers)), {name: records}, block.title)
+    name = f"{stem}--{part}-over-time"
+    return chart(name, f"{title} over charged time", text, sized(alt.layer(*layers)), {data: records}, block.title)

@@ -20,10 +20,10 @@ def test_every_trial_of_a_method_has_its_curve(finished_small) -> None:
     unlearned = table.rows[~table.rows["method"].isin(["original", "retrain"])]
     for chart, part in ((forget, "forget"), (validation, "validation")):
         (records,) = chart.datasets.values()
-        assert {one["trial"] for one in records} == set(unlearned["trial_id"])
-        for trial_id in unlearned["trial_id"]:
+        assert {one["line"] for one in records} == set(unlearned["label"])
+        for trial_id, label in zip(unlearned["trial_id"], unlearned["label"], strict=True):
             wanted = 100 * stored.loc[stored["trial_id"] == trial_id, f"{part}_accuracy"]
-            assert [one["accuracy"] for one in records if one["trial"] == trial_id] == pytest.approx(wanted, abs=1e-3)
+            assert [one[part] for one in records if one["line"] == label] == pytest.approx(wanted, abs=1e-3)
         assert "charged time" in chart.svg
     assert "where Retrain ends" in forget.text
 
