@@ -58,15 +58,7 @@ def test_help_loads_neither_torch_nor_ray():
     assert loaded_by("--help") == []
 
 
-def test_status_report_and_evidence_load_neither_torch_nor_ray(finished):
-    assert loaded_by("status", str(finished / "r")) == []
-    assert loaded_by("report", str(finished / "r"), "--out", str(finished / "out")) == []
-    assert loaded_by("evidence", str(finished / "r"), "--out", str(finished / "out")) == []
-    assert (finished / "out" / "evidence.csv").is_file()
-
-
-def test_ls_loads_neither_torch_nor_ray_and_plan_no_ray(finished):
-    assert loaded_by("ls") == []
+def test_plan_loads_no_ray(finished):  # what loads no torch either: tests/test_extras.py
     assert loaded_by("plan", str(finished / "small.yaml")) == ["torch"]
 
 

@@ -56,16 +56,19 @@ def test_a_report_is_made_without_any_extra(finished_small, tmp_path):
     done = base_only(
         ("ls",),
         ("status", folder),
+        ("watch", folder),
         ("report", folder, "--out", tmp_path / "out"),
         ("evidence", folder, "--out", tmp_path / "out"),
         ("leaderboard", folder, "--out", tmp_path / "page.md"),
         ("compact", folder, "--to", tmp_path / "rows.parquet"),
         ("restore", tmp_path / "rows.parquet", "--results", tmp_path / "again"),
+        ("compare", folder, tmp_path / "again", "--out", tmp_path / "comparison.html"),
     )
     assert done.returncode == 0, done.stderr
     assert "scrub" in done.stdout
     assert "Retrain" in (tmp_path / "out" / "report.md").read_text()
     assert "Retrain" in (tmp_path / "page.md").read_text()
+    assert all((tmp_path / name).is_file() for name in ("out/report.html", "out/evidence.csv", "comparison.html"))
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,13 @@ def site(tmp_path_factory):
     return folder
 
 
+def test_every_page_of_the_documentation_is_in_the_navigation():
+    text = (ROOT / "mkdocs.yml").read_text()
+    named = {page.name for page in DOCS.glob("*.md")}
+    assert named - set(re.findall(r"[\w]+\.md", text.partition("\nnav:")[2])) == set()
+
+
+@pytest.mark.slow
 def test_every_page_of_the_documentation_is_a_page_of_the_site(site):
     built = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
     named = {page.relative_to(DOCS).with_suffix(".html").as_posix() for page in DOCS.rglob("*.md")}
@@ -55,6 +62,7 @@ def test_every_page_of_the_documentation_is_a_page_of_the_site(site):
     } <= built
 
 
+@pytest.mark.slow
 def test_no_page_loads_anything_from_a_network(site):
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
@@ -66,6 +74,7 @@ def test_no_page_loads_anything_from_a_network(site):
         assert not found, f"{page.name}: {found[0][1]}"
 
 
+@pytest.mark.slow
 def test_the_reference_has_what_the_package_exports(site):
     text = (site / "api.html").read_text(encoding="utf-8")
     for name in ("run_sweep", "LaunchOptions", "read_curves", "UnlearningProblem", "Backbone", "Utterance"):
