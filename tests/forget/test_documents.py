@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
+import shutil
 
 import pytest
 import yaml
@@ -60,3 +62,23 @@ def test_the_card_has_metadata_of_the_hub_and_keeps_the_parents_license(report, 
 def test_a_parent_without_readable_metadata_gives_a_card_all_the_same(report, tmp_path, before):
     (tmp_path / "README.md").write_text(before)
     assert yaml.safe_load(card(report, tmp_path).split("---\n")[1])["library_name"] == "transformers"
+
+
+def test_the_page_is_accessible_in_light_dark_and_on_a_phone_and_requests_nothing(first):
+    path = os.environ.get("UNLEARN_BROWSER") or shutil.which("chromium")
+    if path is None:
+        pytest.skip("no Chromium on this machine; UNLEARN_BROWSER can name one")
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        for look in ({}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}):
+            seen, shown = [], browser.new_page(**look)
+            shown.on("console", lambda message, seen=seen: seen.append(message.text))
+            shown.on("request", lambda request, seen=seen: seen.append(request.url))
+            shown.goto((first.folder / "report.html").as_uri())
+            assert seen == [(first.folder / "report.html").as_uri()]
+            assert Axe().run(shown).response["violations"] == []
+            assert shown.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        browser.close()
