@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,9 +85,14 @@ def _part(row: Row, report: Report) -> TrialPart:
         settings=tuple(_settings(row)),
         figures=tuple(_figures(row)),
         command=repeat_command(row, report.selected.records),
-        error=str(row["error"]).strip()[-LONGEST_ERROR:],
+        error=without_folders(str(row["error"]).strip())[-LONGEST_ERROR:],
         log=_log(row),
     )
+
+
+def without_folders(traceback: str) -> str:
+    """Name the files of a traceback without their folders: the page is mailed to others."""
+    return re.sub(r'File "[^"\n]*[/\\]([^"/\\\n]+)"', r'File "\1"', traceback)
 
 
 def _title(row: Row) -> str:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.report.build import build_report
 from orchestrator.report.frames.scope import select
 from orchestrator.report.html.summary import summary
-from orchestrator.report.html.trials import MOST, trial_parts
+from orchestrator.report.html.trials import MOST, trial_parts, without_folders
 from orchestrator.report.html.views import task_views
 from orchestrator.results.sweep_records import SweepRecord
 
@@ -79,6 +79,11 @@ def test_all_trials_have_a_part_with_settings_figures_and_error(make_rows, chang
     done = next(part for part in parts if part.title == "SalUn")
     assert done.gap.startswith("gap ")
     assert dict(done.figures)["D_t accuracy"].endswith(" %")
+
+
+def test_a_traceback_names_no_folder() -> None:
+    said = 'Traceback\n  File "/home/someone/secret/a.py", line 3, in f\n  File "C:\\b\\c.py", line 4\nValueError: no'
+    assert without_folders(said) == 'Traceback\n  File "a.py", line 3, in f\n  File "c.py", line 4\nValueError: no'
 
 
 def test_of_many_trials_only_those_that_failed_and_the_closest_have_a_part(make_rows, change) -> None:
