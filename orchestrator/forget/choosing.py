@@ -90,7 +90,7 @@ def _refused(name: str, case: Case) -> str:
     return plugins.load("methods", name).reason_model_unsupported(case.original)  # type: ignore[no-any-return]
 
 
-def unlearn(case: Case, name: str, limit: float, beat: Callable[[str], None], *, search: bool = True) -> Unlearned:
+def unlearn(case: Case, name: str, limit: float, beat: Callable[[str], None]) -> Unlearned:
     """Unlearn with several strengths, each from the original, and return the one that is best on validation speech.
 
     Args:
@@ -98,7 +98,6 @@ def unlearn(case: Case, name: str, limit: float, beat: Callable[[str], None], *,
         name: the method.
         limit: of each run, as a share of what retraining would process.
         beat: receives a line of progress.
-        search: whether to try other strengths; without measurable memory there is nothing to choose by.
 
     Raises:
         ValueError: every strength diverged.
@@ -107,7 +106,7 @@ def unlearn(case: Case, name: str, limit: float, beat: Callable[[str], None], *,
     best: tuple[Candidate, Classifier, dict[str, Any]] | None = None
     before = case.original_logits
     strength, scalable = 1.0, "rate_share" in {f.name for f in fields(plugins.plugin_class("methods", name))}
-    rounds = ROUNDS if scalable and search else 1
+    rounds = ROUNDS if scalable else 1
     for number in range(rounds):
         beat(f"{name}: strength {strength:.2g} ({number + 1} of at most {rounds})")
         method = _with_strength(name, strength)

@@ -123,9 +123,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
         say(measured.said)
         result = scratch / "result"
         (result / MODEL).mkdir(parents=True)
-        unlearned, sides, child_logits = _steps(
-            case, method, options, result / MODEL, clock, say, search=measured.measurable
-        )
+        unlearned, sides, child_logits = _steps(case, method, options, result / MODEL, clock, say)
         found, unfair = comparisons(sides)
         decision = decide(found, unfair)
         with clock("writing"):
@@ -171,11 +169,6 @@ class _Before:
     unfair: str
     said: str
 
-    @property
-    def measurable(self) -> bool:
-        """Whether there is memory that a strength can be chosen by."""
-        return any(c.measurable for c in self.comparisons) or bool(self.unfair)
-
 
 def _before(case: Case) -> _Before:
     """Measure whether there is anything to forget, before anything is unlearned."""
@@ -201,8 +194,6 @@ def _steps(
     folder: Path,
     clock: _Clock,
     say: Callable[[str], None],
-    *,
-    search: bool,
 ) -> tuple[Unlearned, Sides, Logits]:
     """Unlearn, attack by relearning and, if requested, retrain; return the child and all outputs.
 
@@ -219,7 +210,7 @@ def _steps(
         with clock("retraining"):
             models["retrained"] = both(retrained(case, say))
     with clock("unlearning"):
-        unlearned = unlearn(case, method, options.limit, say, search=search)
+        unlearned = unlearn(case, method, options.limit, say)
     with clock("checking"):
         assert isinstance(unlearned.model, FineTunedClassifier)
         case.opened.save(unlearned.model, folder)
