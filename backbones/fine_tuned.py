@@ -37,8 +37,12 @@ ARCHITECTURES = {
 QUIET = {"encoder_layerdrop": 0.0, "layerdrop": 0.0, "apply_spec_augment": False}
 """Settings that draw at random in training; they are set while a model is trained here, and written back unchanged."""
 
-NOT_COPIED = ("config.json", "trainer_state.json", "all_results.json")
-"""Settings that `save_pretrained` writes itself, and records of a training."""
+COPIED = (
+    *("preprocessor_config.json", "processor_config.json", "feature_extractor_config.json", "generation_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "normalizer.json"),
+    *("vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model"),
+)
+"""Files of processors and tokenizers. Others may list recordings or people, and stay behind."""
 
 
 class FineTunedClassifier(SpeechClassifier):
@@ -179,7 +183,7 @@ class FineTuned:
     def save(self, classifier: FineTunedClassifier, folder: Path) -> None:
         """Write the folder again with other weights: settings, labels, processor and dtype are unchanged.
 
-        Files of weights, of training states and the README are not copied.
+        Of other files, only those of processors and tokenizers are copied.
 
         Raises:
             ValueError: it is this folder, which is never changed.
@@ -198,10 +202,9 @@ class FineTuned:
                 setattr(model.config, name, getattr(self.config, name))
         with quiet_loading():
             model.save_pretrained(folder)
-        for file in sorted(self.folder.iterdir()):
-            kept = file.is_file() and file.suffix in (".json", ".txt", ".model") and file.name not in NOT_COPIED
-            if kept and not file.name.endswith("index.json"):
-                shutil.copyfile(file, folder / file.name)
+        for name in COPIED:
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, folder / name)
 
 
 def open_fine_tuned(folder: Path) -> FineTuned:

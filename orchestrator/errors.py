@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ ADVICE = {
     errno.ENAMETOOLONG: "Choose a shorter path",
 }
 """What to do about an error of the file system, by its number."""
+
+CREDENTIALS = re.compile(r"(?<=://)[^\s/?#'\"<>]+@")
+"""The part of a URL between its scheme and its host."""
 
 
 class Interrupted(Exception):
@@ -70,15 +74,20 @@ def in_one_line(error: OSError | RuntimeError) -> str:
     if isinstance(error, RuntimeError):
         return "There is no home folder. Set HOME, or set UNLEARN_CACHE to a folder for corpora and features"
     if isinstance(error, StorageError) or not error.strerror:
-        return " ".join(str(error).split())
-    name = " -> ".join(str(name) for name in (error.filename, error.filename2) if name)
+        return without_credentials(" ".join(str(error).split()))
+    name = error.filename2 or error.filename  # of a renaming, what the user named, not our temporary name
     advice = ADVICE.get(error.errno or 0, "")
     return f"{error.strerror}{f': {name}' if name else ''}{f'. {advice}' if advice else ''}"
 
 
 def first_line(error: object) -> str:
-    """Return the first line of an error's text; the name of its type if it has no text."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """Return the first line of an error's text, without credentials; the name of its type if it has no text."""
+    return without_credentials(next(iter(str(error).strip().splitlines()), type(error).__name__))
+
+
+def without_credentials(text: str) -> str:
+    """Return a text whose URLs have lost their user names and passwords: `http://user:word@host` is `http://host`."""
+    return CREDENTIALS.sub("", text)
 
 
 def type_and_first_line(error: BaseException) -> str:

@@ -8,7 +8,8 @@ A comparison measures one way in which memory of D_f shows, in Original and in t
   model that never learned the class.
 
 The rule, in this order:
-1. `cannot tell` without a fair comparison, or with fewer than `FEWEST` recordings on a side.
+1. `cannot tell` without a fair comparison, or with fewer than `FEWEST` recordings on a side of a required one. Only
+   recordings that are compared count. Other comparisons with fewer are left out.
 2. `evidence of memory left` if in any comparison the child's interval is beyond what models without memory give; also
    if D_f is so much less known than unheard speech that this gives it away. The intervals hold together with 95 %
    confidence (Bonferroni over the comparisons).
@@ -28,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from scipy.stats import beta, norm
 
 from orchestrator.evidence.pooled import Attacked, pooled_auc, pooled_difference
@@ -43,7 +45,7 @@ AUC_BOUND = (
     0.10  # of an AUC from 0.5: of a forgotten and an unheard recording, an attack picks the right one 6 of 10 times
 )
 NAMED_BOUND = 0.15  # of the share of a forgotten class's recordings that are still named so
-FEWEST = 10  # recordings on either side
+FEWEST = 10  # recordings on either side that are compared
 CONFIDENCE = 0.95  # of all intervals of one step together
 TOST_CONFIDENCE = 0.90  # two one-sided tests at 5 % each
 POWER = 0.8  # of the smallest effect that is reported
@@ -69,8 +71,9 @@ class Comparison:
     original: Reading
     child: Reading
     change: Estimate  # child − Original, 95 %
-    forgotten: int
+    forgotten: int  # recordings that are compared
     unheard: int
+    tests: int = 1  # comparisons that are made together
     required: bool = True  # whether the verdict `no evidence` needs it; others can only give evidence
 
     @property
@@ -104,7 +107,7 @@ class Comparison:
     def smallest_effect(self) -> float:
         """The smallest distance from `without` that is detected 8 times of 10, from Original's standard error."""
         half = (self.original.detects[1] - self.original.detects[0]) / 2
-        tail = float(norm.ppf((1 + CONFIDENCE) / 2))
+        tail = float(norm.ppf((1 + _together(self.tests)) / 2))
         return half * (1 + float(norm.ppf(POWER)) / tail)
 
 
@@ -130,7 +133,9 @@ def decide(comparisons: Sequence[Comparison], unfair: str = "") -> Decision:
     """
     if unfair or not comparisons:
         return Decision(CANNOT_TELL, (unfair or "There is no unheard speech to compare with.",))
-    few = [c for c in comparisons if min(c.forgotten, c.unheard) < FEWEST]
+    enough = [c for c in comparisons if min(c.forgotten, c.unheard) >= FEWEST]
+    few = [c for c in comparisons if c.required and c not in enough]
+    comparisons = enough
     if few:
         counts = f"{few[0].forgotten} forgotten and {few[0].unheard} unheard ones"
         return Decision(CANNOT_TELL, (f"Too few recordings: {counts}; {FEWEST} or more are needed on either side.",))
@@ -187,7 +192,7 @@ def membership(
         retrained: scores of Retrain on the same recordings.
         required: whether the verdict `no evidence` needs it.
     """
-    center, together = (0.0 if retrained else 0.5), 1 - (1 - CONFIDENCE) / tests
+    center, together = (0.0 if retrained else 0.5), _together(tests)
 
     def reading(run: Attacked) -> Reading:
         def at(confidence: float) -> Estimate:
@@ -206,8 +211,9 @@ def membership(
         original=reading(original),
         child=reading(child),
         change=pooled_difference([child], [original]),
-        forgotten=len(original.members),
-        unheard=len(original.others),
+        forgotten=int(np.isin(original.member_classes, original.other_classes).sum()),
+        unheard=int(np.isin(original.other_classes, original.member_classes).sum()),
+        tests=tests,
         required=required,
     )
 
@@ -225,7 +231,7 @@ def recognition(name: str, original: int, child: int, recordings: int, *, tests:
         tests: number of comparisons that are made together.
         forgotten: |D_f|.
     """
-    together = 1 - (1 - CONFIDENCE) / tests
+    together = _together(tests)
     first, second = (_share(named, recordings, CONFIDENCE) for named in (original, child))
 
     def reading(named: int) -> Reading:
@@ -243,7 +249,13 @@ def recognition(name: str, original: int, child: int, recordings: int, *, tests:
         change=Estimate(after.value - before.value, second[0] - first[1], second[1] - first[0]),
         forgotten=forgotten,
         unheard=recordings,
+        tests=tests,
     )
+
+
+def _together(tests: int) -> float:
+    """Return the confidence of each of so many intervals that hold together (Bonferroni)."""
+    return 1 - (1 - CONFIDENCE) / tests
 
 
 def _share(named: int, of: int, confidence: float) -> tuple[float, float]:

@@ -9,13 +9,16 @@ import numpy as np
 from orchestrator.evidence.pooled import Attacked, pooled_auc
 from orchestrator.evidence.roc import FEWEST_PAIRS
 from orchestrator.forget.comparing import Logits, Rows
-from orchestrator.forget.problem import Case
+from orchestrator.forget.problem import JUDGED, Case
 from orchestrator.forget.pseudonyms import Pseudonyms
 
 
 def by_class(case: Case, child: Logits) -> list[dict[str, Any]]:
-    """Return accuracy on unheard speech before and after, for each class that has any; fractions."""
-    rows, labels = case.unheard("test"), case.recordings.labels
+    """Return accuracy on unheard speech before and after, for each class that has any; fractions.
+
+    Speech of those whose removal was requested counts for a forgotten class only.
+    """
+    rows, labels = unheard_of_those_who_stay(case), case.recordings.labels
     found = []
     for number, name in enumerate(case.opened.classes):
         of = rows[labels[rows] == number]
@@ -34,7 +37,7 @@ def by_speaker(case: Case, child: Logits, pseudonyms: Pseudonyms) -> list[dict[s
     Exposure is the AUC by which the loss separates a speaker's retained recordings from unheard ones of the same
     speaker and class: 0.5 is none. Speakers are pseudonyms. Unheard speech of a forgotten class is left out.
     """
-    recordings, rows, retain = case.recordings, case.unheard("test"), case.retain
+    recordings, rows, retain = case.recordings, case.unheard(*JUDGED), case.retain
     if case.resolved.forgotten_class is not None:  # its recordings are to be answered wrongly
         rows = rows[recordings.labels[rows] != case.resolved.forgotten_class]
     if not recordings.has_speakers:
@@ -51,6 +54,20 @@ def by_speaker(case: Case, child: Logits, pseudonyms: Pseudonyms) -> list[dict[s
             name = pseudonyms.of("speaker", str(speaker))
             found.append({"speaker": name, "recordings": len(of), "before": before, "after": after, **exposed})
     return found
+
+
+def unheard_of_those_who_stay(case: Case) -> Rows:
+    """Return unheard rows, without those that requests name and those of speakers of whom nothing is trained on now.
+
+    Rows of a forgotten class are kept: a report shows them as such.
+    """
+    recordings, rows = case.recordings, case.unheard(*JUDGED)
+    gone = np.isin(rows, case.resolved.never_trained)
+    if recordings.has_speakers:
+        removed = np.setdiff1d(recordings.speakers[recordings.rows("train")], recordings.speakers[case.retain])
+        gone |= np.isin(recordings.speakers[rows], removed)
+    kept: Rows = rows[~gone | (recordings.labels[rows] == case.resolved.forgotten_class)]
+    return kept
 
 
 def exposure(case: Case, logits: Logits, members: Rows, others: Rows) -> float | None:

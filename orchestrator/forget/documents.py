@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from orchestrator.forget.charts import comparison_chart
 
 TEMPLATES = Path(__file__).parent / "templates"
 CARD_KEYS = ("license", "license_name", "license_link", "language", "base_model", "datasets", "tags")
+MARKS = re.compile(r"[\\`*_\[\]#!|~@:]")  # of Markdown, each of which a backslash makes plain
+ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def write_documents(report: Mapping[str, Any], folder: Path, parent: Path) -> None:
@@ -44,6 +47,11 @@ def card(report: Mapping[str, Any], parent: Path) -> str:
     return _environment(escape=False).get_template("card.md.j2").render(report=report, metadata=text)
 
 
+def as_markdown(text: object) -> str:
+    """Return a text as Markdown that shows it as it is: neither HTML nor Markdown in it has an effect."""
+    return MARKS.sub(r"\\\g<0>", " ".join(str(text).split())).translate(ENTITIES)
+
+
 def _metadata(parent: Path) -> dict[str, Any]:
     """The metadata of the parent's card; empty if it has none that can be read."""
     import yaml
@@ -66,6 +74,7 @@ def _environment(*, escape: bool) -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=escape, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    made.filters["markdown"] = as_markdown
     made.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
     made.filters["number"] = lambda value: "–" if value is None else f"{value:.3f}"
     made.filters["interval"] = lambda pair: "–" if pair[0] is None else f"{pair[0]:.3f} to {pair[1]:.3f}"

@@ -16,7 +16,10 @@ PARTS = ("forget", "unheard")
 
 
 def write_outputs(path: Path, sides: Sides, pseudonyms: Pseudonyms) -> None:
-    """Write one row a recording: pseudonyms of recording and speaker, part, label, and each model's logits."""
+    """Write one row a recording: pseudonyms of recording and speaker, part, label, and each model's logits.
+
+    The file is its owner's alone (mode 600).
+    """
     labels = np.concatenate([sides.forget_labels, sides.unheard_labels])
     ids = [pseudonyms.of("recording", str(name)) for name in (*sides.forget_ids, *sides.unheard_ids)]
     speakers = [
@@ -37,6 +40,7 @@ def write_outputs(path: Path, sides: Sides, pseudonyms: Pseudonyms) -> None:
     table = pa.table(columns)
     forgotten = "" if sides.forgotten_class is None else str(sides.forgotten_class)
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)  # before there is anything to read in it
     pq.write_table(table.replace_schema_metadata({"forgotten_class": forgotten}), path, compression="zstd")
 
 

@@ -27,6 +27,7 @@ from orchestrator.run.setup.problem import score
 
 STAND_IN = "whisper_nano"  # a pretrained encoder that was trained on none of the user's recordings
 MICRO_BATCH = 32
+JUDGED = ("test", "holdout")  # splits on which nothing was chosen
 
 
 @dataclass(frozen=True, kw_only=True)

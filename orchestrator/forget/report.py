@@ -21,6 +21,7 @@ from orchestrator.forget.lineage import output_folder
 from orchestrator.forget.problem import Case
 from orchestrator.forget.pseudonyms import Pseudonyms
 from orchestrator.forget.residue import Residue
+from orchestrator.tasks.sources.tables import text
 
 FORMAT = 1
 VERSIONS = ("speech-unlearning", "torch", "transformers", "numpy", "scipy", "soundfile")
@@ -176,8 +177,12 @@ def _comparison(found: Comparison) -> dict[str, Any]:
 
 
 def _without_names(row: dict[str, Any], facts: Facts) -> dict[str, Any]:
-    """Replace the name of a class by a pseudonym where classes are people, or where it is what was forgotten."""
-    speakers = set(facts.case.recordings.speakers.tolist())
-    people = any(name in speakers for name in facts.case.opened.classes)
+    """Replace the name of a class by a pseudonym where classes are or may be people, or where it was forgotten.
+
+    Without the speaker of every recording, nobody can tell whether classes are people: then they count as such.
+    """
+    recordings = facts.case.recordings
+    speakers = set(recordings.speakers.tolist())
+    people = not recordings.has_speakers or any(text(name) in speakers for name in facts.case.opened.classes)
     kind = "speaker" if people else "class"
     return {**row, "class": facts.pseudonyms.of(kind, row["class"])} if people or row["forgotten"] else row

@@ -23,11 +23,11 @@ from backbones.fine_tuned import FineTunedClassifier, open_fine_tuned
 from methods.base import Training
 from orchestrator.evidence.removal import Comparison, Decision, decide
 from orchestrator.forget.choosing import Unlearned, choose_method, sides_of, unlearn
-from orchestrator.forget.comparing import Logits, Sides, comparisons, named_after_relearning
+from orchestrator.forget.comparing import Logits, Sides, comparisons, fair_strata, named_after_relearning
 from orchestrator.forget.documents import write_documents
 from orchestrator.forget.kept_outputs import write_outputs
 from orchestrator.forget.lineage import earlier_requests, model_folder, still_forgotten
-from orchestrator.forget.problem import Case, retrained
+from orchestrator.forget.problem import JUDGED, Case, retrained
 from orchestrator.forget.pseudonyms import open_key
 from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.relearned import relearn
@@ -37,7 +37,6 @@ from orchestrator.forget.residue import purge, scan
 from orchestrator.forget.speech import read_speech
 
 MODEL, OUTPUTS, REPORT = "model", "evidence/outputs.parquet", "report.json"
-JUDGED = ("test", "holdout")  # splits on which nothing was chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +119,16 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
         )
         method = choose_method(options.method, case)
         measured = _before(case)
-        say(measured.said)
+        waits = bool(measured.unfair) and options.with_retrain
+        say("memory is measured against the retrained model, once there is one" if waits else measured.said)
         result = scratch / "result"
         (result / MODEL).mkdir(parents=True)
         unlearned, sides, child_logits = _steps(case, method, options, result / MODEL, clock, say)
         found, unfair = comparisons(sides)
         decision = decide(found, unfair)
+        if waits:
+            measured = _measured(found, unfair)
+            say(measured.said)
         with clock("writing"):
             write_outputs(result / OUTPUTS, sides, pseudonyms)
             again = [still_forgotten(one, child_logits) for one in earlier]
@@ -151,7 +154,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 purged=[r for r in residue if r.path not in {other.path for other in left}],
                 seconds=clock.seconds,
                 started_at=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-                with_retrain=options.with_retrain,
+                with_retrain="retrained" in sides.logits,
                 named_after_relearning=named_after_relearning(sides),
             )
             report = report_of(facts)
@@ -174,7 +177,11 @@ def _before(case: Case) -> _Before:
     """Measure whether there is anything to forget, before anything is unlearned."""
     rows = case.unheard(*JUDGED)
     both = (case.original_logits[case.forget], case.original_logits[rows])
-    found, unfair = comparisons(sides_of(case, rows, {"original": both, "child": both}))
+    return _measured(*comparisons(sides_of(case, rows, {"original": both, "child": both})))
+
+
+def _measured(found: list[Comparison], unfair: str) -> _Before:
+    """Say what comparisons tell of the original."""
     seen = [c for c in found if c.measurable]
     if unfair or not found:
         return _Before(found, unfair, f"nothing can be measured: {unfair or 'there is no unheard speech'}")
@@ -206,7 +213,9 @@ def _steps(
         return case.speech.logits(model, case.forget), case.speech.logits(model, rows)
 
     models["original"] = case.original_logits[case.forget], case.original_logits[rows]
-    if options.with_retrain:
+    if options.with_retrain and not fair_strata(sides_of(case, rows, {}))[1]:
+        say("no model is retrained: unheard recordings of the same class and speaker are a fair reference")
+    elif options.with_retrain:
         with clock("retraining"):
             models["retrained"] = both(retrained(case, say))
     with clock("unlearning"):

@@ -87,6 +87,9 @@ def test_a_masked_clip_does_not_depend_on_its_padding(folder):
 def test_a_folder_is_written_again_with_other_weights_and_nothing_else_changed(folder, tmp_path, architecture):
     path = folder(architecture, dtype=torch.float16)
     (path / "training_args.bin").write_bytes(b"pickle")
+    (path / "speakers.json").write_text('["ann"]')
+    (path / "train_ids.txt").write_text("up-ann-00")
+    (path / "vocab.json").write_text("{}")
     opened = open_fine_tuned(path)
     model = opened.load()
     with torch.no_grad():
@@ -95,7 +98,9 @@ def test_a_folder_is_written_again_with_other_weights_and_nothing_else_changed(f
     opened.save(model, tmp_path / "child")
     before, after = (json.loads((f / "config.json").read_text()) for f in (path, tmp_path / "child"))
     assert before == after
-    assert not (tmp_path / "child/training_args.bin").exists()
+    gone = ("training_args.bin", "speakers.json", "train_ids.txt")
+    assert not [name for name in gone if (tmp_path / "child" / name).exists()]
+    assert (tmp_path / "child/vocab.json").exists()
     assert (tmp_path / "child/preprocessor_config.json").exists()
     with torch.no_grad():
         found = model(*opened.features([clip_of(2)], SAMPLES))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from orchestrator.evidence.pooled import Attacked
 from orchestrator.evidence.removal import (
@@ -80,6 +81,28 @@ def test_too_few_recordings_on_a_side_cannot_be_judged(side):
     few = comparison(0.9, 0.5, **{side: FEWEST - 1})
     assert "Too few recordings" in decide([few]).reasons[0]
     assert decide([few]).verdict == CANNOT_TELL
+
+
+def test_a_comparison_that_no_verdict_needs_is_left_out_where_it_has_too_few_recordings():
+    few = comparison(0.9, 0.9, required=False, forgotten=FEWEST - 1)
+    assert decide([comparison(0.9, 0.5), few]).verdict == NO_EVIDENCE
+
+
+def test_recordings_of_groups_that_only_one_side_has_are_not_counted():
+    run = attacked(np.random.default_rng(4), 1.0, members=30, others=60)
+    alone = replace(run, other_classes=np.where(np.arange(60) % 3 == 2, 7, np.arange(60) % 3))
+    found = membership("loss", alone, alone, tests=1)
+    assert (found.forgotten, found.unheard) == (20, 40)
+
+
+def test_the_smallest_effect_does_not_grow_with_the_correction_of_intervals_alone():
+    """It is (z of the interval + z of the power) standard errors; the standard error is that of the interval."""
+    run = attacked(np.random.default_rng(5), 0.0)
+    one, three = (membership("loss", run, run, tests=tests) for tests in (1, 3))
+    halves = [(c.original.detects[1] - c.original.detects[0]) / 2 for c in (one, three)]
+    for half, confidence, found in zip(halves, (0.95, 1 - 0.05 / 3), (one, three), strict=True):
+        z = norm.ppf((1 + confidence) / 2)
+        assert found.smallest_effect == pytest.approx(half / z * (z + norm.ppf(0.8)))
 
 
 def test_without_a_fair_comparison_the_reason_is_given():

@@ -58,6 +58,16 @@ def test_the_card_has_metadata_of_the_hub_and_keeps_the_parents_license(report, 
     assert "compliant" not in text
 
 
+def test_names_of_classes_are_plain_text_in_the_card(report, tmp_path):
+    rows = report["collateral"]["classes"]
+    rows[0] |= {"class": HOSTILE, "forgotten": False}
+    rows[1] |= {"class": "[click](http://x) *so*\n# big", "forgotten": False}
+    text = card(report, tmp_path)
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;: accuracy" in text
+    assert "\\[click\\](http\\://x) \\*so\\* \\# big: accuracy" in text
+
+
 @pytest.mark.parametrize("before", ["no metadata", "---\n: [\n---\n", "---\n"])
 def test_a_parent_without_readable_metadata_gives_a_card_all_the_same(report, tmp_path, before):
     (tmp_path / "README.md").write_text(before)

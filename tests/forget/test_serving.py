@@ -108,8 +108,39 @@ def test_speakers_without_unheard_recordings_need_retrain(options, commands, unt
     alone = serve(options(Request(speaker="ann"), "alone", **brief))
     assert alone.report["verdict"] == "cannot tell"
     assert "no fair comparison" in alone.report["reasons"][0]
-    with_retrain = serve(options(Request(speaker="ann"), "retrain", **brief, with_retrain=True, base=untrained))
+    said = []
+    brief |= {"with_retrain": True, "base": untrained}
+    with_retrain = serve(options(Request(speaker="ann"), "retrain", **brief), said.append)
     assert [c["without_memory"] for c in with_retrain.report["evidence"]["after"]] == [0.0, 0.0]
+    assert with_retrain.report["evidence"]["with_retrain"]
+    assert "--with-retrain" not in with_retrain.report["before_said"] + "".join(said)
+
+
+def test_no_model_is_retrained_where_unheard_speech_is_a_fair_reference(options, untrained):
+    said, brief = [], {"method": "npo", "training": Training(learning_rate=1e-3, epochs=1)}
+    served = serve(options(Request(speaker="ann"), "fair", **brief, with_retrain=True, base=untrained), said.append)
+    assert not served.report["evidence"]["with_retrain"]
+    assert "retraining" not in served.report["provenance"]["seconds"]
+    assert any(line.startswith("no model is retrained") for line in said)
+
+
+def test_without_speakers_the_names_of_classes_are_pseudonyms_and_holdout_speech_is_counted(
+    options, commands, tmp_path
+):
+    lines = [line.split(",") for line in (commands / "manifest.csv").read_text().splitlines()]
+    rows = [[name, path, label, split.replace("test", "holdout")] for name, path, label, _, split in lines]
+    (tmp_path / "m.csv").write_text("\n".join(",".join(row) for row in rows))
+    (tmp_path / "ids.txt").write_text("\n".join(row[0] for row in rows[1:] if "-ann-" in row[0] and row[3] == "train"))
+    brief = {"data": tmp_path / "m.csv", "root": commands, "method": "npo", "training": Training(epochs=1)}
+    served = serve(options(Request(ids_file=tmp_path / "ids.txt"), "nobody", **brief))
+    classes = served.report["collateral"]["classes"]
+    assert [row["recordings"] for row in classes] == [24] * 4
+    assert all(row["class"].startswith("speaker-") for row in classes)
+    assert "down" not in (served.folder / "model/README.md").read_text()
+
+
+def test_unheard_speech_of_a_removed_speaker_does_not_count_for_everybody_else(first):
+    assert [row["recordings"] for row in first.report["collateral"]["classes"]] == [18] * 4
 
 
 def test_retrain_needs_the_encoder_that_it_starts_from(options):
@@ -137,6 +168,7 @@ def test_outputs_that_are_kept_have_one_row_for_each_recording_that_is_compared(
     import pyarrow.parquet as pq
 
     table = pq.read_table(first.folder / "evidence/outputs.parquet")
+    assert (first.folder / "evidence/outputs.parquet").stat().st_mode & 0o777 == 0o600
     parts = np.array(table["part"].to_pylist())
     assert {name: int((parts == name).sum()) for name in ("forget", "unheard")} == {"forget": 24, "unheard": 96}
     assert set(table["recording"].to_pylist()[0][:10]) <= set("recording-")
