@@ -16,6 +16,7 @@ Model = Annotated[Path, typer.Argument(help="Model folder that save_pretrained w
 Root = Annotated[Optional[Path], typer.Option(help="Folder of the recordings (default: the manifest's).")]
 Key = Annotated[Optional[Path], typer.Option(help="Key of the pseudonyms; created if missing.")]
 Scan = Annotated[Optional[list[Path]], typer.Option(help="Results folder in which to look for residue.")]
+Purge = Annotated[bool, typer.Option("--purge", help="Remove the residue; without it, only list it (dry run).")]
 
 
 @app.command()
@@ -54,7 +55,7 @@ def forget(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     scan: Scan = None,
-    purge: Annotated[bool, typer.Option("--purge", help="Remove the residue that is found; without: list it.")] = False,
+    purge: Purge = False,
     requests: Annotated[
         Optional[Path], typer.Option(help="Serve this table of requests: name, and forget, speaker or class.")
     ] = None,
@@ -103,7 +104,7 @@ def verify(
     key: Key = None,
     root: Root = None,
     scan: Scan = None,
-    purge: Annotated[bool, typer.Option("--purge", help="Remove the residue that is found; without: list it.")] = False,
+    purge: Purge = False,
 ) -> None:
     """Repeat the checks of a served request: digests, verdict, outputs; list or remove residue.
 
@@ -119,7 +120,9 @@ def verify(
         _say(f"{check.state}: {check.said}")
     if manifest and pseudonyms:
         results = [absolute_path(path) for path in scan or ()]
-        found = verifying.residue_of(folder, manifest, pseudonyms, _absolute(root), results)
+        found, not_searched = verifying.residue_of(folder, manifest, pseudonyms, _absolute(root), results)
+        for line in not_searched:
+            _say(f"not searched: {line}")
         left = residue.purge(found) if purge else found
         for one in found:
             kept = next((r for r in left if r.path == one.path), None)

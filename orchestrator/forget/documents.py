@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from orchestrator.forget.charts import comparison_chart
+from orchestrator.results.storage import Folder
 
 TEMPLATES = Path(__file__).parent / "templates"
 CARD_KEYS = ("license", "license_name", "license_link", "language", "base_model", "datasets", "tags")
@@ -19,10 +20,17 @@ ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def write_documents(report: Mapping[str, Any], folder: Path, parent: Path) -> None:
-    """Write `report.json`, `report.html`, and `model/README.md`, which keeps the parent's license and language."""
-    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(page(report), encoding="utf-8")
-    (folder / "model" / "README.md").write_text(card(report, parent), encoding="utf-8")
+    """Write `report.json`, `report.html`, and `model/README.md`, which keeps the parent's license and language.
+
+    Each is written to another name and renamed, so that none is ever half-written.
+    """
+    texts = {
+        folder / "report.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
+        folder / "report.html": page(report),
+        folder / "model" / "README.md": card(report, parent),
+    }
+    for path, text in texts.items():
+        Folder(path.parent.as_uri()).write_bytes(path.name, text.encode())
 
 
 def page(report: Mapping[str, Any]) -> str:

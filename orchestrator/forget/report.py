@@ -20,7 +20,7 @@ from orchestrator.forget.comparing import Logits
 from orchestrator.forget.lineage import output_folder
 from orchestrator.forget.problem import Case
 from orchestrator.forget.pseudonyms import Pseudonyms
-from orchestrator.forget.residue import Residue
+from orchestrator.forget.residue import Residue, as_rows
 from orchestrator.tasks.sources.tables import text
 
 FORMAT = 1
@@ -58,7 +58,6 @@ class Facts:
     child_sha256: str
     earlier: Sequence[Mapping[str, Any]]
     residue: Sequence[Residue]
-    purged: Sequence[Residue]
     seconds: Mapping[str, float]
     started_at: str
     with_retrain: bool
@@ -99,11 +98,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
             "speakers": by_speaker(case, facts.child_logits, facts.pseudonyms),
         },
         "earlier": [dict(row) for row in facts.earlier],
-        "residue": [
-            {"path": str(r.path), "what": r.what, "kept_because": r.kept_because, "removed": removed}
-            for removed, part in ((False, facts.residue), (True, facts.purged))
-            for r in part
-        ],
+        "residue": as_rows(facts.residue),
         "limits": list(LIMITS),
         "references": list(REFERENCES),
         "key_fingerprint": facts.pseudonyms.fingerprint,
@@ -121,12 +116,15 @@ def _request(facts: Facts) -> dict[str, Any]:
     case, resolved = facts.case, facts.case.resolved
     names = [facts.pseudonyms.of("recording", str(name)) for name in case.recordings.ids]
 
+    audio = case.recordings.digests[np.union1d(resolved.everything, resolved.never_trained)]
+
     def named(rows: np.ndarray[Any, Any]) -> list[str]:
         return [names[row] for row in rows]
 
     return {
         "pseudonym": facts.pseudonyms.of("request", "\n".join(sorted(case.recordings.ids[resolved.rows].tolist()))),
         "kind": resolved.kind,
+        "audio": sorted({facts.pseudonyms.of("audio", str(one)) for one in audio}),
         "forgotten": named(case.forget),
         "named": len(resolved.rows) + len(resolved.never_trained),
         "found_in_training": len(resolved.rows),

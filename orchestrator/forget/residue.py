@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,11 @@ from filelock import FileLock, Timeout
 
 from orchestrator.digests import default_cache_dir
 from orchestrator.forget.recordings import Recordings
+from orchestrator.forget.scratch import is_marked, marked_folders, remove_unused
 from orchestrator.results.store import open_store
 from orchestrator.run.scheduling.driver_lease import sole_driver
+from orchestrator.run.setup.feature_cache import OF_CORPUS
+from orchestrator.run.setup.scratch import OLD_SECONDS, is_old
 from orchestrator.tasks.corpus import Corpus
 
 OF_TRIALS = {
@@ -33,7 +37,10 @@ OF_TRIALS = {
 """Folders of a results folder with what trials leave of recordings, and the ends of the names there."""
 
 SAME_IDS = 0.9  # of the ids in outputs, that must be in the manifest
-SCRATCH = ("features.npy", "result")  # in a scratch folder of an interrupted `unlearn forget`
+Lengths = npt.NDArray[np.int64]
+
+BY_HAND = "check it by hand"
+IN_USE = f"it changed in the last {OLD_SECONDS / 60:.0f} minutes: a trial may be using it"
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,15 @@ class Residue:
     kept_because: str = ""  # why `purge` leaves it; empty if it may be removed
 
 
+@dataclass(frozen=True)
+class Sought:
+    """What is looked for beyond the rows of a manifest: keyed digests of audio, and keyed ids, of a served request."""
+
+    keyed: Callable[[str, str], str] = lambda kind, name: f"{kind}-{name}"  # as `Pseudonyms.of`
+    audio: Collection[str] | None = None  # of all recordings, deleted ones too; None: decode the files that are there
+    ids: Collection[str] = field(default_factory=frozenset)  # of recordings that the manifest may not list any more
+
+
 def scan(
     recordings: Recordings,
     rows: npt.NDArray[np.int64],
@@ -52,6 +68,7 @@ def scan(
     outputs: Path,
     cache: Path | None = None,
     skip: Sequence[Path] = (),
+    sought: Sought = Sought(),
 ) -> list[Residue]:
     """List what holds the recordings of a request or their outputs; nothing is changed.
 
@@ -62,6 +79,7 @@ def scan(
         outputs: the folder in which interrupted runs of `unlearn forget` may have left scratch folders.
         cache: of corpora and features; the default cache if None.
         skip: folders that are in use by this process.
+        sought: what a report kept of the request.
 
     Raises:
         ValueError: a results folder does not exist.
@@ -69,16 +87,25 @@ def scan(
     missing = [str(folder) for folder in results if not folder.is_dir()]
     if missing:
         raise ValueError(f"There is no results folder {missing[0]}. Name folders that exist with --scan")
-    there = rows[[recordings.paths[row].is_file() for row in rows]]
-    audio = {str(digest) for digest in recordings.at(there).digests}
+    if sought.audio is None:
+        there = rows[[recordings.paths[row].is_file() for row in rows]]
+        sought = replace(sought, audio={sought.keyed("audio", str(one)) for one in recordings.at(there).digests})
     names = _names(recordings, rows)
     known = _names(recordings, np.arange(len(recordings)))
-    found, corpora = list[Residue](), set[str]()  # fingerprints
-    for folder in (cache or default_cache_dir(), *(result / "cache" for result in results)):
-        found += _in_cache(folder, audio, corpora)
+    held: dict[str, Lengths | None] = {}  # by fingerprint of a corpus that holds recordings; None if it is deleted
+    found, caches = list[Residue](), [cache or default_cache_dir(), *(result / "cache" for result in results)]
+    for folder in caches:
+        found += _corpora(folder, sought, held)
     for folder in results:
-        found += _in_results(folder, names, known, corpora)
-    found += [r for r in _scratch(outputs) if r.path not in skip]
+        found += _in_results(folder, names, known, sought, held)
+    for folder in caches:
+        found += _features(folder, held)
+        found += [
+            Residue(file, "scratch file of a trial, which may hold outputs", "" if _is_old(file) else IN_USE)
+            for file in sorted((folder / "scratch").glob("*"))
+        ]
+    what = "scratch folder of an interrupted `unlearn forget`"
+    found += [Residue(folder, what) for folder in marked_folders(outputs) if folder not in skip]
     return [_guarded(residue, recordings) for residue in found]
 
 
@@ -96,7 +123,12 @@ def purge(found: Sequence[Residue]) -> list[Residue]:
         lock = FileLock(f"{residue.path}.lock", timeout=0)
         in_cache = residue.path.parent.name in ("corpora", "features")
         try:
-            if in_cache:
+            if is_marked(residue.path):
+                if not remove_unused(residue.path):
+                    left.append(replace(residue, kept_because="another process is using it"))
+            elif residue.path.parent.name == "scratch" and not _is_old(residue.path):
+                left.append(replace(residue, kept_because=IN_USE))
+            elif in_cache:
                 with lock:
                     _remove(residue.path)
             else:
@@ -118,6 +150,15 @@ def purge(found: Sequence[Residue]) -> list[Residue]:
     return left
 
 
+def as_rows(left: Sequence[Residue], removed: Sequence[Residue] = ()) -> list[dict[str, Any]]:
+    """Return residue as rows of a report."""
+    return [
+        {"path": str(r.path), "what": r.what, "kept_because": r.kept_because, "removed": gone}
+        for gone, part in ((False, left), (True, removed))
+        for r in part
+    ]
+
+
 def _names(recordings: Recordings, rows: npt.NDArray[np.int64]) -> set[str]:
     """Names under which results may have these recordings: ids, and paths from several folders."""
     paths = [recordings.paths[row] for row in rows]
@@ -125,33 +166,38 @@ def _names(recordings: Recordings, rows: npt.NDArray[np.int64]) -> set[str]:
     return {str(name) for name in recordings.ids[rows]} | {str(path) for path in paths} | relative
 
 
-def _in_cache(cache: Path, audio: set[str], corpora: set[str]) -> Iterator[Residue]:
-    """Corpora that hold the audio, and the features that were made of these corpora."""
-    lengths: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
-    for folder in sorted((cache / "corpora").glob("*")) if (cache / "corpora").is_dir() else []:
+def _corpora(cache: Path, sought: Sought, held: dict[str, Lengths | None]) -> Iterator[Residue]:
+    """Corpora that hold the audio, which are added to `held`, and those that cannot be read."""
+    for folder in sorted((cache / "corpora").glob("*")):
         if not (folder / "corpus.json").is_file():
             continue
         try:
             corpus = Corpus(folder)
-            held = sum(hashlib.sha256(corpus.audio(row).tobytes()).hexdigest() in audio for row in range(len(corpus)))
-        except (OSError, ValueError, pa.ArrowException):
+            digests = [hashlib.sha256(corpus.audio(row).tobytes()).hexdigest() for row in range(len(corpus))]
+        except (OSError, ValueError, KeyError, pa.ArrowException):
+            yield Residue(folder, "corpus", f"it cannot be read, so that it could not be searched: {BY_HAND}")
             continue
-        if held:
-            corpora.add(corpus.fingerprint)
-            lengths.append(corpus.num_samples)
-            yield Residue(folder, f"corpus with {held} of the recordings")
-    for folder in sorted((cache / "features").glob("*")) if (cache / "features").is_dir() else []:
+        count = sum(sought.keyed("audio", digest) in (sought.audio or ()) for digest in digests)
+        if count:
+            held[corpus.fingerprint] = corpus.num_samples
+            yield Residue(folder, f"corpus with {count} of the recordings")
+
+
+def _features(cache: Path, held: dict[str, Lengths | None]) -> Iterator[Residue]:
+    """Features that name a corpus with the recordings; those of earlier versions, which name none, are kept."""
+    for folder in sorted((cache / "features").glob("*")):
         with suppress(OSError, ValueError):
+            if (folder / OF_CORPUS).is_file():
+                if (folder / OF_CORPUS).read_text(encoding="utf-8") in held:
+                    yield Residue(folder, "features of a corpus with the recordings")
+                continue
             frames = np.load(folder / "lengths.npy")
-            if any(_same_lengths(frames, samples) for samples in lengths):
-                yield Residue(folder, "features of a corpus with the recordings")
-    for file in sorted((cache / "scratch").glob("*")) if (cache / "scratch").is_dir() else []:
-        yield Residue(file, "scratch file of a trial, which may hold outputs")
+            if any(samples is not None and _same_lengths(frames, samples) for samples in held.values()):
+                doubt = f"only its lengths are those of a corpus with the recordings, and it names no corpus: {BY_HAND}"
+                yield Residue(folder, "features", doubt)
 
 
-def _same_lengths(
-    frames: np.ndarray[tuple[int], np.dtype[np.int64]], samples: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> bool:
+def _same_lengths(frames: Lengths, samples: Lengths) -> bool:
     """Whether features can be those of recordings with these lengths: as many, and never shorter for a longer one."""
     if len(frames) != len(samples):
         return False
@@ -160,7 +206,9 @@ def _same_lengths(
     return bool((np.diff(frames[order]) >= 0).all()) and all(len(group) == 1 for group in groups)
 
 
-def _in_results(folder: Path, names: set[str], known: set[str], corpora: set[str]) -> Iterator[Residue]:
+def _in_results(
+    folder: Path, names: set[str], known: set[str], sought: Sought, held: dict[str, Lengths | None]
+) -> Iterator[Residue]:
     """Files of trials whose corpus holds the recordings, by the corpus of their row or the ids in their outputs.
 
     Ids are no proof, as audio is: a corpus of which less than `SAME_IDS` are in the manifest may be another one with
@@ -171,18 +219,21 @@ def _in_results(folder: Path, names: set[str], known: set[str], corpora: set[str
         with suppress(OSError, pa.ArrowException, KeyError):
             row = pq.read_table(file, columns=["corpus_fingerprint"]).to_pylist()[0]
             trials[file.stem] = str(row["corpus_fingerprint"])
-    held = set(corpora)
     for file in sorted((folder / "outputs").glob("*.parquet")):
-        with suppress(OSError, pa.ArrowException, KeyError):
+        try:
             ids = set(pq.read_table(file, columns=["utterance_id"])["utterance_id"].to_pylist())
-            if not names & ids or trials.get(file.stem, "") in held:
-                continue
-            same = len(ids & known) >= SAME_IDS * len(ids)
-            if same and file.stem in trials:
-                held.add(trials[file.stem])
-            else:
-                doubt = "" if same else "some ids are the same, but most are not in the manifest: check it by hand"
-                yield Residue(file, "outputs on recordings with these ids", doubt)
+        except (OSError, pa.ArrowException, KeyError):
+            yield Residue(file, "outputs", f"they cannot be read, so that they could not be searched: {BY_HAND}")
+            continue
+        pruned = {i for i in ids if sought.ids and sought.keyed("recording", str(i)) in sought.ids}
+        if not (names & ids or pruned) or trials.get(file.stem, "") in held:
+            continue
+        same = len(ids & known | pruned) >= SAME_IDS * len(ids)
+        if same and file.stem in trials:
+            held.setdefault(trials[file.stem], None)
+        else:
+            doubt = "" if same else f"some ids are the same, but most are not in the manifest: {BY_HAND}"
+            yield Residue(file, "outputs on recordings with these ids", doubt)
     for trial, corpus in trials.items():
         if corpus in held:
             for shelf, end in OF_TRIALS.items():
@@ -190,10 +241,11 @@ def _in_results(folder: Path, names: set[str], known: set[str], corpora: set[str
                     yield Residue(path, f"{shelf} of a trial on a corpus with the recordings")
 
 
-def _scratch(outputs: Path) -> Iterator[Residue]:
-    for folder in sorted(outputs.glob(".*-*")) if outputs.is_dir() else []:
-        if folder.is_dir() and any((folder / name).exists() for name in SCRATCH):
-            yield Residue(folder, "scratch folder of an interrupted `unlearn forget`")
+def _is_old(path: Path) -> bool:
+    try:
+        return is_old(path)
+    except OSError:
+        return False
 
 
 def _guarded(residue: Residue, recordings: Recordings) -> Residue:

@@ -7,8 +7,6 @@ nothing that looks finished.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,7 +31,8 @@ from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.relearned import relearn
 from orchestrator.forget.report import Facts, report_of
 from orchestrator.forget.request import Request, resolve, without_earlier
-from orchestrator.forget.residue import purge, scan
+from orchestrator.forget.residue import Sought, as_rows, purge, scan
+from orchestrator.forget.scratch import scratch_folder
 from orchestrator.forget.speech import read_speech
 
 MODEL, OUTPUTS, REPORT = "model", "evidence/outputs.parquet", "report.json"
@@ -99,8 +98,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
     before = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(one.rows for one in earlier)]))
     resolved = without_earlier(resolved, recordings, before)
     out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with scratch_folder(out) as scratch:
         with clock("reading"):
             say(f"reading {len(recordings)} recordings; {len(resolved.rows)} are to be forgotten")
             speech, original = read_speech(opened, recordings, scratch, options.clip_seconds), opened.load()
@@ -133,8 +131,8 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
             write_outputs(result / OUTPUTS, sides, pseudonyms)
             again = [still_forgotten(one, child_logits) for one in earlier]
             rows = np.union1d(resolved.everything, resolved.never_trained)
-            residue = scan(recordings, rows, options.scan, out.parent, skip=(scratch,))
-            left = purge(residue) if options.purge else residue
+            sought = Sought(pseudonyms.of, {pseudonyms.of("audio", str(one)) for one in recordings.digests[rows]})
+            residue = scan(recordings, rows, options.scan, out.parent, skip=(scratch,), sought=sought)
             facts = Facts(
                 case=case,
                 limit=options.limit,
@@ -150,8 +148,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 parent_sha256=weights_id(str(parent), "main"),
                 child_sha256=weights_id(str(result / MODEL), "main"),
                 earlier=again,
-                residue=left,
-                purged=[r for r in residue if r.path not in {other.path for other in left}],
+                residue=residue,
                 seconds=clock.seconds,
                 started_at=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
                 with_retrain="retrained" in sides.logits,
@@ -160,10 +157,21 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
             report = report_of(facts)
             write_documents(report, result, parent)
         os.replace(result, out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    if options.purge:  # last: what was found is on record, whatever happens now
+        left = purge(residue)
+        kept = {one.path for one in left}
+        report["residue"] = as_rows(left, [one for one in residue if one.path not in kept])
+        write_documents(report, out, parent)
+    say(_residue_said(report["residue"]))
     say(f"verdict: {decision.verdict}")
     return Served(decision, report, out)
+
+
+def _residue_said(rows: list[dict[str, Any]]) -> str:
+    removed = sum(row["removed"] for row in rows)
+    free = sum(not row["removed"] and not row["kept_because"] for row in rows)
+    said = f"residue: {len(rows)} found, {removed} removed, {len(rows) - removed - free} to be left or checked by hand"
+    return f"{said}, {free} that --purge can remove (dry run)" if free else said
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from orchestrator.forget.kept_outputs import read_outputs
 from orchestrator.forget.lineage import OUTPUTS, read_report
 from orchestrator.forget.pseudonyms import Pseudonyms
 from orchestrator.forget.recordings import read_manifest
-from orchestrator.forget.residue import Residue, scan
+from orchestrator.forget.residue import Residue, Sought, scan
 from orchestrator.forget.speech import read_speech
 from orchestrator.tasks.base import SAMPLE_RATE_HZ
 
@@ -58,9 +58,16 @@ def verify(
 
 
 def residue_of(
-    folder: Path, manifest: Path, pseudonyms: Pseudonyms, root: Path | None, results: Sequence[Path]
-) -> list[Residue]:
-    """List what holds the recordings of a served request now; nothing is changed.
+    folder: Path,
+    manifest: Path,
+    pseudonyms: Pseudonyms,
+    root: Path | None,
+    results: Sequence[Path],
+    cache: Path | None = None,
+) -> tuple[list[Residue], list[str]]:
+    """List what holds the recordings of a served request now, and say what could not be searched; change nothing.
+
+    Audio is found by the keyed digests of the report, whether or not files and rows are still there.
 
     Raises:
         ValueError: another key than that of the request, or the manifest cannot be used.
@@ -71,7 +78,21 @@ def residue_of(
     recordings = read_manifest(manifest, open_fine_tuned(folder / "model").classes, root, missing_allowed=True)
     named = {*report["request"]["forgotten"], *report["request"]["never_trained_on"]}
     rows = [row for row, name in enumerate(recordings.ids) if pseudonyms.of("recording", str(name)) in named]
-    return scan(recordings, np.array(rows, dtype=np.int64), results, folder.parent)
+    found, audio = np.array(rows, dtype=np.int64), report["request"].get("audio")
+    not_searched = []
+    if pruned := len(named) - len(rows):
+        not_searched.append(
+            f"{pruned} of {len(named)} recordings are not in the manifest: outputs that name them by a path are "
+            "not found"
+        )
+    gone = pruned + sum(not recordings.paths[row].is_file() for row in rows)
+    if audio is None and gone:
+        not_searched.append(
+            f"the audio of {gone} of {len(named)} recordings is deleted, and the report keeps no digests of it: "
+            "corpora and features with these alone are not found"
+        )
+    sought = Sought(pseudonyms.of, None if audio is None else frozenset(audio), frozenset(named))
+    return scan(recordings, found, results, folder.parent, cache, sought=sought), not_searched
 
 
 def exit_code(checks: list[Check]) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.request import Request, resolve
-from orchestrator.forget.residue import purge, scan
+from orchestrator.forget.residue import Sought, purge, scan
+from orchestrator.forget.scratch import CONTENT, MARKER
 
 SWEEP = """
 name: residue
@@ -30,7 +32,7 @@ def planted(tmp_path_factory, commands):
     (folder / "sweep.yaml").write_text(SWEEP.replace("ROOT", str(commands)))
     run_sweep(load_sweep(folder / "sweep.yaml"), folder / "r", executor="local", cache_dir=folder / "cache")
     (folder / "outputs/.out-abc").mkdir(parents=True)
-    (folder / "outputs/.out-abc/features.npy").write_bytes(b"features")
+    (folder / "outputs/.out-abc" / MARKER).write_text(CONTENT)
     return folder
 
 
@@ -119,10 +121,81 @@ def test_what_contains_input_or_is_shared_or_in_use_is_kept_with_the_reason(plan
     assert found[0].path.exists()
 
 
-def test_features_of_other_recordings_with_as_many_rows_are_not_taken_for_theirs(planted, commands, tmp_path):
+def test_features_are_theirs_by_the_corpus_that_they_name_and_not_by_their_lengths(planted, commands, tmp_path):
+    """Other features of equal lengths are left alone if they name another corpus, and kept if they name none."""
     copy = shutil.copytree(planted, tmp_path / "copy")
     theirs = next(p for p in (copy / "cache/features").iterdir() if p.is_dir())
-    other = shutil.copytree(theirs, copy / "cache/features/other")
-    lengths = np.load(other / "lengths.npy")
-    np.save(other / "lengths.npy", np.arange(len(lengths)))
-    assert other not in {r.path for r in found_by(copy, commands)}
+    other, nameless = (shutil.copytree(theirs, theirs.with_name(name)) for name in ("other", "nameless"))
+    (other / "corpus.txt").write_text("another corpus")
+    (nameless / "corpus.txt").unlink()
+    found = found_by(copy, commands)
+    assert {r.path for r in found if r.path.parent == theirs.parent} == {theirs, nameless}
+    assert [r.path for r in purge(found) if "by hand" in r.kept_because] == [nameless]
+    assert (theirs.exists(), other.exists(), nameless.exists()) == (False, True, True)
+
+
+def test_features_are_found_when_their_corpus_is_deleted_already(planted, commands, tmp_path):
+    copy = shutil.copytree(planted, tmp_path / "copy")
+    shutil.rmtree(copy / "cache/corpora")
+    theirs = next(p for p in (copy / "cache/features").iterdir() if p.is_dir())
+    assert theirs in {r.path for r in found_by(copy, commands)}
+
+
+def test_a_folder_that_only_looks_like_scratch_is_never_taken(planted, commands, tmp_path):
+    notes = tmp_path / "outputs/.my-notes/result/thesis.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("years of work")
+    (tmp_path / "outputs/.my-notes/features.npy").write_text("")
+    (tmp_path / "r").mkdir()
+    assert found_by(tmp_path, commands) == []
+
+
+def test_the_scratch_of_a_run_that_goes_on_is_kept(planted, commands, tmp_path):
+    from orchestrator.forget.scratch import scratch_folder
+
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "r").mkdir()
+    with scratch_folder(tmp_path / "outputs/out") as running:
+        left = purge(found_by(tmp_path, commands))
+        assert [(r.path, r.kept_because) for r in left] == [(running, "another process is using it")]
+        assert running.is_dir()
+
+
+def test_scratch_files_of_trials_are_removed_only_when_they_are_old(planted, commands, tmp_path):
+    folder = tmp_path / "cache/scratch"
+    folder.mkdir(parents=True)
+    (tmp_path / "r").mkdir()
+    for name in ("old", "new"):
+        (folder / name).write_text("outputs")
+    os.utime(folder / "old", (0, 0))
+    found = found_by(tmp_path, commands)
+    os.utime(folder / "new", (0, 0))
+    assert [r.path.name for r in found if not r.kept_because] == ["old"]
+    (folder / "old").touch()  # used again after the scan
+    assert {r.path.name for r in purge(found)} == {"old", "new"}
+    assert sorted(p.name for p in folder.iterdir()) == ["new", "old"]
+
+
+def test_audio_that_is_deleted_and_rows_that_are_pruned_are_found_by_what_a_report_kept(planted, commands, tmp_path):
+    recordings = read_manifest(commands / "manifest.csv", ("down", "left", "right", "up"))
+    rows = np.flatnonzero(recordings.speakers == "ann")
+    audio = {f"audio-{digest}" for digest in recordings.digests[rows]}
+    lines = (commands / "manifest.csv").read_text().splitlines()
+    (tmp_path / "pruned.csv").write_text("\n".join(line for line in lines if ",ann," not in line))
+    pruned = read_manifest(tmp_path / "pruned.csv", ("down", "left", "right", "up"), missing_allowed=True)
+    none = np.empty(0, dtype=np.int64)
+    where = pruned, none, [planted / "r"], planted / "outputs", planted / "cache"
+    assert {r.path for r in scan(*where)} == {planted / "outputs/.out-abc"}
+    assert {r.path for r in scan(*where, sought=Sought(audio=audio))} == holding(planted)
+
+
+def test_outputs_on_pruned_rows_are_found_by_their_keyed_ids(tmp_path, commands, planted):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "r/outputs").mkdir(parents=True)
+    pq.write_table(pa.table({"utterance_id": ["up-ann-00", "gone"]}), tmp_path / "r/outputs/t.parquet")
+    (tmp_path / "r/outputs/torn.parquet").write_text("torn")
+    found = found_by(tmp_path, commands, sought=Sought(ids={"recording-gone"}, audio=()))
+    assert [r.path.name for r in found if not r.kept_because] == ["t.parquet"]
+    assert [r.path.name for r in found if "cannot be read" in r.kept_because] == ["torn.parquet"]

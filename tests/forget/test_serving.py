@@ -95,6 +95,37 @@ def test_another_key_cannot_continue_a_lineage(first, options, tmp_path):
         serve(options(Request(label="up"), "other-key", model=first.folder, key=tmp_path / "other"))
 
 
+def test_purge_comes_after_the_report_and_is_then_recorded_there(options, monkeypatch):
+    """What is found is on record before anything is removed; without `purge` it is only listed."""
+    from orchestrator.forget import serving
+    from orchestrator.forget.scratch import CONTENT, MARKER
+
+    brief = {"method": "npo", "training": Training(learning_rate=1e-3, epochs=1)}
+    made = options(Request(speaker="ben"), "purging", **brief)
+    made = made.__class__(**{**vars(made), "out": made.out.parent / "purged/out"})
+    left, seen = made.out.parent / ".killed-1", []
+    left.mkdir(parents=True)
+    (left / MARKER).write_text(CONTENT)
+    listed, said = serve(made.__class__(**{**vars(made), "out": made.out.parent / "listed"}), seen.append), seen[-2]
+    assert left.is_dir()
+    assert "dry run" in said
+    mine = [row for row in listed.report["residue"] if row["path"] == str(left)]
+    assert [row["removed"] for row in mine] == [False]
+
+    def purge(found):
+        report = json.loads((made.out / "report.json").read_text())
+        assert not [row for row in report["residue"] if row["removed"]]
+        return real([one for one in found if one.path == left])
+
+    real = serving.purge
+    monkeypatch.setattr(serving, "purge", purge)
+    serve(made.__class__(**{**vars(made), "purge": True}))
+    report = json.loads((made.out / "report.json").read_text())
+    assert [row["removed"] for row in report["residue"] if row["path"] == str(left)] == [True]
+    assert not left.exists()
+    assert not list(made.out.rglob(".*"))
+
+
 def test_an_output_is_never_overwritten(first, options):
     with pytest.raises(ValueError, match="exists already"):
         serve(options(Request(speaker="ann"), "first"))

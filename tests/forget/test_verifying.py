@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from orchestrator.forget.pseudonyms import open_key
+from orchestrator.forget.scratch import CONTENT, MARKER
 from orchestrator.forget.verifying import exit_code, residue_of, verify
 
 
@@ -72,8 +73,22 @@ def test_a_folder_that_is_no_output_is_refused(tmp_path):
 def test_residue_is_found_by_the_pseudonyms_of_the_report(served, commands, tmp_path):
     folder, key = served
     (tmp_path / ".x-1").mkdir()
-    (tmp_path / ".x-1/features.npy").write_bytes(b"")
-    found = residue_of(folder, commands / "manifest.csv", key, None, [])
+    (tmp_path / ".x-1" / MARKER).write_text(CONTENT)
+    found, not_searched = residue_of(folder, commands / "manifest.csv", key, None, [], tmp_path / "cache")
+    assert not_searched == []
     assert tmp_path / ".x-1" in {residue.path for residue in found}
     with pytest.raises(ValueError, match="not the key"):
         residue_of(folder, commands / "manifest.csv", open_key(tmp_path / "other"), None, [])
+
+
+def test_what_a_scan_cannot_search_is_said(served, commands, tmp_path):
+    """A report of before, without digests of audio, and a manifest from which the recordings were pruned."""
+    folder, key = served
+    lines = (commands / "manifest.csv").read_text().splitlines()
+    (tmp_path / "pruned.csv").write_text("\n".join(line for line in lines if ",ann," not in line))
+    where = tmp_path / "pruned.csv", key, commands, [], tmp_path / "cache"
+    assert ["60 of 60 recordings are not in the manifest" in line for line in residue_of(folder, *where)[1]] == [True]
+    report = json.loads((folder / "report.json").read_text())
+    assert len(report["request"].pop("audio")) == 60
+    (folder / "report.json").write_text(json.dumps(report))
+    assert "the audio of 60 of 60 recordings is deleted" in residue_of(folder, *where)[1][1]

@@ -27,6 +27,7 @@ from orchestrator.tasks.corpus import Corpus
 FRAME_SAMPLES = 320  # 20 ms: clips are whole frames of every backbone
 LONGEST_SECONDS = 30.0  # Whisper's window
 FEATURES_VERSION = 2
+OF_CORPUS = "corpus.txt"  # in a folder of features: the fingerprint of the corpus that they were computed from
 CHUNK = 64  # utterances per call of the frontend; fixed, so that features do not depend on the caller
 
 Fetch = Callable[..., tuple[Tensor, Tensor]]
@@ -208,6 +209,7 @@ def _build(path: Path, corpus: Corpus, backbone: Backbone, samples: int, crop: s
                 out.write(block.data)
                 frames[rows] = lengths.cpu().numpy()
         np.save(scratch / "lengths.npy", frames)
+        (scratch / OF_CORPUS).write_text(corpus.fingerprint, encoding="utf-8")
         seal(scratch)
         os.replace(scratch, path)
     finally:

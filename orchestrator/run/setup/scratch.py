@@ -45,6 +45,15 @@ def require_writable(cache_dir: Path) -> None:
         pass
 
 
+def is_old(path: Path) -> bool:
+    """Return whether nothing in a file or folder changed for `OLD_SECONDS`, so that no process can be writing it.
+
+    Raises:
+        OSError: it is gone, or cannot be read.
+    """
+    return time.time() - max(entry.stat().st_mtime for entry in (path, *path.rglob("*"))) >= OLD_SECONDS
+
+
 def _partly_written(folder: Path) -> Iterator[Path]:
     """Yield files that a `Folder` was writing, at the depths at which results and caches have files."""
     for pattern in (".*", "*/.*", "*/*/.*"):
@@ -53,7 +62,7 @@ def _partly_written(folder: Path) -> Iterator[Path]:
 
 def _remove(path: Path) -> None:
     with suppress(OSError):  # another process has removed it, or this user may not
-        if time.time() - max(entry.stat().st_mtime for entry in (path, *path.rglob("*"))) < OLD_SECONDS:
+        if not is_old(path):
             return
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
