@@ -215,12 +215,7 @@ def open_fine_tuned(folder: Path) -> FineTuned:
     """
     import transformers
 
-    if not folder.is_dir():
-        raise ValueError(f"There is no model folder {folder}. Name a folder that save_pretrained wrote")
-    try:
-        require_sound_folder(folder)
-    except FileNotFoundError as error:
-        raise ValueError(f"{error}. Name a folder that save_pretrained wrote, with model.safetensors") from None
+    require_weights(folder)
     settings = require_sound_settings(folder / "config.json")
     named = settings.get("architectures") or ["none"]
     if named[0] not in ARCHITECTURES:
@@ -237,6 +232,18 @@ def open_fine_tuned(folder: Path) -> FineTuned:
         )
     config = transformers.AutoConfig.from_pretrained(str(folder))
     return FineTuned(folder, config, transformers.AutoFeatureExtractor.from_pretrained(str(folder)))
+
+
+def require_weights(folder: Path) -> None:
+    """Raises:
+    ValueError: it is no local folder with settings and weights.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"There is no model folder {folder}. Name a folder that save_pretrained wrote")
+    try:
+        require_sound_folder(folder)
+    except FileNotFoundError as error:
+        raise ValueError(f"{error}. Name a folder that save_pretrained wrote, with model.safetensors") from None
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

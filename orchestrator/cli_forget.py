@@ -8,13 +8,14 @@ from typing import Annotated, Optional
 import typer
 
 from orchestrator.cli_options import console
-from orchestrator.file_names import absolute_path
+from orchestrator.file_names import local_path
 
 app = typer.Typer()
 
 Model = Annotated[Path, typer.Argument(help="Model folder that save_pretrained wrote.")]
 Root = Annotated[Optional[Path], typer.Option(help="Folder of the recordings (default: the manifest's).")]
 Key = Annotated[Optional[Path], typer.Option(help="Key of the pseudonyms; created if missing.")]
+KnownKey = Annotated[Optional[Path], typer.Option(help="Key that the request was served with.")]
 Scan = Annotated[Optional[list[Path]], typer.Option(help="Results folder in which to look for residue.")]
 Purge = Annotated[bool, typer.Option("--purge", help="Remove the residue; without it, only list it (dry run).")]
 
@@ -28,7 +29,7 @@ def predict(
     """Print the labels and confidences that a model gives to recordings."""
     from orchestrator.forget.predict import predict_files
 
-    for answer in predict_files(absolute_path(model), [absolute_path(path) for path in recordings], top):
+    for answer in predict_files(local_path(model), [local_path(path) for path in recordings], top):
         ranked = "  ".join(f"{name} {probability:.1%}" for name, probability in answer.ranked)
         console.print(f"{answer.path}: {ranked}", soft_wrap=True, highlight=False, markup=False)
 
@@ -49,9 +50,11 @@ def forget(
     learning_rate: Annotated[float, typer.Option(help="Rate at which the model was trained.")] = 1e-4,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs for which it was trained.")] = 10,
     batch_size: Annotated[int, typer.Option(min=1, help="Its batch size.")] = 32,
-    limit: Annotated[float, typer.Option(help="Limit of a run, as a share of what retraining would process.")] = 0.5,
+    limit: Annotated[
+        float, typer.Option(help="Limit of a run, as a share of what retraining would process; above 0.")
+    ] = 0.5,
     clip_seconds: Annotated[
-        Optional[float], typer.Option(help="Seconds of each recording to use (default: all).")
+        Optional[float], typer.Option(help="Seconds of each recording to use, 0.025 to 30 (default: all).")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     scan: Scan = None,
@@ -70,12 +73,14 @@ def forget(
     from orchestrator.forget.request import Request
     from orchestrator.forget.serving import Options, serve
 
-    queued = [] if requests is None else read_requests(absolute_path(requests))
+    if requests is not None and (forget_, speaker, label) != (None, None, None):
+        raise ValueError("--requests names what to forget in its rows. Leave out --forget, --speaker and --class")
+    queued = [] if requests is None else read_requests(local_path(requests))
     options = Options(
-        model=absolute_path(model),
-        data=absolute_path(data),
+        model=local_path(model),
+        data=local_path(data),
         request=queued[0].request if queued else Request(_absolute(forget_), speaker, label),
-        out=absolute_path(out),
+        out=local_path(out),
         key=_absolute(key) or default_key(),
         method=method,
         with_retrain=with_retrain,
@@ -85,7 +90,7 @@ def forget(
         training=Training(learning_rate=learning_rate, epochs=epochs, batch_size=batch_size),
         limit=limit,
         seed=seed,
-        scan=tuple(absolute_path(folder) for folder in scan or ()),
+        scan=tuple(local_path(folder) for folder in scan or ()),
         purge=purge,
     )
     if queued:
@@ -101,7 +106,7 @@ def forget(
 def verify(
     out: Annotated[Path, typer.Argument(help="Output of `unlearn forget`.")],
     data: Annotated[Optional[Path], typer.Option(help="Training manifest, to classify the recordings again.")] = None,
-    key: Key = None,
+    key: KnownKey = None,
     root: Root = None,
     scan: Scan = None,
     purge: Purge = False,
@@ -113,13 +118,15 @@ def verify(
     from orchestrator.forget import residue, verifying
     from orchestrator.forget.pseudonyms import default_key, open_key
 
-    folder, manifest = absolute_path(out), _absolute(data)
+    folder, manifest = local_path(out), _absolute(data)
+    if manifest is None and (scan or purge):
+        raise ValueError("--scan and --purge need --data: the manifest says which recordings to look for")
     pseudonyms = open_key(_absolute(key) or default_key(), create=False) if manifest else None
     checks = verifying.verify(folder, manifest, pseudonyms, _absolute(root))
     for check in checks:
         _say(f"{check.state}: {check.said}")
     if manifest and pseudonyms:
-        results = [absolute_path(path) for path in scan or ()]
+        results = [local_path(path) for path in scan or ()]
         found, not_searched = verifying.residue_of(folder, manifest, pseudonyms, _absolute(root), results)
         for line in not_searched:
             _say(f"not searched: {line}")
@@ -143,15 +150,15 @@ def gc(
     from orchestrator.forget import retention
 
     kinds, quota = tuple(kind or retention.KINDS), None if quota_gb is None else int(quota_gb * 1e9)
-    found = retention.to_delete(absolute_path(folder), kinds=kinds, keep_days=keep_days, quota_bytes=quota)
+    found = retention.to_delete(local_path(folder), kinds=kinds, keep_days=keep_days, quota_bytes=quota)
     for old in found:
         _say(f"{old.path}: {old.num_bytes / 1e6:.1f} MB, {old.age_days:.1f} days: {old.why}")
-    freed = retention.delete(found, absolute_path(folder)) if delete else sum(old.num_bytes for old in found)
+    freed = retention.delete(found, local_path(folder)) if delete else sum(old.num_bytes for old in found)
     _say(f"{len(found)} files, {freed / 1e6:.1f} MB {'deleted' if delete else 'can be deleted with --delete'}")
 
 
 def _absolute(path: Path | None) -> Path | None:
-    return None if path is None else absolute_path(path)
+    return None if path is None else local_path(path)
 
 
 def _say(line: str) -> None:

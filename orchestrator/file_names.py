@@ -15,6 +15,17 @@ def absolute_path(path: str | Path) -> Path:
     return Path(os.path.abspath(os.path.expanduser(path)))
 
 
+def local_path(path: str | Path) -> Path:
+    """Make a user's path absolute as `absolute_path` does.
+
+    Raises:
+        ValueError: it is the URI of an object store, which would be taken for a folder named `s3:`.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise ValueError(f"{re.sub(':/+', '://', str(path), count=1)} is no local path. Name a local file or folder")
+    return absolute_path(path)
+
+
 def file_name(*parts: str) -> str:
     """Join parts to the stem of a file name; different parts give different names, also if case is ignored.
 

@@ -71,3 +71,44 @@ def test_a_mistake_is_one_line_and_nothing_is_written(unlearn, given, tmp_path):
     assert "No recording" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_numbers_out_of_bounds_and_a_missing_encoder_are_refused_before_anything_runs(unlearn, given, tmp_path):
+    asked = ["--model", given / "model", "--data", given / "manifest.csv", "--speaker", "s1", "--out", tmp_path / "out"]
+    for option, value, said in (
+        ("--limit", "-1", "--limit must be above 0"),
+        ("--limit", "nan", "--limit must be above 0"),
+        ("--learning-rate", "0", "--learning-rate must be above 0"),
+        ("--clip-seconds", "0", "--clip-seconds must be 0.025 to 30"),
+        ("--base", tmp_path / "nope", "no model folder"),
+    ):
+        done = unlearn("forget", *asked, option, value)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_list_of_requests_and_a_request_are_not_given_together(unlearn, given, tmp_path):
+    (tmp_path / "r.csv").write_text("name,speaker\nr1,s1\n")
+    asked = ["--model", given / "model", "--data", given / "manifest.csv", "--out", tmp_path / "out"]
+    done = unlearn("forget", *asked, "--requests", tmp_path / "r.csv", "--speaker", "s0")
+    assert done.returncode == 2
+    assert "Leave out --forget, --speaker and --class" in done.stderr
+
+
+def test_residue_is_not_looked_for_without_the_manifest(unlearn, tmp_path):
+    for option in (["--purge"], ["--scan", tmp_path]):
+        done = unlearn("verify", tmp_path, *option)
+        assert done.returncode == 2
+        assert "need --data" in done.stderr
+
+
+def test_object_stores_are_no_local_folders(unlearn, given, tmp_path):
+    asked = ["--model", given / "model", "--data", given / "manifest.csv", "--speaker", "s1", "--out", tmp_path / "out"]
+    for arguments in (["gc", "s3://bucket/r", "--keep-days", "1"], ["forget", *asked, "--scan", "s3://bucket/r"]):
+        done = unlearn(*arguments)
+        assert done.returncode == 2
+        assert "s3://bucket/r is no local path" in done.stderr
+
+
+def test_verify_does_not_promise_to_create_a_key(unlearn):
+    assert "created" not in unlearn("verify", "--help").stdout

@@ -65,6 +65,8 @@ def open_key(path: Path, *, create: bool = True) -> Pseudonyms:
 
 
 def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise ValueError(f"{path} is no file. Name a file for the key; it is created if it is missing")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise ValueError(f"Others can read the key {path} (mode {mode:o}). Run `chmod 600` on it, or name another file")

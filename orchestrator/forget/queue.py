@@ -6,9 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from backbones.fine_tuned import open_fine_tuned
 from orchestrator.evidence.removal import EXIT_CODES
-from orchestrator.forget.lineage import read_report
-from orchestrator.forget.request import Request
+from orchestrator.forget.lineage import earlier_requests, model_folder, read_report
+from orchestrator.forget.pseudonyms import open_key
+from orchestrator.forget.recordings import read_manifest
+from orchestrator.forget.request import Request, resolve, without_earlier
 from orchestrator.forget.serving import Options, serve
 from orchestrator.tasks.sources.tables import read_table, text
 
@@ -64,7 +69,11 @@ def serve_queue(options: Options, requests: list[Queued], say: Callable[[str], N
         options: as for one request; its own `request` is not used.
         requests: the list.
         say: receives lines of progress.
+
+    Raises:
+        ValueError: a mistake in a row, before anything is served, or one that `serve` refuses.
     """
+    _require_all_found(options, requests)
     model, codes = options.model, [0]
     for number, queued in enumerate(requests, start=1):
         out = options.out / queued.name
@@ -77,3 +86,21 @@ def serve_queue(options: Options, requests: list[Queued], say: Callable[[str], N
             codes.append(serve(replace(options, model=model, request=queued.request, out=out), say).decision.exit_code)
         model = out
     return max(codes)
+
+
+def _require_all_found(options: Options, requests: list[Queued]) -> None:
+    """Find what every request names, each after those before it, so that a mistake in the last stops the first.
+
+    Raises:
+        ValueError: a row names nothing that is there, or nothing that rows before it leave.
+    """
+    opened = open_fine_tuned(model_folder(options.model))
+    recordings = read_manifest(options.data, opened.classes, options.root)
+    earlier = earlier_requests(options.model, recordings, open_key(options.key))
+    before = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(one.rows for one in earlier)]))
+    for row, queued in enumerate(requests, start=1):
+        try:
+            found = without_earlier(resolve(queued.request, recordings, opened.classes), recordings, before)
+        except ValueError as error:
+            raise ValueError(f"request {row} ({queued.name}): {error}") from None
+        before = np.union1d(before, found.everything)

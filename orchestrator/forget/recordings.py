@@ -97,7 +97,7 @@ def read_manifest(
         table.require(column)
     if not table.rows:
         raise ValueError(f"{manifest} lists no recordings")
-    number = {name: place for place, name in enumerate(classes)}
+    number = {text(name): place for place, name in enumerate(classes)}
     columns: dict[str, list[str]] = {"id": [], "speaker": [], "split": []}
     paths, labels = [], []
     for row, cells in enumerate(table.rows, start=1):

@@ -67,15 +67,16 @@ def resolve(request: Request, recordings: Recordings, classes: tuple[str, ...]) 
             raise ValueError(
                 f"{recordings.manifest.name} has no speaker for every row; a speaker cannot be found there"
             )
-        named = np.flatnonzero(recordings.speakers == request.speaker)
+        named = np.flatnonzero(recordings.speakers == text(request.speaker))
         if not len(named):
             raise ValueError(
                 f"No recording of {recordings.manifest.name} is of speaker {request.speaker!r}; check the name"
             )
     else:
-        if request.label not in classes:
+        names = [text(name) for name in classes]
+        if text(request.label) not in names:
             raise ValueError(f"The model has no class {request.label!r}; its classes are {', '.join(classes[:20])}")
-        forgotten_class = classes.index(request.label)
+        forgotten_class = names.index(text(request.label))
         named = np.flatnonzero(recordings.labels == forgotten_class)
     trained = recordings.splits[named] == "train"
     rows, never = np.sort(named[trained]), np.sort(named[~trained])
@@ -142,7 +143,10 @@ def _listed(file: Path, recordings: Recordings) -> npt.NDArray[np.int64]:
         if column not in ("id", "path"):
             wanted = [column, *wanted]  # a list without a header
     else:
-        wanted = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        try:
+            wanted = [text(line) for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"cannot read {file}: {error}; save it as UTF-8") from None
     wanted = list(dict.fromkeys(name for name in wanted if name))
     if not wanted:
         raise ValueError(f"{file} lists no ids. Write one id a line")

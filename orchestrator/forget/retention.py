@@ -95,7 +95,8 @@ def _candidates(folder: Path, kinds: Sequence[str]) -> set[Path]:
             for shelf in KINDS[kind]:
                 found |= {path for path in (folder / shelf).glob("*") if not path.name.startswith(".")}
     if "outputs" in kinds:
-        for report in (folder / REPORT, *folder.glob(f"*/{REPORT}")):
-            if report.is_file() and (kept := report.parent / OUTPUTS).is_file():
+        for report in folder.rglob(REPORT):  # outputs of a list of requests are one level deeper
+            hidden = any(part.startswith(".") for part in report.relative_to(folder).parts)  # under way
+            if not hidden and report.is_file() and (kept := report.parent / OUTPUTS).is_file():
                 found.add(kept)
     return found

@@ -6,6 +6,7 @@ nothing that looks finished.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from backbones.checkpoints import weights_id
-from backbones.fine_tuned import FineTunedClassifier, open_fine_tuned
+from backbones.fine_tuned import FineTunedClassifier, open_fine_tuned, require_weights
 from methods.base import Training
 from orchestrator.evidence.removal import Comparison, Decision, decide
 from orchestrator.forget.choosing import Unlearned, choose_method, sides_of, unlearn
@@ -33,7 +34,7 @@ from orchestrator.forget.report import Facts, report_of
 from orchestrator.forget.request import Request, resolve, without_earlier
 from orchestrator.forget.residue import Sought, as_rows, purge, scan
 from orchestrator.forget.scratch import scratch_folder
-from orchestrator.forget.speech import read_speech
+from orchestrator.forget.speech import LONGEST_SECONDS, SHORTEST_SECONDS, read_speech
 
 MODEL, OUTPUTS, REPORT = "model", "evidence/outputs.parquet", "report.json"
 
@@ -57,6 +58,20 @@ class Options:
     seed: int = 0
     scan: tuple[Path, ...] = ()  # results folders in which residue is looked for
     purge: bool = False  # whether to remove the residue that is found
+
+    def __post_init__(self) -> None:
+        """Raises:
+        ValueError: a number that is out of its bounds.
+        """
+        training, seconds = self.training, self.clip_seconds
+        for name, value in (("--limit", self.limit), ("--learning-rate", training.learning_rate)):
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be above 0; got {value:g}")
+        for name, count in (("--epochs", training.epochs), ("--batch-size", training.batch_size)):
+            if count < 1:
+                raise ValueError(f"{name} must be 1 or more; got {count}")
+        if seconds is not None and not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
+            raise ValueError(f"--clip-seconds must be {SHORTEST_SECONDS} to {LONGEST_SECONDS:g}; got {seconds:g}")
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,8 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
         raise ValueError(
             "--with-retrain needs --base: the folder of the pretrained encoder that the model started from"
         )
+    if options.base is not None:
+        require_weights(options.base)
     for folder in options.scan:
         if not folder.is_dir():
             raise ValueError(f"There is no results folder {folder}. Name folders that exist with --scan")

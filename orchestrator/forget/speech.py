@@ -19,7 +19,7 @@ from orchestrator.tasks.base import SAMPLE_RATE_HZ
 from orchestrator.tasks.sources.audio_files import duration_seconds
 
 FRAME_SAMPLES = 320  # 20 ms: clips are whole frames of every network
-LONGEST_SECONDS = 30.0
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.025, 30.0  # the shortest makes one frame
 CHUNK = 64  # recordings per call of the extractor, and per batch of predictions
 
 

@@ -81,6 +81,11 @@ class Watch:
             records = records_of(records, self.sweep)
         if not records:
             what = f"sweep {self.sweep!r}" if self.sweep else "sweep"
+            if not self.sweep and (orphans := len(self.store.row_files.ids())):
+                raise ValueError(
+                    f"{self.store.files.location} has {orphans} rows, but no record of the sweep that planned them. "
+                    "`unlearn run SWEEP --results DIR` writes it again; `unlearn report` needs none."
+                )
             raise ValueError(
                 f"No {what} was run on {self.store.files.location}. Run one: `unlearn run SWEEP --results DIR`."
             )

@@ -33,3 +33,8 @@ def test_a_file_without_a_key_is_refused(tmp_path):
     (tmp_path / "key").chmod(0o600)
     with pytest.raises(ValueError, match="no key"):
         open_key(tmp_path / "key")
+
+
+def test_a_folder_is_no_key(tmp_path):
+    with pytest.raises(ValueError, match="is no file"):
+        open_key(tmp_path)

@@ -71,3 +71,16 @@ def test_requests_are_served_in_order_from_the_child_of_the_one_before_and_resum
     assert "served before" in said[0]
     assert serve_queue(made, requests) == code
     assert len(served) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("q1,ben\nq2,nobody\n", r"request 2 \(q2\): No recording"),
+        ("q1,ben\nq2,ben\n", r"request 2 \(q2\): Earlier requests removed all 24"),
+    ],
+)
+def test_a_mistake_in_a_later_row_stops_the_list_before_anything_is_served(options, monkeypatch, listed, rows, said):
+    monkeypatch.setattr(queue, "serve", lambda *_: pytest.fail("served"))
+    with pytest.raises(ValueError, match=said):
+        serve_queue(options(Request(speaker="ben"), "list"), listed(f"name,speaker\n{rows}"))

@@ -122,3 +122,23 @@ def test_listed_recordings_that_are_all_that_earlier_requests_left_of_a_class_ar
     half = replace(up, kind="ids", rows=up.rows[:10], forgotten_class=None)
     assert without_earlier(half, recordings, up.rows[10:]).forgotten_class == 3
     assert without_earlier(half, recordings, up.rows[11:]).forgotten_class is None
+
+
+def test_names_are_found_in_either_form_of_unicode(commands, tmp_path):
+    composed, apart = "r\u00e9n\u00e9", "re\u0301ne\u0301"
+    text = (commands / "manifest.csv").read_text().replace("ann", composed).replace(",up,", f",{composed},")
+    (tmp_path / "m.csv").write_text(text.replace(f"-{composed}-", "-ann-"))
+    classes = ("down", "left", "right", apart)
+    recordings = read_manifest(tmp_path / "m.csv", classes, commands)
+    assert len(resolve(Request(speaker=apart), recordings, classes).rows) == 24
+    for label in (composed, apart):
+        assert resolve(Request(label=label), recordings, classes).forgotten_class == 3
+    recordings = replace(recordings, ids=np.array([composed, *recordings.ids[1:]]))
+    (tmp_path / "ids.txt").write_text(apart)
+    assert resolve(Request(ids_file=tmp_path / "ids.txt"), recordings, classes).rows.tolist() == [0]
+
+
+def test_a_list_in_another_encoding_is_named(recordings, tmp_path):
+    (tmp_path / "ids.txt").write_bytes("r\u00e9n\u00e9".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"cannot read .*ids.txt: .*save it as UTF-8"):
+        resolve(Request(ids_file=tmp_path / "ids.txt"), recordings, CLASSES)

@@ -45,9 +45,11 @@ def test_a_rule_for_one_kind_leaves_the_others(results):
 
 
 def test_kept_outputs_of_a_request_are_deleted_and_its_report_and_model_are_not(first, tmp_path):
-    shutil.copytree(first.folder, tmp_path / "served/first")
+    for name in ("first", "queue/first", ".first-a1/result"):  # served, by a list, and under way
+        shutil.copytree(first.folder, tmp_path / "served" / name)
     found = to_delete(tmp_path / "served", quota_bytes=0)
-    assert [one.path.name for one in found] == ["outputs.parquet"]
+    kept = {tmp_path / "served" / name / "evidence/outputs.parquet" for name in ("first", "queue/first")}
+    assert {one.path for one in found} == kept
     delete(found, tmp_path / "served")
     assert (tmp_path / "served/first/report.json").exists()
     assert (tmp_path / "served/first/model/model.safetensors").exists()

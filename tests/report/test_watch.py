@@ -107,3 +107,9 @@ def test_a_folder_without_a_sweep_is_refused(tmp_path, store):
         follow(open_store(tmp_path / "nothing"), Console(file=io.StringIO()))
     with pytest.raises(ValueError, match="No sweep 'other' was run on"):
         follow(store, Console(file=io.StringIO()), "other")
+
+
+def test_rows_without_the_record_of_their_sweep_are_counted(store):
+    shutil.rmtree(store.files.local_path / "sweeps")
+    with pytest.raises(ValueError, match="has 4 rows, but no record of the sweep that planned them"):
+        Watch(store).look()

@@ -76,7 +76,8 @@ class TrackerProcess:
         # -P: a module in the current folder is not taken for one of a tracker
         command = [sys.executable, "-P", "-m", "orchestrator.run.tracking.process", *self.arguments]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen(command, text=True, start_new_session=True, **pipes)
+        pipes |= {"encoding": "utf-8", "errors": "replace"}
+        self._process = subprocess.Popen(command, start_new_session=True, **pipes)
         for work in (self._write, self._read):
             self._threads.append(threading.Thread(target=work, name="trackers", daemon=True))
             self._threads[-1].start()
@@ -93,8 +94,9 @@ class TrackerProcess:
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            failed = json.loads(line)
-            _warn(f"{failed['tracker']}: {failed['error']}")
+            with suppress(ValueError, KeyError, TypeError):  # a tracker's own output is no record
+                failed = json.loads(line)
+                _warn(f"{failed['tracker']}: {failed['error']}")
         if (code := self._process.wait()) > 0:
             _warn(f"the process of {', '.join(self.arguments[1:])} ended with exit code {code}")
 

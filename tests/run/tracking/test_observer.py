@@ -56,6 +56,23 @@ def test_sending_never_waits_and_a_process_that_hangs_is_stopped(monkeypatch):
         process.close()
 
 
+def test_what_a_tracker_prints_by_itself_is_no_record(monkeypatch):
+    process = TrackerProcess(["x", "tracker"])
+    real, said = subprocess.Popen, 'print(\'hello\'); print(\'[]\'); print(\'{"tracker": "t", "error": "refused"}\')'
+    monkeypatch.setattr(
+        "orchestrator.run.tracking.observer.subprocess.Popen",
+        lambda _, **more: real([sys.executable, "-c", said], **more),
+    )
+
+    def talk() -> None:
+        process.send(records.progress("a"))
+        process.close()
+
+    with pytest.warns(TrackerFailed, match="t: refused") as warned:
+        talk()
+    assert len(warned) == 1
+
+
 def test_every_event_is_passed_on():
     events = [name for name in vars(LaunchObserver) if not name.startswith("_")]
     assert set(events) <= set(vars(TrackingObserver))

@@ -32,7 +32,7 @@ def trackers(monkeypatch):
 
     def open_tracker(name, folder):
         if name == "gone":
-            raise ConnectionError("refused")
+            raise ConnectionError("http://ann:SECRET@host refused")
         return made[name]
 
     monkeypatch.setattr(process, "open_tracker", open_tracker)
@@ -42,7 +42,7 @@ def trackers(monkeypatch):
 def test_a_failing_tracker_is_named_once_and_the_others_get_everything(sent, trackers, store, scrub, grad_ascent):
     failed = sent("gone", "broken", "good")
     assert failed == [
-        {"tracker": "gone", "error": "ConnectionError: refused"},
+        {"tracker": "gone", "error": "ConnectionError: http://host refused"},
         {"tracker": "broken", "error": "RuntimeError: no connection"},
     ]
     good = trackers["good"].calls
