@@ -112,3 +112,12 @@ def test_object_stores_are_no_local_folders(unlearn, given, tmp_path):
 
 def test_verify_does_not_promise_to_create_a_key(unlearn):
     assert "created" not in unlearn("verify", "--help").stdout
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "torn"])
+def test_verify_says_in_one_line_that_a_report_is_damaged(unlearn, tmp_path, content):
+    (tmp_path / "report.json").write_text(content)
+    done = unlearn("verify", tmp_path)
+    assert done.returncode == 2
+    assert "report.json" in done.stderr.replace("\n", "")
+    assert "Traceback" not in done.stderr

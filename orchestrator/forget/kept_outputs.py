@@ -48,12 +48,19 @@ def read_outputs(path: Path) -> Sides:
     """Read what `write_outputs` wrote.
 
     Raises:
-        ValueError: the file cannot be read.
+        ValueError: the file cannot be read, or is none that `write_outputs` wrote.
     """
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read ({str(error).splitlines()[0]}): restore it from a copy") from None
+    try:
+        return _sides(table)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ValueError(f"{path} holds no outputs of `unlearn forget` ({error!r}): restore it from a copy") from None
+
+
+def _sides(table: pa.Table) -> Sides:
     forgotten = table.schema.metadata[b"forgotten_class"].decode()
     parts = table["part"].to_numpy(zero_copy_only=False).astype(str)
     at = [np.flatnonzero(parts == part) for part in PARTS]
@@ -61,6 +68,8 @@ def read_outputs(path: Path) -> Sides:
         name: table[name].to_numpy(zero_copy_only=False) for name in ("recording", "speaker", "label", "relearned_on")
     }
     models = [name for name in table.column_names if name not in (*plain, "part")]
+    if not {"original", "child"} <= set(models):
+        raise KeyError("original, child")
     logits = {name: np.stack(table[name].to_numpy(zero_copy_only=False)) for name in models}
     return Sides(
         forget_ids=plain["recording"][at[0]].astype(str),

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from backbones.checkpoints import weights_id
 from backbones.fine_tuned import open_fine_tuned
 from orchestrator.evidence.removal import EXIT_CODES
 from orchestrator.forget.lineage import earlier_requests, model_folder, read_report
 from orchestrator.forget.pseudonyms import open_key
 from orchestrator.forget.recordings import read_manifest
-from orchestrator.forget.request import Request, resolve, without_earlier
+from orchestrator.forget.request import Request, asked_of, resolve, without_earlier
 from orchestrator.forget.serving import Options, serve
 from orchestrator.tasks.sources.tables import read_table, text
 
@@ -63,7 +64,8 @@ def read_requests(file: Path) -> list[Queued]:
 def serve_queue(options: Options, requests: list[Queued], say: Callable[[str], None] = lambda line: None) -> int:
     """Serve the requests that have no output yet, in their order; return the largest exit code of all.
 
-    Outputs are folders of `options.out`. Where one is there already, the next request continues from its model.
+    Outputs are folders of `options.out`. Where one is there already and is that of this request on this model, the next
+    request continues from its model.
 
     Args:
         options: as for one request; its own `request` is not used.
@@ -71,8 +73,10 @@ def serve_queue(options: Options, requests: list[Queued], say: Callable[[str], N
         say: receives lines of progress.
 
     Raises:
-        ValueError: a mistake in a row, before anything is served, or one that `serve` refuses.
+        ValueError: before anything is served, a mistake in a row, or an output that is not of the request of its name
+            or not of the model before it; or what `serve` refuses.
     """
+    _require_same(options, requests)
     _require_all_found(options, requests)
     model, codes = options.model, [0]
     for number, queued in enumerate(requests, start=1):
@@ -104,3 +108,37 @@ def _require_all_found(options: Options, requests: list[Queued]) -> None:
         except ValueError as error:
             raise ValueError(f"request {row} ({queued.name}): {error}") from None
         before = np.union1d(before, found.everything)
+
+
+def _require_same(options: Options, requests: list[Queued]) -> None:
+    """Compare outputs that are there with the list: the request of each, under which key, and from which model."""
+    if not any((options.out / queued.name).exists() for queued in requests):
+        return
+    pseudonyms, model = open_key(options.key), options.model
+    classes = open_fine_tuned(model_folder(model)).classes
+    recordings = read_manifest(options.data, classes, options.root, missing_allowed=True)
+    for row, queued in enumerate(requests, start=1):
+        out = options.out / queued.name
+        if out.exists():
+            report = read_report(out)
+            asked = pseudonyms.of("asked", asked_of(queued.request, recordings))
+            if report["key_fingerprint"] != pseudonyms.fingerprint:
+                raise ValueError(f"{out} was served with another key; name that key with --key")
+            if report["request"].get("asked") != asked:
+                raise ValueError(
+                    f"{out} is not the output of the request in row {row} of the list ({queued.name}), which has "
+                    "changed since. Give the changed request another name, or name another --out"
+                )
+            if report["model"]["parent_sha256"] != _weights(model):
+                raise ValueError(
+                    f"{out} was not made from {model}, as the list in its present order says (row {row}, "
+                    f"{queued.name}). Restore the order and the model, or name another --out"
+                )
+        model = out
+
+
+def _weights(model: Path) -> str:
+    try:
+        return weights_id(str(model_folder(model)), "main")
+    except (OSError, ValueError):
+        return "none"

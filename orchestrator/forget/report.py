@@ -17,13 +17,12 @@ from orchestrator.evidence.removal import AUC_BOUND, NAMED_BOUND, Comparison, De
 from orchestrator.forget.choosing import Unlearned
 from orchestrator.forget.collateral import by_class, by_speaker
 from orchestrator.forget.comparing import Logits
-from orchestrator.forget.lineage import output_folder
+from orchestrator.forget.lineage import FORMAT, SERVED, output_folder
 from orchestrator.forget.problem import Case
 from orchestrator.forget.pseudonyms import Pseudonyms
 from orchestrator.forget.residue import Residue, as_rows
 from orchestrator.tasks.sources.tables import text
 
-FORMAT = 1
 VERSIONS = ("speech-unlearning", "torch", "transformers", "numpy", "scipy", "soundfile")
 LIMITS = (
     "This is evidence, not proof: a stronger attack, or one on the weights, may find memory that these tests do not.",
@@ -62,19 +61,24 @@ class Facts:
     started_at: str
     with_retrain: bool
     named_after_relearning: float | None
+    relearned: bool  # whether the relearning attack succeeded in training
+    asked: str  # the request as it was given
+    served: Sequence[Mapping[str, Any]]  # what the parent has forgotten
+    out: Path  # of this output
 
 
 def report_of(facts: Facts) -> dict[str, Any]:
     """Return the report: plain values only, recordings and people by pseudonym."""
     case, decision = facts.case, facts.decision
-    output = output_folder(facts.parent)
+    output, request = output_folder(facts.parent), _request(facts)
     return {
         "format": FORMAT,
         "verdict": decision.verdict,
         "exit_code": decision.exit_code,
         "reasons": list(decision.reasons),
         "before_said": facts.before_said,
-        "request": _request(facts),
+        "request": request,
+        "lineage": [*facts.served, {**{name: request[name] for name in SERVED[:-1]}, "output": str(facts.out)}],
         "model": {
             "architecture": case.opened.architecture,
             "classes": len(case.opened.classes),
@@ -91,6 +95,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
             "after": [_comparison(c) for c in facts.after],
             "with_retrain": facts.with_retrain,
             "named_after_relearning": facts.named_after_relearning,
+            "relearned": facts.relearned,
             "bounds": {"auc": AUC_BOUND, "named": NAMED_BOUND},
         },
         "collateral": {
@@ -124,6 +129,7 @@ def _request(facts: Facts) -> dict[str, Any]:
     return {
         "pseudonym": facts.pseudonyms.of("request", "\n".join(sorted(case.recordings.ids[resolved.rows].tolist()))),
         "kind": resolved.kind,
+        "asked": facts.pseudonyms.of("asked", facts.asked),
         "audio": sorted({facts.pseudonyms.of("audio", str(one)) for one in audio}),
         "forgotten": named(case.forget),
         "named": len(resolved.rows) + len(resolved.never_trained),

@@ -100,6 +100,17 @@ def resolve(request: Request, recordings: Recordings, classes: tuple[str, ...]) 
     return found
 
 
+def asked_of(request: Request, recordings: Recordings) -> str:
+    """Return what a request asks for, as a text that is the same for the same request.
+
+    Raises:
+        ValueError: a listed id is not in the manifest.
+    """
+    if request.ids_file is None:
+        return f"{request.kind}\n{request.speaker if request.speaker is not None else request.label}"
+    return "\n".join(["ids", *sorted(recordings.ids[_listed(request.ids_file, recordings)].tolist())])
+
+
 def without_earlier(resolved: Resolved, recordings: Recordings, before: npt.NDArray[np.int64]) -> Resolved:
     """Leave out of D_f what earlier requests removed; it counts as not trained on.
 

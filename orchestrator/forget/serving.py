@@ -20,18 +20,19 @@ import numpy as np
 from backbones.checkpoints import weights_id
 from backbones.fine_tuned import FineTunedClassifier, open_fine_tuned, require_weights
 from methods.base import Training
-from orchestrator.evidence.removal import Comparison, Decision, decide
+from orchestrator.evidence.removal import Comparison, Decision
 from orchestrator.forget.choosing import Unlearned, choose_method, sides_of, unlearn
 from orchestrator.forget.comparing import Logits, Sides, comparisons, fair_strata, named_after_relearning
 from orchestrator.forget.documents import write_documents
+from orchestrator.forget.judging import judge
 from orchestrator.forget.kept_outputs import write_outputs
-from orchestrator.forget.lineage import earlier_requests, model_folder, still_forgotten
+from orchestrator.forget.lineage import earlier_requests, model_folder, served_requests, still_forgotten, write_lineage
 from orchestrator.forget.problem import JUDGED, Case, retrained
 from orchestrator.forget.pseudonyms import open_key
 from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.relearned import relearn
 from orchestrator.forget.report import Facts, report_of
-from orchestrator.forget.request import Request, resolve, without_earlier
+from orchestrator.forget.request import Request, asked_of, resolve, without_earlier
 from orchestrator.forget.residue import Sought, as_rows, purge, scan
 from orchestrator.forget.scratch import scratch_folder
 from orchestrator.forget.speech import LONGEST_SECONDS, SHORTEST_SECONDS, read_speech
@@ -139,8 +140,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
         result = scratch / "result"
         (result / MODEL).mkdir(parents=True)
         unlearned, sides, child_logits = _steps(case, method, options, result / MODEL, clock, say)
-        found, unfair = comparisons(sides)
-        decision = decide(found, unfair)
+        found, unfair, decision = judge(sides)
         if waits:
             measured = _measured(found, unfair)
             say(measured.said)
@@ -170,8 +170,13 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 started_at=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
                 with_retrain="retrained" in sides.logits,
                 named_after_relearning=named_after_relearning(sides),
+                relearned="relearned" in sides.logits,
+                asked=asked_of(options.request, recordings),
+                served=served_requests(options.model, pseudonyms),
+                out=out,
             )
             report = report_of(facts)
+            write_lineage(result / MODEL, report["lineage"], pseudonyms)
             write_documents(report, result, parent)
         os.replace(result, out)
     if options.purge:  # last: what was found is on record, whatever happens now
@@ -253,9 +258,12 @@ def _steps(
         models["child"] = child_logits[case.forget], child_logits[rows]
         say("relearning attack")
         attacked = relearn(case, child)
+        outputs = None if attacked is None else both(attacked[0])
         shown = None
-        if attacked is not None:
-            models["relearned"], shown = both(attacked[0]), attacked[1]
+        if attacked is None or outputs is None or not all(np.isfinite(part).all() for part in outputs):
+            say("relearning attack: failed, its training diverged")
+        else:
+            models["relearned"], shown = outputs, attacked[1]
     return unlearned, sides_of(case, rows, models, shown), child_logits
 
 

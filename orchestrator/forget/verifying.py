@@ -12,8 +12,7 @@ import numpy as np
 
 from backbones.checkpoints import weights_id
 from backbones.fine_tuned import open_fine_tuned
-from orchestrator.evidence.removal import decide
-from orchestrator.forget.comparing import comparisons
+from orchestrator.forget.judging import judge
 from orchestrator.forget.kept_outputs import read_outputs
 from orchestrator.forget.lineage import OUTPUTS, read_report
 from orchestrator.forget.pseudonyms import Pseudonyms
@@ -115,7 +114,7 @@ def _verdict(folder: Path, report: dict[str, Any]) -> Check:
     path = folder / OUTPUTS
     if not path.is_file():
         return Check("cannot tell", f"verdict: the outputs that were kept are deleted ({OUTPUTS})")
-    found = decide(*comparisons(read_outputs(path)))
+    found = judge(read_outputs(path))[2]
     if (found.verdict, list(found.reasons)) != (report["verdict"], report["reasons"]):
         return Check("differs", f"verdict: the kept outputs give {found.verdict!r}, not {report['verdict']!r}")
     return Check("confirmed", f"verdict: the kept outputs give {found.verdict!r} again")

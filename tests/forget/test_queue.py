@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from orchestrator.forget import queue
+from orchestrator.forget.pseudonyms import open_key
 from orchestrator.forget.queue import read_requests, serve_queue
 from orchestrator.forget.request import Request
 
@@ -48,24 +52,30 @@ def test_a_missing_list_is_refused(tmp_path):
         read_requests(tmp_path / "nothing.csv")
 
 
-def test_requests_are_served_in_order_from_the_child_of_the_one_before_and_resume(options, first, monkeypatch, listed):
+def test_requests_are_served_in_order_from_the_child_of_the_one_before_and_resume(
+    options, first, monkeypatch, listed, tmp_path
+):
     """The first request has its output already; only the others are served, from it."""
     served = []
 
     def serve(made, say):
+        """Leave an output with the weights of the first one's child and a report of what was asked."""
         served.append((made.model, made.out.name, made.request))
-        made.out.mkdir()
-        (made.out / "report.json").write_text('{"verdict": "no evidence of memory left"}')
+        shutil.copytree(first.folder, made.out)
+        report = json.loads((made.out / "report.json").read_text())
+        report["request"]["asked"] = open_key(made.key).of("asked", f"speaker\n{made.request.speaker}")
+        report["model"]["parent_sha256"] = report["model"]["child_sha256"]
+        (made.out / "report.json").write_text(json.dumps(report))
         return SimpleNamespace(decision=SimpleNamespace(exit_code=0))
 
     monkeypatch.setattr(queue, "serve", serve)
-    made = options(Request(speaker="ann"), "first")
-    made = made.__class__(**{**vars(made), "out": first.folder.parent})
+    made = replace(options(Request(speaker="ann"), "first"), out=tmp_path / "q")
+    shutil.copytree(first.folder, made.out / "first")
     requests, said = listed("name,speaker\nfirst,ann\nq2,ben\nq3,cas\n"), []
     code = serve_queue(made, requests, said.append)
     assert served == [
-        (first.folder, "q2", Request(speaker="ben")),
-        (first.folder.parent / "q2", "q3", Request(speaker="cas")),
+        (made.out / "first", "q2", Request(speaker="ben")),
+        (made.out / "q2", "q3", Request(speaker="cas")),
     ]
     assert code == first.decision.exit_code
     assert "served before" in said[0]
@@ -84,3 +94,31 @@ def test_a_mistake_in_a_later_row_stops_the_list_before_anything_is_served(optio
     monkeypatch.setattr(queue, "serve", lambda *_: pytest.fail("served"))
     with pytest.raises(ValueError, match=said):
         serve_queue(options(Request(speaker="ben"), "list"), listed(f"name,speaker\n{rows}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name,speaker,class\nfirst,dee,\n", "row 1 of the list .first., which has changed"),
+        ("name,speaker,class\nfirst,,up\n", "which has changed"),
+        ("name,speaker,class\nnew,ben,\nfirst,ann,\n", "was not made from .*new"),
+    ],
+)
+def test_an_output_of_another_request_or_another_model_is_not_taken_for_this_one(
+    options, first, monkeypatch, listed, text, said, tmp_path
+):
+    """Nothing is served before all outputs that are there are compared with the list."""
+    monkeypatch.setattr(queue, "serve", lambda *_: pytest.fail("served"))
+    made = replace(options(Request(speaker="ann"), "first"), out=first.folder.parent)
+    with pytest.raises(ValueError, match=said):
+        serve_queue(made, listed(text))
+
+
+def test_a_queue_is_not_continued_with_another_key_or_model(options, first, untrained, listed, tmp_path):
+    made = replace(options(Request(speaker="ann"), "first"), out=first.folder.parent)
+    requests = listed("name,speaker\nfirst,ann\n")
+    with pytest.raises(ValueError, match="another key"):
+        serve_queue(replace(made, key=tmp_path / "other"), requests)
+    with pytest.raises(ValueError, match="was not made from"):
+        serve_queue(replace(made, model=untrained), requests)
+    assert serve_queue(made, requests) == first.decision.exit_code

@@ -126,6 +126,21 @@ def test_purge_comes_after_the_report_and_is_then_recorded_there(options, monkey
     assert not list(made.out.rglob(".*"))
 
 
+def test_an_attack_that_fails_is_reported_and_confirmed_by_verify(options, monkeypatch):
+    from orchestrator.forget import serving
+    from orchestrator.forget.verifying import verify
+
+    monkeypatch.setattr(serving, "relearn", lambda *_: None)
+    said = []
+    brief = {"method": "npo", "training": Training(learning_rate=1e-3, epochs=1)}
+    served = serve(options(Request(speaker="ben"), "not-attacked", **brief), said.append)
+    assert "relearning attack: failed, its training diverged" in said
+    assert served.report["evidence"]["relearned"] is False
+    assert "The relearning attack failed" in (served.folder / "report.html").read_text()
+    assert served.decision.verdict != NO_EVIDENCE
+    assert [check.state for check in verify(served.folder)][2] == "confirmed"
+
+
 def test_an_output_is_never_overwritten(first, options):
     with pytest.raises(ValueError, match="exists already"):
         serve(options(Request(speaker="ann"), "first"))

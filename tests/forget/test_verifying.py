@@ -92,3 +92,15 @@ def test_what_a_scan_cannot_search_is_said(served, commands, tmp_path):
     assert len(report["request"].pop("audio")) == 60
     (folder / "report.json").write_text(json.dumps(report))
     assert "the audio of 60 of 60 recordings is deleted" in residue_of(folder, *where)[1][1]
+
+
+def test_outputs_of_something_else_are_refused_in_one_line(served, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = served[0] / "evidence/outputs.parquet"
+    kept = pq.read_table(path)
+    for other in (pa.table({"a": [1]}), kept.drop(["child"]), kept.drop(["part"]), kept.replace_schema_metadata({})):
+        pq.write_table(other, path)
+        with pytest.raises(ValueError, match="holds no outputs"):
+            verify(served[0])
