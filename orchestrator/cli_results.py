@@ -33,7 +33,8 @@ def watch(
     results: Folder,
     sweep: OfSweep = None,
     every: Annotated[
-        Optional[float], typer.Option(min=0.1, help="Seconds between two looks (default: 2; 10 for an object store).")
+        Optional[float],
+        typer.Option(min=0.1, help="Seconds after which it reads again (default: 2; 10 for an object store)."),
     ] = None,
 ) -> None:
     """Follow a run from another shell or machine, until it ends or Ctrl-C; only the results folder is read."""

@@ -116,7 +116,7 @@ def test_plan_shows_what_is_made_once_and_is_there(unlearn, finished, cache_dir,
     shown = unlearn("plan", str(finished / "small.yaml"), "--results", str(finished / "r")).stdout
     cells = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in shown.splitlines() if "│" in line]
     assert ["originals", "1", "1", "3"] in cells
-    assert ["retrained references", "1", "1", "3"] in cells
+    assert ["retrained models", "1", "1", "3"] in cells
     assert ["logits of originals", "1", "1", "2"] in cells
     assert ["features, corpus × backbone", "1", "1", "5"] in cells
 

@@ -1,4 +1,4 @@
-"""Count what a sweep computes once and shares: originals, retrained references, teachers' logits and features."""
+"""Count what a sweep computes once and shares: originals, retrained models, teachers' logits and features."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def shared_work(
     between = Shared("models between requests", len(starts), sum(p in done for p in starts), starts.total())
     return [
         Shared("originals", len(originals), sum(p in done for p in originals), originals.total()),
-        Shared("retrained references", len(retrained), len(retrained & done), sum(compared[p] for p in retrained)),
+        Shared("retrained models", len(retrained), len(retrained & done), sum(compared[p] for p in retrained)),
         Shared("logits of originals", len(originals), sum(p in logits for p in originals), taught),
         *([between] if starts else []),
         Shared(

@@ -174,7 +174,7 @@ def _problems(found: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
     more = [f"{len(found) - LISTED} more are in [problems.csv](problems.csv).", ""] if len(found) > LISTED else []
     advice = [f"- {status}: {STATUSES[status]}" for status in STATUSES if status in set(found["status"])]
     grid = tabulate(shown, list(found.columns), tablefmt="pipe", disable_numparse=True)
-    return ["## Runs that did not go well", "", grid, "", *more, *advice, ""]
+    return ["## Problems", "", grid, "", *more, *advice, ""]
 
 
 def _superseded(older: pd.DataFrame) -> list[str]:

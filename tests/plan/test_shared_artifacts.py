@@ -27,7 +27,7 @@ def test_shared_work_is_counted_once_and_its_users_each():
 
     assert shared_work(trials, set(originals[:4]), set(originals[:3]), is_cached) == [
         Shared("originals", 6, 4, 36),  # for two ratios the lines of Original, SCRUB and SalUn
-        Shared("retrained references", 12, 0, 36),
+        Shared("retrained models", 12, 0, 36),
         Shared("logits of originals", 6, 3, 24),
         Shared("features, corpus × backbone", 2, 1, len(trials)),
     ]

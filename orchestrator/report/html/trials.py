@@ -16,7 +16,7 @@ from orchestrator.report.frames.select import with_modifiers
 from orchestrator.report.html.repeat import repeat_command
 from orchestrator.results.schema import STATUSES
 
-MOST = 300  # trials of a folder that are all shown; of more only those that did not go well, and the closest ones
+MOST = 300  # trials of a folder that are all shown; of more only those with problems, and the closest ones
 LONGEST_ERROR = 4_000  # characters; the row has all of it
 FIGURES = {
     "test_accuracy": ("D_t accuracy", 100, "%"), "forget_accuracy": ("D_f accuracy", 100, "%"),

@@ -141,7 +141,7 @@ def headline(block: Block) -> str:
 
 
 def seeds_sentence(counted: Iterable[WithinSeed]) -> str:
-    """Say in how many seeds the exact intervals do not overlap; empty if nothing was counted."""
+    """Say in how many seeds the exact intervals overlap, or do not; empty if nothing was counted."""
     found = list(counted)
     if not found:
         return ""
@@ -149,7 +149,8 @@ def seeds_sentence(counted: Iterable[WithinSeed]) -> str:
     of = f"{sizes[0]} utterances" if len(sizes) == 1 else f"{sizes[0]}–{sizes[-1]} utterances"
     apart = sum(one.verdict != "noise" for one in found)
     runs = "seed" if len({one.backbone for one in found}) == 1 else "seed and backbone"
-    return f"exact 95 % intervals within a {runs} ({of}) do not overlap in {apart} of {len(found)}"
+    said = f"do not overlap in {apart} of {len(found)}" if apart else f"overlap in all {len(found)}"
+    return f"exact 95 % intervals within a {runs} ({of}) {said}"
 
 
 def _original(block: Block) -> Line | None:
