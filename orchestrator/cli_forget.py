@@ -149,7 +149,7 @@ def gc(
     """Delete old outputs, logits and checkpoints of a folder, by age and quota; rows and reports are kept."""
     from orchestrator.forget import retention
 
-    kinds, quota = tuple(kind or retention.KINDS), None if quota_gb is None else int(quota_gb * 1e9)
+    kinds, quota = tuple(kind or retention.KINDS), retention.quota_of(quota_gb)
     found = retention.to_delete(local_path(folder), kinds=kinds, keep_days=keep_days, quota_bytes=quota)
     for old in found:
         _say(f"{old.path}: {old.num_bytes / 1e6:.1f} MB, {old.age_days:.1f} days: {old.why}")

@@ -121,3 +121,11 @@ def test_verify_says_in_one_line_that_a_report_is_damaged(unlearn, tmp_path, con
     assert done.returncode == 2
     assert "report.json" in done.stderr.replace("\n", "")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--quota-gb", "--keep-days"])
+def test_rules_that_are_not_finite_are_refused_in_one_line(unlearn, tmp_path, option):
+    done = unlearn("gc", tmp_path, option, "inf")
+    assert done.returncode == 2
+    assert "must be a finite number" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr

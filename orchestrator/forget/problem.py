@@ -119,6 +119,24 @@ class Case:
         )
 
 
+def require_unheard(resolved: Resolved, recordings: Recordings) -> None:
+    """Check that there is unheard speech to choose on, of classes that stay, and to judge on.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for what, splits in (("to choose on", ("validation",)), ("to judge on", JUDGED)):
+        rows = np.setdiff1d(recordings.rows(*splits), resolved.leaked)
+        if what == "to choose on" and resolved.forgotten_class is not None:
+            rows = rows[recordings.labels[rows] != resolved.forgotten_class]
+        if not len(rows):
+            raise ValueError(
+                f"{recordings.manifest.name} leaves no recording {what} (split {' or '.join(splits)}) that the model "
+                "was not trained on: those whose audio is in training too do not count, nor does a class that is "
+                "forgotten, to choose. Keep more from training"
+            )
+
+
 def retrained(case: Case, beat: Callable[[str], None]) -> Classifier:
     """Train a model without D_f, from the pretrained encoder, with the settings of the original; no limit."""
     problem, outcome = case.problem(None, same_network=True), Outcome()

@@ -86,7 +86,7 @@ def read_manifest(
 
     Raises:
         ValueError: a column, path, label or split is missing or unknown, an id is given twice, a file is missing, or
-            no recording was kept from training.
+            no recording was kept from training, or too few to share.
     """
     if not manifest.is_file():
         raise ValueError(
@@ -143,16 +143,26 @@ def read_manifest(
 
 def _with_both(recordings: Recordings) -> npt.NDArray[np.str_]:
     """Splits with speech to choose on and speech to judge on: where one is missing, it gets every second recording of
-    the other, in the order of the manifest within each class and speaker."""
+    the other, in the order of the manifest within each class and speaker; within each class if no speaker has two.
+
+    Raises:
+        ValueError: no class has two unheard recordings, so that there is nothing to share.
+    """
     splits = recordings.splits.astype("<U10")
     there = np.isin(["validation", "test"], splits)
     if there.all() or (there[0] and "holdout" in splits):
         return splits
-    new = "validation" if not there[0] else "test"
-    taken: dict[tuple[int, str], int] = {}
-    for row in np.flatnonzero(splits != "train"):
-        group = int(recordings.labels[row]), str(recordings.speakers[row])
-        taken[group] = taken.get(group, 0) + 1
-        if taken[group] % 2 == 0:
-            splits[row] = new
-    return splits
+    new, unheard = "validation" if not there[0] else "test", np.flatnonzero(splits != "train")
+    for speakers in (recordings.speakers, np.zeros(len(splits), dtype=int)):
+        taken: dict[tuple[int, str], int] = {}
+        for row in unheard:
+            group = int(recordings.labels[row]), str(speakers[row])
+            taken[group] = taken.get(group, 0) + 1
+            if taken[group] % 2 == 0:
+                splits[row] = new
+        if new in splits:
+            return splits
+    raise ValueError(
+        f"{recordings.manifest} has {len(unheard)} recordings that were kept from training, and no two of one class: "
+        "half of them are needed to choose, and half to judge. Keep more from training, as validation and test"
+    )

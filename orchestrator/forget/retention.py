@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -33,6 +34,19 @@ class Old:
     why: str
 
 
+def quota_of(gigabytes: float | None) -> int | None:
+    """Return a quota in bytes; None for none.
+
+    Raises:
+        ValueError: it is not finite.
+    """
+    if gigabytes is None:
+        return None
+    if not math.isfinite(gigabytes):
+        raise ValueError(f"--quota-gb must be a finite number of gigabytes; got {gigabytes}. Leave it out for no quota")
+    return int(gigabytes * 1e9)
+
+
 def to_delete(
     folder: Path, *, kinds: Sequence[str] = tuple(KINDS), keep_days: float | None = None, quota_bytes: int | None = None
 ) -> list[Old]:
@@ -52,6 +66,8 @@ def to_delete(
         raise ValueError(f"Unknown kind {unknown[0]!r}; choose from {', '.join(KINDS)}")
     if keep_days is None and quota_bytes is None:
         raise ValueError("Give a rule: --keep-days, --quota-gb or both")
+    if keep_days is not None and not math.isfinite(keep_days):
+        raise ValueError(f"--keep-days must be a finite number of days; got {keep_days}")
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}")
     now, found = time.time(), []

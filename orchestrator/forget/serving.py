@@ -27,7 +27,7 @@ from orchestrator.forget.documents import write_documents
 from orchestrator.forget.judging import judge
 from orchestrator.forget.kept_outputs import write_outputs
 from orchestrator.forget.lineage import earlier_requests, model_folder, served_requests, still_forgotten, write_lineage
-from orchestrator.forget.problem import JUDGED, Case, retrained
+from orchestrator.forget.problem import JUDGED, Case, require_unheard, retrained
 from orchestrator.forget.pseudonyms import open_key
 from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.relearned import relearn
@@ -115,6 +115,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
     earlier = earlier_requests(options.model, recordings, pseudonyms)
     before = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(one.rows for one in earlier)]))
     resolved = without_earlier(resolved, recordings, before)
+    require_unheard(resolved, recordings)
     out.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out) as scratch:
         with clock("reading"):

@@ -45,8 +45,23 @@ def test_unheard_speech_of_one_split_is_shared_between_choosing_and_judging(mani
     assert len(found.rows("validation")) == len(found.rows("test")) == 3
 
 
+@pytest.mark.parametrize("split", ["test", "validation", "holdout"])
+def test_one_unheard_recording_of_each_class_and_speaker_is_shared_within_the_class(manifest, split):
+    lines = [f"{word}-{name}-12.wav,{word},{name},{split}" for word in ("up", "down") for name in ("ann", "ben")]
+    found = manifest("up-ann-00.wav,up,ann,train", *lines)()
+    halves = [found.labels[found.rows(*splits)].tolist() for splits in (["validation"], ["test", "holdout"])]
+    assert halves == [[3, 0], [3, 0]]
+
+
+def test_unheard_recordings_of_which_no_two_are_of_one_class_are_refused(manifest):
+    lines = [f"{word}-ann-12.wav,{word},ann,test" for word in ("up", "down")]
+    with pytest.raises(ValueError, match="no two of one class"):
+        manifest("up-ann-00.wav,up,ann,train", *lines)()
+
+
 def test_equal_audio_has_equal_digests_under_any_name(manifest):
-    found = manifest("up-ann-00.wav,up,ann,train", "down-ann-00.wav,down,ann,test", "./up-ann-00.wav,up,ann,train")()
+    unheard = ("down-ann-00.wav,down,ann,test", "down-ann-01.wav,down,ann,validation")
+    found = manifest("up-ann-00.wav,up,ann,train", unheard[0], "./up-ann-00.wav,up,ann,train", unheard[1])()
     assert found.also_under(np.array([0])).tolist() == [2]
 
 

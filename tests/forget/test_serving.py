@@ -141,6 +141,28 @@ def test_an_attack_that_fails_is_reported_and_confirmed_by_verify(options, monke
     assert [check.state for check in verify(served.folder)][2] == "confirmed"
 
 
+def test_a_manifest_without_unheard_speech_to_choose_or_judge_on_is_refused_before_anything_is_computed(
+    options, commands, tmp_path, monkeypatch
+):
+    """Unheard recordings are of the forgotten class alone, or their audio is in training too."""
+    from orchestrator.forget import serving
+
+    monkeypatch.setattr(serving, "read_speech", lambda *_: pytest.fail("read"))
+    train = [f"{word}-ann-0{take}.wav,{word},train" for word in ("up", "down") for take in range(3)]
+    test, validation = "down-ann-12.wav,down,test", "down-ann-13.wav,down,validation"
+    for number, (unheard, said) in enumerate((
+        ((test, "up-ann-13.wav,up,validation"), "to choose on"),
+        ((test, "./down-ann-01.wav,down,validation"), "to choose on"),
+        (("./down-ann-01.wav,down,test", validation), "to judge on"),
+    )):  # fmt: skip
+        manifest = tmp_path / f"{number}.csv"
+        manifest.write_text("\n".join(["path,label,split", *train, *unheard]))
+        made = options(Request(label="up"), "no-speech", data=manifest, root=commands)
+        with pytest.raises(ValueError, match=f"leaves no recording {said}"):
+            serve(made)
+        assert not made.out.exists()
+
+
 def test_an_output_is_never_overwritten(first, options):
     with pytest.raises(ValueError, match="exists already"):
         serve(options(Request(speaker="ann"), "first"))
