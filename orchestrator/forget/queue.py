@@ -95,9 +95,13 @@ def serve_queue(options: Options, requests: list[Queued], say: Callable[[str], N
 def _require_all_found(options: Options, requests: list[Queued]) -> None:
     """Find what every request names, each after those before it, so that a mistake in the last stops the first.
 
+    Recordings of a request that was served may have been deleted since.
+
     Raises:
         ValueError: a row names nothing that is there, or nothing that rows before it leave.
     """
+    if all((options.out / queued.name).exists() for queued in requests):
+        return
     opened = open_fine_tuned(model_folder(options.model))
     recordings = read_manifest(options.data, opened.classes, options.root)
     earlier = earlier_requests(options.model, recordings, open_key(options.key))
@@ -106,6 +110,8 @@ def _require_all_found(options: Options, requests: list[Queued]) -> None:
         try:
             found = without_earlier(resolve(queued.request, recordings, opened.classes), recordings, before)
         except ValueError as error:
+            if (options.out / queued.name).exists():
+                continue
             raise ValueError(f"request {row} ({queued.name}): {error}") from None
         before = np.union1d(before, found.everything)
 

@@ -83,6 +83,18 @@ def test_requests_are_served_in_order_from_the_child_of_the_one_before_and_resum
     assert len(served) == 2
 
 
+def test_a_list_continues_after_the_recordings_of_a_served_request_were_deleted(
+    options, first, commands, monkeypatch, listed, tmp_path
+):
+    lines = (commands / "manifest.csv").read_text().splitlines()
+    (tmp_path / "m.csv").write_text("\n".join(line for line in lines if ",ann," not in line))
+    monkeypatch.setattr(queue, "serve", lambda made, _: SimpleNamespace(decision=SimpleNamespace(exit_code=9)))
+    made = replace(
+        options(Request(speaker="ann"), "first"), out=first.folder.parent, data=tmp_path / "m.csv", root=commands
+    )
+    assert serve_queue(made, listed("name,speaker\nfirst,ann\nrest,ben\n")) == 9
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
