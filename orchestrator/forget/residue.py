@@ -257,8 +257,9 @@ def _guarded(residue: Residue, recordings: Recordings) -> Residue:
         reason = "it contains input data"
     elif shared and "://" not in shared and path.is_relative_to(Path(shared).resolve()):
         reason = "it is in a cache that machines share"
-    elif hasattr(os, "getuid") and residue.path.lstat().st_uid != os.getuid():
-        reason = "it belongs to another user"
+    elif hasattr(os, "getuid"):
+        with suppress(FileNotFoundError):  # a trial that runs has removed its scratch file since
+            reason = "it belongs to another user" if residue.path.lstat().st_uid != os.getuid() else ""
     return Residue(residue.path, residue.what, reason or residue.kept_because)
 
 

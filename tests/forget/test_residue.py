@@ -176,6 +176,16 @@ def test_scratch_files_of_trials_are_removed_only_when_they_are_old(planted, com
     assert sorted(p.name for p in folder.iterdir()) == ["new", "old"]
 
 
+def test_a_scratch_file_that_a_trial_removes_during_the_scan_does_not_end_it(planted, commands, tmp_path, monkeypatch):
+    from orchestrator.forget import residue
+
+    (tmp_path / "cache/scratch").mkdir(parents=True)
+    (tmp_path / "r").mkdir()
+    (tmp_path / "cache/scratch/brief").write_text("outputs")
+    monkeypatch.setattr(residue, "is_old", lambda path: path.unlink() or False)
+    assert [r.path.name for r in found_by(tmp_path, commands)] == ["brief"]
+
+
 def test_audio_that_is_deleted_and_rows_that_are_pruned_are_found_by_what_a_report_kept(planted, commands, tmp_path):
     recordings = read_manifest(commands / "manifest.csv", ("down", "left", "right", "up"))
     rows = np.flatnonzero(recordings.speakers == "ann")
