@@ -111,7 +111,7 @@ class CurvesEntry(Keys):
     """Accuracy and loss of a trial after its epochs, measured by the harness only."""
 
     points: int = key(10, "epochs of a trial that are kept, at most; 0: no curves", ge=0)
-    utterances: int = key(100, "of each set, at most", ge=1)
+    utterances: int = key(50, "of each set, at most", ge=1)
 
 
 class Sweep(Keys):
