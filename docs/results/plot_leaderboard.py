@@ -49,7 +49,8 @@ def ranking(gaps: dict[str, Summary], cells: int) -> Chart:
         scale=alt.Scale(domain=[0, RIGHT], nice=False),
         axis=axis,
     )
-    y = alt.Y("method:N", title=None, sort=[label for _, label in shown])
+    names = alt.Axis(minExtent=150)  # room for the longest name in any font
+    y = alt.Y("method:N", title=None, sort=[label for _, label in shown], axis=names)
     line = alt.Chart().mark_rule(color=INK, strokeDash=[5, 4], opacity=0.6).encode(x=alt.XDatum(nothing.mean))
     said = alt.Chart().mark_text(
         align="right", dx=-8, opacity=0.75, color=INK, text=[f"Original (forgets nothing): {nothing.mean:.1f}"]
