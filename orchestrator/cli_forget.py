@@ -25,13 +25,17 @@ def predict(
     model: Model,
     recordings: Annotated[list[Path], typer.Argument(help="Recordings: WAV, FLAC, OGG or MP3.")],
     top: Annotated[int, typer.Option(min=1, help="Number of labels to print.")] = 3,
+    clip_seconds: Annotated[
+        Optional[float], typer.Option(help="Pad or cut each recording to this (default: as `forget` did, or its own).")
+    ] = None,
 ) -> None:
     """Print the labels and confidences that a model gives to recordings."""
     from orchestrator.forget.predict import predict_files
 
-    for answer in predict_files(local_path(model), [local_path(path) for path in recordings], top):
+    for answer in predict_files(local_path(model), [local_path(path) for path in recordings], top, clip_seconds):
         ranked = "  ".join(f"{name} {probability:.1%}" for name, probability in answer.ranked)
-        console.print(f"{answer.path}: {ranked}", soft_wrap=True, highlight=False, markup=False)
+        length = "" if answer.read_as_seconds is None else f" (as {answer.read_as_seconds:.2f} s)"
+        console.print(f"{answer.path}{length}: {ranked}", soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()
@@ -55,6 +59,9 @@ def forget(
     ] = 0.5,
     clip_seconds: Annotated[
         Optional[float], typer.Option(help="Seconds of each recording to use, 0.025 to 30 (default: all).")
+    ] = None,
+    classes_are: Annotated[
+        Optional[str], typer.Option(help="people or words: whether class names are hashed (default: if in doubt).")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     scan: Scan = None,
@@ -90,6 +97,7 @@ def forget(
         training=Training(learning_rate=learning_rate, epochs=epochs, batch_size=batch_size),
         limit=limit,
         seed=seed,
+        classes_are=classes_are,
         scan=tuple(local_path(folder) for folder in scan or ()),
         purge=purge,
     )

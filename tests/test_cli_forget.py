@@ -78,6 +78,7 @@ def test_numbers_out_of_bounds_and_a_missing_encoder_are_refused_before_anything
     for option, value, said in (
         ("--limit", "-1", "--limit must be above 0"),
         ("--limit", "nan", "--limit must be above 0"),
+        ("--classes-are", "names", "--classes-are must be people or words"),
         ("--learning-rate", "0", "--learning-rate must be above 0"),
         ("--clip-seconds", "0", "--clip-seconds must be 0.025 to 30"),
         ("--base", tmp_path / "nope", "no model folder"),

@@ -41,7 +41,6 @@ COVERS = {
         "orchestrator/forget/lineage.py",
         "orchestrator/forget/problem.py",
         "orchestrator/forget/relearned.py",
-        "orchestrator/forget/report.py",
         "orchestrator/forget/speech.py",
     ],
     "tests/forget/test_documents.py": [

@@ -5,6 +5,12 @@ from __future__ import annotations
 from orchestrator.evidence.removal import CANNOT_TELL, NO_EVIDENCE, Comparison, Decision, decide
 from orchestrator.forget.comparing import Sides, comparisons
 
+RULE = 1
+"""Version of all that `unlearn verify` repeats: comparisons, bounds, sentences, kept outputs, how audio is read.
+
+An output that another version wrote is not said to differ where only this number does.
+"""
+
 NOT_ATTACKED = (
     "The relearning attack failed, as its training diverged: without it, hidden memory cannot be ruled out. Check "
     "--learning-rate."

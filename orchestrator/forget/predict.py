@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 
 from backbones.fine_tuned import FineTuned, FineTunedClassifier, open_fine_tuned
+from orchestrator.forget.lineage import clip_samples_of
+from orchestrator.forget.speech import SHORTEST_SECONDS, require_clip_seconds, whole_frames
 from orchestrator.tasks.base import SAMPLE_RATE_HZ
 from orchestrator.tasks.sources.audio_files import BadRecordingError, read_audio
 from orchestrator.tasks.sources.found_files import shown
@@ -20,20 +22,29 @@ class Answer:
 
     path: str
     ranked: tuple[tuple[str, float], ...]
+    read_as_seconds: float | None = None  # to which the recording was padded or cut; None: its own length
 
 
-def predict_files(model: Path, recordings: Sequence[Path], top: int = 3) -> list[Answer]:
+def predict_files(
+    model: Path, recordings: Sequence[Path], top: int = 3, clip_seconds: float | None = None
+) -> list[Answer]:
     """Classify recordings one by one, so that no recording depends on another.
 
     Args:
         model: a folder that `save_pretrained` wrote.
         recordings: WAV, FLAC, OGG or MP3 files of any rate.
         top: number of classes to name.
+        clip_seconds: length to which each recording is padded or cut, 0.025 to 30. By default what `unlearn forget`
+            used for this model, or else its own length. Whisper has one length only.
 
     Raises:
-        ValueError: the folder cannot be loaded, or a recording cannot be read.
+        ValueError: the folder cannot be loaded, or a recording cannot be read, or `clip_seconds` is out of its bounds.
     """
-    opened = open_fine_tuned(model)
+    if clip_seconds is not None:
+        require_clip_seconds(clip_seconds)
+    opened, wanted = open_fine_tuned(model), clip_samples_of(model)
+    if clip_seconds is not None:
+        wanted = whole_frames(round(clip_seconds * SAMPLE_RATE_HZ))
     clips = []
     for path in recordings:
         try:
@@ -43,10 +54,12 @@ def predict_files(model: Path, recordings: Sequence[Path], top: int = 3) -> list
     classifier = opened.load()
     found = []
     for path, clip in zip(recordings, clips, strict=True):
-        samples = opened.fixed_samples or max(len(clip), SAMPLE_RATE_HZ // 40)  # 25 ms make one frame
+        samples = opened.fixed_samples or wanted or max(len(clip), round(SHORTEST_SECONDS * SAMPLE_RATE_HZ))
         probabilities = _probabilities(opened, classifier, clip, samples)
         best = probabilities.argsort(descending=True)[:top].tolist()
-        found.append(Answer(shown(str(path)), tuple((opened.classes[c], float(probabilities[c])) for c in best)))
+        ranked = tuple((opened.classes[c], float(probabilities[c])) for c in best)
+        padded = not opened.is_whisper and wanted is not None
+        found.append(Answer(shown(str(path)), ranked, samples / SAMPLE_RATE_HZ if padded else None))
     return found
 
 

@@ -68,12 +68,15 @@ class Case:
         """Whether there is an encoder that was not trained on D_f, which some methods learn from."""
         return self.base is not None or (self.opened.is_whisper and self.speech.features.shape[-1] == 80)
 
-    def problem(self, limit_samples: float | None, *, same_network: bool = False) -> UnlearningProblem:
+    def problem(
+        self, limit_samples: float | None, *, same_network: bool = False, forget: npt.NDArray[np.int64] | None = None
+    ) -> UnlearningProblem:
         """Return a problem with a private copy of the original.
 
         Args:
             limit_samples: after which a method ends; None for no limit.
             same_network: whether `fresh_model` must be the same architecture, from `base`.
+            forget: rows of D_f, which an earlier request may have removed; those of this request by default.
         """
         labels, kept = self.recordings.labels, self.unheard("validation")
         gone = () if self.resolved.forgotten_class is None else (self.resolved.forgotten_class,)
@@ -104,7 +107,7 @@ class Case:
 
         return UnlearningProblem(
             model=copy.deepcopy(self.original),
-            forget=utterances(self.forget, forget=True),
+            forget=utterances(self.forget if forget is None else forget, forget=True),
             retain=utterances(self.retain),
             validation=utterances(kept),
             num_classes=len(self.opened.classes),

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from orchestrator.evidence.removal import AUC_BOUND, NAMED_BOUND, Comparison, De
 from orchestrator.forget.choosing import Unlearned
 from orchestrator.forget.collateral import by_class, by_speaker
 from orchestrator.forget.comparing import Logits
-from orchestrator.forget.lineage import FORMAT, SERVED, output_folder
+from orchestrator.forget.judging import RULE
+from orchestrator.forget.lineage import FORMAT, SERVED
 from orchestrator.forget.problem import Case
 from orchestrator.forget.pseudonyms import Pseudonyms
 from orchestrator.forget.residue import Residue, as_rows
@@ -52,7 +52,6 @@ class Facts:
     before_said: str
     after: Sequence[Comparison]
     decision: Decision
-    parent: Path
     parent_sha256: str
     child_sha256: str
     earlier: Sequence[Mapping[str, Any]]
@@ -64,29 +63,29 @@ class Facts:
     relearned: bool  # whether the relearning attack succeeded in training
     asked: str  # the request as it was given
     served: Sequence[Mapping[str, Any]]  # what the parent has forgotten
-    out: Path  # of this output
+    classes_are: str | None = None  # people or words; None if the operator does not say
 
 
 def report_of(facts: Facts) -> dict[str, Any]:
     """Return the report: plain values only, recordings and people by pseudonym."""
     case, decision = facts.case, facts.decision
-    output, request = output_folder(facts.parent), _request(facts)
+    request = _request(facts)
+    served = {**{name: request[name] for name in SERVED}, "child_sha256": facts.child_sha256}
     return {
         "format": FORMAT,
+        "rule": RULE,
         "verdict": decision.verdict,
         "exit_code": decision.exit_code,
         "reasons": list(decision.reasons),
         "before_said": facts.before_said,
         "request": request,
-        "lineage": [*facts.served, {**{name: request[name] for name in SERVED[:-1]}, "output": str(facts.out)}],
+        "lineage": [*facts.served, served],
         "model": {
             "architecture": case.opened.architecture,
             "classes": len(case.opened.classes),
             "clip_samples": case.speech.samples,
             "parent_sha256": facts.parent_sha256,
             "child_sha256": facts.child_sha256,
-            "parent_folder": str(facts.parent),
-            "parent_output": None if output is None else str(output),
         },
         "method": _method(facts),
         "evidence": {
@@ -99,6 +98,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
             "bounds": {"auc": AUC_BOUND, "named": NAMED_BOUND},
         },
         "collateral": {
+            "classes_are": "people" if _classes_may_be_people(facts) else "words",
             "classes": [_without_names(row, facts) for row in by_class(case, facts.child_logits)],
             "speakers": by_speaker(case, facts.child_logits, facts.pseudonyms),
         },
@@ -180,13 +180,20 @@ def _comparison(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _without_names(row: dict[str, Any], facts: Facts) -> dict[str, Any]:
-    """Replace the name of a class by a pseudonym where classes are or may be people, or where it was forgotten.
+def _classes_may_be_people(facts: Facts) -> bool:
+    """Return whether classes are people: as the operator says, or else if one is a speaker's or speakers are unknown.
 
     Without the speaker of every recording, nobody can tell whether classes are people: then they count as such.
     """
+    if facts.classes_are is not None:
+        return facts.classes_are == "people"
     recordings = facts.case.recordings
     speakers = set(recordings.speakers.tolist())
-    people = not recordings.has_speakers or any(text(name) in speakers for name in facts.case.opened.classes)
+    return not recordings.has_speakers or any(text(name) in speakers for name in facts.case.opened.classes)
+
+
+def _without_names(row: dict[str, Any], facts: Facts) -> dict[str, Any]:
+    """Replace the name of a class by a pseudonym where classes are or may be people, or where it was forgotten."""
+    people = _classes_may_be_people(facts)
     kind = "speaker" if people else "class"
     return {**row, "class": facts.pseudonyms.of(kind, row["class"])} if people or row["forgotten"] else row

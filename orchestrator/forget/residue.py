@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from orchestrator.digests import default_cache_dir
+from orchestrator.forget.lineage import OUTPUTS
 from orchestrator.forget.recordings import Recordings
 from orchestrator.forget.scratch import is_marked, marked_folders, remove_unused
 from orchestrator.results.store import open_store
@@ -39,6 +40,7 @@ OF_TRIALS = {
 SAME_IDS = 0.9  # of the ids in outputs, that must be in the manifest
 Lengths = npt.NDArray[np.int64]
 
+OF_REQUEST = "`unlearn verify` and later requests need them; `unlearn gc` deletes them"
 BY_HAND = "check it by hand"
 IN_USE = f"it changed in the last {OLD_SECONDS / 60:.0f} minutes: a trial may be using it"
 
@@ -76,7 +78,7 @@ def scan(
         recordings: the manifest; files of it may be deleted already.
         rows: what the request named, with duplicates; recordings kept from training too, as they are the same person's.
         results: results folders of sweeps.
-        outputs: the folder in which interrupted runs of `unlearn forget` may have left scratch folders.
+        outputs: the folder with outputs of `unlearn forget`, and scratch folders that interrupted runs may have left.
         cache: of corpora and features; the default cache if None.
         skip: folders that are in use by this process.
         sought: what a report kept of the request.
@@ -106,6 +108,8 @@ def scan(
         ]
     what = "scratch folder of an interrupted `unlearn forget`"
     found += [Residue(folder, what) for folder in marked_folders(outputs) if folder not in skip]
+    pseudonyms = {sought.keyed("recording", str(name)) for name in recordings.ids[rows]} | set(sought.ids)
+    found += _of_requests(outputs, pseudonyms)
     return [_guarded(residue, recordings) for residue in found]
 
 
@@ -181,6 +185,14 @@ def _corpora(cache: Path, sought: Sought, held: dict[str, Lengths | None]) -> It
         if count:
             held[corpus.fingerprint] = corpus.num_samples
             yield Residue(folder, f"corpus with {count} of the recordings")
+
+
+def _of_requests(outputs: Path, pseudonyms: set[str]) -> Iterator[Residue]:
+    """Outputs on the recordings that other requests kept as their evidence; `purge` leaves them."""
+    for file in sorted(outputs.glob(f"*/{OUTPUTS}")):
+        with suppress(OSError, pa.ArrowException, KeyError):
+            if not pseudonyms.isdisjoint(pq.read_table(file, columns=["recording"])["recording"].to_pylist()):
+                yield Residue(file, "outputs on the recordings that a request kept", OF_REQUEST)
 
 
 def _features(cache: Path, held: dict[str, Lengths | None]) -> Iterator[Residue]:

@@ -10,14 +10,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+PREFIX = ".unlearn-forget-"
 MARKER, LOCK = ".unlearn-forget", ".unlearn-forget.lock"
 CONTENT = "Scratch folder of a run of unlearn forget; without a running process, it can be removed.\n"
 
 
 @contextmanager
 def scratch_folder(out: Path) -> Iterator[Path]:
-    """Make a folder next to an output, hold its lock while the block runs, and remove it."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    """Make a folder next to an output, hold its lock while the block runs, and remove it.
+
+    Its name does not have that of the output, which may name a person: reports of other requests list what is left.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=out.parent))
     try:
         with FileLock(folder / LOCK):
             (folder / MARKER).write_text(CONTENT, encoding="utf-8")

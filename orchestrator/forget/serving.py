@@ -22,20 +22,29 @@ from backbones.fine_tuned import FineTunedClassifier, open_fine_tuned, require_w
 from methods.base import Training
 from orchestrator.evidence.removal import Comparison, Decision
 from orchestrator.forget.choosing import Unlearned, choose_method, sides_of, unlearn
-from orchestrator.forget.comparing import Logits, Sides, comparisons, fair_strata, named_after_relearning
+from orchestrator.forget.clock import Clock
+from orchestrator.forget.comparing import Logits, Rows, Sides, comparisons, fair_strata, named_after_relearning
 from orchestrator.forget.documents import write_documents
 from orchestrator.forget.judging import judge
 from orchestrator.forget.kept_outputs import write_outputs
-from orchestrator.forget.lineage import earlier_requests, model_folder, served_requests, still_forgotten, write_lineage
+from orchestrator.forget.lineage import (
+    Earlier,
+    earlier_requests,
+    model_folder,
+    served_requests,
+    still_forgotten,
+    write_lineage,
+    write_places,
+)
 from orchestrator.forget.problem import JUDGED, Case, require_unheard, retrained
 from orchestrator.forget.pseudonyms import open_key
 from orchestrator.forget.recordings import read_manifest
-from orchestrator.forget.relearned import relearn
+from orchestrator.forget.relearned import after_relearning
 from orchestrator.forget.report import Facts, report_of
 from orchestrator.forget.request import Request, asked_of, resolve, without_earlier
 from orchestrator.forget.residue import Sought, as_rows, purge, scan
 from orchestrator.forget.scratch import scratch_folder
-from orchestrator.forget.speech import LONGEST_SECONDS, SHORTEST_SECONDS, read_speech
+from orchestrator.forget.speech import read_speech, require_clip_seconds
 
 MODEL, OUTPUTS, REPORT = "model", "evidence/outputs.parquet", "report.json"
 
@@ -59,6 +68,7 @@ class Options:
     seed: int = 0
     scan: tuple[Path, ...] = ()  # results folders in which residue is looked for
     purge: bool = False  # whether to remove the residue that is found
+    classes_are: str | None = None  # people or words; None: people if in doubt
 
     def __post_init__(self) -> None:
         """Raises:
@@ -71,8 +81,10 @@ class Options:
         for name, count in (("--epochs", training.epochs), ("--batch-size", training.batch_size)):
             if count < 1:
                 raise ValueError(f"{name} must be 1 or more; got {count}")
-        if seconds is not None and not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
-            raise ValueError(f"--clip-seconds must be {SHORTEST_SECONDS} to {LONGEST_SECONDS:g}; got {seconds:g}")
+        if seconds is not None:
+            require_clip_seconds(seconds)
+        if self.classes_are not in (None, "people", "words"):
+            raise ValueError(f"--classes-are must be people or words; got {self.classes_are!r}. Leave it out if unsure")
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
     Raises:
         ValueError: a mistake of the operator; nothing was written.
     """
-    started, clock = time.time(), _Clock()
+    started, clock = time.time(), Clock()
     out = options.out
     if out.exists():
         raise ValueError(f"{out} exists already. Name another --out: a result is never overwritten")
@@ -112,7 +124,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
     recordings = read_manifest(options.data, opened.classes, options.root)
     resolved = resolve(options.request, recordings, opened.classes)
     pseudonyms = open_key(options.key)
-    earlier = earlier_requests(options.model, recordings, pseudonyms)
+    earlier = earlier_requests(options.model, recordings, pseudonyms, near=(out.parent,))
     before = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(one.rows for one in earlier)]))
     resolved = without_earlier(resolved, recordings, before)
     require_unheard(resolved, recordings)
@@ -145,9 +157,10 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
         if waits:
             measured = _measured(found, unfair)
             say(measured.said)
+        with clock("checking earlier requests"):
+            again = _still_forgotten(earlier, case, result / MODEL, child_logits, say)
         with clock("writing"):
             write_outputs(result / OUTPUTS, sides, pseudonyms)
-            again = [still_forgotten(one, child_logits) for one in earlier]
             rows = np.union1d(resolved.everything, resolved.never_trained)
             sought = Sought(pseudonyms.of, {pseudonyms.of("audio", str(one)) for one in recordings.digests[rows]})
             residue = scan(recordings, rows, options.scan, out.parent, skip=(scratch,), sought=sought)
@@ -162,7 +175,6 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 before_said=measured.said,
                 after=found,
                 decision=decision,
-                parent=parent,
                 parent_sha256=weights_id(str(parent), "main"),
                 child_sha256=weights_id(str(result / MODEL), "main"),
                 earlier=again,
@@ -174,10 +186,11 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 relearned="relearned" in sides.logits,
                 asked=asked_of(options.request, recordings),
                 served=served_requests(options.model, pseudonyms),
-                out=out,
+                classes_are=options.classes_are,
             )
             report = report_of(facts)
-            write_lineage(result / MODEL, report["lineage"], pseudonyms)
+            write_lineage(result / MODEL, report["lineage"], pseudonyms, speech.samples)
+            write_places(result, parent.absolute(), [one.folder.absolute() for one in earlier if one.folder])
             write_documents(report, result, parent)
         os.replace(result, out)
     if options.purge:  # last: what was found is on record, whatever happens now
@@ -230,7 +243,7 @@ def _steps(
     method: str,
     options: Options,
     folder: Path,
-    clock: _Clock,
+    clock: Clock,
     say: Callable[[str], None],
 ) -> tuple[Unlearned, Sides, Logits]:
     """Unlearn, attack by relearning and, if requested, retrain; return the child and all outputs.
@@ -258,29 +271,25 @@ def _steps(
         child_logits = case.speech.logits(child)
         models["child"] = child_logits[case.forget], child_logits[rows]
         say("relearning attack")
-        attacked = relearn(case, child)
-        outputs = None if attacked is None else both(attacked[0])
-        shown = None
-        if attacked is None or outputs is None or not all(np.isfinite(part).all() for part in outputs):
+        shown, attacked = None, after_relearning(case, child, case.forget, rows)
+        if attacked is None:
             say("relearning attack: failed, its training diverged")
         else:
-            models["relearned"], shown = outputs, attacked[1]
+            models["relearned"], shown = attacked[0], np.isin(case.forget, attacked[1])
     return unlearned, sides_of(case, rows, models, shown), child_logits
 
 
-class _Clock:
-    """Seconds by step."""
+def _still_forgotten(
+    earlier: list[Earlier], case: Case, folder: Path, child_logits: Logits, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Judge each earlier request on the child in this folder, with a relearning attack of its own."""
+    child, found = open_fine_tuned(folder).load() if earlier else None, list[dict[str, Any]]()
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._step, self._since = "", 0.0
+    def attack(mine: Rows, theirs: Rows) -> tuple[tuple[Logits, Logits], Rows] | None:
+        assert child is not None
+        return after_relearning(case, child, mine, theirs)
 
-    def __call__(self, step: str) -> _Clock:
-        self._step = step
-        return self
-
-    def __enter__(self) -> None:
-        self._since = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self._step] = self.seconds.get(self._step, 0.0) + time.perf_counter() - self._since
+    for number, one in enumerate(earlier, start=1):
+        say(f"earlier request {number} of {len(earlier)}: checking again")
+        found.append(still_forgotten(one, child_logits, attack))
+    return found

@@ -49,6 +49,19 @@ class Speech:
         return np.concatenate(found) if found else np.empty((0, 0))
 
 
+def whole_frames(samples: int) -> int:
+    """Return the next number of samples that makes whole frames."""
+    return -(-samples // FRAME_SAMPLES) * FRAME_SAMPLES
+
+
+def require_clip_seconds(seconds: float) -> None:
+    """Raises:
+    ValueError: clips of this length cannot be classified.
+    """
+    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
+        raise ValueError(f"--clip-seconds must be {SHORTEST_SECONDS} to {LONGEST_SECONDS:g}; got {seconds:g}")
+
+
 def read_speech(opened: FineTuned, recordings: Recordings, scratch: Path, clip_seconds: float | None = None) -> Speech:
     """Decode all recordings and compute their features into a file in `scratch`, which the caller deletes.
 
@@ -64,7 +77,7 @@ def read_speech(opened: FineTuned, recordings: Recordings, scratch: Path, clip_s
             f"{LONGEST_SECONDS:.0f})"
         )
     wanted = round((longest if clip_seconds is None else clip_seconds) * SAMPLE_RATE_HZ)
-    samples = opened.fixed_samples or -(-wanted // FRAME_SAMPLES) * FRAME_SAMPLES
+    samples = opened.fixed_samples or whole_frames(wanted)
     lengths, out, clips = list[Tensor](), None, recordings.clips()
     for first in range(0, len(recordings), CHUNK):
         features, found = opened.features(list(islice(clips, CHUNK)), samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +12,9 @@ import numpy as np
 
 from backbones.checkpoints import weights_id
 from backbones.fine_tuned import open_fine_tuned
-from orchestrator.forget.judging import judge
+from orchestrator.forget.judging import RULE, judge
 from orchestrator.forget.kept_outputs import read_outputs
-from orchestrator.forget.lineage import OUTPUTS, read_report
+from orchestrator.forget.lineage import OUTPUTS, OtherFormat, places_of, read_report, writer_of
 from orchestrator.forget.pseudonyms import Pseudonyms
 from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.residue import Residue, Sought, scan
@@ -47,12 +47,16 @@ def verify(
     Raises:
         ValueError: it is no output, its report is damaged, or the manifest cannot be used.
     """
-    report = read_report(folder)
+    try:
+        report = read_report(folder)
+    except OtherFormat as error:
+        return [Check("cannot tell", f"report: cannot be checked: {error}")]
+    original = places_of(folder).get("original", "unknown")
     return [
         _digest("model", folder / "model", report["model"]["child_sha256"]),
-        _digest("original", Path(report["model"]["parent_folder"]), report["model"]["parent_sha256"]),
-        _verdict(folder, report),
-        _outputs(folder, manifest, pseudonyms, root, report),
+        _digest("original", Path(original), report["model"]["parent_sha256"]),
+        _of_this_version("verdict", lambda: _verdict(folder, report), report),
+        _of_this_version("outputs", lambda: _outputs(folder, manifest, pseudonyms, root, report), report),
     ]
 
 
@@ -108,6 +112,28 @@ def _digest(what: str, folder: Path, expected: str) -> Check:
     if found != expected:
         return Check("differs", f"{what}: SHA-256 is {found}, not {expected}")
     return Check("confirmed", f"{what}: SHA-256 is that of the report")
+
+
+def _of_this_version(what: str, check: Callable[[], Check], report: dict[str, Any]) -> Check:
+    """Make a check; where another version of the rule wrote the output, what is not confirmed cannot be checked.
+
+    Raises:
+        ValueError: the output is of this version, and damaged.
+    """
+    rule = report.get("rule", 0)
+    try:
+        found = check()
+    except ValueError:
+        if rule == RULE:
+            raise
+        found = Check("differs", "")
+    if rule == RULE or found.state != "differs":
+        return found
+    return Check(
+        "cannot tell",
+        f"{what}: cannot be checked: {writer_of(report)} wrote this output by version {rule} of the rule, and this is "
+        f"version {RULE}; check it with that version",
+    )
 
 
 def _verdict(folder: Path, report: dict[str, Any]) -> Check:

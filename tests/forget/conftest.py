@@ -79,6 +79,29 @@ def trained(untrained, commands, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def waveforms():
+    """Makes a folder of a small random wav2vec 2.0 or HuBERT with the words as labels and learned layer sums."""
+    import torch
+    import transformers
+
+    def make(architecture, family, folder, *, masks=True, half=False):
+        small = {
+            "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
+            "conv_dim": (8, 8), "conv_kernel": (10, 8), "conv_stride": (5, 64), "num_feat_extract_layers": 2,
+            "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, "use_weighted_layer_sum": True,
+            "classifier_proj_size": 6, "id2label": dict(enumerate(WORDS)),
+        }  # fmt: skip
+        torch.manual_seed(0)
+        config = transformers.AutoConfig.for_model(family, **small)
+        model = getattr(transformers, f"{architecture}ForSequenceClassification")(config)
+        (model.half() if half else model).save_pretrained(folder)
+        transformers.Wav2Vec2FeatureExtractor(return_attention_mask=masks).save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def options(trained, commands, tmp_path_factory):
     """Makes options of a request on the trained model; settings override them."""
     from methods.base import Training

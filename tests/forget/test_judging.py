@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.evidence.removal import CANNOT_TELL, EVIDENCE, NO_EVIDENCE
-from orchestrator.forget.judging import judge
+from orchestrator.forget.judging import RULE, judge
 from tests.forget.test_comparing import sides
 
 
@@ -30,3 +30,14 @@ def test_evidence_of_memory_needs_no_attack():
     unchanged = without_attack(good_removal())
     unchanged = replace(unchanged, logits={**unchanged.logits, "child": unchanged.logits["original"]})
     assert judge(unchanged)[2].verdict == EVIDENCE
+
+
+def test_a_change_of_what_the_rule_says_changes_its_version():
+    """Raise `RULE` with the sentences here: `unlearn verify` repeats them on outputs that other versions wrote."""
+    removed = good_removal()
+    unchanged = replace(removed, logits=dict.fromkeys(removed.logits, removed.logits["original"]))
+    assert (RULE, judge(removed)[2].reasons[0], judge(unchanged)[2].reasons[0]) == (
+        1,
+        "Membership by loss: 0.507 (90 % interval 0.478 to 0.536) is below the bound of 0.600.",
+        "Membership by loss: 1.000 shows memory (95 % interval 0.998 to 1.000).",
+    )

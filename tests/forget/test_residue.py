@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from orchestrator.forget.pseudonyms import open_key
 from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.request import Request, resolve
 from orchestrator.forget.residue import Sought, purge, scan
@@ -58,6 +59,19 @@ def test_all_that_was_planted_is_found_and_nothing_is_changed(planted, commands)
     assert {residue.path for residue in found} == holding(planted)
     assert len(found) >= 7
     assert sorted(planted.rglob("*")) == before
+
+
+def test_outputs_that_another_request_kept_are_listed_and_left(planted, commands, first, tmp_path):
+    """They have the recordings under pseudonyms; those of other recordings, or unreadable ones, are not listed."""
+    key, kept = open_key(first.folder.parent / "key", create=False), tmp_path / "outputs/r1/evidence/outputs.parquet"
+    shutil.copytree(first.folder, tmp_path / "outputs/r1")
+    (tmp_path / "outputs/r2/evidence").mkdir(parents=True)
+    (tmp_path / "outputs/r2/evidence/outputs.parquet").write_text("torn")
+    (tmp_path / "r").mkdir()
+    left = purge(found_by(tmp_path, commands, sought=Sought(key.of)))
+    assert [(residue.path, "unlearn gc" in residue.kept_because) for residue in left] == [(kept, True)]
+    assert kept.exists()
+    assert found_by(tmp_path, commands) == []  # under another key
 
 
 def test_purge_removes_all_of_it_and_no_input(planted, commands, tmp_path):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from orchestrator.forget.retention import DAY_SECONDS, delete, to_delete
+from orchestrator.forget.retention import DAY_SECONDS, KINDS, delete, to_delete
 
 
 def age(path, days):
@@ -42,6 +42,33 @@ def test_above_the_quota_the_oldest_is_deleted_first_until_the_rest_fits(results
 def test_a_rule_for_one_kind_leaves_the_others(results):
     found = to_delete(results, kinds=["logits"], quota_bytes=0)
     assert {one.path.parent.name for one in found} == {"logits"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_deleted_by_age_and_by_quota_and_nothing_else_is_touched(tmp_path, kind):
+    """Three trials of 30, 20 and 10 days and 1 kB a file in each folder; what is listed stays until it is deleted."""
+    shelves = [shelf for folders in KINDS.values() for shelf in folders]
+    for shelf in ("rows", "curves", *shelves):
+        for days in (30, 20, 10):
+            file = tmp_path / shelf / (f"t{days}/model.safetensors" if shelf == "unlearned" else f"t{days}")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(bytes(1000))
+            age(file, days)
+    mine, everything = KINDS[kind], {path for path in tmp_path.rglob("*") if path.is_file()}
+
+    def of(*days):
+        return {tmp_path / shelf / f"t{number}" for shelf in mine for number in days}
+
+    old = to_delete(tmp_path, kinds=[kind], keep_days=25)
+    assert {one.path for one in old} == of(30)
+    above = to_delete(tmp_path, kinds=[kind], quota_bytes=1000 * len(mine))
+    assert {one.path for one in above} == of(30, 20)
+    assert not to_delete(tmp_path, kinds=[kind], keep_days=31, quota_bytes=3000 * len(mine))
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == everything
+    assert delete(above, tmp_path) == 2000 * len(mine)
+    left = {path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "leases"}
+    gone = {path for path in everything if path.parent.name in ("t30", "t20") or path.name in ("t30", "t20")}
+    assert everything - left == {path for path in gone if path.relative_to(tmp_path).parts[0] in mine}
 
 
 def test_kept_outputs_of_a_request_are_deleted_and_its_report_and_model_are_not(first, tmp_path):

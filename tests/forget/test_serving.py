@@ -10,6 +10,7 @@ import torch
 from methods.base import Training
 from orchestrator.evidence.removal import EXIT_CODES, NO_EVIDENCE
 from orchestrator.forget.request import Request
+from orchestrator.forget.scratch import PREFIX
 from orchestrator.forget.serving import serve
 
 
@@ -47,16 +48,27 @@ def test_the_report_says_the_verdict_its_exit_code_and_the_counts_of_the_request
 
 
 def test_no_document_names_a_recording_or_a_person(first):
-    for file in ("report.json", "report.html", "model/README.md"):
+    for file in ("report.json", "report.html", "model/README.md", "model/lineage.json"):
         text = (first.folder / file).read_text()
         assert not [name for name in ("ann", "ben", "cas", "dee") if f"-{name}-" in text or f'"{name}"' in text]
+
+
+def test_no_document_has_a_path_of_a_model_or_output_as_it_may_name_a_person(second, first, trained):
+    """Only `evidence/places.json` has them, which is its owner's alone."""
+    for folder, parent in ((first.folder, trained), (second.folder, first.folder)):
+        for file in ("report.json", "report.html", "model/README.md", "model/lineage.json"):
+            text = (folder / file).read_text()
+            assert str(parent) not in text
+            assert str(folder) not in text
+        assert str(parent) in (folder / "evidence/places.json").read_text()
+        assert (folder / "evidence/places.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_input_is_unchanged_and_nothing_else_is_left(options, trained, commands):
     before = digests(trained), digests(commands)
     served = serve(options(Request(label="left"), "class"))
     assert (digests(trained), digests(commands)) == before
-    assert not list(served.folder.parent.glob(".class-*"))
+    assert not list(served.folder.parent.glob(f"{PREFIX}*"))
 
 
 def test_an_interrupted_run_leaves_no_output(options, monkeypatch):
@@ -65,11 +77,12 @@ def test_an_interrupted_run_leaves_no_output(options, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(serving, "relearn", interrupted)
+    monkeypatch.setattr(serving, "after_relearning", interrupted)
     made = options(Request(speaker="ben"), "interrupted")
     with pytest.raises(KeyboardInterrupt):
         serve(made)
-    assert not list(made.out.parent.glob("*interrupted*"))
+    assert not made.out.exists()
+    assert not list(made.out.parent.glob(f"{PREFIX}*"))
 
 
 def test_a_forgotten_class_is_named_less_and_the_first_request_is_checked_again(second):
@@ -79,6 +92,25 @@ def test_a_forgotten_class_is_named_less_and_the_first_request_is_checked_again(
     assert [row["kind"] for row in report["earlier"]] == ["speaker"]
     assert report["earlier"][0]["recordings"] == 24
     assert report["earlier"][0]["verdict"] in EXIT_CODES
+
+
+def test_an_earlier_request_is_attacked_by_relearning_on_the_new_child(second, first, options, monkeypatch):
+    """It is attacked on its own recordings, apart from those of the new request."""
+    from orchestrator.forget import serving
+
+    attacked = []
+
+    def attack(case, child, forgotten, unheard):
+        attacked.append({str(name).split("-")[1] for name in case.recordings.ids[forgotten]})
+        assert not set(case.retain) & set(forgotten)
+        return real(case, child, forgotten, unheard)
+
+    real = serving.after_relearning
+    monkeypatch.setattr(serving, "after_relearning", attack)
+    brief = {"method": "npo", "training": Training(learning_rate=1e-3, epochs=1)}
+    serve(options(Request(speaker="ben"), "attacked-again", model=first.folder, **brief))
+    assert attacked == [{"ben"}, {"ann"}]
+    assert "checking earlier requests" in second.report["provenance"]["seconds"]
 
 
 def test_speakers_who_stay_are_not_charged_with_the_class_that_is_forgotten(second):
@@ -130,7 +162,7 @@ def test_an_attack_that_fails_is_reported_and_confirmed_by_verify(options, monke
     from orchestrator.forget import serving
     from orchestrator.forget.verifying import verify
 
-    monkeypatch.setattr(serving, "relearn", lambda *_: None)
+    monkeypatch.setattr(serving, "after_relearning", lambda *_: None)
     said = []
     brief = {"method": "npo", "training": Training(learning_rate=1e-3, epochs=1)}
     served = serve(options(Request(speaker="ben"), "not-attacked", **brief), said.append)
@@ -192,21 +224,6 @@ def test_no_model_is_retrained_where_unheard_speech_is_a_fair_reference(options,
     assert any(line.startswith("no model is retrained") for line in said)
 
 
-def test_without_speakers_the_names_of_classes_are_pseudonyms_and_holdout_speech_is_counted(
-    options, commands, tmp_path
-):
-    lines = [line.split(",") for line in (commands / "manifest.csv").read_text().splitlines()]
-    rows = [[name, path, label, split.replace("test", "holdout")] for name, path, label, _, split in lines]
-    (tmp_path / "m.csv").write_text("\n".join(",".join(row) for row in rows))
-    (tmp_path / "ids.txt").write_text("\n".join(row[0] for row in rows[1:] if "-ann-" in row[0] and row[3] == "train"))
-    brief = {"data": tmp_path / "m.csv", "root": commands, "method": "npo", "training": Training(epochs=1)}
-    served = serve(options(Request(ids_file=tmp_path / "ids.txt"), "nobody", **brief))
-    classes = served.report["collateral"]["classes"]
-    assert [row["recordings"] for row in classes] == [24] * 4
-    assert all(row["class"].startswith("speaker-") for row in classes)
-    assert "down" not in (served.folder / "model/README.md").read_text()
-
-
 def test_unheard_speech_of_a_removed_speaker_does_not_count_for_everybody_else(first):
     assert [row["recordings"] for row in first.report["collateral"]["classes"]] == [18] * 4
 
@@ -243,21 +260,14 @@ def test_outputs_that_are_kept_have_one_row_for_each_recording_that_is_compared(
 
 
 @pytest.mark.parametrize(("architecture", "family"), [("Wav2Vec2", "wav2vec2"), ("Hubert", "hubert")])
-def test_networks_of_waveforms_with_learned_layer_sums_are_served_too(options, tmp_path, architecture, family):
+def test_networks_of_waveforms_with_learned_layer_sums_are_served_too(
+    options, waveforms, tmp_path, architecture, family
+):
     """`auto` then takes a method that needs no other encoder."""
     import transformers
 
-    small = {
-        "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
-        "conv_dim": (8, 8), "conv_kernel": (10, 8), "conv_stride": (5, 64), "num_feat_extract_layers": 2,
-        "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, "use_weighted_layer_sum": True,
-        "classifier_proj_size": 6, "id2label": dict(enumerate(("down", "left", "right", "up"))),
-    }  # fmt: skip
-    torch.manual_seed(0)
-    config = transformers.AutoConfig.for_model(family, **small)
-    getattr(transformers, f"{architecture}ForSequenceClassification")(config).half().save_pretrained(tmp_path / "m")
-    transformers.Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(tmp_path / "m")
-    brief = {"model": tmp_path / "m", "training": Training(learning_rate=1e-3, epochs=1)}
+    model = waveforms(architecture, family, tmp_path / "m", half=True)
+    brief = {"model": model, "training": Training(learning_rate=1e-3, epochs=1)}
     served = serve(options(Request(speaker="ann"), family, **brief))
     child = transformers.AutoModelForAudioClassification.from_pretrained(served.folder / "model")
     assert served.report["method"]["name"] == "npo"

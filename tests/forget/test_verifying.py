@@ -65,6 +65,39 @@ def test_deleted_outputs_and_another_key_cannot_be_told(served, commands, tmp_pa
     assert states(verify(folder))[2] == "cannot tell"
 
 
+def test_what_another_version_of_the_rule_decided_cannot_be_checked_and_its_version_is_named(served, commands):
+    folder, key = served
+    other = {"verdict": "cannot tell", "reasons": ["a sentence that this version does not write"]}
+    report = json.loads((folder / "report.json").read_text())
+    versions = {**report["provenance"]["versions"], "speech-unlearning": "0.1.9"}
+    report = {**report, **other, "provenance": {**report["provenance"], "versions": versions}}
+    (folder / "report.json").write_text(json.dumps(report))
+    assert states(verify(folder))[2] == "differs"
+    del report["rule"]
+    (folder / "report.json").write_text(json.dumps(report))
+    checks = verify(folder, commands / "manifest.csv", key)
+    assert states(checks) == ["confirmed", "confirmed", "cannot tell", "confirmed"]
+    assert "cannot be checked: speech-unlearning 0.1.9 wrote this output by version 0 of the rule" in checks[2].said
+    assert exit_code(checks) == 4
+    (folder / "evidence/outputs.parquet").write_bytes(b"of another format")
+    checks = verify(folder, commands / "manifest.csv", key)
+    assert states(checks)[2:] == ["cannot tell", "cannot tell"]
+
+
+def test_a_report_of_another_format_cannot_be_checked(served):
+    report = json.loads((served[0] / "report.json").read_text())
+    (served[0] / "report.json").write_text(json.dumps({**report, "format": 9}))
+    checks = verify(served[0])
+    assert states(checks) == ["cannot tell"]
+    assert "cannot be checked" in checks[0].said
+    assert "in format 9" in checks[0].said
+
+
+def test_an_original_whose_place_is_unknown_cannot_be_told(served):
+    (served[0] / "evidence/places.json").unlink()
+    assert states(verify(served[0]))[:2] == ["confirmed", "cannot tell"]
+
+
 def test_a_folder_that_is_no_output_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no output of"):
         verify(tmp_path)
