@@ -217,9 +217,10 @@ def _early_ray(executor: str, address: str | None, results: str) -> contextlib.A
     """Start Ray while a new launch is checked; a launch with rows may have nothing left to run."""
     if _executor(executor) != "ray":
         return contextlib.nullcontext()
+    from orchestrator.results.store import open_store
     from orchestrator.run.executors.ray_early import early_start
 
-    return early_start(wanted=address is None and not Path(results, "rows").exists())
+    return early_start(wanted=address is None and not open_store(results).row_files.ids())
 
 
 def _command() -> str:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator import load_sweep, plan_sweep
-from orchestrator.cli import _say_damage, main
+from orchestrator.cli import _early_ray, _say_damage, main
 from orchestrator.errors import RecordingsNotice
 
 PROBE = """
@@ -216,6 +216,16 @@ def test_a_run_that_gives_up_says_why_and_how_to_go_on(unlearn, finished, tmp_pa
     assert "stopped early: the same error in 2 trials (scrub on espeak_keywords, logmel_cnn)" in done.stdout
     assert "ValueError" in done.stdout
     assert "1 trial left after" in done.stdout
+
+
+@pytest.mark.parametrize("begun_before", [True, False])
+def test_ray_starts_early_only_for_a_folder_without_rows_wherever_it_is(finished, tmp_path, monkeypatch, begun_before):
+    said = []
+    monkeypatch.setattr("orchestrator.run.executors.ray_early.early_start", lambda *, wanted: said.append(wanted))
+    folder = finished / "r" if begun_before else tmp_path / "r"
+    for location in (str(folder), folder.as_uri()):  # a URI is read as one of an object store is
+        _early_ray("ray", None, location)
+    assert said == [not begun_before] * 2
 
 
 def test_a_torn_row_is_named_once_and_missed_by_status(unlearn, finished, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -21,6 +21,22 @@ class Report:
     lines: pd.DataFrame  # rows that tables are made of, with gaps and lines
     superseded: pd.DataFrame
     tables: tuple[Table, ...]
+
+
+MOST_SWEEPS = 8  # with tables of their own
+
+
+def sweep_reports(report: Report) -> list[tuple[str, Report]]:
+    """Build the reports of single sweeps by their titles, if there are several and at most `MOST_SWEEPS`."""
+    selected = report.selected
+    records = [record for record in selected.records if not record.is_search]
+    found = []
+    for record in records if 1 < len(records) <= MOST_SWEEPS else ():
+        own = selected.rows[selected.rows["trial_id"].isin(record.trials)]
+        if not own[own["stage"].isin(["retrain", "unlearn"])].empty:
+            one = replace(selected, rows=own.reset_index(drop=True), records=(record,))
+            found.append((record.title, build_report(one)))
+    return found
 
 
 def folder_report(store: Store, selection: Selection = EVERYTHING) -> Report:

@@ -68,6 +68,7 @@ class Watch:
     sweep: str | None = None  # all of the folder if None
     clock: Callable[[], float] = time.time
     _rows: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _looked: bool = False
     _known: dict[str, int] = field(default_factory=dict)  # last changes of the rows' files
 
     def look(self) -> View:
@@ -90,16 +91,17 @@ class Watch:
                 f"No {what} was run on {self.store.files.location}. Run one: `unlearn run SWEEP --results DIR`."
             )
         planned = {trial for record in records for trial in record.trials}
-        first = not self._known
-        ended = [self._rows[trial_id] for trial_id in self._update() if trial_id in planned]
+        driver = self._driver()  # before the rows: one that is gone has written all of them
+        fresh = self._update()
+        ended = [self._rows[trial_id] for trial_id in fresh if trial_id in planned] if self._looked else []
+        self._looked = True
         rows = [row for trial_id, row in self._rows.items() if trial_id in planned]
-        driver = self._driver()
         return View(
             title=", ".join(sorted({record.title for record in records})),
             num_trials=len(planned),
             counts=Counter(str(row["status"]) for row in rows),
             running=tuple(self._running(planned, driver)) if driver else (),
-            fresh=() if first else tuple(row_line(row) for row in sorted(ended, key=lambda r: str(r["finished_at"]))),
+            fresh=tuple(row_line(row) for row in sorted(ended, key=lambda r: str(r["finished_at"]))),
             driver=_driver_line(driver, self.clock()) if driver else "",
             left=self._left(rows, len(planned) - len(rows), driver) if driver else "",
         )

@@ -11,7 +11,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from orchestrator.file_names import absolute_path
-from orchestrator.report.build import Report, folder_report
+from orchestrator.report.build import Report, folder_report, sweep_reports
 from orchestrator.report.charts.chart import Chart
 from orchestrator.report.charts.collection import task_charts
 from orchestrator.report.charts.curricula import curricula_charts
@@ -21,6 +21,7 @@ from orchestrator.report.evidence.probes import relearning_curves
 from orchestrator.report.frames.failures import problems
 from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection
 from orchestrator.report.html.page import report_page
+from orchestrator.report.html.views import first_tables
 from orchestrator.report.tables.csv import tidy
 from orchestrator.report.tables.curricula import against_controls, curricula_csv, curricula_markdown
 from orchestrator.report.tables.latex import table_latex
@@ -70,11 +71,17 @@ def write_files(report: Report, out: Path, readers: Readers | None = None) -> li
     parts += [*_summary(report.selected), ""]
     done = report.lines[report.lines["status"] == "done"]
     relearned = relearning_curves(done, readers.tests) if readers else None
-    stored = (readers.outputs, relearned, readers.curves) if readers else (None, None, None)
     charts: dict[str, list[Chart]] = {}
+    sweeps = sweep_reports(report)
     for task in dict.fromkeys(table.task for table in tables):
         own = [table for table in tables if table.task == task]
-        drawn = task_charts(own, *stored)
+        drawn = task_charts(
+            own,
+            readers.outputs if readers else None,
+            relearned,
+            readers.curves if readers else None,
+            [table for _, table in first_tables(sweeps, task)],
+        )
         charts[task] = [chart for of_table in drawn.values() for chart in of_table]
         parts += [f"## {escape(task)}", "", *_task(own, drawn, files)]
     parts += _paper(tables)
@@ -84,7 +91,7 @@ def write_files(report: Report, out: Path, readers: Readers | None = None) -> li
     parts += _problems(found, files)
     parts += _superseded(report.superseded)
     parts += provenance(rows)
-    page = report_page(report, charts, others).encode()
+    page = report_page(report, charts, others, sweeps, readers.curves if readers else None).encode()
     out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         _replace(out / name, content)

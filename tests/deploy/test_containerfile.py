@@ -52,12 +52,18 @@ def pins() -> dict[str, Version]:
 
 def direct_dependencies() -> list[Requirement]:
     """What `.[cluster]` installs, its extras among them."""
-    extras, names = PROJECT["project"]["optional-dependencies"], ["cluster"]
-    found = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
-    for name in names:
-        needed = [Requirement(text) for text in extras[name]]
-        names += sorted(extra for part in needed if part.name == PROJECT["project"]["name"] for extra in part.extras)
-        found += [part for part in needed if part.name != PROJECT["project"]["name"]]
+    project = PROJECT["project"]
+    return [Requirement(text) for text in project["dependencies"]] + of_extra("cluster")
+
+
+def of_extra(extra: str) -> list[Requirement]:
+    """What one extra adds, with what the extras that it names add."""
+    found = []
+    for part in map(Requirement, PROJECT["project"]["optional-dependencies"][extra]):
+        if part.name == PROJECT["project"]["name"]:
+            found += [needed for inner in sorted(part.extras) for needed in of_extra(inner)]
+        else:
+            found.append(part)
     return found
 
 

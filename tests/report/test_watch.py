@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -26,7 +27,7 @@ def store(finished_small, tmp_path):
 
 
 def finish(store, tmp_path) -> None:
-    trial_id = (store.curves.ids() - store.row_files.ids()).pop()
+    trial_id = pq.read_table(tmp_path / "hidden")["trial_id"][0].as_py()
     shutil.copy(tmp_path / "hidden", tmp_path / "r" / store.row_files.path(trial_id))
 
 
@@ -78,6 +79,38 @@ def test_a_run_that_ends_with_trials_left_ends_the_watch(store):
     drive(store)
     said = shown(store, sleep=lambda _: store.files.delete("driver.json"))
     assert "1 without a row. No driver works on this folder; `unlearn run` continues it" in said
+
+
+def test_the_first_row_of_a_folder_is_a_line_too(store, tmp_path):
+    for row in (tmp_path / "r" / "rows").iterdir():
+        row.unlink()
+    drive(store)
+
+    def go_on(_: float) -> None:
+        finish(store, tmp_path)
+        store.files.delete("driver.json")
+
+    said = shown(store, sleep=go_on).splitlines()
+    assert said[0] == "small: 0 of 5 trials ended"
+    assert said[1].startswith("done     espeak_keywords logmel_cnn sample 0.15 scrub seed 0 (D_f ")
+
+
+def test_rows_that_a_driver_wrote_before_it_ended_are_counted(store, tmp_path, monkeypatch):
+    """The driver ends between two reads of one look."""
+    drive(store)
+    read = Watch._update
+
+    def late(watch: Watch) -> list[str]:
+        found = read(watch)
+        if store.files.exists("driver.json") and looks:
+            finish(store, tmp_path)
+            store.files.delete("driver.json")
+        looks.append(1)
+        return found
+
+    looks: list[int] = []
+    monkeypatch.setattr(Watch, "_update", late)
+    assert shown(store, sleep=lambda _: None).splitlines()[-1] == "small: 5 of 5 trials ended (5 done): complete"
 
 
 def test_a_terminal_is_redrawn_and_an_interrupt_ends_the_watch(store):

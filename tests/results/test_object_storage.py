@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import socket
@@ -16,14 +17,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from orchestrator import load_sweep, read_rows, run_sweep
 from orchestrator.cli import app
 from orchestrator.errors import StorageError
+from orchestrator.report.watch import follow
 from orchestrator.results.file_systems import open_file_system
 from orchestrator.results.storage import Folder
 from orchestrator.results.store import open_store
+from orchestrator.run.progress.observer import LaunchObserver
 
 SECRET = "canary-of-a-secret-key"
 
@@ -170,6 +174,38 @@ def test_a_sweep_on_a_failing_store_gives_the_rows_of_a_local_folder(
     left += [(files.read_bytes(f"sweeps/{name}") or b"").decode() for name in files.names("sweeps")]
     left += [path.read_text(errors="replace") for path in (tmp_path / "report").rglob("*") if path.is_file()]
     assert "canary" not in "".join(left)
+
+
+def test_a_running_sweep_is_followed_on_a_store(faulty, small_sweep, cache_dir):
+    loaded = load_sweep(small_sweep, ["methods=[grad_ascent]", "training.epochs=1"])
+    results = f"s3://bucket/watched?endpoint_override=127.0.0.1:{faulty[0].upstream}&scheme=http"
+    planned, looked, out = threading.Event(), threading.Event(), io.StringIO()
+
+    def pause(_: float) -> None:
+        looked.set()
+        time.sleep(0.1)
+
+    def watch() -> None:
+        if planned.wait(60):
+            follow(open_store(results), Console(file=out, width=200), sleep=pause)
+
+    class Waiting(LaunchObserver):
+        """Holds the sweep back until it was looked at."""
+
+        def started(self, spec) -> None:
+            planned.set()
+            assert looked.wait(60)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    run_sweep(loaded, results, executor="local", cache_dir=cache_dir, observer=Waiting())
+    watcher.join(60)
+    assert not watcher.is_alive()
+    first, *lines, last = out.getvalue().splitlines()
+    assert first == "small: 0 of 2 trials ended"
+    assert last == "small: 2 of 2 trials ended (2 done): complete"
+    ended = [line for line in lines if line.startswith("done ")]
+    assert [" train " in line for line in ended] == [True, False]  # the original, then what is unlearned from it
 
 
 def test_a_store_that_always_fails_ends_in_one_clear_error(faulty, monkeypatch, injected):

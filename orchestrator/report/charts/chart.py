@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,8 +20,9 @@ SHORTER = {
     re.compile(r"<g></g>"): "",
 }
 """What a picture of a chart does not need."""
+REFERENCES = re.compile(rb"(?:^ *\/\w+ \d+ 0 R\n){2,}", re.MULTILINE)
 VIEW = "view"
-"""Name of the parameter that selects which table of a task a chart shows: the mean, or one backbone."""
+"""Name of the parameter that selects which table of a task a chart shows: the mean, one backbone, or one sweep."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Chart:
     spec: Mapping[str, Any]  # Vega-Lite; its data are named, so that charts share them
     datasets: Mapping[str, Records]
     group: str = ""  # title of the block that it is of
+    views: tuple[int, ...] = ()  # places of the tables that it can show; empty if it always shows the same
 
     @property
     def svg(self) -> str:
@@ -50,7 +52,12 @@ class Chart:
         """Return the SVG as a PDF file, for LaTeX."""
         import vl_convert
 
-        return bytes(vl_convert.svg_to_pdf(self.svg))
+        return in_order(bytes(vl_convert.svg_to_pdf(self.svg)))
+
+
+def in_order(pdf: bytes) -> bytes:
+    """Sort the references of each dictionary of a PDF, which vl-convert orders by chance; no offset changes."""
+    return REFERENCES.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), pdf)
 
 
 @cache
@@ -71,8 +78,11 @@ def chart(
     made: Any,
     datasets: Mapping[str, Records],
     group: str = "",
+    views: Iterable[int] = (),
 ) -> Chart:
-    """Make a chart of an Altair chart, whose data have names."""
+    """Make a chart of an Altair chart, whose data have names; it shows the first view until one is chosen."""
+    places = tuple(sorted(set(views)))
+    made = made.add_params(alt.param(VIEW, value=0)) if places else made
     with alt.data_transformers.disable_max_rows():
         spec = made.to_dict(validate=False)
     for key in ("$schema", "config", "datasets"):
@@ -80,7 +90,7 @@ def chart(
     for layer in spec.get("layer", ()):
         if layer.get("data") == {"name": "empty"}:  # Altair's, of a line at a fixed place; Vega draws it once a record
             layer["data"] = {"values": [{}]}
-    return Chart(name, title, text, spec, datasets, group)
+    return Chart(name, title, text, spec, datasets, group, places)
 
 
 def sized(made: Any, height: int = HEIGHT, width: int = WIDTH) -> Any:

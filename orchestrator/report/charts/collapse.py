@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import altair as alt
 
 from orchestrator.file_names import file_name
-from orchestrator.report.charts.chart import Chart, chart, sized
-from orchestrator.report.charts.data import block_key, rounded, spread, spread_name
+from orchestrator.report.charts.chart import VIEW, Chart, chart, sized
+from orchestrator.report.charts.data import block_key, counterparts, rounded, spread, spread_name
 from orchestrator.report.charts.style import INK, Mark
 from orchestrator.report.tables.columns import CONSTANT, ONE_CLASS, TEST
 from orchestrator.report.tables.model import Block, Table
 
 
-def collapse_charts(table: Table, stem: str, styles: dict[str, Mark]) -> list[Chart]:
-    """Draw the blocks in which a run gives one answer to nearly everything, and was measured for it."""
+def collapse_charts(tables: Sequence[Table], stem: str, styles: dict[str, Mark]) -> list[Chart]:
+    """Draw the blocks in which a run gives one answer to nearly everything, and was measured for it.
+
+    Args:
+        tables: views of a task; the first one's blocks are drawn.
+        stem: beginning of the files' names.
+        styles: mark of each line, by label.
+    """
     found = []
-    for block in table.blocks:
+    for block in tables[0].blocks:
         if any(line.flags["collapsed"] and line.has(ONE_CLASS) for line in block.lines):
-            part = f"{stem}--{file_name(block_key(block))}" if len(table.blocks) > 1 else stem
-            found.append(_collapse(block, f"{part}--collapse", styles))
+            part = f"{stem}--{file_name(block_key(block))}" if len(tables[0].blocks) > 1 else stem
+            found.append(_collapse(block, counterparts(tables, block), f"{part}--collapse", styles))
     return found
 
 
-def _collapse(block: Block, name: str, styles: dict[str, Mark]) -> Chart:
+def _records(view: int, block: Block) -> Iterator[dict[str, Any]]:
+    for line in block.lines:
+        if line.has(ONE_CLASS):
+            found = {VIEW: view, "line": line.label} | spread("share", line.summaries[ONE_CLASS.column], ONE_CLASS)
+            yield found | spread("accuracy", line.summaries[TEST.column], TEST)
+    constant = rounded(CONSTANT.shown(float(block.rows[CONSTANT.column].mean())))
+    if constant is not None:
+        yield {VIEW: view, "constant": constant}
+
+
+def _collapse(block: Block, shown: Sequence[tuple[int, Block]], name: str, styles: dict[str, Mark]) -> Chart:
     """Draw a row a line: the bar is the share of D_t in one class, the dot the accuracy on D_t."""
-    records = [
-        {"line": line.label}
-        | spread("share", line.summaries[ONE_CLASS.column], ONE_CLASS)
-        | spread("accuracy", line.summaries[TEST.column], TEST)
-        for line in block.lines
-        if line.has(ONE_CLASS)
-    ]
-    names = [record["line"] for record in records]
-    base = alt.Chart(alt.NamedData(name))
+    records = [record for place, one in shown for record in _records(place, one)]
+    names = list(dict.fromkeys(record["line"] for record in records if "line" in record))
+    of_view = alt.Chart(alt.NamedData(name)).transform_filter(f"datum.{VIEW} === {VIEW}")
+    base = of_view.transform_filter("datum.line != null")
     x: Any = alt.X("share:Q", title="% of D_t", scale=alt.Scale(domain=[0, 100]))
     y = alt.Y("line:N", title=None, sort=names)
     color = alt.Color(
@@ -49,12 +61,13 @@ def _collapse(block: Block, name: str, styles: dict[str, Mark]) -> Chart:
         ),
         base.mark_point(filled=True, size=45, color=INK, opacity=1).encode(x=alt.X("accuracy:Q"), y=y, tooltip=told),
     ]
-    constant = rounded(CONSTANT.shown(float(block.rows[CONSTANT.column].mean())))
-    if constant is not None:
-        layers.append(alt.Chart().mark_rule(strokeDash=[4, 3], color=INK).encode(x=alt.XDatum(constant)))
+    if any("constant" in record for record in records):
+        constant: Any = of_view.transform_filter("datum.constant != null").mark_rule(strokeDash=[4, 3], color=INK)
+        layers.append(constant.encode(x=alt.X("constant:Q")))
     text = (
         "Bars: share of the predictions on D_t that one class takes; dots: accuracy on D_t "
         f"({spread_name([block])}); dashed: accuracy of always answering the most frequent class of D."
     )
-    made = sized(alt.layer(*layers), 40 + 22 * max(2, len(records)))
-    return chart(name, "Collapsed predictions", text, made, {name: records}, block.title)
+    made = sized(alt.layer(*layers), 40 + 22 * max(2, len(names)))
+    places = (record[VIEW] for record in records)
+    return chart(name, "Collapsed predictions", text, made, {name: records}, block.title, places)

@@ -24,6 +24,7 @@ def task_charts(
     read: ReadOutputs | None = None,
     relearned: pd.DataFrame | None = None,
     curves: ReadCurves | None = None,
+    sweeps: Sequence[Table] = (),
 ) -> dict[str, list[Chart]]:
     """Draw the charts of one task, by the name of the table that they are shown under.
 
@@ -32,19 +33,21 @@ def task_charts(
         read: stored outputs of a trial; without it there are no ROC curves and confidences.
         relearned: of `probes.relearning_curves`.
         curves: of trials by their ids.
+        sweeps: the task's first table in each sweep, if there are several; charts can show these too.
     """
-    styles = marks([line for table in tables for block in table.blocks for line in block.lines])
+    styles = marks([line for table in (*tables, *sweeps) for block in table.blocks for line in block.lines])
+    shown = [*views(tables), *sweeps]
     found: dict[str, list[Chart]] = {}
     drawn: set[str] = set()
     for place, table in enumerate(tables):
         stem = file_name(table.task)
         charts: list[Chart] = []
         if place == 0:
-            charts += block_charts(table, stem, f"{stem}--lines", records(views(tables)), styles)
-            charts += collapse_charts(table, stem, styles)
-            charts += progress_charts(table, curves, stem, styles) if curves else []
-            charts += membership_charts(table, read, stem, styles) if read else []
-            charts += relearning_charts(table, relearned, stem, styles) if relearned is not None else []
+            charts += block_charts(table, stem, f"{stem}--lines", records(shown), styles)
+            charts += collapse_charts(shown, stem, styles)
+            charts += progress_charts(shown, curves, stem, styles) if curves else []
+            charts += membership_charts(shown, read, stem, styles) if read else []
+            charts += relearning_charts(shown, relearned, stem, styles) if relearned is not None else []
         if table.by_ratio:
             charts += ratio_charts(table, stem, f"{table.name}--lines", means([table]), styles)
         if table.sequence and table.sequence not in drawn:

@@ -11,7 +11,7 @@ import altair as alt
 from orchestrator.file_names import file_name
 from orchestrator.report.charts.chart import Chart, Records, chart, sized
 from orchestrator.report.charts.data import block_key, spread_name
-from orchestrator.report.charts.style import Mark, color_encoding, dash_encoding
+from orchestrator.report.charts.style import Mark, color_encoding, line_and_points, picked
 from orchestrator.report.frames.training_cost import STANDARD
 from orchestrator.report.tables.columns import FORGET, FORGOTTEN_BEFORE, GAP, TEST, Measure
 from orchestrator.report.tables.model import Block, Table
@@ -80,21 +80,16 @@ def _curve(
     unit = "points" if measure is GAP else "%"
     up = f"{measure.title if measure is not GAP else 'gap'} ({unit})"
     y = alt.Y(f"{field}:Q", title=up, scale=alt.Scale(zero=False))
-    picked: Any = alt.selection_point("pick", fields=["line"], bind="legend")
-    dim = alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.12))
-    band = alt.when(picked).then(alt.value(0.14)).otherwise(alt.value(0.02))
-    means, color = shown.transform_filter("datum.of === 'mean'"), color_encoding(styles)
+    band: Any = alt.when(picked()).then(alt.value(0.14)).otherwise(alt.value(0.02))
+    means = shown.transform_filter("datum.of === 'mean'")
     told = [alt.Tooltip("line:N", title="Method"), alt.Tooltip("at:Q", title=across)]
     told += [alt.Tooltip(f"{field}_text:N", title=f"{measure.title} ({unit})"), alt.Tooltip("n:Q", title="n")]
     layers = [
         means.mark_area().encode(
-            x=x, y=alt.Y(f"{field}_low:Q", title=up), y2=f"{field}_high:Q", color=color, opacity=band
+            x=x, y=alt.Y(f"{field}_low:Q", title=up), y2=f"{field}_high:Q", color=color_encoding(styles), opacity=band
         ),  # type: ignore[attr-defined]
-        means.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=color, opacity=dim, strokeDash=dash_encoding()),
-        means.mark_point(size=36, filled=True)
-        .encode(x=x, y=y, color=color, opacity=dim, tooltip=told)
-        .properties(name="means")
-        .add_params(picked),
+        *line_and_points(means, x, y, styles, told),
     ]
     text = f"Lines are means, bands the {spread_name(blocks)}; Retrain is dashed."
+    text += " Whichever table is shown, this is over all backbones." if blocks[0].over == "backbones" else ""
     return [chart(name, title, text, sized(alt.layer(*layers)), {data: records}, what)]

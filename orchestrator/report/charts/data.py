@@ -46,6 +46,12 @@ def views(tables: Sequence[Table]) -> list[Table]:
     return [one for one in tables if one.sequence == tables[0].sequence and not one.by_ratio]
 
 
+def counterparts(tables: Sequence[Table], block: Block) -> list[tuple[int, Block]]:
+    """Return what is shown for a block in each view that has it, with the place of the view."""
+    key = block_key(block)
+    return [(place, one) for place, table in enumerate(tables) for one in table.blocks if block_key(one) == key]
+
+
 def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """Make the records of tables; `view` is the table's place among them, `of` is `mean` or `unit`."""
     return [*means(tables), *(record for place, table in enumerate(tables) for record in _all_units(place, table))]

@@ -13,9 +13,9 @@ import pandas as pd
 from orchestrator.evidence.outputs import Outputs
 from orchestrator.evidence.roc import roc_curve
 from orchestrator.file_names import file_name
-from orchestrator.report.charts.chart import Chart, chart, sized
-from orchestrator.report.charts.data import block_key, role
-from orchestrator.report.charts.style import INK, Mark, color_encoding, dash_encoding
+from orchestrator.report.charts.chart import VIEW, Chart, chart, sized
+from orchestrator.report.charts.data import block_key, counterparts, role
+from orchestrator.report.charts.style import INK, Mark, color_encoding, dash_encoding, picked
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.tables.model import Block, Line, Table
 
@@ -27,25 +27,27 @@ CONFIDENCES = np.linspace(0, 1, 41)
 Array = npt.NDArray[np.float64]
 
 
-def membership_charts(table: Table, read: ReadOutputs, stem: str, styles: Mapping[str, Mark]) -> list[Chart]:
+def membership_charts(tables: Sequence[Table], read: ReadOutputs, stem: str, styles: Mapping[str, Mark]) -> list[Chart]:
     """Draw both charts for each block with stored outputs of D_f: Original, Retrain, and the closest methods.
 
     Args:
-        table: of a task.
+        tables: views of a task; the first one's blocks are drawn.
         read: stored outputs of a trial by id, None where there are none.
         stem: beginning of the files' names.
         styles: mark of each line, by label.
     """
     found = []
-    for block in table.blocks:
+    for block in tables[0].blocks:
         curves: list[dict[str, Any]] = []
         shares: list[dict[str, Any]] = []
-        for line in _shown(block):
-            runs = [own for own in map(read, _trials(block, line)) if own is not None and (own.parts == "forget").any()]
-            lead = {"line": line.label, "role": role(line), "runs": len(runs)}
-            curves += [lead | point for point in _roc(runs, block)]
-            shares += [lead | point for point in _confidence(runs)]
-        part = f"{stem}--{file_name(block_key(block))}" if len(table.blocks) > 1 else stem
+        labels = {line.label for line in _shown(block)}
+        for place, one in counterparts(tables, block):
+            for line in (line for line in one.lines if line.label in labels):
+                runs = [own for own in map(read, _trials(one, line)) if own and (own.parts == "forget").any()]
+                lead = {VIEW: place, "line": line.label, "role": role(line), "runs": len(runs)}
+                curves += [lead | point for point in _roc(runs, one)]
+                shares += [lead | point for point in _confidence(runs)]
+        part = f"{stem}--{file_name(block_key(block))}" if len(tables[0].blocks) > 1 else stem
         if curves:
             found.append(_drawn_roc(block, f"{part}--roc", curves, styles))
         if shares:
@@ -107,7 +109,8 @@ def _drawn_roc(block: Block, name: str, records: list[dict[str, Any]], styles: M
         "gray: guessing. Up to three methods closest to Retrain; a curve above Retrain's finds more of D_f."
     )
     layers = [diagonal, _lines(name, records, styles, x, y)]
-    return chart(name, "Membership attack", text, sized(alt.layer(*layers)), {name: records}, block.title)
+    places = (record[VIEW] for record in records if VIEW in record)
+    return chart(name, "Membership attack", text, sized(alt.layer(*layers)), {name: records}, block.title, places)
 
 
 def _drawn_confidence(block: Block, name: str, records: list[dict[str, Any]], styles: Mapping[str, Mark]) -> Chart:
@@ -118,7 +121,8 @@ def _drawn_confidence(block: Block, name: str, records: list[dict[str, Any]], st
         "Retrain's is as sure of D_f as a model that never saw it."
     )
     made = sized(alt.layer(_lines(name, records, styles, x, y)))
-    return chart(name, "Confidence on D_f", text, made, {name: records}, block.title)
+    places = (record[VIEW] for record in records)
+    return chart(name, "Confidence on D_f", text, made, {name: records}, block.title, places)
 
 
 def _floor(records: Sequence[Mapping[str, Any]]) -> float:
@@ -128,14 +132,15 @@ def _floor(records: Sequence[Mapping[str, Any]]) -> float:
 
 def _lines(name: str, records: list[dict[str, Any]], styles: Mapping[str, Mark], x: Any, y: Any) -> Any:
     labels = {record["line"] for record in records if record["role"]}
-    picked: Any = alt.selection_point("pick", fields=["line"], bind="legend")
-    made = alt.Chart(alt.NamedData(name)).transform_filter("datum.role !== ''").mark_line(strokeWidth=1.8, clip=True)
+    own = {label: mark for label, mark in styles.items() if label in labels}
+    pick, shown = picked(), alt.Chart(alt.NamedData(name)).transform_filter(f"datum.{VIEW} === {VIEW}")
+    made: Any = shown.transform_filter("datum.role !== ''").mark_line(strokeWidth=1.8, clip=True)
     made = made.encode(
         x=x,
         y=y,
-        color=color_encoding({label: mark for label, mark in styles.items() if label in labels}),
-        strokeDash=dash_encoding(),
-        opacity=alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.12)),
+        color=color_encoding(own),
+        strokeDash=dash_encoding(own),
+        opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.12)),
         tooltip=[alt.Tooltip("line:N", title="Method"), alt.Tooltip("runs:Q")],
     )
-    return made.properties(name="lines").add_params(picked)
+    return made.properties(name="lines").add_params(pick)

@@ -18,7 +18,7 @@ INK = "currentColor"
 COLORS = ("#2f7fc4", "#d3661f", "#1d9a6c", "#c2629b", "#2a9bb8", "#b07d16", "#9a6a53", "#8561d6", "#6b8e23", "#d0454c")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-left", "triangle-right")
 STAR = "M0,-1L.24,-.31L.95,-.31L.38,.12L.59,.81L0,.4L-.59,.81L-.38,.12L-.95,-.31L-.24,-.31Z"
-DASHES = {"method": [1, 0], "superloss": [8, 2], "retrain": [5, 3], "original": [2, 3]}
+DASHES = {"method": (1, 0), "superloss": (8, 2), "retrain": (5, 3), "original": (2, 3)}
 FONT = "system-ui, 'Liberation Sans', Helvetica, Arial, sans-serif"
 WIDTH, HEIGHT = 380, 280
 CONFIG: dict[str, Any] = {
@@ -42,11 +42,12 @@ CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Mark:
-    """Color, shape and filling of one line of a table."""
+    """Color, shape, filling and dashes of one line of a table."""
 
     color: str
     shape: str
     filled: bool
+    dashes: tuple[int, int]
 
 
 def marks(lines: Sequence[Line]) -> dict[str, Mark]:
@@ -60,11 +61,12 @@ def marks(lines: Sequence[Line]) -> dict[str, Mark]:
             continue
         if line.method in REFERENCES:
             is_target = line.method == "retrain"
-            found[line.label] = Mark(INK, STAR if is_target else "circle", is_target)
+            found[line.label] = Mark(INK, STAR if is_target else "circle", is_target, DASHES[line.method])
             continue
         place, variant = contenders.index(line.method), (line.method, line.superloss)
         nth = of_method[variant] = of_method.get(variant, -1) + 1
-        found[line.label] = Mark(COLORS[place % len(COLORS)], SHAPES[(place + nth) % len(SHAPES)], not line.superloss)
+        color, shape = COLORS[place % len(COLORS)], SHAPES[(place + nth) % len(SHAPES)]
+        found[line.label] = Mark(color, shape, not line.superloss, DASHES["superloss" if line.superloss else "method"])
     return found
 
 
@@ -86,16 +88,43 @@ def line_scale(styles: dict[str, Mark]) -> alt.Scale:
     return alt.Scale(domain=list(styles), range=[mark.color for mark in styles.values()])
 
 
-def dash_encoding() -> alt.StrokeDash:
-    """Encode the field `role` as dashes: of Retrain, of Original, and of lines that share their color with a method."""
-    scale = alt.Scale(domain=list(DASHES), range=list(DASHES.values()))
-    return alt.StrokeDash("role:N", legend=None, scale=scale)
+def dash_encoding(styles: dict[str, Mark]) -> alt.StrokeDash:
+    """Encode the field `line` as dashes: of Retrain, of Original, and of lines that share their color with a method."""
+    scale = alt.Scale(domain=list(styles), range=[list(mark.dashes) for mark in styles.values()])
+    return alt.StrokeDash("line:N", legend=_curve_legend(styles), scale=scale)
 
 
 def color_encoding(styles: dict[str, Mark]) -> alt.Color:
-    """Encode the field `line` as the color of a curve."""
-    legend = alt.Legend(columns=legend_columns(list(styles)), symbolLimit=0, symbolType="stroke")
-    return alt.Color("line:N", scale=line_scale(styles), legend=legend)
+    """Encode the field `line` as the color of a curve; the legend is that of `dash_encoding`."""
+    return alt.Color("line:N", scale=line_scale(styles), legend=_curve_legend(styles))
+
+
+def _curve_legend(styles: dict[str, Mark]) -> alt.Legend:
+    return alt.Legend(columns=min(3, legend_columns(list(styles))), symbolLimit=0, symbolType="stroke", symbolSize=240)
+
+
+def picked() -> Any:
+    """Return the selection that a click on the legend makes."""
+    return alt.selection_point("pick", fields=["line"], bind="legend")
+
+
+def line_and_points(shown: Any, x: Any, y: Any, styles: dict[str, Mark], told: Sequence[alt.Tooltip]) -> list[Any]:
+    """Draw a line with points for each method; a click on the legend keeps one.
+
+    Args:
+        shown: an Altair chart of records with the fields `line` and `role`.
+        x: encoding of the horizontal axis.
+        y: encoding of the vertical axis.
+        styles: mark of each line, by label.
+        told: what a pointer is told at a point.
+    """
+    pick, color = picked(), color_encoding(styles)
+    dim: Any = alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.12))
+    points = shown.mark_point(size=36, filled=True).encode(x=x, y=y, color=color, opacity=dim, tooltip=list(told))
+    return [
+        shown.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=color, opacity=dim, strokeDash=dash_encoding(styles)),
+        points.properties(name="means").add_params(pick),
+    ]
 
 
 def legend_columns(names: Sequence[str]) -> int:

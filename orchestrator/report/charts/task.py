@@ -174,5 +174,6 @@ def _made(
     records: Records,
     height: int = HEIGHT,
 ) -> Chart:
-    made = sized(alt.layer(*layers).add_params(alt.param(VIEW, value=0)), height)
-    return chart(name, title, text, made, {data: records}, block.title)
+    key = block_key(block)
+    places = {record[VIEW] for record in records if record["block"] == key}
+    return chart(name, title, text, sized(alt.layer(*layers), height), {data: records}, block.title, places)

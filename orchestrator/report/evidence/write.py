@@ -46,7 +46,7 @@ def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTH
     for one in build_tables(found.rows, found.selected.planned_seeds):
         parts.append(evidence_markdown(one, more))
         styles = marks([line for block in one.blocks for line in block.lines])
-        for chart in relearning_charts(one, curves, one.name, styles):
+        for chart in relearning_charts([one], curves, one.name, styles):
             name = f"plots/{chart.name}.svg"
             files[name] = chart.svg_file()
             parts += [f"![{escape(one.title)}: relearning]({name})", "", escape(chart.text), ""]

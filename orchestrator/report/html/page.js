@@ -110,7 +110,7 @@
     trials.hidden = false;
   }
 
-  const stored = JSON.parse(document.getElementById("chart-data").textContent);
+  let stored; // specifications and data of charts, once they are unpacked
   const keys = new Map(); // section -> view that its charts show
   const live = new Map(); // plot -> Vega view
 
@@ -122,11 +122,29 @@
     if (chosen.dataset.chartView === "") return; // charts keep the view that they have
     keys.set(section, Number(chosen.dataset.chartView));
     all(".plot", section).forEach((plot) => focus(plot, keys.get(section)));
+    all(".group", section).forEach((title) => { // a block that this table lacks
+      title.hidden = all(".chart", title.nextElementSibling).every((figure) => figure.hidden);
+    });
+    dispatchEvent(new Event("resize")); // charts that were hidden learn their width
   }
 
   function focus(plot, key) {
-    const switches = (stored.specs[plot.dataset.chart].spec.params ?? []).some((one) => one.name === "view");
-    if (switches && live.has(plot)) live.get(plot).signal("view", key).runAsync();
+    if (!plot.dataset.views) return; // it shows the same for every table
+    plot.closest(".chart").hidden = !plot.dataset.views.split(" ").includes(String(key));
+    if (live.has(plot)) live.get(plot).signal("view", key).runAsync();
+  }
+
+  const tasks = document.querySelector(".switch.tasks");
+  if (tasks) {
+    const buttons = all("button", tasks);
+    tasks.hidden = false;
+    const only = (key) => {
+      buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.section === key)));
+      all("section.task").forEach((section) => { section.hidden = key !== "" && section.id !== key; });
+      dispatchEvent(new Event("resize")); // charts that were hidden learn their width
+    };
+    buttons.forEach((button) => button.addEventListener("click", () => only(button.dataset.section)));
+    all(".contents a").forEach((link) => link.addEventListener("click", () => only(""))); // its target may be hidden
   }
 
   for (const section of all("section.task")) {
@@ -160,11 +178,15 @@
     }
   }
 
-  // The library is packed, and unpacked after the tables are there; the policy knows the hash of its text.
+  async function unpack(id) {
+    const packed = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  }
+
+  // Library and data are unpacked after the tables are there; the policy knows the hash of the library's text.
   async function load() {
-    const packed = Uint8Array.from(atob(document.getElementById("chart-library").textContent), (c) => c.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-    document.head.append(make("script", { textContent: await new Response(stream).text() }));
+    stored = JSON.parse(await unpack("chart-data"));
+    document.head.append(make("script", { textContent: await unpack("chart-library") }));
   }
 
   addEventListener("load", async () => {

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from orchestrator.file_names import file_name
 from orchestrator.report.build import Report
 from orchestrator.report.charts.chart import Chart
+from orchestrator.report.charts.progress import ReadCurves
 from orchestrator.report.charts.style import CONFIG
 from orchestrator.report.frames.failures import problems
 from orchestrator.report.html import scripts
@@ -43,18 +44,26 @@ class Section:
         return list(found.items())
 
 
-def report_page(report: Report, charts: Mapping[str, Sequence[Chart]], others: Mapping[str, Sequence[Chart]]) -> str:
+def report_page(
+    report: Report,
+    charts: Mapping[str, Sequence[Chart]],
+    others: Mapping[str, Sequence[Chart]],
+    sweeps: Sequence[tuple[str, Report]] = (),
+    curves: ReadCurves | None = None,
+) -> str:
     """Render the page.
 
     Args:
         report: of `build_report`.
         charts: of each task.
         others: charts that belong to no task, by the title of their section.
+        sweeps: of `sweep_reports`.
+        curves: of trials by their ids, for their logs.
     """
-    views = task_views(report)
+    views = task_views(report, sweeps)
     sections = [Section(file_name(task), task, of_task, charts.get(task, ())) for task, of_task in views.items()]
     drawn = [one for group in (*charts.values(), *others.values()) for one in group]
-    parts, trials = trial_parts(report)
+    parts, trials = trial_parts(report, curves)
     found = problems(report.selected.rows)
     context = {
         "title": _title(report),
@@ -66,7 +75,7 @@ def report_page(report: Report, charts: Mapping[str, Sequence[Chart]], others: M
         "counts": _counts(report),
         "sections": sections,
         "others": {title: of for title, of in others.items() if of},
-        "data": scripts.inline_json(_chart_data(drawn)),
+        "data": scripts.packed_json(_chart_data(drawn)) if drawn else "",
         "paper": paper_tables(report.tables),
         "paper_titles": TITLES,
         "problems": found.head(LISTED).to_dict("records"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 # What a page may do: run these scripts, style itself, and show pictures that it contains. Nothing is fetched.
@@ -31,7 +31,7 @@ def chart_library() -> str:
 @cache
 def packed_library() -> str:
     """Return that script compressed, as text; equal versions give equal text."""
-    return base64.b64encode(gzip.compress(chart_library().encode(), compresslevel=9, mtime=0)).decode()
+    return packed(chart_library())
 
 
 @cache
@@ -57,13 +57,18 @@ def content_policy(scripts: Sequence[str]) -> str:
     return POLICY.format(hashes=hashes)
 
 
-def inline_json(value: Any) -> Markup:
-    """Write data for `<script type="application/json">`, with `<`, `>`, `&` and `'` escaped.
+def packed(text: str) -> str:
+    """Compress text for a page, in letters that cannot end a tag."""
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode()
+
+
+def packed_json(value: Any) -> str:
+    """Write data as JSON, compressed.
 
     Raises:
         ValueError: a number is NaN or infinite, which JSON cannot hold.
     """
-    return htmlsafe_json_dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return packed(json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False, sort_keys=True))
 
 
 def _text(name: str) -> str:

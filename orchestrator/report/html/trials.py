@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.report.build import Report
+from orchestrator.report.charts.progress import ReadCurves
 from orchestrator.report.frames.select import with_modifiers
+from orchestrator.report.html.log import log_lines, progress_lines
 from orchestrator.report.html.repeat import repeat_command
 from orchestrator.results.schema import STATUSES
 
@@ -49,8 +51,13 @@ class TrialPart:
     log: str  # what the trial said of itself
 
 
-def trial_parts(report: Report) -> tuple[list[TrialPart], int]:
-    """Return the trials that the page shows, and how many there are."""
+def trial_parts(report: Report, curves: ReadCurves | None = None) -> tuple[list[TrialPart], int]:
+    """Return the trials that the page shows, and how many there are.
+
+    Args:
+        report: of `build_report`.
+        curves: of trials by their ids, which become lines of their logs.
+    """
     rows = report.selected.rows
     gaps = report.lines.set_index("trial_id")["gap_mean"] if "gap_mean" in report.lines else pd.Series(dtype=float)
     rows = rows.assign(gap_mean=gaps.groupby(level=0).first().reindex(rows["trial_id"]).to_numpy())
@@ -58,7 +65,8 @@ def trial_parts(report: Report) -> tuple[list[TrialPart], int]:
     stages = {"train": 0, "study": 1, "retrain": 2, "unlearn": 3, "tune": 4}
     rows = rows.assign(place=rows["stage"].map(stages).fillna(9)).sort_values(["place", *order])
     shown = rows if len(rows) <= MOST else rows[_of_interest(report, rows)].head(MOST)
-    return [_part(row, report) for row in shown.to_dict("records")], len(rows)
+    steps = progress_lines(curves(shown["trial_id"].tolist())) if curves else {}
+    return [_part(row, report, steps.get(row["trial_id"], [])) for row in shown.to_dict("records")], len(rows)
 
 
 def _of_interest(report: Report, rows: pd.DataFrame) -> pd.Series[bool]:
@@ -72,7 +80,7 @@ def _of_interest(report: Report, rows: pd.DataFrame) -> pd.Series[bool]:
     return lost | rows["trial_id"].isin(best)
 
 
-def _part(row: Row, report: Report) -> TrialPart:
+def _part(row: Row, report: Report, steps: Sequence[str]) -> TrialPart:
     status = "collapsed" if row["collapsed"] and row["status"] == "done" else str(row["status"])
     gap = row["gap_mean"]
     return TrialPart(
@@ -86,7 +94,7 @@ def _part(row: Row, report: Report) -> TrialPart:
         figures=tuple(_figures(row)),
         command=repeat_command(row, report.selected.records),
         error=without_folders(str(row["error"]).strip())[-LONGEST_ERROR:],
-        log=_log(row),
+        log="\n".join(log_lines(row, steps)),
     )
 
 
@@ -137,16 +145,3 @@ def _figures(row: Row) -> list[tuple[str, str]]:
             )
             found.append((title, f"{text} {unit}".strip()))
     return found
-
-
-def _log(row: Row) -> str:
-    """Tell when, where and with what a trial ran, and how it ended."""
-    said = [f"{row['started_at']} started"] if row["started_at"] else []
-    said += [
-        f"{row['finished_at']} ended: {row['status']}" + (f" ({row['stop_reason']})" if row["stop_reason"] else "")
-    ]
-    said += [str(row["note"])] if row["note"] else []
-    of = [("device", row["device"]), ("torch", row["torch_version"]), ("code", row["git_commit"])]
-    said += [", ".join(f"{name} {value}" for name, value in of if value)]
-    said += [f"settings chosen by {row['lock']}"] if row["lock"] else []
-    return "\n".join(line for line in said if line)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from orchestrator.report.build import Report, build_report
+from orchestrator.report.build import Report
 from orchestrator.report.charts.data import views
 from orchestrator.report.frames.tuned import mixture
 from orchestrator.report.tables.caption import caption
@@ -12,8 +13,6 @@ from orchestrator.report.tables.cells import Row, body, header
 from orchestrator.report.tables.model import Line, Table
 from orchestrator.report.tables.notes import baselines, block_notes
 from orchestrator.report.tables.significance import headline
-
-MOST_SWEEPS = 8  # with tables of their own
 
 
 @dataclass(frozen=True)
@@ -61,19 +60,27 @@ class View:
     blocks: tuple[BodyBlock, ...]
 
 
-def task_views(report: Report) -> dict[str, list[View]]:
-    """Return the views of each task: its tables, then its first table within each sweep if there are several."""
+def task_views(report: Report, sweeps: Sequence[tuple[str, Report]]) -> dict[str, list[View]]:
+    """Return the views of each task: its tables, and its first table within each sweep if there are several.
+
+    Args:
+        report: of `build_report`.
+        sweeps: of `sweep_reports`.
+    """
     found: dict[str, list[View]] = {}
     for task in dict.fromkeys(table.task for table in report.tables):
         own = [table for table in report.tables if table.task == task]
         places = {table.name: str(place) for place, table in enumerate(views(own))}
         found[task] = [view(table, _label(table), places.get(table.name, "")) for table in own]
-    for title, sweep in _of_sweeps(report):
-        for table in sweep.tables:
-            shown = found.setdefault(table.task, [])
-            if not any(one.label == f"sweep {title}" for one in shown):
-                shown.append(view(table, f"sweep {title}", ""))
+        for place, (title, table) in enumerate(first_tables(sweeps, task), len(places)):
+            found[task].append(view(table, f"sweep {title}", str(place)))
     return found
+
+
+def first_tables(sweeps: Sequence[tuple[str, Report]], task: str) -> list[tuple[str, Table]]:
+    """Return the first table of a task in each sweep that has one, with the sweep's title."""
+    first = [(title, next((one for one in sweep.tables if one.task == task), None)) for title, sweep in sweeps]
+    return [(title, table) for title, table in first if table is not None]
 
 
 def view(table: Table, label: str, chart_view: str) -> View:
@@ -109,17 +116,3 @@ def _label(table: Table) -> str:
         return "by ratio"
     of = table.backbones[0] if len(table.backbones) == 1 else "mean over backbones"
     return f"{table.sequence}: {of}" if table.sequence else of
-
-
-def _of_sweeps(report: Report) -> list[tuple[str, Report]]:
-    """Build reports of single sweeps, if there are several."""
-    selected = report.selected
-    records = [record for record in selected.records if not record.is_search]
-    found = []
-    for record in records if 1 < len(records) <= MOST_SWEEPS else ():
-        own = selected.rows[selected.rows["trial_id"].isin(record.trials)]
-        if not own[own["stage"].isin(["retrain", "unlearn"])].empty:
-            found.append(
-                (record.title, build_report(replace(selected, rows=own.reset_index(drop=True), records=(record,))))
-            )
-    return found

@@ -38,7 +38,7 @@ def read():
 
 
 def test_original_is_found_and_retrain_is_guessed(table, read) -> None:
-    roc, confidence = membership_charts(table, read, "t", marks(table.blocks[0].lines))
+    roc, confidence = membership_charts([table], read, "t", marks(table.blocks[0].lines))
     (curves,), (shares,) = roc.datasets.values(), confidence.datasets.values()
 
     def at(line: str, rate: float) -> float:
@@ -55,4 +55,4 @@ def test_original_is_found_and_retrain_is_guessed(table, read) -> None:
 
 
 def test_without_outputs_there_is_no_chart(table) -> None:
-    assert membership_charts(table, lambda trial_id: None, "t", marks(table.blocks[0].lines)) == []
+    assert membership_charts([table], lambda trial_id: None, "t", marks(table.blocks[0].lines)) == []

@@ -22,7 +22,7 @@ def table(make_rows):
 
 
 def charts(table, curves):
-    return relearning_charts(table, curves, "t", marks(table.blocks[0].lines))
+    return relearning_charts([table], curves, "t", marks(table.blocks[0].lines))
 
 
 def curves(table, ks=(0, 5)) -> pd.DataFrame:

@@ -137,3 +137,11 @@ def test_equal_charts_have_equal_specifications(make_rows) -> None:
     rows = make_rows(kinds=["sample"], methods=["original", "retrain", "scrub"], seeds=[0, 1])
     first, second = (charts_of(rows)["forget-against-test"] for _ in range(2))
     assert json.dumps(first.spec) == json.dumps(second.spec)  # no number of calls in the names of its parts
+
+
+def test_pdfs_of_equal_charts_are_equal(make_rows) -> None:
+    found = charts_of(make_rows(kinds=["sample"], methods=["original", "retrain", "scrub"], seeds=[0, 1]))
+    for chart in found.values():
+        pdf = chart.pdf_file()
+        assert pdf.startswith(b"%PDF-")
+        assert all(chart.pdf_file() == pdf for _ in range(3))

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 
-from orchestrator.report.build import build_report
+from orchestrator.report.build import build_report, sweep_reports
 from orchestrator.report.frames.scope import select
 from orchestrator.report.html.summary import summary
 from orchestrator.report.html.trials import MOST, trial_parts, without_folders
@@ -52,14 +52,15 @@ def test_views_are_all_tables_and_each_of_several_sweeps(make_rows) -> None:
         SweepRecord("all", "1", {"seeds": [0, 1]}, tuple(rows["trial_id"]), "1"),
         SweepRecord("one seed", "2", {"seeds": [0]}, first, "2"),
     ]
-    (views,) = task_views(report_of(rows, records)).values()
+    report = report_of(rows, records)
+    (views,) = task_views(report, sweep_reports(report)).values()
     assert [view.label for view in views] == ["mean over backbones", "a", "b", "sweep all", "sweep one seed"]
-    assert [view.chart_view for view in views] == ["0", "1", "2", "", ""]
+    assert [view.chart_view for view in views] == ["0", "1", "2", "3", "4"]
     assert views[-1].blocks[0].rows[0].cells[-1].mean == "1/1"
 
 
 def test_cells_have_mean_and_spread_and_the_closest_is_marked(make_rows) -> None:
-    (views,) = task_views(report_of(make_rows(kinds=["sample"]))).values()
+    (views,) = task_views(report_of(make_rows(kinds=["sample"])), []).values()
     rows = views[0].blocks[0].rows
     assert [row.label for row in rows if row.best] == ["SCRUB"]
     assert rows[0].cells[0].spread.startswith(" ± ")
