@@ -28,6 +28,28 @@ def test_from_ten_pairs_on_it_is_a_bootstrap_near_the_t_test_for_normal_values()
     assert found == compare_paired(values)  # no chance of its own
 
 
+@pytest.mark.parametrize("n", [10, 14])
+def test_the_bootstrap_finds_a_difference_where_there_is_none_in_about_one_of_twenty(n: int) -> None:
+    rng = np.random.default_rng(2)
+    found = [compare_paired(rng.normal(size=n)) for _ in range(300)]
+    assert (
+        sum(f.p < 0.05 for f in found) <= 23
+    )  # the 97.5 % quantile of 300 at 5 %; a percentile bootstrap has about 30
+
+
+def test_the_interval_excludes_zero_exactly_where_p_is_below_five_percent() -> None:
+    rng = np.random.default_rng(3)
+    found = [compare_paired(rng.exponential(size=12) - 0.4) for _ in range(200)]
+    assert 20 < sum(f.p < 0.05 for f in found) < 180
+    assert [f.low > 0 or f.high < 0 for f in found] == [f.p < 0.05 for f in found]
+
+
+def test_pairs_that_are_nearly_all_equal_fall_back_to_the_t_test() -> None:
+    values = np.array([0.0] * 9 + [1.0])
+    found, wanted = compare_paired(values), stats.ttest_1samp(values, 0.0)
+    assert (found.test, found.p) == ("paired t", pytest.approx(wanted.pvalue))
+
+
 def test_a_bootstrap_of_values_around_zero_finds_nothing() -> None:
     assert compare_paired(np.tile([-1.0, 1.0], 10)).p > 0.5
 
