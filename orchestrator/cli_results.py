@@ -105,7 +105,9 @@ def evidence(
 @app.command()
 def leaderboard(
     results: Folder,
-    out: Annotated[Optional[Path], typer.Option(help="Page to write (default: RESULTS/report/leaderboard.md).")] = None,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Markdown page (default: RESULTS/report/leaderboard.md); HTML is next to it.")
+    ] = None,
     sweep: OfSweep = None,
     tuned_only: TunedOnly = False,
 ) -> None:
@@ -118,7 +120,7 @@ def leaderboard(
     store = open_store(results)
     page = absolute_path(out) if out else report_folder(store, None) / "leaderboard.md"
     write_leaderboard(store, page, Selection(sweep, tuned_only))
-    console.print(f"leaderboard: {page}", soft_wrap=True)
+    console.print(f"leaderboard: {page}, {page.with_suffix('.html')}", soft_wrap=True)
 
 
 @app.command()

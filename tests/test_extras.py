@@ -79,6 +79,10 @@ def test_a_report_is_made_without_any_extra(finished_small, tmp_path):
         (("tune", "demo", "--results", "r"), "train"),
         (("plan", "demo"), "train"),
         (("schema",), "train"),
+        (("init", "recordings"), "train"),
+        (("predict", "model", "a.wav"), "train"),
+        (("forget", "--model", "model", "--data", "m.csv", "--class", "yes", "--out", "o"), "train"),
+        (("verify", "o"), "train"),
     ],
 )
 def test_a_command_names_the_extra_that_it_lacks_and_writes_nothing(arguments, extra, tmp_path, monkeypatch):

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import load_sweep
+from orchestrator.plan.grid import build_grid
+
 pytest.importorskip("mkdocs")
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -72,6 +75,15 @@ def test_no_page_loads_anything_from_a_network(site):
             if not any(f"rel={word}" in tag[0].replace('"', "") for word in SAID_ONLY)
         ]
         assert not found, f"{page.name}: {found[0][1]}"
+
+
+def test_the_example_is_the_report_of_the_whole_demo(pages):
+    made = pages._example_report().decode()
+    planned = build_grid(load_sweep(ROOT / "sweeps" / "demo.yaml").sweep).trials
+    parts = re.findall(r'<details class="trial" id="trial-(\w+)">', made)
+    assert sorted(parts) == sorted(trial.trial_id for trial in planned)  # else make demo.parquet again
+    assert made.count("unlearn run demo.yaml --results") == len(parts)
+    assert "charged time" in made
 
 
 @pytest.mark.slow

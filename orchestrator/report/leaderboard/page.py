@@ -19,6 +19,7 @@ from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.sequences import is_later_request
 from orchestrator.report.frames.summary import NOTHING, BlockMeans, unit_name, with_spread
 from orchestrator.report.frames.tuned import mixture, title_note
+from orchestrator.report.html.document import document_page
 from orchestrator.report.leaderboard.attack_sanity import attack_sanity, sanity_markdown
 from orchestrator.report.leaderboard.ranking import (
     EXCESS,
@@ -55,11 +56,20 @@ ABOUT_GLANCE = (
 
 
 def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVERYTHING) -> Path:
-    """Write the page from a results folder's rows and outputs, or from a restored file; return its path.
+    """Write the page from a results folder's rows and outputs, or from a restored file; return the Markdown.
+
+    Args:
+        store: the results folder.
+        page: Markdown file; the same as HTML is written next to it.
+        selection: rows to compare.
 
     Raises:
-        ValueError: there is no finished trial that forgot anything, or none of the selection.
+        ValueError: there is no finished trial that forgot anything, or none of the selection, or `page` is HTML.
     """
+    page = absolute_path(page)
+    html = page.with_suffix(".html")
+    if html == page:
+        raise ValueError(f"--out must name the Markdown page; got {page}. The HTML page is written next to it.")
     found = folder_evidence(store, selection)
     cells = leaderboard_cells(found)
     parts = [
@@ -67,8 +77,9 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
         *_overall(cells), *_at_a_glance(cells), *(text for cell in cells for text in _cell(cell, found.figures)),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip
-    page = absolute_path(page)
-    Folder(page.parent.as_uri()).write_bytes(page.name, "\n".join(parts).encode())
+    text, folder = "\n".join(parts), Folder(page.parent.as_uri())
+    folder.write_bytes(html.name, document_page(text, "Unlearning methods compared").encode())
+    folder.write_bytes(page.name, text.encode())
     return page
 
 

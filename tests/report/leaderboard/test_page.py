@@ -193,3 +193,10 @@ def test_kept_figures_fill_what_could_not_be_measured_and_nothing_else() -> None
     assert np.isnan(filled["loss_auc"][2])
     assert filled["cgum"].notna().tolist() == [True, True, False]
     assert with_kept(found, None) is found
+
+
+def test_the_page_is_markdown_and_its_html_is_next_to_it(tmp_path) -> None:
+    with pytest.raises(
+        ValueError, match=r"--out must name the Markdown page; got .*l\.html\. The HTML page is written"
+    ):
+        write_leaderboard(open_store(tmp_path), tmp_path / "l.html")

@@ -1,0 +1,66 @@
+"""A Markdown document as a page: every cell and sentence of it, escaped, with tables that the script works on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from orchestrator.report.html.document import document_page
+from orchestrator.report.leaderboard.page import write_leaderboard
+from orchestrator.results.store import open_store
+
+TEXT = r"""# Title of `all`
+
+Lead.
+
+## All
+
+Some *noise* <script>alert(1)</script>.
+
+| Method | Gap |
+|:--|--:|
+| Original | 3.0 |
+| **SCRUB \| b \<img src=x\>** | **1.0** |
+
+- one
+
+## Original
+
+The end.
+"""
+
+
+def test_tables_lists_and_text_are_there_and_markup_in_names_is_text() -> None:
+    page = document_page(TEXT, "Kind of page")
+    assert "<h1>Title of all</h1>" in page
+    assert "Some <em>noise</em> &lt;script&gt;alert(1)&lt;/script&gt;." in page
+    assert '<tr class="best"><th scope="row"><strong>SCRUB | b &lt;img src=x&gt;</strong></th>' in page
+    assert '<th scope="row"><a href="#original">Original</a></th>' in page  # a section is about it
+    assert re.findall(r"<h2>(\w+)</h2>", page) == ["All", "Original"]
+    assert "<li>one</li>" in page
+    assert page.count("<script") == 1
+
+
+@pytest.fixture(scope="module")
+def leaderboard(finished_small, tmp_path_factory):
+    """The leaderboard page of a finished sweep."""
+    path = tmp_path_factory.mktemp("leaderboard") / "leaderboard.md"
+    return write_leaderboard(open_store(finished_small / "r"), path).with_suffix(".html")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_leaderboard_sorts_says_nothing_to_the_console_and_axe_finds_nothing(visit, leaderboard, scheme) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    seen = visit(leaderboard, color_scheme=scheme, viewport={"width": 390, "height": 844})
+    header = seen.page.locator("thead th", has_text="Gap").first
+    header.locator("button").click()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = Axe().run(seen.page, options={"runOnly": {"type": "tag", "values": tags}})
+    assert [one["id"] for one in found.response["violations"]] == []
+    assert seen.errors == []
+    assert [url for url in seen.requests if not url.startswith(("file:", "data:"))] == []
