@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 
@@ -36,14 +37,14 @@ def summary_tables(found: Survey, written: Written) -> list[Table | str]:
         table.add_row(name, escape(value))
     if found.clip_seconds is not None:
         table.add_row("clips are cut to", f"{found.clip_seconds} s, from the center (training.crop)")
-    results = f"results/{written.name}"
+    sweep, results = shlex.quote(str(written.sweep)), escape(shlex.quote(f"results/{written.name}"))
     return [
         table,
         *(f"[yellow]problem:[/yellow] {escape(problem)}" for problem in found.problems),
         *(f"wrote {escape(str(path))}" for path in (written.manifest, written.sweep, written.schema)),
         "next:",
-        f"  unlearn plan {escape(str(written.sweep))}",
-        f"  unlearn run {escape(str(written.sweep))} --results {results}",
+        f"  unlearn plan {escape(sweep)}",
+        f"  unlearn run {escape(sweep)} --results {results}",
         f"  unlearn report {results}",
     ]
 

@@ -45,7 +45,7 @@ def compact_results(store: Store, to: str | Path) -> int:
     to = absolute_path(to)
     rows = store.compact().select(SCHEMA.names).sort_by("trial_id")
     if not len(rows):
-        where = store.files.location
+        where = store.files.shown
         raise ValueError(f"There is nothing to compact: {where} has no row. Name a folder with finished trials.")
     errors = [None if text is None else message_of(text) for text in rows["error"].to_pylist()]
     rows = rows.set_column(rows.schema.get_field_index("error"), SCHEMA.field("error"), pa.array(errors, pa.string()))

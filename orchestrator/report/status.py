@@ -31,7 +31,7 @@ def status_tables(store: Store, sweep: str | None = None) -> list[Any]:
     """
     records, rows = recorded_sweeps(store.files), store.rows()
     if not records and rows.empty:
-        where = store.files.location
+        where = store.files.shown
         raise ValueError(f"There are no results in {where}. Run a sweep: `unlearn run SWEEP --results DIR`.")
     given_up = only_in_replaced(records)
     unplanned = 0 if sweep else int((~rows["trial_id"].isin({t for one in records for t in one.trials})).sum())

@@ -36,7 +36,7 @@ class View:
     """What the folder says at one moment."""
 
     title: str
-    num_trials: int
+    num_trials: int | None  # None while the sweep is prepared: its record is written after that
     counts: Mapping[str, int]  # rows by status
     running: tuple[str, ...]  # lines
     fresh: tuple[str, ...]  # lines of trials that ended since the last look, oldest first
@@ -51,10 +51,12 @@ class View:
     @property
     def is_complete(self) -> bool:
         """Whether every planned trial has a row."""
-        return self.num_ended >= self.num_trials
+        return self.num_trials is not None and self.num_ended >= self.num_trials
 
     def summary(self) -> str:
         """Return the counts in one line."""
+        if self.num_trials is None:
+            return "preparing: no trial is planned yet"
         counts = ", ".join(f"{self.counts[status]} {status}" for status in STATUSES if self.counts.get(status))
         parts = [f"{self.title}: {self.num_ended} of {self.num_trials} trials ended", f"({counts})" if counts else ""]
         return " ".join(part for part in parts if part) + (f"; {self.left} left" if self.left else "")
@@ -80,18 +82,20 @@ class Watch:
         records = [record for record in recorded_sweeps(self.store.files) if not record.replaced]
         if self.sweep is not None:
             records = records_of(records, self.sweep)
+        driver = self._driver()  # before the rows: one that is gone has written all of them
+        if not records and driver is not None and self.clock() - driver["beat"] <= SILENT_SECONDS:
+            return View("preparing", None, Counter(), (), (), _driver_line(driver, self.clock()), "")
         if not records:
             what = f"sweep {self.sweep!r}" if self.sweep else "sweep"
             if not self.sweep and (orphans := len(self.store.row_files.ids())):
                 raise ValueError(
-                    f"{self.store.files.location} has {orphans} rows, but no record of the sweep that planned them. "
+                    f"{self.store.files.shown} has {orphans} rows, but no record of the sweep that planned them. "
                     "`unlearn run SWEEP --results DIR` writes it again; `unlearn report` needs none."
                 )
             raise ValueError(
-                f"No {what} was run on {self.store.files.location}. Run one: `unlearn run SWEEP --results DIR`."
+                f"No {what} was run on {self.store.files.shown}. Run one: `unlearn run SWEEP --results DIR`."
             )
         planned = {trial for record in records for trial in record.trials}
-        driver = self._driver()  # before the rows: one that is gone has written all of them
         fresh = self._update()
         ended = [self._rows[trial_id] for trial_id in fresh if trial_id in planned] if self._looked else []
         self._looked = True
@@ -227,7 +231,7 @@ def follow(
 def region(view: View) -> RenderableType:
     """Draw a view for a terminal."""
     bar = Table.grid(padding=(0, 1), expand=False)
-    bar.add_row(ProgressBar(total=max(1, view.num_trials), completed=view.num_ended, width=24), view.summary())
+    bar.add_row(ProgressBar(total=max(1, view.num_trials or 1), completed=view.num_ended, width=24), view.summary())
     driver = f"driver: {view.driver}" if view.driver else "no driver works on this folder"
     lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in view.running]
     return Group(*lines, Text(driver, style="dim"), bar)
@@ -235,8 +239,9 @@ def region(view: View) -> RenderableType:
 
 def ending(view: View) -> str:
     """Say how things are when the watch ends."""
-    missing = view.num_trials - view.num_ended
-    if not missing:
+    missing = (view.num_trials or 0) - view.num_ended
+    if view.is_complete:
         return f"{view.summary()}: complete"
     state = f"driver: {view.driver}" if view.driver else "no driver works on this folder; `unlearn run` continues it"
-    return f"{view.summary()}; {missing} without a row. {state[0].upper()}{state[1:]}"
+    without = f"; {missing} without a row" if view.num_trials else ""
+    return f"{view.summary()}{without}. {state[0].upper()}{state[1:]}"

@@ -22,7 +22,7 @@ from orchestrator.report.frames.failures import problems
 from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection
 from orchestrator.report.html.page import report_page
 from orchestrator.report.html.views import first_tables
-from orchestrator.report.tables.csv import tidy
+from orchestrator.report.tables.csv import spreadsheet_csv, tidy
 from orchestrator.report.tables.curricula import against_controls, curricula_csv, curricula_markdown
 from orchestrator.report.tables.latex import table_latex
 from orchestrator.report.tables.markdown import escape, provenance, table_markdown
@@ -125,7 +125,7 @@ def _task(tables: list[Table], charts: Mapping[str, Sequence[Chart]], files: dic
     parts = []
     for table in tables:
         files[f"tables/{table.name}.tex"] = table_latex(table).encode()
-        files[f"tables/{table.name}.csv"] = tidy(table).to_csv(index=False).encode()
+        files[f"tables/{table.name}.csv"] = spreadsheet_csv(tidy(table))
         parts += [table_markdown(table), f"[LaTeX](tables/{table.name}.tex), [CSV](tables/{table.name}.csv)", ""]
         parts += _pictures(charts.get(table.name, ()), files)
     return parts
@@ -161,7 +161,7 @@ def _curricula(lines: pd.DataFrame, files: dict[str, bytes], parts: list[str]) -
     found = against_controls(lines)
     if found.empty:
         return []
-    files["tables/curricula.csv"] = curricula_csv(found).encode()
+    files["tables/curricula.csv"] = curricula_csv(found)
     text = (
         "Each line minus its control, paired by forget set, in points; below 0 the line's gap or accuracy is smaller. "
         "Means over seeds; ± is the half-width of a 95 % t-interval over seeds (n ≥ 3), not corrected for the number "
@@ -176,7 +176,7 @@ def _curricula(lines: pd.DataFrame, files: dict[str, bytes], parts: list[str]) -
 def _problems(found: pd.DataFrame, files: dict[str, bytes]) -> list[str]:
     if found.empty:
         return []
-    files["problems.csv"] = found.to_csv(index=False).encode()
+    files["problems.csv"] = spreadsheet_csv(found)
     shown = [[escape(str(cell)) for cell in row] for row in found.head(LISTED).itertuples(index=False, name=None)]
     more = [f"{len(found) - LISTED} more are in [problems.csv](problems.csv).", ""] if len(found) > LISTED else []
     advice = [f"- {status}: {STATUSES[status]}" for status in STATUSES if status in set(found["status"])]

@@ -61,7 +61,7 @@ class Folder:
         except OSError as error:
             if self.location.startswith("file:"):
                 raise
-            raise StorageError(f"{doing} failed in {self.location.partition('?')[0]}: {error}") from error
+            raise StorageError(f"{doing} failed in {self.shown}: {error}") from error
 
     @property
     def driver(self) -> str:
@@ -77,6 +77,11 @@ class Folder:
         """Path of the folder; None on an object store."""
         fs, root = self._fs()
         return Path(root) if isinstance(fs, pafs.LocalFileSystem) else None
+
+    @property
+    def shown(self) -> str:
+        """What messages call the folder: its path, or its URI without settings."""
+        return str(self.local_path or self.location.partition("?")[0])
 
     def read_bytes(self, name: str) -> bytes | None:
         """Return the content of a file; None if there is no such file."""
@@ -183,8 +188,7 @@ class Folder:
 
     def _no_room(self, name: str, error: Exception) -> FolderFull:
         code = error.errno if isinstance(error, OSError) and error.errno in NO_ROOM else errno.ENOSPC
-        root = self.local_path or self.location.partition("?")[0]
-        return FolderFull(code, f"{os.strerror(code)}: {name} does not fit into {root}. Free some space there")
+        return FolderFull(code, f"{os.strerror(code)}: {name} does not fit into {self.shown}. Free some space there")
 
     def exists(self, name: str) -> bool:
         """Return whether a file exists."""

@@ -197,7 +197,7 @@ class Store:
             versions = pq.read_table(pa.BufferReader(content), columns=["package_version"])["package_version"]
             if len(versions) and str(versions[0]).startswith("0.1."):
                 raise ValueError(
-                    f"{name} in {self.files.location} was written by version {versions[0]}, whose trials have other "
+                    f"{name} in {self.files.shown} was written by version {versions[0]}, whose trials have other "
                     "ids. Choose another results folder, or read this one with that version."
                 )
 

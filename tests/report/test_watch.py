@@ -142,6 +142,24 @@ def test_a_folder_without_a_sweep_is_refused(tmp_path, store):
         follow(store, Console(file=io.StringIO()), "other")
 
 
+def test_a_sweep_that_is_still_prepared_is_waited_for(tmp_path, store):
+    early = open_store(tmp_path / "early")
+    drive(early)
+
+    def begin(seconds: float) -> None:
+        shutil.copytree(store.files.local_path, tmp_path / "early", dirs_exist_ok=True)
+        (tmp_path / "early" / "driver.json").unlink()
+
+    said = shown(early, sleep=begin)
+    assert said.startswith("preparing: no trial is planned yet")
+    assert "trials ended" in said
+
+
+def test_messages_name_a_local_folder_as_it_is_typed(tmp_path):
+    with pytest.raises(ValueError, match=rf"was run on {tmp_path}/a b\. Run"):
+        Watch(open_store(tmp_path / "a b")).look()
+
+
 def test_rows_without_the_record_of_their_sweep_are_counted(store):
     shutil.rmtree(store.files.local_path / "sweeps")
     with pytest.raises(ValueError, match="has 4 rows, but no record of the sweep that planned them"):

@@ -12,6 +12,7 @@ from orchestrator.report.evidence.folder import folder_evidence
 from orchestrator.report.evidence.probes import probe_columns, relearning_curves
 from orchestrator.report.evidence.table import evidence_markdown
 from orchestrator.report.frames.scope import EVERYTHING, Selection
+from orchestrator.report.tables.csv import spreadsheet_csv
 from orchestrator.report.tables.markdown import escape
 from orchestrator.report.tables.model import build_tables
 from orchestrator.results.storage import Folder
@@ -39,9 +40,9 @@ def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTH
     found = folder_evidence(store, selection)
     curves = relearning_curves(found.done, found.read_tests)
     more = probe_columns(found.figures)
-    files = {"evidence.csv": found.done[[*LEAD, *found.figures]].to_csv(index=False).encode()}
+    files = {"evidence.csv": spreadsheet_csv(found.done[[*LEAD, *found.figures]])}
     if len(curves):
-        files["relearning.csv"] = curves.to_csv(index=False).encode()
+        files["relearning.csv"] = spreadsheet_csv(curves)
     parts = ["# Evidence of forgetting", "", ABOUT, ""]
     for one in build_tables(found.rows, found.selected.planned_seeds):
         parts.append(evidence_markdown(one, more))

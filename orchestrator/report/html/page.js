@@ -9,7 +9,7 @@
   };
 
   const number = (text) => {
-    const found = /^[−-]?\d[\d.,]*/.exec(text.trim());
+    const found = /^[+−-]?(\d[\d.,]*|\.\d+)(e[+-]?\d+)?/i.exec(text.trim());
     return found ? Number(found[0].replace("−", "-").replaceAll(",", "")) : NaN;
   };
   const cellText = (cell) => [...cell.childNodes]
@@ -53,8 +53,9 @@
   }
 
   const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  // A spreadsheet runs a cell that begins like a formula; names are input.
-  const plain = (text) => quoted(/^[=+@\t\r]/.test(text) ? `'${text}` : text);
+  // A spreadsheet runs a cell that begins like a formula, and names are input; figures with a sign stay as they are.
+  const figure = /^[+−-]?(\d[\d.,]*|\.\d+)(e[+-]?\d+)?( ?[±[(%][^|!@]*)?$/i;
+  const plain = (text) => quoted(/^[=+@\t\r-]/.test(text) && !figure.test(text) ? `'${text}` : text);
 
   function csv(table) {
     const blocks = Boolean(table.querySelector("tr.block"));

@@ -1,13 +1,27 @@
-"""Tables as tidy CSV: one row a block, line and measure, at full precision, with its n and flags."""
+"""Tables as CSV that a spreadsheet may open: one row a block, line and measure, at full precision."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
 
 from orchestrator.report.tables.columns import TIDY
 from orchestrator.report.tables.model import Block, Line, Table
+
+FORMULA = r"^[=+\-@\t\r]"  # a spreadsheet runs a cell that begins like this, and names are input
+
+
+def spreadsheet_csv(frame: pd.DataFrame) -> bytes:
+    """Return CSV in which texts that a spreadsheet would run as a formula begin with an apostrophe."""
+    texts = frame.select_dtypes(exclude="number")
+    guarded = texts.apply(lambda column: column.map(_guarded))
+    return str(frame.assign(**{str(name): guarded[name] for name in texts}).to_csv(index=False)).encode()
+
+
+def _guarded(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and re.match(FORMULA, value) else value
 
 
 def tidy(table: Table) -> pd.DataFrame:

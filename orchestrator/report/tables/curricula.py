@@ -16,6 +16,7 @@ from tabulate import tabulate
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import CELL, REFERENCES, label_of
 from orchestrator.report.frames.summary import NOTHING, Summary, summarize, with_spread
+from orchestrator.report.tables.csv import spreadsheet_csv
 from orchestrator.report.tables.markdown import escape
 
 SCALE = {"gap_mean": 1.0, "forget_accuracy": 100.0, "test_accuracy": 100.0}
@@ -76,7 +77,7 @@ def curricula_markdown(found: pd.DataFrame) -> str:
     return tabulate(shown, titles, tablefmt="pipe", disable_numparse=True)
 
 
-def curricula_csv(found: pd.DataFrame) -> str:
+def curricula_csv(found: pd.DataFrame) -> bytes:
     """Format the differences at full precision, one row for each line and measure."""
     tidy = [
         {name: row[name] for name in COLUMNS}
@@ -84,7 +85,7 @@ def curricula_csv(found: pd.DataFrame) -> str:
         for row in found.to_dict("records")
         for m in SCALE
     ]
-    return str(pd.DataFrame(tidy).to_csv(index=False))
+    return spreadsheet_csv(pd.DataFrame(tidy))
 
 
 def _control(row: Mapping[Hashable, Any], known: Mapping[tuple[Any, ...], Mapping[Hashable, Any]]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -177,7 +178,7 @@ class LaunchDisplay(LaunchObserver):
 
     def next_command(self, outcome: LaunchOutcome) -> str:
         """The command that a user gives now."""
-        results = self.launch.results if self.launch else "RESULTS"
+        results = shlex.quote(self.launch.results) if self.launch else "RESULTS"
         if outcome.counts.get("failed"):
             return f"{self.command} --retry failed (`unlearn status {results}` lists what failed)"
         return self.then or f"unlearn report {results}" if outcome.is_complete else self.command

@@ -199,7 +199,7 @@ def _refuse(files: Folder, found: Lease | None) -> None:
         return
     beat = files.modified_ns(NAME)
     last = "unknown" if beat is None else f"{max(0.0, time.time() - beat / 1e9):.0f} s ago"
-    where = files.local_path or files.location.partition("?")[0]
+    where = files.shown
     raise ValueError(
         f"{where} is in use by process {found.pid} on {found.host} (since {_date(found.since_seconds)}; last heartbeat "
         f"{last}). Wait, stop that process, or choose another folder. If it no longer exists, delete {where}/{NAME}"

@@ -103,7 +103,20 @@ def test_folders_and_sweeps_are_opened_by_name(before, tmp_path) -> None:
         open_sources([str(tmp_path / "one"), f"{tmp_path / 'two'}#nothing"])
 
 
-@pytest.mark.parametrize(("given", "said"), [(["a"], "at least two"), (["a", "a"], "different folders")])
+def test_a_folder_may_have_the_mark_of_a_sweep_in_its_name(before, tmp_path) -> None:
+    for name in ("a#1", "b"):
+        store = open_store(tmp_path / name)
+        for row in before.replace({np.nan: None}).to_dict("records"):
+            store.commit(row)
+    found = open_sources([str(tmp_path / "a#1"), f"{tmp_path / 'b'}/", f"{tmp_path / 'a#1'}#made-up"])
+    assert [source.name for source in found] == ["a#1", "b", "made-up"]
+    assert [len(source.report.lines) for source in found] == [20, 20, 20]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(["a"], "at least two"), (["a", "a"], "different folders"), (["a", "./a/"], "different folders")],
+)
 def test_a_comparison_with_nothing_is_refused(given, said) -> None:
     with pytest.raises(ValueError, match=said):
         open_sources(given)

@@ -95,6 +95,30 @@ def test_what_is_shown_is_saved_as_csv(visit, page) -> None:
     assert len({len(row) for row in rows}) == 1
 
 
+def test_signs_and_exponents_are_numbers_and_only_formulas_are_guarded(visit, page) -> None:
+    seen = visit(page)
+    given = ["+10.0 (n = 2)", "−0.7 ± 1.0", "1e-05", "+2.0 [1.0, 3.0], p = 0.04", "-20", "name", "-2+3+cmd|x", "=1+1"]
+    body = seen.page.locator("table[data-name] >> nth=0").locator("tbody").first
+    body.evaluate(
+        """(body, given) => {
+            const row = body.rows[body.rows.length - 1];
+            const made = given.map(() => row.cloneNode(true));
+            made.forEach((one, at) => { one.cells[1].textContent = given[at]; });
+            body.replaceChildren(...made);
+        }""",
+        given,
+    )
+    seen.page.locator("table[data-name] >> nth=0").locator("thead button").nth(1).click()
+    shown = body.locator("tr").evaluate_all("rows => rows.map((row) => row.cells[1].textContent)")
+    assert shown[:6] == ["-20", "-2+3+cmd|x", "−0.7 ± 1.0", "1e-05", "+2.0 [1.0, 3.0], p = 0.04", "+10.0 (n = 2)"]
+    assert set(shown[6:]) == {"name", "=1+1"}
+    with seen.page.expect_download() as download:
+        seen.page.locator("button", has_text="Download what I see").first.click()
+    rows = list(csv.reader(open(download.value.path(), newline="", encoding="utf-8")))  # noqa: SIM115
+    saved = {row[rows[0].index("Method") + 1] for row in rows[1:]}
+    assert {text for text in given if text not in ("-2+3+cmd|x", "=1+1")} | {"'-2+3+cmd|x", "'=1+1"} <= saved
+
+
 def test_without_javascript_every_table_and_chart_is_there(visit, page) -> None:
     seen = visit(page, java_script_enabled=False)
     views, plots = seen.page.locator(".view"), seen.page.locator(".plot > svg")

@@ -84,5 +84,6 @@ def test_the_table_and_the_csv_hold_every_line(rows) -> None:
     found = compared(rows, *(with_modifiers(rows, "curriculum", {"order": o}, s) for o, s in ORDERS.items()))
     assert len(curricula_markdown(found).splitlines()) == len(found) + 2
     assert (
-        curricula_csv(found).count("SCRUB + easy first") == len(SCALE) * (found["line"] == "SCRUB + easy first").sum()
+        curricula_csv(found).decode().count("SCRUB + easy first")
+        == len(SCALE) * (found["line"] == "SCRUB + easy first").sum()
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -178,6 +179,12 @@ def test_the_end_names_the_next_command(clock, outcome, said):
     display.planned(launch(trials()))
     display.ended(outcome)
     assert said in console.file.getvalue()
+
+
+def test_a_folder_with_a_space_is_quoted_in_the_next_command(clock):
+    display = PlainDisplay(Console(file=io.StringIO()), command=COMMAND, clock=clock)
+    display.planned(replace(launch(trials()), results="my results/demo"))
+    assert display.next_command(LaunchOutcome({"done": 6}, 0)) == "unlearn report 'my results/demo'"
 
 
 def test_only_a_terminal_or_a_notebook_that_can_redraw_gets_a_live_region(monkeypatch):
