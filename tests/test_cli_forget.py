@@ -79,12 +79,18 @@ def test_numbers_out_of_bounds_and_a_missing_encoder_are_refused_before_anything
         ("--limit", "-1", "--limit must be above 0"),
         ("--limit", "nan", "--limit must be above 0"),
         ("--classes-are", "names", "--classes-are must be people or words"),
+        ("--method", "nope", "Unknown method 'nope'"),
+        ("--seed", "-1", "--seed must be 0 or more"),
+        ("--seed", 2**70, "--seed must be 0 or more, and below 2**63"),
+        ("--batch-size", 2**70, "--batch-size must be 1 or more, and below 2**31"),
+        ("--epochs", 2**70, "--epochs must be 1 or more, and below 2**31"),
         ("--learning-rate", "0", "--learning-rate must be above 0"),
         ("--clip-seconds", "0", "--clip-seconds must be 0.025 to 30"),
         ("--base", tmp_path / "nope", "no model folder"),
     ):
         done = unlearn("forget", *asked, option, value)
-        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+        assert (done.returncode, said in done.stderr.replace("\n", " ")) == (2, True), done.stderr
+        assert "reading" not in done.stdout
     assert not (tmp_path / "out").exists()
 
 

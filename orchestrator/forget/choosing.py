@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,20 +72,39 @@ def choose_method(name: str, case: Case) -> str:
     """
     if name == "auto":
         return next(method for method in AUTO if not _refused(method, case))
-    known = [method for method in plugins.usable("methods") if method not in REFERENCES]
-    if name not in known:
-        raise ValueError(f"Unknown method {name!r}{plugins.suggestion(name, known)}; choose auto, {', '.join(known)}")
+    require_method(name, case.base)
     if reason := _refused(name, case):
         raise ValueError(f"{name} cannot be used here: {reason}. Choose another method, or auto")
     return name
 
 
-def _refused(name: str, case: Case) -> str:
+def require_method(name: str, base: Path | None) -> None:
+    """Check what can be known of a method before a recording is read.
+
+    Raises:
+        ValueError: the method is unknown, or needs an encoder or an original of another kind.
+    """
+    if name == "auto":
+        return
+    known = [method for method in plugins.usable("methods") if method not in REFERENCES]
+    if name not in known:
+        raise ValueError(f"Unknown method {name!r}{plugins.suggestion(name, known)}; choose auto, {', '.join(known)}")
+    if reason := _refused_anywhere(name, base):
+        raise ValueError(f"{name} cannot be used here: {reason}. Choose another method, or auto")
+
+
+def _refused_anywhere(name: str, base: Path | None) -> str:
     method: type[Method] = plugins.plugin_class("methods", name)  # type: ignore[assignment]
     if method.requires_training:
         return f"it needs an original of training kind {method.requires_training}"
-    if name in SAME_NETWORK and case.base is None:
+    if name in SAME_NETWORK and base is None:
         return "it needs the pretrained encoder of the model; name it with --base"
+    return ""
+
+
+def _refused(name: str, case: Case) -> str:
+    if reason := _refused_anywhere(name, case.base):
+        return reason
     if name in LEARNS_FROM_ENCODER and not case.has_encoder():
         return "it needs an encoder that was not trained on these recordings; name it with --base"
     return plugins.load("methods", name).reason_model_unsupported(case.original)  # type: ignore[no-any-return]
@@ -160,6 +180,8 @@ def _on_validation(case: Case, model: Classifier, before: Logits) -> tuple[float
     rows = case.unheard("validation")
     labels, gone = case.recordings.labels, case.resolved.forgotten_class
     mine, theirs = case.speech.logits(model, case.forget), case.speech.logits(model, rows)
+    if not (np.isfinite(mine).all() and np.isfinite(theirs).all()):
+        raise Diverged("outputs are NaN or infinite")
     kept = labels[rows] != (-1 if gone is None else gone)
     right = [(logits[kept].argmax(axis=1) == labels[rows][kept]).mean() for logits in (before[rows], theirs)]
     lost = float(right[0] - right[1]) if kept.any() else 0.0

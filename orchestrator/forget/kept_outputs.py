@@ -57,7 +57,7 @@ def read_outputs(path: Path) -> Sides:
     try:
         return _sides(table)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise ValueError(f"{path} holds no outputs of `unlearn forget` ({error!r}): restore it from a copy") from None
+        raise ValueError(f"{path} holds no outputs of `unlearn forget` ({error}): restore it from a copy") from None
 
 
 def _sides(table: pa.Table) -> Sides:
@@ -68,9 +68,12 @@ def _sides(table: pa.Table) -> Sides:
         name: table[name].to_numpy(zero_copy_only=False) for name in ("recording", "speaker", "label", "relearned_on")
     }
     models = [name for name in table.column_names if name not in (*plain, "part")]
+    if not len(table) or not np.isin(parts, PARTS).all() or not all(len(rows) for rows in at):
+        raise ValueError(f"part is not {' and '.join(PARTS)}")
     if not {"original", "child"} <= set(models):
         raise KeyError("original, child")
     logits = {name: np.stack(table[name].to_numpy(zero_copy_only=False)) for name in models}
+    _require_usable(plain, logits, int(forgotten or 0))
     return Sides(
         forget_ids=plain["recording"][at[0]].astype(str),
         unheard_ids=plain["recording"][at[1]].astype(str),
@@ -82,3 +85,24 @@ def _sides(table: pa.Table) -> Sides:
         relearned_on=plain["relearned_on"][at[0]].astype(bool),
         forgotten_class=int(forgotten) if forgotten else None,
     )
+
+
+def _require_usable(plain: dict[str, Any], logits: dict[str, Any], forgotten: int) -> None:
+    """Check all that the comparisons take for granted.
+
+    Raises:
+        ValueError: logits are no finite numbers of equal width, or a label is none of their classes.
+    """
+    for name, values in logits.items():
+        if values.ndim != 2 or values.shape != logits["original"].shape or not np.issubdtype(values.dtype, np.floating):
+            raise ValueError(f"{name} has no row of numbers for each class")
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} has numbers that are not finite")
+    labels, width = plain["label"], logits["original"].shape[1]
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or max(labels.max(), forgotten) >= width:
+        raise ValueError(f"label is none of {width} classes")
+    if forgotten < 0 or plain["relearned_on"].dtype != bool:
+        raise ValueError("forgotten_class or relearned_on is none")
+    for name in ("recording", "speaker"):
+        if not all(isinstance(value, str) for value in plain[name]):
+            raise ValueError(f"{name} is no text")

@@ -1,21 +1,14 @@
-"""Requests that were served before on the same model: they are found by their report, and checked again."""
+"""What a model has forgotten: its lineage and the reports of its outputs, checked when they are read."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from orchestrator.evidence.removal import EXIT_CODES, Decision, decide
-from orchestrator.forget.comparing import Logits, Rows
-from orchestrator.forget.judging import judge
-from orchestrator.forget.kept_outputs import read_outputs
+from orchestrator.evidence.removal import EXIT_CODES
 from orchestrator.forget.pseudonyms import Pseudonyms
-from orchestrator.forget.recordings import Recordings
 from orchestrator.results.storage import Folder
 
 REPORT, OUTPUTS = "report.json", "evidence/outputs.parquet"
@@ -28,22 +21,12 @@ NEEDED: dict[str, type] = {
     "model.clip_samples": int,
 }  # fmt: skip
 """What a report must have to be worked with, by type."""
-SERVED = ("pseudonym", "kind", "forgotten")  # of each request in a lineage; `child_sha256` says which output it has
+SERVED = ("pseudonym", "kind", "forgotten", "never_trained_on", "audio", "audio_forgotten")
+"""What a lineage keeps of each request; `child_sha256` says which output it has."""
 
 
 class OtherFormat(ValueError):
     """A report that another version of this project wrote, in a format that this one does not read."""
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """A request before this one, with the rows that it removed."""
-
-    pseudonym: str
-    kind: str
-    rows: Rows  # of this manifest, ascending
-    row_of: Mapping[str, int]  # by pseudonym of a recording
-    folder: Path | None  # its output; None if it is not found
 
 
 def model_folder(path: Path) -> Path:
@@ -81,10 +64,15 @@ def read_report(folder: Path) -> dict[str, Any]:
         value: Any = report
         for key in name.split("."):
             value = value.get(key) if isinstance(value, dict) else None
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or isinstance(value, bool) or (kind is list and not _is_texts(value)):
             raise ValueError(f"{folder / REPORT} is damaged (no usable {name}): restore it from a copy")
-    if report["verdict"] not in EXIT_CODES:
-        raise ValueError(f"{folder / REPORT} is damaged (unknown verdict): restore it from a copy")
+    for what, good in (
+        ("unknown verdict", report["verdict"] in EXIT_CODES),
+        ("no usable request.audio", _is_texts(report["request"].get("audio", []))),
+        ("no usable model.clip_samples", report["model"]["clip_samples"] > 0),
+    ):
+        if not good:
+            raise ValueError(f"{folder / REPORT} is damaged ({what}): restore it from a copy")
     return report
 
 
@@ -96,39 +84,11 @@ def writer_of(report: Mapping[str, Any]) -> str:
     return f"speech-unlearning {version or 'of an unknown version'}"
 
 
-def earlier_requests(
-    model: Path, recordings: Recordings, pseudonyms: Pseudonyms, near: Sequence[Path] = ()
-) -> list[Earlier]:
-    """Find the requests that the model has served, oldest first, and their recordings in this manifest.
-
-    A model knows them by the file `lineage.json` in its folder, wherever the folder is. That file has no paths, which
-    may name people. Outputs are found by the digest of their model, where the model's own output says that they are
-    (`evidence/places.json`), next to it, or in the folders `near`.
-
-    Raises:
-        ValueError: an earlier request was written with another key, so that its recordings cannot be found; or nothing
-            says what it removed.
-    """
-    rows = {pseudonyms.of("recording", str(name)): row for row, name in enumerate(recordings.ids)}
-    served = served_requests(model, pseudonyms)
-    outputs = _outputs_by_child(model, near) if served else {}
-    return [
-        Earlier(
-            one["pseudonym"],
-            one["kind"],
-            np.array(sorted(rows[name] for name in one["forgotten"] if name in rows), dtype=np.int64),
-            rows,
-            outputs.get((str(one.get("child_sha256")), str(one["pseudonym"]))),
-        )
-        for one in served
-    ]
-
-
 def served_requests(model: Path, pseudonyms: Pseudonyms) -> list[dict[str, Any]]:
     """Return what a model has forgotten, oldest first: request, kind, pseudonyms of recordings, digest of the child.
 
     Raises:
-        ValueError: as `earlier_requests`.
+        ValueError: they were served with another key, or the file that says so is damaged.
     """
     kept, folder = model_folder(model) / LINEAGE, output_folder(model)
     if kept.is_file():
@@ -152,7 +112,17 @@ def served_requests(model: Path, pseudonyms: Pseudonyms) -> list[dict[str, Any]]
 
 
 def _is_served(one: object) -> bool:
-    return isinstance(one, dict) and set(SERVED) <= set(one) and isinstance(one["forgotten"], list)
+    """Return whether this is a request of a lineage; digests of audio are missing in those of early versions."""
+    if not isinstance(one, dict) or not all(isinstance(one.get(name), str) for name in ("pseudonym", "kind")):
+        return False
+    if ("audio" in one) != ("audio_forgotten" in one):
+        return False
+    lists = ("never_trained_on", "audio", "audio_forgotten")
+    return _is_texts(one.get("forgotten")) and all(_is_texts(one.get(name, [])) for name in lists)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def places_of(folder: Path) -> dict[str, Any]:
@@ -161,7 +131,7 @@ def places_of(folder: Path) -> dict[str, Any]:
         found = _read(folder / PLACES, "none")
     except ValueError:
         return {}
-    good = isinstance(found.get("original"), str) and isinstance(found.get("outputs"), list)
+    good = isinstance(found.get("original"), str) and _is_texts(found.get("outputs"))
     return found if good else {}
 
 
@@ -171,21 +141,6 @@ def write_places(folder: Path, original: Path, outputs: Sequence[Path]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
     file.write_text(json.dumps({"original": str(original), "outputs": [str(path) for path in outputs]}) + "\n")
-
-
-def _outputs_by_child(model: Path, near: Sequence[Path]) -> dict[tuple[str, str], Path]:
-    """Return the outputs that can be found, by the digest of their model and the request."""
-    own, found = output_folder(model), dict[tuple[str, str], Path]()
-    candidates = [] if own is None else [own, *map(Path, places_of(own).get("outputs", []))]
-    for folder in (*([] if own is None else [own.parent]), *near):
-        candidates += sorted(file.parent for file in folder.glob(f"*/{REPORT}")) if folder.is_dir() else []
-    for folder in candidates:
-        try:
-            report = read_report(folder)
-        except ValueError:
-            continue
-        found.setdefault((report["model"]["child_sha256"], report["request"]["pseudonym"]), folder)
-    return found
 
 
 def write_lineage(folder: Path, served: Sequence[Mapping[str, Any]], pseudonyms: Pseudonyms, clip_samples: int) -> None:
@@ -216,43 +171,3 @@ def _read(file: Path, missing: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{file} is damaged (it holds no JSON object): restore it from a copy")
     return found
-
-
-def still_forgotten(
-    earlier: Earlier, child: Logits, attack: Callable[[Rows, Rows], tuple[tuple[Logits, Logits], Rows] | None]
-) -> dict[str, Any]:
-    """Judge an earlier request on another child by the same rule, against the original of that time.
-
-    The original's outputs are those that the earlier request kept; without them the answer is `cannot tell`.
-
-    Args:
-        earlier: the request.
-        child: (N, C) logits of the new child on the whole manifest.
-        attack: shows the child a fifth of the first rows again, and returns its logits on both and the rows shown; None
-            if its training diverged.
-    """
-    decision = _judged(earlier, child, attack)
-    return {
-        "request": earlier.pseudonym,
-        "kind": earlier.kind,
-        "recordings": len(earlier.rows),
-        "verdict": decision.verdict,
-        "reasons": list(decision.reasons),
-    }
-
-
-def _judged(
-    earlier: Earlier, child: Logits, attack: Callable[[Rows, Rows], tuple[tuple[Logits, Logits], Rows] | None]
-) -> Decision:
-    if earlier.folder is None or not (earlier.folder / OUTPUTS).is_file():
-        return decide([], f"The outputs that the earlier request kept were moved or deleted ({OUTPUTS}).")
-    kept = read_outputs(earlier.folder / OUTPUTS)
-    sides = [kept.forget_ids.tolist(), kept.unheard_ids.tolist()]
-    if any(name not in earlier.row_of for side in sides for name in side):
-        return decide([], "The recordings of the earlier request are not all in this manifest.")
-    mine, theirs = (np.array([earlier.row_of[name] for name in side], dtype=np.int64) for side in sides)
-    logits = {name: both for name, both in kept.logits.items() if name in ("original", "retrained")}
-    logits["child"], shown = (child[mine], child[theirs]), np.zeros(len(mine), dtype=bool)
-    if attacked := attack(mine, theirs):
-        logits["relearned"], shown = attacked[0], np.isin(mine, attacked[1])
-    return judge(replace(kept, logits=logits, relearned_on=shown))[2]

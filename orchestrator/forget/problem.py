@@ -16,7 +16,7 @@ from torch import Tensor
 from backbones.fine_tuned import FineTuned, FineTunedClassifier
 from methods.base import Batch, Classifier, Training, UnlearningProblem, UtteranceSet
 from methods.engine.budget import BudgetMeter
-from methods.engine.loop import LoopSettings, Outcome, run_method
+from methods.engine.loop import Diverged, LoopSettings, Outcome, run_method
 from methods.retrain import Retrain
 from orchestrator import plugins
 from orchestrator.forget.recordings import Recordings
@@ -141,10 +141,17 @@ def require_unheard(resolved: Resolved, recordings: Recordings) -> None:
 
 
 def retrained(case: Case, beat: Callable[[str], None]) -> Classifier:
-    """Train a model without D_f, from the pretrained encoder, with the settings of the original; no limit."""
+    """Train a model without D_f, from the pretrained encoder, with the settings of the original; no limit.
+
+    Raises:
+        ValueError: training diverged.
+    """
     problem, outcome = case.problem(None, same_network=True), Outcome()
-    for progress in run_method(Retrain(), problem, settings=LoopSettings(micro_batch=MICRO_BATCH), outcome=outcome):
-        beat(f"Retrain: epoch {progress.epoch + 1} of {progress.epochs}")
+    try:
+        for progress in run_method(Retrain(), problem, settings=LoopSettings(micro_batch=MICRO_BATCH), outcome=outcome):
+            beat(f"Retrain: epoch {progress.epoch + 1} of {progress.epochs}")
+    except Diverged:
+        raise ValueError("The model for --with-retrain diverged in training. Check --learning-rate") from None
     return problem.model
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from backbones.checkpoints import weights_id
 from backbones.fine_tuned import open_fine_tuned
 from orchestrator.evidence.removal import EXIT_CODES
-from orchestrator.forget.lineage import earlier_requests, model_folder, read_report
+from orchestrator.forget.earlier import earlier_requests, read_what_is_left, rows_removed
+from orchestrator.forget.lineage import model_folder, read_report
 from orchestrator.forget.pseudonyms import open_key
-from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.request import Request, asked_of, resolve, without_earlier
 from orchestrator.forget.serving import Options, serve
 from orchestrator.tasks.sources.tables import read_table, text
@@ -95,24 +95,24 @@ def serve_queue(options: Options, requests: list[Queued], say: Callable[[str], N
 def _require_all_found(options: Options, requests: list[Queued]) -> None:
     """Find what every request names, each after those before it, so that a mistake in the last stops the first.
 
-    Recordings of a request that was served may have been deleted since.
+    Recordings of a request that was served may have been deleted since, rows or files.
 
     Raises:
         ValueError: a row names nothing that is there, or nothing that rows before it leave.
     """
-    if all((options.out / queued.name).exists() for queued in requests):
+    left = [queued for queued in requests if not (options.out / queued.name).exists()]
+    if not left:
         return
-    opened = open_fine_tuned(model_folder(options.model))
-    recordings = read_manifest(options.data, opened.classes, options.root)
-    earlier = earlier_requests(options.model, recordings, open_key(options.key))
-    before = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(one.rows for one in earlier)]))
-    for row, queued in enumerate(requests, start=1):
+    done = [options.model, *(options.out / queued.name for queued in requests if queued not in left)]
+    model, pseudonyms = done[-1], open_key(options.key)  # the last that was served: it knows what all before it removed
+    opened = open_fine_tuned(model_folder(model))
+    recordings = read_what_is_left(options.data, opened.classes, options.root, model, pseudonyms)
+    before = rows_removed(earlier_requests(model, recordings, pseudonyms))
+    for queued in left:
         try:
             found = without_earlier(resolve(queued.request, recordings, opened.classes), recordings, before)
         except ValueError as error:
-            if (options.out / queued.name).exists():
-                continue
-            raise ValueError(f"request {row} ({queued.name}): {error}") from None
+            raise ValueError(f"request {requests.index(queued) + 1} ({queued.name}): {error}") from None
         before = np.union1d(before, found.everything)
 
 
@@ -121,13 +121,11 @@ def _require_same(options: Options, requests: list[Queued]) -> None:
     if not any((options.out / queued.name).exists() for queued in requests):
         return
     pseudonyms, model = open_key(options.key), options.model
-    classes = open_fine_tuned(model_folder(model)).classes
-    recordings = read_manifest(options.data, classes, options.root, missing_allowed=True)
     for row, queued in enumerate(requests, start=1):
         out = options.out / queued.name
         if out.exists():
             report = read_report(out)
-            asked = pseudonyms.of("asked", asked_of(queued.request, recordings))
+            asked = pseudonyms.of("asked", asked_of(queued.request))
             if report["key_fingerprint"] != pseudonyms.fingerprint:
                 raise ValueError(f"{out} was served with another key; name that key with --key")
             if report["request"].get("asked") != asked:

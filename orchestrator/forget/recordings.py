@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -73,7 +73,12 @@ class Recordings:
 
 
 def read_manifest(
-    manifest: Path, classes: tuple[str, ...], root: Path | None = None, *, missing_allowed: bool = False
+    manifest: Path,
+    classes: tuple[str, ...] | None,
+    root: Path | None = None,
+    *,
+    missing_allowed: bool = False,
+    may_miss: Callable[[str], bool] = lambda name: False,
 ) -> Recordings:
     """Read a CSV, TSV or Parquet file with `path` and `label`, and optionally `id`, `speaker` and `split`.
 
@@ -82,7 +87,8 @@ def read_manifest(
     without a split is `train`. Half of the unheard recordings are used to choose, and half to judge, where the manifest
     has only `validation` or only `test`.
 
-    With `missing_allowed`, files may be missing, and splits are those of the manifest.
+    With `missing_allowed`, files may be missing, and splits are those of the manifest. Rows whose id `may_miss` accepts
+    are left out if their file is missing. `classes` are those of the model; None takes the labels of the manifest.
 
     Raises:
         ValueError: a column, path, label or split is missing or unknown, an id is given twice, a file is missing, or
@@ -97,6 +103,7 @@ def read_manifest(
         table.require(column)
     if not table.rows:
         raise ValueError(f"{manifest} lists no recordings")
+    classes = tuple(sorted({text(cells["label"]) for cells in table.rows})) if classes is None else classes
     number = {text(name): place for place, name in enumerate(classes)}
     columns: dict[str, list[str]] = {"id": [], "speaker": [], "split": []}
     paths, labels = [], []
@@ -122,16 +129,19 @@ def read_manifest(
     values, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"{manifest} has an id twice: {values[counts > 1][0]!r}; ids must be unique")
-    missing = [str(path) for path in paths if not path.is_file()]
     splits = np.array(columns["split"])
     made = Recordings(manifest, ids, tuple(paths), np.array(labels), np.array(columns["speaker"]), splits)
     if missing_allowed:
         return made
+    is_there = np.array([path.is_file() for path in paths])
+    missing = [str(paths[row]) for row in np.flatnonzero(~is_there) if not may_miss(str(ids[row]))]
     if missing:
         raise ValueError(
             f"{len(missing)} of {len(paths)} recordings of {manifest.name} are missing, such as "
             f"{', '.join(missing[:SHOWN])}; restore them, or name their folder with --root"
         )
+    made = made.at(np.flatnonzero(is_there))
+    splits = made.splits
     if not (splits == "train").any() or (splits == "train").all():
         what = "trained on" if not (splits == "train").any() else "kept from training"
         raise ValueError(

@@ -24,6 +24,7 @@ from orchestrator.forget.residue import Residue, as_rows
 from orchestrator.tasks.sources.tables import text
 
 VERSIONS = ("speech-unlearning", "torch", "transformers", "numpy", "scipy", "soundfile")
+NEARLY = 0.9  # of recordings or speakers: some rows of a manifest are wrong
 LIMITS = (
     "This is evidence, not proof: a stronger attack, or one on the weights, may find memory that these tests do not.",
     "The tests look at outputs for the recordings themselves, not at what could be inferred about a person otherwise.",
@@ -120,17 +121,20 @@ def report_of(facts: Facts) -> dict[str, Any]:
 def _request(facts: Facts) -> dict[str, Any]:
     case, resolved = facts.case, facts.case.resolved
     names = [facts.pseudonyms.of("recording", str(name)) for name in case.recordings.ids]
+    asked = resolved.rows if len(resolved.rows) else resolved.never_trained  # whose audio was trained on elsewhere
 
-    audio = case.recordings.digests[np.union1d(resolved.everything, resolved.never_trained)]
+    def audio_of(rows: np.ndarray[Any, Any]) -> list[str]:
+        return sorted({facts.pseudonyms.of("audio", str(one)) for one in case.recordings.digests[rows]})
 
     def named(rows: np.ndarray[Any, Any]) -> list[str]:
         return [names[row] for row in rows]
 
     return {
-        "pseudonym": facts.pseudonyms.of("request", "\n".join(sorted(case.recordings.ids[resolved.rows].tolist()))),
+        "pseudonym": facts.pseudonyms.of("request", "\n".join(sorted(case.recordings.ids[asked].tolist()))),
         "kind": resolved.kind,
         "asked": facts.pseudonyms.of("asked", facts.asked),
-        "audio": sorted({facts.pseudonyms.of("audio", str(one)) for one in audio}),
+        "audio": audio_of(np.union1d(resolved.everything, resolved.never_trained)),
+        "audio_forgotten": audio_of(case.forget),
         "forgotten": named(case.forget),
         "named": len(resolved.rows) + len(resolved.never_trained),
         "found_in_training": len(resolved.rows),
@@ -181,15 +185,32 @@ def _comparison(found: Comparison) -> dict[str, Any]:
 
 
 def _classes_may_be_people(facts: Facts) -> bool:
-    """Return whether classes are people: as the operator says, or else if one is a speaker's or speakers are unknown.
-
-    Without the speaker of every recording, nobody can tell whether classes are people: then they count as such.
-    """
+    """Return whether classes are people: as the operator says, or else where the manifest leaves room for it."""
     if facts.classes_are is not None:
         return facts.classes_are == "people"
     recordings = facts.case.recordings
-    speakers = set(recordings.speakers.tolist())
-    return not recordings.has_speakers or any(text(name) in speakers for name in facts.case.opened.classes)
+    return may_be_people([text(name) for name in facts.case.opened.classes], recordings.labels, recordings.speakers)
+
+
+def may_be_people(classes: Sequence[str], labels: np.ndarray[Any, Any], speakers: np.ndarray[Any, Any]) -> bool:
+    """Return whether classes may be people, by the speakers of the recordings.
+
+    They may if a speaker is unknown, a class has a speaker's name in any case, a class is (nearly) all of one speaker,
+    or (nearly) every speaker is in one class only, as where `speaker` names sessions.
+
+    Args:
+        classes: names of the model's classes.
+        labels: (N,) places in `classes`.
+        speakers: (N,) names; empty texts where the manifest does not say.
+    """
+    if (speakers == "").any() or {name.casefold() for name in classes} & {name.casefold() for name in speakers}:
+        return True
+    counts = np.zeros((len(classes), len(names := np.unique(speakers))), dtype=np.int64)
+    np.add.at(counts, (labels, np.searchsorted(names, speakers)), 1)
+    of_class, used = counts.sum(axis=1), counts.any(axis=1)
+    one_speaker = counts[used].max(axis=1) >= NEARLY * of_class[used]
+    one_class = counts.max(axis=0) >= NEARLY * counts.sum(axis=0)
+    return bool(one_speaker.any() or one_class.mean() >= NEARLY)
 
 
 def _without_names(row: dict[str, Any], facts: Facts) -> dict[str, Any]:

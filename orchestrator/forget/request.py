@@ -43,7 +43,7 @@ class Resolved:
     kind: Kind
     rows: npt.NDArray[np.int64]  # D_f: of train, ascending
     never_trained: npt.NDArray[np.int64]  # named, and kept from training: nothing to forget there
-    duplicates: npt.NDArray[np.int64]  # train rows that are not named and have the audio of one that is
+    duplicates: npt.NDArray[np.int64]  # train rows that are not named and have the audio of any that is
     leaked: npt.NDArray[np.int64]  # rows that were kept from training, but whose audio was trained on: not unheard
     forgotten_class: int | None = None  # named by the request, or all of whose training recordings it names
 
@@ -80,13 +80,13 @@ def resolve(request: Request, recordings: Recordings, classes: tuple[str, ...]) 
         named = np.flatnonzero(recordings.labels == forgotten_class)
     trained = recordings.splits[named] == "train"
     rows, never = np.sort(named[trained]), np.sort(named[~trained])
-    if not len(rows):
+    others = recordings.also_under(named)
+    duplicates = others[recordings.splits[others] == "train"]
+    if not len(rows) and not len(duplicates):
         raise ValueError(
             f"The model was trained on none of the {len(named)} recordings that are named: their split is not train, "
             "so there is nothing to forget"
         )
-    others = recordings.also_under(rows)
-    duplicates = others[recordings.splits[others] == "train"]
     train = recordings.rows("train")
     leaked = np.setdiff1d(recordings.also_under(train), train)
     if forgotten_class is None:
@@ -100,34 +100,35 @@ def resolve(request: Request, recordings: Recordings, classes: tuple[str, ...]) 
     return found
 
 
-def asked_of(request: Request, recordings: Recordings) -> str:
-    """Return what a request asks for, as a text that is the same for the same request.
+def asked_of(request: Request) -> str:
+    """Return what a request asks for, as a text that is the same for the same request, whatever the manifest lists.
 
     Raises:
-        ValueError: a listed id is not in the manifest.
+        ValueError: the file of ids cannot be read.
     """
     if request.ids_file is None:
         return f"{request.kind}\n{request.speaker if request.speaker is not None else request.label}"
-    return "\n".join(["ids", *sorted(recordings.ids[_listed(request.ids_file, recordings)].tolist())])
+    return "\n".join(["ids", *sorted(_names_in(request.ids_file))])
 
 
 def without_earlier(resolved: Resolved, recordings: Recordings, before: npt.NDArray[np.int64]) -> Resolved:
-    """Leave out of D_f what earlier requests removed; it counts as not trained on.
+    """Leave out of D_f what earlier requests removed; it counts as not trained on, and never as unheard.
 
     Raises:
         ValueError: earlier requests removed all of it, or nothing else is left of the training set.
     """
-    rows = np.setdiff1d(resolved.rows, before)
-    if not len(rows):
+    rows, duplicates = (np.setdiff1d(part, before) for part in (resolved.rows, resolved.duplicates))
+    if not len(rows) and not len(duplicates):
         raise ValueError(
-            f"Earlier requests removed all {len(resolved.rows)} recordings that are named; check that output"
+            f"Earlier requests removed all {len(resolved.everything)} recordings that are named; check that output"
         )
     again = np.intersect1d(resolved.rows, before)
     found = replace(
         resolved,
         rows=rows,
         never_trained=np.union1d(resolved.never_trained, again),
-        duplicates=np.setdiff1d(resolved.duplicates, before),
+        duplicates=duplicates,
+        leaked=np.union1d(resolved.leaked, before[recordings.splits[before] != "train"]),
     )
     left = np.setdiff1d(recordings.rows("train"), before)
     if not len(np.setdiff1d(left, found.everything)):
@@ -144,7 +145,21 @@ def _whole_class(forget: npt.NDArray[np.int64], train: npt.NDArray[np.int64], re
 
 
 def _listed(file: Path, recordings: Recordings) -> npt.NDArray[np.int64]:
-    """Rows of the ids in a table with a column `id` (or of one column), or in a text file, one a line."""
+    """Rows of the ids that a file lists."""
+    wanted = _names_in(file)
+    place = {name: row for row, name in enumerate(recordings.ids.tolist())}
+    unknown = [name for name in wanted if name not in place]
+    if unknown:
+        shown = ", ".join(unknown[:SHOWN]) + (", …" if len(unknown) > SHOWN else "")
+        raise ValueError(
+            f"{len(unknown)} of {len(wanted)} ids in {file.name} are not in {recordings.manifest.name}: {shown}. "
+            "Correct them: a request with unknown ids is not served in part"
+        )
+    return np.array([place[name] for name in wanted], dtype=np.int64)
+
+
+def _names_in(file: Path) -> list[str]:
+    """The ids in a table with a column `id` (or of one column), or in a text file, one a line; each once."""
     if not file.is_file():
         raise ValueError(f"There is no file {file} with the ids to forget")
     if file.suffix.lower() in (".csv", ".tsv", ".parquet"):
@@ -161,12 +176,4 @@ def _listed(file: Path, recordings: Recordings) -> npt.NDArray[np.int64]:
     wanted = list(dict.fromkeys(name for name in wanted if name))
     if not wanted:
         raise ValueError(f"{file} lists no ids. Write one id a line")
-    place = {name: row for row, name in enumerate(recordings.ids.tolist())}
-    unknown = [name for name in wanted if name not in place]
-    if unknown:
-        shown = ", ".join(unknown[:SHOWN]) + (", …" if len(unknown) > SHOWN else "")
-        raise ValueError(
-            f"{len(unknown)} of {len(wanted)} ids in {file.name} are not in {recordings.manifest.name}: {shown}. "
-            "Correct them: a request with unknown ids is not served in part"
-        )
-    return np.array([place[name] for name in wanted], dtype=np.int64)
+    return wanted

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from orchestrator.digests import default_cache_dir
 from orchestrator.forget.lineage import OUTPUTS
 from orchestrator.forget.recordings import Recordings
+from orchestrator.forget.same_recordings import BY_HAND, doubt_about
 from orchestrator.forget.scratch import is_marked, marked_folders, remove_unused
 from orchestrator.results.store import open_store
 from orchestrator.run.scheduling.driver_lease import sole_driver
@@ -37,11 +38,9 @@ OF_TRIALS = {
 }  # fmt: skip
 """Folders of a results folder with what trials leave of recordings, and the ends of the names there."""
 
-SAME_IDS = 0.9  # of the ids in outputs, that must be in the manifest
 Lengths = npt.NDArray[np.int64]
 
 OF_REQUEST = "`unlearn verify` and later requests need them; `unlearn gc` deletes them"
-BY_HAND = "check it by hand"
 IN_USE = f"it changed in the last {OLD_SECONDS / 60:.0f} minutes: a trial may be using it"
 
 
@@ -93,7 +92,7 @@ def scan(
         there = rows[[recordings.paths[row].is_file() for row in rows]]
         sought = replace(sought, audio={sought.keyed("audio", str(one)) for one in recordings.at(there).digests})
     names = _names(recordings, rows)
-    known = _names(recordings, np.arange(len(recordings)))
+    known = {name: int(recordings.labels[row]) for row in range(len(recordings)) for name in _names(recordings, [row])}
     held: dict[str, Lengths | None] = {}  # by fingerprint of a corpus that holds recordings; None if it is deleted
     found, caches = list[Residue](), [cache or default_cache_dir(), *(result / "cache" for result in results)]
     for folder in caches:
@@ -163,7 +162,7 @@ def as_rows(left: Sequence[Residue], removed: Sequence[Residue] = ()) -> list[di
     ]
 
 
-def _names(recordings: Recordings, rows: npt.NDArray[np.int64]) -> set[str]:
+def _names(recordings: Recordings, rows: Sequence[int] | npt.NDArray[np.int64]) -> set[str]:
     """Names under which results may have these recordings: ids, and paths from several folders."""
     paths = [recordings.paths[row] for row in rows]
     relative = {os.path.relpath(path, recordings.manifest.parent) for path in paths}
@@ -219,12 +218,12 @@ def _same_lengths(frames: Lengths, samples: Lengths) -> bool:
 
 
 def _in_results(
-    folder: Path, names: set[str], known: set[str], sought: Sought, held: dict[str, Lengths | None]
+    folder: Path, names: set[str], known: Mapping[str, int], sought: Sought, held: dict[str, Lengths | None]
 ) -> Iterator[Residue]:
     """Files of trials whose corpus holds the recordings, by the corpus of their row or the ids in their outputs.
 
-    Ids are no proof, as audio is: a corpus of which less than `SAME_IDS` are in the manifest may be another one with
-    similar names, and `purge` leaves it.
+    Ids are no proof, as audio is: outputs whose labels are not those of the manifest may be on other recordings, and
+    `purge` leaves them.
     """
     trials: dict[str, str] = {}  # trial → corpus
     for file in sorted((folder / "rows").glob("*.parquet")):
@@ -233,18 +232,18 @@ def _in_results(
             trials[file.stem] = str(row["corpus_fingerprint"])
     for file in sorted((folder / "outputs").glob("*.parquet")):
         try:
-            ids = set(pq.read_table(file, columns=["utterance_id"])["utterance_id"].to_pylist())
+            table = pq.read_table(file, columns=["utterance_id", "true_label"])
+            labels = dict(zip(table["utterance_id"].to_pylist(), table["true_label"].to_pylist(), strict=True))
         except (OSError, pa.ArrowException, KeyError):
             yield Residue(file, "outputs", f"they cannot be read, so that they could not be searched: {BY_HAND}")
             continue
-        pruned = {i for i in ids if sought.ids and sought.keyed("recording", str(i)) in sought.ids}
-        if not (names & ids or pruned) or trials.get(file.stem, "") in held:
+        pruned = {i for i in labels if sought.ids and sought.keyed("recording", str(i)) in sought.ids}
+        if (names.isdisjoint(labels) and not pruned) or trials.get(file.stem, "") in held:
             continue
-        same = len(ids & known | pruned) >= SAME_IDS * len(ids)
-        if same and file.stem in trials:
+        doubt = doubt_about(labels, known, pruned)
+        if not doubt and file.stem in trials:
             held.setdefault(trials[file.stem], None)
         else:
-            doubt = "" if same else f"some ids are the same, but most are not in the manifest: {BY_HAND}"
             yield Residue(file, "outputs on recordings with these ids", doubt)
     for trial, corpus in trials.items():
         if corpus in held:

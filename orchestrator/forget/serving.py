@@ -20,33 +20,34 @@ import numpy as np
 from backbones.checkpoints import weights_id
 from backbones.fine_tuned import FineTunedClassifier, open_fine_tuned, require_weights
 from methods.base import Training
-from orchestrator.evidence.removal import Comparison, Decision
-from orchestrator.forget.choosing import Unlearned, choose_method, sides_of, unlearn
+from orchestrator.evidence.removal import Decision
+from orchestrator.forget.before import before_unlearning, measured
+from orchestrator.forget.choosing import Unlearned, choose_method, require_method, sides_of, unlearn
 from orchestrator.forget.clock import Clock
-from orchestrator.forget.comparing import Logits, Rows, Sides, comparisons, fair_strata, named_after_relearning
+from orchestrator.forget.comparing import Logits, Rows, Sides, fair_strata, named_after_relearning
 from orchestrator.forget.documents import write_documents
-from orchestrator.forget.judging import judge
-from orchestrator.forget.kept_outputs import write_outputs
-from orchestrator.forget.lineage import (
+from orchestrator.forget.earlier import (
     Earlier,
     earlier_requests,
-    model_folder,
-    served_requests,
+    read_what_is_left,
+    rows_removed,
     still_forgotten,
-    write_lineage,
-    write_places,
 )
+from orchestrator.forget.judging import judge
+from orchestrator.forget.kept_outputs import write_outputs
+from orchestrator.forget.lineage import model_folder, served_requests, write_lineage, write_places
 from orchestrator.forget.problem import JUDGED, Case, require_unheard, retrained
 from orchestrator.forget.pseudonyms import open_key
-from orchestrator.forget.recordings import read_manifest
 from orchestrator.forget.relearned import after_relearning
 from orchestrator.forget.report import Facts, report_of
 from orchestrator.forget.request import Request, asked_of, resolve, without_earlier
 from orchestrator.forget.residue import Sought, as_rows, purge, scan
 from orchestrator.forget.scratch import scratch_folder
-from orchestrator.forget.speech import read_speech, require_clip_seconds
+from orchestrator.forget.speech import read_speech, require_clip_seconds, require_finite
 
 MODEL, OUTPUTS, REPORT = "model", "evidence/outputs.parquet", "report.json"
+SEEDS = 2**63  # what random generators take
+LARGEST = 2**31  # epochs and recordings of a batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +80,11 @@ class Options:
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be above 0; got {value:g}")
         for name, count in (("--epochs", training.epochs), ("--batch-size", training.batch_size)):
-            if count < 1:
-                raise ValueError(f"{name} must be 1 or more; got {count}")
+            if not 1 <= count < LARGEST:
+                raise ValueError(f"{name} must be 1 or more, and below 2**31; got {count}")
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"--seed must be 0 or more, and below 2**63; got {self.seed}")
+        require_method(self.method, self.base)
         if seconds is not None:
             require_clip_seconds(seconds)
         if self.classes_are not in (None, "people", "words"):
@@ -121,19 +125,22 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
             raise ValueError(f"There is no results folder {folder}. Name folders that exist with --scan")
     parent = model_folder(options.model)
     opened = open_fine_tuned(parent)
-    recordings = read_manifest(options.data, opened.classes, options.root)
-    resolved = resolve(options.request, recordings, opened.classes)
     pseudonyms = open_key(options.key)
+    recordings = read_what_is_left(options.data, opened.classes, options.root, options.model, pseudonyms)
+    resolved = resolve(options.request, recordings, opened.classes)
     earlier = earlier_requests(options.model, recordings, pseudonyms, near=(out.parent,))
-    before = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(one.rows for one in earlier)]))
-    resolved = without_earlier(resolved, recordings, before)
+    removed = rows_removed(earlier)
+    resolved = without_earlier(resolved, recordings, removed)
     require_unheard(resolved, recordings)
+    for number, one in enumerate(earlier, start=1):
+        if one.missing:
+            say(f"earlier request {number} of {len(earlier)}: {one.missing} of its recordings are not in this manifest")
     out.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out) as scratch:
         with clock("reading"):
-            say(f"reading {len(recordings)} recordings; {len(resolved.rows)} are to be forgotten")
+            say(f"reading {len(recordings)} recordings; {len(resolved.everything)} are to be forgotten")
             speech, original = read_speech(opened, recordings, scratch, options.clip_seconds), opened.load()
-            logits = speech.logits(original)
+            logits = require_finite("the model", speech.logits(original))
         case = Case(
             opened=opened,
             recordings=recordings,
@@ -144,19 +151,19 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
             training=options.training,
             seed=options.seed,
             base=options.base,
-            forgotten_before=before,
+            forgotten_before=removed,
         )
         method = choose_method(options.method, case)
-        measured = _before(case)
-        waits = bool(measured.unfair) and options.with_retrain
-        say("memory is measured against the retrained model, once there is one" if waits else measured.said)
+        before = before_unlearning(case)
+        waits = bool(before.unfair) and options.with_retrain
+        say("memory is measured against the retrained model, once there is one" if waits else before.said)
         result = scratch / "result"
         (result / MODEL).mkdir(parents=True)
         unlearned, sides, child_logits = _steps(case, method, options, result / MODEL, clock, say)
         found, unfair, decision = judge(sides)
         if waits:
-            measured = _measured(found, unfair)
-            say(measured.said)
+            before = measured(found, unfair)
+            say(before.said)
         with clock("checking earlier requests"):
             again = _still_forgotten(earlier, case, result / MODEL, child_logits, say)
         with clock("writing"):
@@ -170,9 +177,9 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 pseudonyms=pseudonyms,
                 unlearned=unlearned,
                 child_logits=child_logits,
-                before=measured.comparisons,
-                before_unfair=measured.unfair,
-                before_said=measured.said,
+                before=before.comparisons,
+                before_unfair=before.unfair,
+                before_said=before.said,
                 after=found,
                 decision=decision,
                 parent_sha256=weights_id(str(parent), "main"),
@@ -184,7 +191,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 with_retrain="retrained" in sides.logits,
                 named_after_relearning=named_after_relearning(sides),
                 relearned="relearned" in sides.logits,
-                asked=asked_of(options.request, recordings),
+                asked=asked_of(options.request),
                 served=served_requests(options.model, pseudonyms),
                 classes_are=options.classes_are,
             )
@@ -208,34 +215,6 @@ def _residue_said(rows: list[dict[str, Any]]) -> str:
     free = sum(not row["removed"] and not row["kept_because"] for row in rows)
     said = f"residue: {len(rows)} found, {removed} removed, {len(rows) - removed - free} to be left or checked by hand"
     return f"{said}, {free} that --purge can remove (dry run)" if free else said
-
-
-@dataclass(frozen=True)
-class _Before:
-    comparisons: list[Comparison]
-    unfair: str
-    said: str
-
-
-def _before(case: Case) -> _Before:
-    """Measure whether there is anything to forget, before anything is unlearned."""
-    rows = case.unheard(*JUDGED)
-    both = (case.original_logits[case.forget], case.original_logits[rows])
-    return _measured(*comparisons(sides_of(case, rows, {"original": both, "child": both})))
-
-
-def _measured(found: list[Comparison], unfair: str) -> _Before:
-    """Say what comparisons tell of the original."""
-    seen = [c for c in found if c.measurable]
-    if unfair or not found:
-        return _Before(found, unfair, f"nothing can be measured: {unfair or 'there is no unheard speech'}")
-    if not seen:
-        least = min(c.smallest_effect for c in found)
-        return _Before(found, "", f"nothing measurable to forget; less than {least:.3f} could not have been seen")
-    low, high = seen[0].original.detects
-    return _Before(
-        found, "", f"memory is measurable: {seen[0].name} {seen[0].original.value:.3f} ({low:.3f} to {high:.3f})"
-    )
 
 
 def _steps(
@@ -262,13 +241,14 @@ def _steps(
     elif options.with_retrain:
         with clock("retraining"):
             models["retrained"] = both(retrained(case, say))
+            require_finite("the retrained model", np.concatenate(models["retrained"]))
     with clock("unlearning"):
         unlearned = unlearn(case, method, options.limit, say)
     with clock("checking"):
         assert isinstance(unlearned.model, FineTunedClassifier)
         case.opened.save(unlearned.model, folder)
         child = open_fine_tuned(folder).load()
-        child_logits = case.speech.logits(child)
+        child_logits = require_finite("the unlearned model", case.speech.logits(child))
         models["child"] = child_logits[case.forget], child_logits[rows]
         say("relearning attack")
         shown, attacked = None, after_relearning(case, child, case.forget, rows)

@@ -49,6 +49,20 @@ class Speech:
         return np.concatenate(found) if found else np.empty((0, 0))
 
 
+def require_finite(whose: str, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the outputs of a model.
+
+    Raises:
+        ValueError: some are not finite, so that nothing can be told of them.
+    """
+    if bad := int((~np.isfinite(logits)).any(axis=1).sum()):
+        raise ValueError(
+            f"The outputs of {whose} for {bad} of {len(logits)} recordings are not finite. Check its weights and "
+            "--learning-rate"
+        )
+    return logits
+
+
 def whole_frames(samples: int) -> int:
     """Return the next number of samples that makes whole frames."""
     return -(-samples // FRAME_SAMPLES) * FRAME_SAMPLES

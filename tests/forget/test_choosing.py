@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.forget.choosing import AUTO, Candidate, _next_strength, choose_method
+from orchestrator.forget.choosing import AUTO, Candidate, _next_strength, choose_method, require_method
 
 
 def candidate(strength, distance, lost=0.0, ended="finished"):
@@ -44,3 +44,11 @@ def test_a_candidate_is_good_near_unheard_speech_if_other_speech_does_not_suffer
     assert not candidate(1, 0.04, 0.1).good
     assert not candidate(1, -0.2, 0.0).good
     assert candidate(1, -0.2).objective == pytest.approx(0.2)
+
+
+def test_a_method_that_is_unknown_or_impossible_is_refused_before_recordings_are_read(tmp_path):
+    for name, said in (("nope", "Unknown method"), ("downdate", "training kind"), ("eu_k", "--base")):
+        with pytest.raises(ValueError, match=said):
+            require_method(name, None)
+    for name, base in (("auto", None), ("eu_k", tmp_path), ("npo", None)):
+        require_method(name, base)

@@ -83,16 +83,30 @@ def test_requests_are_served_in_order_from_the_child_of_the_one_before_and_resum
     assert len(served) == 2
 
 
+@pytest.mark.parametrize("kind", ["speaker", "forget"])
+@pytest.mark.parametrize("deleted", ["rows", "files"])
 def test_a_list_continues_after_the_recordings_of_a_served_request_were_deleted(
-    options, first, commands, monkeypatch, listed, tmp_path
+    options, first, commands, monkeypatch, listed, tmp_path, kind, deleted
 ):
-    lines = (commands / "manifest.csv").read_text().splitlines()
-    (tmp_path / "m.csv").write_text("\n".join(line for line in lines if ",ann," not in line))
-    monkeypatch.setattr(queue, "serve", lambda made, _: SimpleNamespace(decision=SimpleNamespace(exit_code=9)))
-    made = replace(
-        options(Request(speaker="ann"), "first"), out=first.folder.parent, data=tmp_path / "m.csv", root=commands
+    lines, folder = (commands / "manifest.csv").read_text().splitlines(), shutil.copytree(commands, tmp_path / "c")
+    ids = [line.split(",")[0] for line in lines if ",ann," in line]
+    for name in ids:
+        (folder / f"{name}.wav").unlink()
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    (tmp_path / "m.csv").write_text("\n".join(line for line in lines if deleted == "files" or ",ann," not in line))
+    out = shutil.copytree(first.folder, tmp_path / "q/first")
+    made = replace(options(Request(speaker="ann"), "first"), out=out.parent, data=tmp_path / "m.csv", root=folder)
+    if kind == "forget":
+        report = json.loads((out / "report.json").read_text())
+        report["request"]["asked"] = open_key(made.key).of("asked", "\n".join(["ids", *sorted(ids)]))
+        (out / "report.json").write_text(json.dumps(report))
+    served = []
+    monkeypatch.setattr(
+        queue, "serve", lambda made, _: served.append(made.out.name) or SimpleNamespace(decision=first.decision)
     )
-    assert serve_queue(made, listed("name,speaker\nfirst,ann\nrest,ben\n")) == 9
+    asked = {"speaker": "first,,ann", "forget": "first,ids.txt,"}[kind]
+    assert serve_queue(made, listed(f"name,forget,speaker\n{asked}\nrest,,ben\n")) == first.decision.exit_code
+    assert served == ["rest"]
 
 
 @pytest.mark.parametrize(

@@ -142,3 +142,14 @@ def test_a_list_in_another_encoding_is_named(recordings, tmp_path):
     (tmp_path / "ids.txt").write_bytes("r\u00e9n\u00e9".encode("latin-1"))
     with pytest.raises(ValueError, match=r"cannot read .*ids.txt: .*save it as UTF-8"):
         resolve(Request(ids_file=tmp_path / "ids.txt"), recordings, CLASSES)
+
+
+def test_audio_of_a_named_recording_that_was_trained_on_under_another_id_is_forgotten(commands, listed, tmp_path):
+    """The one that is named was kept from training."""
+    lines = (commands / "manifest.csv").read_text().splitlines()
+    (tmp_path / "m.csv").write_text("\n".join([*lines, "again,up-ann-14.wav,up,ann,train"]))
+    recordings = read_manifest(tmp_path / "m.csv", CLASSES, commands)
+    found = resolve(listed("up-ann-14"), recordings, CLASSES)
+    assert recordings.ids[found.everything].tolist() == recordings.ids[found.duplicates].tolist() == ["again"]
+    assert without_earlier(found, recordings, np.array([0])).everything.tolist() == found.everything.tolist()
+    assert "again" in recordings.ids[resolve(Request(speaker="ann"), recordings, CLASSES).everything]

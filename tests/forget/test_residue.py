@@ -96,10 +96,10 @@ def test_outputs_in_which_only_some_ids_are_the_same_are_listed_and_kept(planted
 
     (tmp_path / "r/outputs").mkdir(parents=True)
     ids = ["up-ann-00.wav", *(f"other-{n}.wav" for n in range(20))]
-    pq.write_table(pa.table({"utterance_id": ids}), tmp_path / "r/outputs/t.parquet")
+    pq.write_table(pa.table({"utterance_id": ids, "true_label": [0] * 21}), tmp_path / "r/outputs/t.parquet")
     found = found_by(tmp_path, commands)
     assert [r.path.name for r in found] == ["t.parquet"]
-    assert "by hand" in purge(found)[0].kept_because
+    assert "most are not in the manifest: check it by hand" in purge(found)[0].kept_because
     assert found[0].path.exists()
 
 
@@ -218,8 +218,25 @@ def test_outputs_on_pruned_rows_are_found_by_their_keyed_ids(tmp_path, commands,
     import pyarrow.parquet as pq
 
     (tmp_path / "r/outputs").mkdir(parents=True)
-    pq.write_table(pa.table({"utterance_id": ["up-ann-00", "gone"]}), tmp_path / "r/outputs/t.parquet")
-    (tmp_path / "r/outputs/torn.parquet").write_text("torn")
+    ids = [f"{word}-ann-{take:02d}" for word in ("down", "up") for take in range(9)]
+    table = pa.table({"utterance_id": [*ids, "gone"], "true_label": [1] * 9 + [0] * 10})
+    pq.write_table(table, tmp_path / "r/outputs/t.parquet")
+    pq.write_table(table.drop(["true_label"]), tmp_path / "r/outputs/torn.parquet")
     found = found_by(tmp_path, commands, sought=Sought(ids={"recording-gone"}, audio=()))
     assert [r.path.name for r in found if not r.kept_because] == ["t.parquet"]
     assert [r.path.name for r in found if "cannot be read" in r.kept_because] == ["torn.parquet"]
+
+
+def test_an_unrelated_study_with_the_same_ids_and_other_labels_is_kept(planted, commands, tmp_path):
+    """Nothing of its trials or of others on its corpus is removed, though all ids are in the manifest."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    copy = shutil.copytree(planted / "r", tmp_path / "r")
+    for file in (copy / "outputs").glob("*"):
+        table = pq.read_table(file)
+        place = table.column_names.index("true_label")
+        pq.write_table(table.set_column(place, "true_label", pa.array(np.arange(len(table)) % 3)), file)
+    found = found_by(tmp_path, commands)
+    assert {r.path for r in found} == set((copy / "outputs").iterdir())
+    assert all("labels are not those of the manifest" in r.kept_because for r in purge(found))

@@ -137,3 +137,67 @@ def test_outputs_of_something_else_are_refused_in_one_line(served, tmp_path):
         pq.write_table(other, path)
         with pytest.raises(ValueError, match="holds no outputs"):
             verify(served[0])
+
+
+def test_damaged_values_of_kept_outputs_are_refused_in_one_line(served):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = served[0] / "evidence/outputs.parquet"
+    kept = pq.read_table(path)
+    labels, parts, wide = (kept[name].to_pylist() for name in ("label", "part", "child"))
+    for name, values in (
+        ("label", [99, *labels[1:]]), ("label", [-1, *labels[1:]]), ("label", [None, *labels[1:]]),
+        ("child", [row[:2] for row in wide]), ("child", [1.0] * len(wide)), ("child", ["a"] * len(wide)),
+        ("child", [[float("nan")] * 4, *wide[1:]]), ("child", [[None] * 4, *wide[1:]]),
+        ("original", [[float("inf")] * 4, *wide[1:]]), ("relearned", [row[:3] for row in wide]),
+        ("part", ["other", *parts[1:]]), ("part", ["forget"] * len(parts)), ("relearned_on", [None] * len(parts)),
+        ("recording", [None, *parts[1:]]), ("speaker", [1] * len(parts)),
+    ):  # fmt: skip
+        pq.write_table(kept.set_column(kept.column_names.index(name), name, pa.array(values)), path)
+        with pytest.raises(ValueError, match=rf"holds no outputs of `unlearn forget` \(.*{name}"):
+            verify(served[0])
+    for changed in (kept.slice(0, 0), kept.replace_schema_metadata({"forgotten_class": "9"})):
+        pq.write_table(changed, path)
+        with pytest.raises(ValueError, match="holds no outputs"):
+            verify(served[0])
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1.0])
+def test_outputs_that_are_not_close_differ_also_where_they_are_no_numbers(served, commands, monkeypatch, value):
+    from orchestrator.forget.speech import Speech
+
+    real = Speech.logits
+    monkeypatch.setattr(Speech, "logits", lambda *arguments: real(*arguments) + value)
+    check = verify(served[0], commands / "manifest.csv", served[1])[3]
+    assert (check.state, f"differ by up to {value:.4f}" in check.said) == ("differs", True)
+
+
+def test_a_model_with_other_classes_than_were_kept_differs(served, commands, monkeypatch):
+    from orchestrator.forget.speech import Speech
+
+    real = Speech.logits
+    monkeypatch.setattr(Speech, "logits", lambda *arguments: real(*arguments)[:, :3])
+    assert "has 3 classes, and 4 were kept" in verify(served[0], commands / "manifest.csv", served[1])[3].said
+
+
+def test_residue_is_listed_after_the_model_was_moved_away(served, commands, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder, key = served
+    shutil.move(folder / "model", tmp_path / "deployed")
+    assert states(verify(folder, commands / "manifest.csv", key))[0] == "cannot tell"
+    ids = [f"{word}-ann-{take:02d}" for word in ("down", "up") for take in range(9)]
+    (tmp_path / "r/outputs").mkdir(parents=True)
+    table = pa.table({"utterance_id": ids, "true_label": [1] * 9 + [0] * 9})
+    pq.write_table(table, tmp_path / "r/outputs/t.parquet")
+    found, _ = residue_of(folder, commands / "manifest.csv", key, None, [tmp_path / "r"], tmp_path / "cache")
+    assert (tmp_path / "r/outputs/t.parquet", "") in [(one.path, one.kept_because) for one in found]
+
+
+def test_residue_of_a_report_of_another_format_is_not_searched(served, commands):
+    report = json.loads((served[0] / "report.json").read_text())
+    (served[0] / "report.json").write_text(json.dumps({**report, "format": 9}))
+    found, not_searched = residue_of(served[0], commands / "manifest.csv", served[1], None, [])
+    assert (found, "in format 9" in not_searched[0]) == ([], True)
