@@ -36,9 +36,9 @@ COVERS = {
         "orchestrator/first_sweep/survey.py",
     ],
     "tests/forget/test_serving.py": [
+        "orchestrator/forget/before.py",
         "orchestrator/forget/collateral.py",
         "orchestrator/forget/kept_outputs.py",
-        "orchestrator/forget/lineage.py",
         "orchestrator/forget/problem.py",
         "orchestrator/forget/relearned.py",
         "orchestrator/forget/speech.py",
