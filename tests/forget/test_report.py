@@ -67,5 +67,5 @@ def test_names_of_classes_are_hashed_in_all_documents_where_speakers_are_ids(opt
     for file in ("report.json", "report.html", "model/README.md"):
         text = (served.folder / file).read_text()
         shown = [f'"{name}"' for name in ("down", "left", "right")] if file == "report.json" else []
-        shown += [f"{name}{end}" for name in ("down", "left", "right") for end in ("</", ": accuracy")]
+        shown += [shown_as.format(name) for name in ("down", "left", "right") for shown_as in (">{}<", "{}: accuracy")]
         assert not [name for name in shown if name in text]
