@@ -161,6 +161,8 @@ def gc(
     found = retention.to_delete(local_path(folder), kinds=kinds, keep_days=keep_days, quota_bytes=quota)
     for old in found:
         _say(f"{old.path}: {old.num_bytes / 1e6:.1f} MB, {old.age_days:.1f} days: {old.why}")
+    if not retention.is_known(local_path(folder)):
+        _say(f"{local_path(folder)} is no results folder and has no output of `unlearn forget`: nothing was looked at")
     freed = retention.delete(found, local_path(folder)) if delete else sum(old.num_bytes for old in found)
     _say(f"{len(found)} files, {freed / 1e6:.1f} MB {'deleted' if delete else 'can be deleted with --delete'}")
 

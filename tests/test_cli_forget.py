@@ -130,6 +130,10 @@ def test_verify_says_in_one_line_that_a_report_is_damaged(unlearn, tmp_path, con
     assert "Traceback" not in done.stderr
 
 
+def test_gc_says_that_a_folder_has_nothing_to_look_at(unlearn, tmp_path):
+    assert "is no results folder" in unlearn("gc", tmp_path, "--keep-days", 1).stdout.replace("\n", " ")
+
+
 @pytest.mark.parametrize("option", ["--quota-gb", "--keep-days"])
 def test_rules_that_are_not_finite_are_refused_in_one_line(unlearn, tmp_path, option):
     done = unlearn("gc", tmp_path, option, "inf")

@@ -9,7 +9,7 @@ A comparison measures one way in which memory of D_f shows, in Original and in t
 
 The rule, in this order:
 1. `cannot tell` without a fair comparison, or with fewer than `FEWEST` recordings on a side of a required one. Only
-   recordings that are compared count. Other comparisons with fewer are left out.
+   recordings that are compared count. Other comparisons with fewer are left out, and then nothing is cleared.
 2. `evidence of memory left` if in any comparison the child's interval is beyond what models without memory give; also
    if D_f is so much less known than unheard speech that this gives it away. The intervals hold together with 95 %
    confidence (Bonferroni over the comparisons).
@@ -135,6 +135,7 @@ def decide(comparisons: Sequence[Comparison], unfair: str = "") -> Decision:
         return Decision(CANNOT_TELL, (unfair or "There is no unheard speech to compare with.",))
     enough = [c for c in comparisons if min(c.forgotten, c.unheard) >= FEWEST]
     few = [c for c in comparisons if c.required and c not in enough]
+    left_out = [c for c in comparisons if not c.required and c not in enough]
     comparisons = enough
     if few:
         counts = f"{few[0].forgotten} forgotten and {few[0].unheard} unheard ones"
@@ -162,6 +163,15 @@ def decide(comparisons: Sequence[Comparison], unfair: str = "") -> Decision:
             tuple(
                 f"{c.name}: {c.child.value:.3f} ({_between(c.child.bounds, 90)}) is not bounded by {c.limit:.3f}."
                 for c in open_ones
+            ),
+        )
+    if left_out:
+        return Decision(
+            CANNOT_TELL,
+            tuple(
+                f"{c.name}: left out, with {c.forgotten} forgotten and {c.unheard} unheard recordings; nothing is "
+                f"cleared without it, and {FEWEST} or more are needed on either side."
+                for c in left_out
             ),
         )
     return Decision(

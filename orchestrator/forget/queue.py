@@ -10,7 +10,7 @@ import numpy as np
 
 from backbones.checkpoints import weights_id
 from backbones.fine_tuned import open_fine_tuned
-from orchestrator.evidence.removal import EXIT_CODES
+from orchestrator.evidence.removal import CANNOT_TELL, EVIDENCE, EXIT_CODES
 from orchestrator.forget.earlier import earlier_requests, read_what_is_left, rows_removed
 from orchestrator.forget.lineage import model_folder, read_report
 from orchestrator.forget.pseudonyms import open_key
@@ -62,7 +62,7 @@ def read_requests(file: Path) -> list[Queued]:
 
 
 def serve_queue(options: Options, requests: list[Queued], say: Callable[[str], None] = lambda line: None) -> int:
-    """Serve the requests that have no output yet, in their order; return the largest exit code of all.
+    """Serve the requests that have no output yet, in their order; return 3, 4 or 0: the strongest exit code of all.
 
     Outputs are folders of `options.out`. Where one is there already and is that of this request on this model, the next
     request continues from its model.
@@ -89,7 +89,7 @@ def serve_queue(options: Options, requests: list[Queued], say: Callable[[str], N
             say(f"request {number} of {len(requests)}")
             codes.append(serve(replace(options, model=model, request=queued.request, out=out), say).decision.exit_code)
         model = out
-    return max(codes)
+    return next(code for code in (EXIT_CODES[EVIDENCE], EXIT_CODES[CANNOT_TELL], 0) if code in codes)
 
 
 def _require_all_found(options: Options, requests: list[Queued]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -117,7 +118,7 @@ def read_manifest(
             raise ValueError(f"{place}: the model has no label {label!r}; its labels are {known}")
         if split not in SPLITS:
             raise ValueError(f"{place}: unknown split {split!r}; write {', '.join(SPLITS)}")
-        paths.append(folder / path)
+        paths.append(_found(folder, path))
         labels.append(number[label])
         for name, value in (
             ("id", text(cells.get("id")) or path),
@@ -149,6 +150,12 @@ def read_manifest(
             "what is left of memory can only be judged against speech that the model never saw"
         )
     return replace(made, splits=_with_both(made))
+
+
+def _found(folder: Path, path: str) -> Path:
+    """The file of a path, which a table has in Unicode's composed form, and a file system perhaps decomposed."""
+    apart = folder / unicodedata.normalize("NFD", path)
+    return apart if not (folder / path).is_file() and apart.is_file() else folder / path
 
 
 def _with_both(recordings: Recordings) -> npt.NDArray[np.str_]:

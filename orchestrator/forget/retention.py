@@ -103,6 +103,11 @@ def delete(found: Sequence[Old], folder: Path) -> int:
     return sum(old.num_bytes for old in found)
 
 
+def is_known(folder: Path) -> bool:
+    """Return whether this is a results folder, or one with outputs of `unlearn forget` in it or below it."""
+    return (folder / "rows").is_dir() or any(folder.rglob(REPORT))
+
+
 def _candidates(folder: Path, kinds: Sequence[str]) -> set[Path]:
     """Files of trials in a results folder, and the kept outputs of removal requests."""
     found: set[Path] = set()

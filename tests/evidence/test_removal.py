@@ -83,11 +83,6 @@ def test_too_few_recordings_on_a_side_cannot_be_judged(side):
     assert decide([few]).verdict == CANNOT_TELL
 
 
-def test_a_comparison_that_no_verdict_needs_is_left_out_where_it_has_too_few_recordings():
-    few = comparison(0.9, 0.9, required=False, forgotten=FEWEST - 1)
-    assert decide([comparison(0.9, 0.5), few]).verdict == NO_EVIDENCE
-
-
 def test_recordings_of_groups_that_only_one_side_has_are_not_counted():
     run = attacked(np.random.default_rng(4), 1.0, members=30, others=60)
     alone = replace(run, other_classes=np.where(np.arange(60) % 3 == 2, 7, np.arange(60) % 3))
@@ -155,3 +150,13 @@ def test_a_class_that_is_still_named_is_evidence(named, verdict):
 
 def test_a_class_with_few_unheard_recordings_cannot_be_cleared():
     assert decide([recognition("named", 12, 0, 12, tests=1, forgotten=100)]).verdict == CANNOT_TELL
+
+
+def test_nothing_is_cleared_where_a_comparison_was_left_out_for_too_few_recordings():
+    few = comparison(0.9, 1.0, required=False, forgotten=FEWEST - 1, name="relearning")
+    decision = decide([comparison(0.9, 0.5), few])
+    assert decision.verdict == CANNOT_TELL
+    assert "relearning: left out, with 9 forgotten and 100 unheard recordings" in decision.reasons[0]
+    assert decide([comparison(0.9, 0.9), few]).verdict == EVIDENCE
+    enough = comparison(0.9, 0.5, required=False, forgotten=FEWEST)
+    assert decide([comparison(0.9, 0.5), enough]).verdict == NO_EVIDENCE

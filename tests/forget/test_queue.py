@@ -148,3 +148,14 @@ def test_a_queue_is_not_continued_with_another_key_or_model(options, first, untr
     with pytest.raises(ValueError, match="was not made from"):
         serve_queue(replace(made, model=untrained), requests)
     assert serve_queue(made, requests) == first.decision.exit_code
+
+
+def test_evidence_of_memory_in_one_request_is_the_exit_code_of_a_list(options, listed, monkeypatch):
+    """3 is stronger than 4."""
+    for codes, whole in (((0, 4, 3), 3), ((4, 0, 0), 4), ((0, 0, 0), 0)):
+        left = list(codes)
+        monkeypatch.setattr(
+            queue, "serve", lambda *_, left=left: SimpleNamespace(decision=SimpleNamespace(exit_code=left.pop(0)))
+        )
+        requests = listed("name,speaker\nx1,ann\nx2,ben\nx3,cas\n")
+        assert serve_queue(options(Request(speaker="ann"), "codes"), requests) == whole

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,12 @@ def test_a_missing_manifest_and_a_missing_column_are_refused(manifest, tmp_path)
         read_manifest(tmp_path / "nothing.csv", CLASSES)
     with pytest.raises(ValueError, match="label"):
         manifest("up-ann-00.wav", header="path")()
+
+
+def test_a_file_whose_name_is_in_the_decomposed_form_of_unicode_is_found(commands, tmp_path):
+    shutil.copytree(commands, tmp_path / "c")
+    (tmp_path / "c/up-ann-00.wav").rename(tmp_path / "c/re\u0301ne\u0301.wav")
+    for name in ("re\u0301ne\u0301", "r\u00e9n\u00e9"):
+        text = (commands / "manifest.csv").read_text().replace("up-ann-00.wav", f"{name}.wav")
+        (tmp_path / "c/m.csv").write_text(text)
+        assert len(read_manifest(tmp_path / "c/m.csv", CLASSES)) == 240

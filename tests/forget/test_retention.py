@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from orchestrator.forget.retention import DAY_SECONDS, KINDS, delete, to_delete
+from orchestrator.forget.retention import DAY_SECONDS, KINDS, delete, is_known, to_delete
 
 
 def age(path, days):
@@ -94,3 +94,10 @@ def test_a_rule_that_names_nothing_or_something_unknown_is_refused(results, rule
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no folder"):
         to_delete(tmp_path / "nothing", keep_days=1.0)
+
+
+def test_a_folder_with_nothing_to_look_at_is_known_as_such(first, finished_small, tmp_path):
+    assert not is_known(tmp_path)
+    assert not is_known(finished_small)
+    assert is_known(finished_small / "r")
+    assert is_known(first.folder.parent)

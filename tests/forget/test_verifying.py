@@ -201,3 +201,10 @@ def test_residue_of_a_report_of_another_format_is_not_searched(served, commands)
     (served[0] / "report.json").write_text(json.dumps({**report, "format": 9}))
     found, not_searched = residue_of(served[0], commands / "manifest.csv", served[1], None, [])
     assert (found, "in format 9" in not_searched[0]) == ([], True)
+
+
+def test_other_reasons_for_the_same_verdict_are_said_to_be_others(served):
+    report = json.loads((served[0] / "report.json").read_text())
+    (served[0] / "report.json").write_text(json.dumps({**report, "reasons": ["another"]}))
+    check = verify(served[0])[2]
+    assert (check.state, "again, for other reasons" in check.said) == ("differs", True)
