@@ -93,8 +93,18 @@ class FineTuned:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, by logit."""
-        return tuple(str(self.config.id2label[number]) for number in range(int(self.config.num_labels)))
+        """Names of the classes, by logit.
+
+        Raises:
+            ValueError: a class has no name.
+        """
+        numbers, names = range(int(self.config.num_labels)), self.config.id2label
+        if lacking := [number for number in numbers if number not in names]:
+            raise ValueError(
+                f"{self.folder / 'config.json'} names no class {lacking[0]} of {len(numbers)}: number the labels of "
+                "id2label from 0, without a gap"
+            )
+        return tuple(str(names[number]) for number in numbers)
 
     @property
     def architecture(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.evidence.removal import Comparison
+from orchestrator.evidence.removal import FEWEST, Comparison
 from orchestrator.forget.choosing import sides_of
 from orchestrator.forget.comparing import comparisons
 from orchestrator.forget.problem import JUDGED, Case
@@ -31,6 +31,10 @@ def measured(found: list[Comparison], unfair: str) -> Before:
     seen = [c for c in found if c.measurable]
     if unfair or not found:
         return Before(found, unfair, f"nothing can be measured: {unfair or 'there is no unheard speech'}")
+    few = [c for c in found if c.required and min(c.forgotten, c.unheard) < FEWEST]
+    if few:
+        counts = f"{few[0].forgotten} forgotten and {few[0].unheard} unheard ones"
+        return Before(found, "", f"nothing can be measured: too few recordings, {counts}")
     if not seen:
         least = min(c.smallest_effect for c in found)
         return Before(found, "", f"nothing measurable to forget; less than {least:.3f} could not have been seen")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,14 +21,25 @@ def scratch_folder(out: Path) -> Iterator[Path]:
     """Make a folder next to an output, hold its lock while the block runs, and remove it.
 
     Its name does not have that of the output, which may name a person: reports of other requests list what is left.
+
+    Raises:
+        ValueError: another process is writing this output.
     """
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=out.parent))
+    claim = out.parent / f"{PREFIX}{hashlib.sha256(out.name.encode()).hexdigest()[:16]}.lock"
     try:
-        with FileLock(folder / LOCK):
-            (folder / MARKER).write_text(CONTENT, encoding="utf-8")
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with FileLock(claim, timeout=0):
+            folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=out.parent))
+            try:
+                with FileLock(folder / LOCK):
+                    (folder / MARKER).write_text(CONTENT, encoding="utf-8")
+                    yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                claim.unlink(missing_ok=True)
+    except Timeout as error:
+        if error.lock_file != str(claim):
+            raise
+        raise ValueError(f"Another run is writing {out}. Wait for it, or name another --out") from None
 
 
 def marked_folders(where: Path) -> list[Path]:

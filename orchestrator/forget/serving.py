@@ -43,7 +43,7 @@ from orchestrator.forget.report import Facts, report_of
 from orchestrator.forget.request import Request, asked_of, resolve, without_earlier
 from orchestrator.forget.residue import Sought, as_rows, purge, scan
 from orchestrator.forget.scratch import scratch_folder
-from orchestrator.forget.speech import read_speech, require_clip_seconds, require_finite
+from orchestrator.forget.speech import read_speech, require_clip_seconds, require_finite, require_finite_weights
 
 MODEL, OUTPUTS, REPORT = "model", "evidence/outputs.parquet", "report.json"
 SEEDS = 2**63  # what random generators take
@@ -135,11 +135,12 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
     for number, one in enumerate(earlier, start=1):
         if one.missing:
             say(f"earlier request {number} of {len(earlier)}: {one.missing} of its recordings are not in this manifest")
+    original = require_finite_weights(opened.load())
     out.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out) as scratch:
         with clock("reading"):
             say(f"reading {len(recordings)} recordings; {len(resolved.everything)} are to be forgotten")
-            speech, original = read_speech(opened, recordings, scratch, options.clip_seconds), opened.load()
+            speech = read_speech(opened, recordings, scratch, options.clip_seconds)
             logits = require_finite("the model", speech.logits(original))
         case = Case(
             opened=opened,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from backbones.fine_tuned import FineTuned
+from backbones.fine_tuned import FineTuned, FineTunedClassifier
 from methods.base import Classifier
 from orchestrator.forget.recordings import Recordings
 from orchestrator.tasks.base import SAMPLE_RATE_HZ
@@ -61,6 +61,17 @@ def require_finite(whose: str, logits: npt.NDArray[np.float64]) -> npt.NDArray[n
             "--learning-rate"
         )
     return logits
+
+
+def require_finite_weights(model: FineTunedClassifier) -> FineTunedClassifier:
+    """Return a model.
+
+    Raises:
+        ValueError: a weight is not finite.
+    """
+    if bad := [name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())]:
+        raise ValueError(f"The model has weights that are not finite, such as {bad[0]}. Restore it from a copy")
+    return model
 
 
 def whole_frames(samples: int) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from backbones.fine_tuned import ARCHITECTURES, open_fine_tuned
+from backbones.fine_tuned import ARCHITECTURES, FineTuned, open_fine_tuned
 
 SAMPLES = 3200
 SMALL = {
@@ -153,3 +153,12 @@ def test_a_folder_is_never_written_over_itself(folder):
     with pytest.raises(ValueError, match="never changed"):
         opened.save(opened.load(), opened.folder)
     assert (opened.folder / "model.safetensors").read_bytes() == before
+
+
+def test_a_class_without_a_name_is_refused(tmp_path):
+    from types import SimpleNamespace
+
+    for names in ({0: "a", 1: "b", 3: "c"}, {1: "a", 2: "b", 3: "c"}):
+        opened = FineTuned(tmp_path, SimpleNamespace(num_labels=3, id2label=names), None)
+        with pytest.raises(ValueError, match=r"config\.json names no class [02] of 3"):
+            _ = opened.classes

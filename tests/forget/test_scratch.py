@@ -44,3 +44,14 @@ def test_a_link_to_a_marked_folder_is_not_one(tmp_path):
     (tmp_path / "real" / MARKER).write_text(CONTENT)
     (tmp_path / ".a-link").symlink_to(tmp_path / "real")
     assert marked_folders(tmp_path) == []
+
+
+def test_two_runs_do_not_write_one_output(tmp_path):
+    with scratch_folder(tmp_path / "out"):
+        with pytest.raises(ValueError, match="Another run is writing"), scratch_folder(tmp_path / "out"):
+            pass
+        with scratch_folder(tmp_path / "other"):
+            pass
+    with scratch_folder(tmp_path / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -276,3 +276,19 @@ def test_networks_of_waveforms_with_learned_layer_sums_are_served_too(
     assert child.dtype == torch.float16
     assert child.config.use_weighted_layer_sum
     assert served.report["verdict"] == "cannot tell"
+
+
+def test_a_model_with_weights_that_are_not_finite_is_refused_before_recordings_are_read(
+    options, trained, tmp_path, monkeypatch
+):
+    from backbones.fine_tuned import open_fine_tuned
+    from orchestrator.forget import serving
+
+    opened = open_fine_tuned(trained)
+    broken = opened.load()
+    with torch.no_grad():
+        next(broken.parameters()).fill_(float("nan"))
+    opened.save(broken, tmp_path / "m")
+    monkeypatch.setattr(serving, "read_speech", lambda *_: pytest.fail("read"))
+    with pytest.raises(ValueError, match="weights that are not finite"):
+        serve(options(Request(speaker="ben"), "broken", model=tmp_path / "m"))
