@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from methods.base import Batch, Classifier, Method, Pass, SearchSpace, Unlearnin
 from methods.engine.forget_table import ForgetTable
 from methods.engine.losses import distillation_loss
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +41,10 @@ class BadTeacher(Method):
     epochs: int = 1  # epochs over D_f and the chosen part of D_r
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
-    retain_share: float = 1.0  # of D_r, drawn once
+    retain_share: float = 1.0  # of D_r
     temperature: float = 1.0  # of both softmaxes
+    retain_drawn: Literal["once", "each_epoch"] = added_later("once")  # the part of D_r
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,8 +60,7 @@ class BadTeacher(Method):
             with torch.no_grad():
                 bad_logits.append(incompetent(batch.features, batch.lengths))
         bad = ForgetTable.of(problem.forget.utterances, torch.cat(bad_logits))
-        count = max(1, round(self.retain_share * len(problem.retain)))
-        retain = problem.retain.sample(count, problem.generator)
+        retain = problem.part_of_retain(self.retain_share, self.retain_drawn)
 
         def imitate(model: Classifier, batch: Batch) -> Tensor:
             teacher = bad.put(batch, problem.original_logits(batch))
@@ -70,5 +73,6 @@ class BadTeacher(Method):
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
             retain_weight=self.retain_weight,
         )

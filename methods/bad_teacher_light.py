@@ -19,6 +19,8 @@ from methods.base import Batch, Classifier, Method, Pass, SearchSpace, Unlearnin
 from methods.engine.forget_table import ForgetTable
 from methods.engine.losses import distillation_loss
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,8 @@ class BadTeacherLight(Method):
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
     temperature: float = 1.0  # of both softmaxes
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield one pass over D_f ∪ D_r."""
@@ -51,10 +55,11 @@ class BadTeacherLight(Method):
 
         yield Pass(
             name="imitate",
-            over=problem.forget + problem.retain,
+            over=problem.forget + problem.retain.drawn_anew(self.retain_share),
             loss=imitate,
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
             retain_weight=self.retain_weight,
         )

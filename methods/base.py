@@ -19,6 +19,7 @@ from methods.engine.batches import Batch, BatchSource, Classifier, UtteranceSet
 from methods.engine.budget import BudgetMeter
 from methods.engine.charged_passes import charge_passes
 from methods.engine.rates import resolved
+from methods.engine.setting_rules import check_settings
 from methods.engine.warm_up import same_draws_again, warm_up
 
 __all__ = [
@@ -64,8 +65,6 @@ class Training:
 
 
 APART = 0x5EED  # between the seed of a problem's draws and that of a control's
-LEAST = {"epochs": 0, "max_epochs": 0, "batch_size": 1, "forget_batch_size": 1, "retain_weight": 0}
-ABOVE_ZERO = ("learning_rate", "repair_learning_rate", "rate_share", "repair_rate_share", "temperature")
 
 LossFunction = Callable[[Classifier, Batch], Tensor]
 """-> (B,) non-negative difficulty: cross-entropy or KL, nats. An utterance's must not depend on its neighbors, and two
@@ -89,7 +88,7 @@ class Pass:
     forget_sign: float = 1.0  # −1 ascends on D_f
     retain_weight: float = 1.0  # λ
     weight_decay: float = 0.0  # decoupled, AdamW
-    schedule: Literal["constant", "linear"] = "constant"  # over this pass's own steps
+    schedule: Literal["constant", "linear", "falling"] = "constant"  # over this pass's own steps, or its epochs
     warmup_share: float = 0.0  # of this pass's own steps
     parameters: Sequence[nn.Parameter] | None = None  # which move; all trainable ones when None
     optimizer: Literal["keep", "fresh"] = "keep"  # keep the moments of the pass before, or start anew
@@ -206,6 +205,12 @@ class UnlearningProblem:
             with self.budget.charging(len(batch)), self.autocast():
                 yield batch
 
+    def part_of_retain(self, share: float, drawn: Literal["once", "each_epoch"]) -> UtteranceSet:
+        """Return a share of D_r: one drawn now, or one of which each epoch draws anew."""
+        if drawn == "each_epoch":
+            return self.retain.drawn_anew(share)
+        return self.retain.sample(max(1, round(share * len(self.retain))), self.generator)
+
     def restricted_to(self, forget: UtteranceSet, retain: UtteranceSet) -> UnlearningProblem:
         """Return the same problem with other D_f and D_r, as RUM passes parts of D_f to other methods."""
         return replace(
@@ -227,12 +232,7 @@ class Method(ABC):
     requires_training: ClassVar[str] = ""  # the training kind whose artifacts it reads; empty: none
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name in LEAST and value < LEAST[f.name]:
-                raise ValueError(f"{f.name} must be {LEAST[f.name]} or more, got {value}")
-            if f.name in ABOVE_ZERO and value != "auto" and value <= 0:
-                raise ValueError(f"{f.name} must be above 0, got {value}")
+        check_settings(self)
 
     def rate(self, problem: UnlearningProblem, name: str = "learning_rate") -> float:
         """Return the learning rate of a setting; `auto` is a share of the rate at which f was trained."""

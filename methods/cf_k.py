@@ -16,6 +16,8 @@ from torch import nn
 from methods.base import Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 
 
 def last_blocks(model: Classifier, count: int) -> Sequence[nn.Module]:
@@ -64,6 +66,8 @@ class CatastrophicForgetting(Method):
     epochs: int = 3  # epochs over D_r
     batch_size: int = 32
     last_blocks: int = 2  # k; 1 is the head, 2 the projection too
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def reason_model_unsupported(self, model: Classifier) -> str:
         """Return why the network has too few blocks, or an empty string."""
@@ -74,10 +78,11 @@ class CatastrophicForgetting(Method):
         with only_moving(problem.model, last_blocks(problem.model, self.last_blocks)) as moving:
             yield Pass(
                 name="fine-tune",
-                over=problem.retain,
+                over=problem.retain.drawn_anew(self.retain_share),
                 loss=cross_entropy,
                 learning_rate=self.rate(problem),
                 batch_size=self.batch_size,
                 epochs=self.epochs,
+                schedule=self.rate_schedule,
                 parameters=moving,
             )

@@ -18,6 +18,8 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import distillation_loss
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 from methods.engine.transfer import sent
 
 IMPOSSIBLE = -1e9  # a logit whose probability is exactly 0, and 0 times whose logarithm is 0
@@ -52,6 +54,7 @@ class Delete(Method):
     rate_share: float = 0.02  # of the original's own rate, while learning_rate is auto
     epochs: int = 20  # epochs over D_f
     batch_size: int = 32
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield one pass over D_f."""
@@ -67,4 +70,5 @@ class Delete(Method):
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
         )

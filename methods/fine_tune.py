@@ -15,6 +15,8 @@ from typing import ClassVar
 from methods.base import Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +31,17 @@ class FineTune(Method):
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
     epochs: int = 3  # over D_r
     batch_size: int = 32
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield one pass over D_r."""
         yield Pass(
             name="fine-tune",
-            over=problem.retain,
+            over=problem.retain.drawn_anew(self.retain_share),
             loss=cross_entropy,
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
         )

@@ -16,6 +16,8 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class GradAscent(Method):
     batch_size: int = 32
     retain_weight: float = 0.0  # λ
     max_loss: float | None = None  # nats; None climbs without end, as the paper does
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield one pass over D_f with a negative sign."""
@@ -49,6 +52,7 @@ class GradAscent(Method):
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
             forget_sign=-1.0,
             retain_weight=self.retain_weight,
         )

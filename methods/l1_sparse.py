@@ -15,6 +15,8 @@ from typing import ClassVar
 from methods.base import Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule, epoch_factor
+from methods.engine.setting_rules import added_later
 
 
 def decayed(penalty: float, epoch: int, penalised_epochs: int) -> float:
@@ -36,6 +38,8 @@ class L1Sparse(Method):
     batch_size: int = 32
     l1_penalty: float = 1e-5  # α in the first epoch; the field searches 1e-6 to 5e-4
     epochs_without_penalty: int = 0  # at the end; part of `epochs`
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,9 +56,9 @@ class L1Sparse(Method):
         for epoch in range(self.epochs):
             yield Pass(
                 name=f"sparse {epoch + 1}",
-                over=problem.retain,
+                over=problem.retain.drawn_anew(self.retain_share),
                 loss=cross_entropy,
-                learning_rate=self.rate(problem),
+                learning_rate=self.rate(problem) * epoch_factor(self.rate_schedule, epoch, self.epochs),
                 batch_size=self.batch_size,
                 l1_penalty=decayed(self.l1_penalty, epoch, self.epochs - self.epochs_without_penalty),
             )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +23,8 @@ from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule, epoch_factor
+from methods.engine.setting_rules import added_later
 from methods.engine.transfer import sent
 
 ENOUGH = -0.01  # difference of accuracies at which the reference code ends
@@ -68,8 +70,10 @@ class Lotus(Method):
     epochs: int = 3  # at most; epochs over D_f and the chosen part of D_r
     batch_size: int = 32
     alpha: float = 1.0  # of τ = exp(α · difference of accuracies)
-    retain_share: float = 0.3  # of D_r, drawn once
+    retain_share: float = 0.3  # of D_r
     retain_weight: float = 1.0  # λ
+    retain_drawn: Literal["once", "each_epoch"] = added_later("once")  # the part of D_r
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,8 +82,7 @@ class Lotus(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield one pass per epoch, until D_f is predicted no better than D_v was by f."""
-        count = max(1, round(self.retain_share * len(problem.retain)))
-        over = problem.forget + problem.retain.sample(count, problem.generator)
+        over = problem.forget + problem.part_of_retain(self.retain_share, self.retain_drawn)
         rows = over.utterances.sort().values
         of_class = set(problem.forget.labels.tolist()) <= set(problem.forgotten_classes)
         unseen = None if of_class else problem.validation
@@ -109,7 +112,7 @@ class Lotus(Method):
                 name=f"soften {epoch + 1}",
                 over=over,
                 loss=soften,
-                learning_rate=self.rate(problem),
+                learning_rate=self.rate(problem) * epoch_factor(self.rate_schedule, epoch, self.epochs),
                 batch_size=self.batch_size,
                 retain_weight=self.retain_weight,
             )

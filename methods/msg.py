@@ -26,6 +26,8 @@ from methods.base import Classifier, Method, Pass, SearchSpace, UnlearningProble
 from methods.engine.gradients import kth_smallest
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
@@ -66,6 +68,8 @@ class Msg(Method):
     batch_size: int = 64
     reinitialized_share: float = 0.3  # of each layer's weights
     other_step: float = 0.1  # of the step, for all other weights
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,11 +93,12 @@ class Msg(Method):
 
         yield Pass(
             name="fine-tune",
-            over=problem.retain,
+            over=problem.retain.drawn_anew(self.retain_share),
             loss=cross_entropy,
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
             before_step=remember,
             after_step=slow_down,
         )

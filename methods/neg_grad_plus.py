@@ -16,6 +16,8 @@ from methods.base import Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.paired_batches import Paired
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,8 @@ class NegGradPlus(Method):
     epochs: int = 1  # epochs over D_r
     batch_size: int = 32  # half of D_r, half of D_f
     alpha: float = 0.95  # α: 1 is fine-tuning, 0 gradient ascent
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,11 +49,12 @@ class NegGradPlus(Method):
         """Yield one pass over D_r, paired with D_f."""
         yield Pass(
             name="descend and climb",
-            over=Paired(problem.retain, problem.forget),
+            over=Paired(problem.retain.drawn_anew(self.retain_share), problem.forget),
             loss=cross_entropy,
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
             forget_sign=-(1 - self.alpha),
             retain_weight=self.alpha,
         )

@@ -20,6 +20,8 @@ from methods.base import Batch, Classifier, Method, Pass, SearchSpace, Unlearnin
 from methods.engine.losses import label_loss
 from methods.engine.paired_batches import Paired
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 
 
 def npo_loss(
@@ -48,6 +50,7 @@ class NegativePreference(Method):
     batch_size: int = 32  # half of D_f, half of D_r; all of D_f when retain_weight is 0
     retain_weight: float = 1.0  # λ
     beta: float = 0.1  # β: larger stops sooner, 0 would be gradient ascent
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,5 +74,6 @@ class NegativePreference(Method):
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
             retain_weight=self.retain_weight,
         )

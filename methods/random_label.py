@@ -17,6 +17,8 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule, epoch_factor
+from methods.engine.setting_rules import added_later
 from methods.engine.transfer import sent
 
 
@@ -67,9 +69,12 @@ class RandomLabel(Method):
     batch_size: int = 32
     retain_weight: float = 1.0  # λ
     redraw: bool = False  # new wrong labels each epoch (SalUn's way) or once (Amnesiac's)
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield one pass per epoch over the shuffled union."""
+        retain = problem.retain.drawn_anew(self.retain_share)
         draws = relabelled(problem)
         rows, labels = next(draws)
         for epoch in range(self.epochs):
@@ -81,9 +86,9 @@ class RandomLabel(Method):
 
             yield Pass(
                 name=f"relabel {epoch + 1}",
-                over=problem.forget + problem.retain if self.retain_weight else problem.forget,
+                over=problem.forget + retain if self.retain_weight else problem.forget,
                 loss=loss,
-                learning_rate=self.rate(problem),
+                learning_rate=self.rate(problem) * epoch_factor(self.rate_schedule, epoch, self.epochs),
                 batch_size=self.batch_size,
                 retain_weight=self.retain_weight,
             )

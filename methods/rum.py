@@ -21,6 +21,8 @@ from typing import ClassVar
 from methods.base import Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
 from methods.engine.losses import original_losses
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later, recipe_settings
 
 PARTS = ("low", "medium", "high")
 
@@ -52,6 +54,8 @@ class Rum(Method):
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
     epochs: int = 1
     batch_size: int = 32
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch; if set, the methods get it
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E; the same
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,5 +83,5 @@ class Rum(Method):
     def method(self, part: str) -> Method:
         """Return the method for a part, with those of RUM's settings that it has."""
         chosen = method_class(getattr(self, part))
-        known = {f.name for f in fields(chosen)} & {"learning_rate", "rate_share", "epochs", "batch_size"}
-        return chosen(**{name: getattr(self, name) for name in known})
+        known = {f.name for f in fields(chosen)} - set(PARTS)
+        return chosen(**{name: value for name, value in recipe_settings(self).items() if name in known})

@@ -17,6 +17,8 @@ from torch import Tensor
 from methods.base import Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.gradients import kth_smallest, summed_gradient, trainable
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 from methods.random_label import RandomLabel
 
 
@@ -55,6 +57,8 @@ class SalUn(Method):
     retain_weight: float = 1.0  # λ
     saliency_share: float = 0.5  # of all trainable weights that may move
     redraw: bool = True  # new wrong labels each epoch, as the paper's code does
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,6 +90,8 @@ class SalUn(Method):
             batch_size=self.batch_size,
             retain_weight=self.retain_weight,
             redraw=self.redraw,
+            retain_share=self.retain_share,
+            rate_schedule=self.rate_schedule,
         )
         for current in relabel.passes(problem):
             yield replace(current, before_step=mask_gradients, after_step=restore_masked)

@@ -22,6 +22,8 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy, distillation_loss, label_loss
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule, epoch_factor
+from methods.engine.setting_rules import added_later
 
 CHOICES = {
     "order": ("alternate", "ascend_first"),
@@ -69,6 +71,8 @@ class Scrub(Method):
     order: Literal["alternate", "ascend_first"] = "alternate"
     ascend_on: Literal["divergence", "cross_entropy"] = "divergence"  # what the max pass climbs
     hold_to: Literal["logits", "embeddings"] = "logits"  # of the original, in the min pass
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in pass e of E of either kind
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,7 +103,7 @@ class Scrub(Method):
                 name=f"max {epoch + 1}",
                 over=problem.forget,
                 loss=divergence if self.ascend_on == "divergence" else cross_entropy,
-                learning_rate=self.rate(problem),
+                learning_rate=self.rate(problem) * epoch_factor(self.rate_schedule, epoch, self.max_epochs),
                 batch_size=self.forget_batch_size,
                 forget_sign=-1.0,
             )
@@ -107,9 +111,9 @@ class Scrub(Method):
         def descend(epoch: int) -> Pass:
             return Pass(
                 name=f"min {epoch + 1}",
-                over=problem.retain,
+                over=problem.retain.drawn_anew(self.retain_share),
                 loss=hold,
-                learning_rate=self.rate(problem),
+                learning_rate=self.rate(problem) * epoch_factor(self.rate_schedule, epoch, self.epochs),
                 batch_size=self.batch_size,
                 retain_weight=self.retain_weight,
             )

@@ -26,6 +26,8 @@ from methods.base import Batch, Classifier, Method, Pass, SearchSpace, Unlearnin
 from methods.engine.gradients import batch_gradient, trainable
 from methods.engine.losses import cross_entropy, original_losses
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 
 SMALLEST_LOSS = 1e-6  # nats; keeps CE^(−λ) finite
 
@@ -92,6 +94,8 @@ class SFRon(Method):
     easy_exponent: float = 0.5  # λ of the paper: how much utterances of small loss are favored
     mask_threshold: float = 1.0  # γ of F_f ≥ γ F_r
     retain_weight: float = 1.0  # λ of this project
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,7 +109,8 @@ class SFRon(Method):
         kept = mean_squared_gradient(problem, like_forget, self.batch_size)
         masks = {name: matters[name] >= self.mask_threshold * kept[name] for name in matters}
         usual = float(self.favor(original_losses(problem, problem.forget)).mean())
-        over = Alternating(problem.forget, problem.retain, self.ascent_every, self.batch_size)
+        retain = problem.retain.drawn_anew(self.retain_share)
+        over = Alternating(problem.forget, retain, self.ascent_every, self.batch_size)
         state = {"ascends": False, "ascents": 0}
 
         def loss(model: Classifier, batch: Batch) -> Tensor:
@@ -133,6 +138,7 @@ class SFRon(Method):
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
             forget_sign=-1.0,
             retain_weight=self.retain_weight,
             before_step=mask_ascent,

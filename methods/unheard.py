@@ -9,23 +9,31 @@ encoder (`methods.closed_form.ridge_teacher`), fitted on D_r alone:
    answer, the likeliest; the others get the teacher's best other class.
 2. How sure would f be of that answer? As sure as of the utterance of D_v of whose answer the teacher is as sure.
 Then cross-entropy to these targets on D_f, and to the labels on a part of D_r drawn anew each epoch.
+
+`target_rule` leaves out parts of this, for ablations: `hard` teaches the answer of step 1 alone, without step 2;
+`teacher` the teacher's probabilities, at the temperature that fits f's answers on D_v, without either step; `random`
+needs no teacher: of D_f as many keep their label as f would be right on unheard speech, drawn at random, and the others
+get another class of D_r at random; `uniform` is the same probability for each class of D_r.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
+from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
 from methods.closed_form.ridge_teacher import TEACHER_BATCH, teacher_scores
 from methods.engine.forget_table import ForgetTable
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule, epoch_factor
+from methods.engine.setting_rules import added_later
+from methods.random_label import wrong_labels
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -34,6 +42,8 @@ TEMPERATURES = torch.logspace(-2.0, 1.0, 61, dtype=torch.float64)  # of scores o
 LARGEST_MARGIN = 20.0  # in nats either way
 NO_ANSWERS = "unheard needs a D_v with an utterance whose label and answer are classes of D_r; got none"
 ROUNDS = 100  # of expectation and maximization: one number is estimated
+
+TargetRule = Literal["borrowed", "hard", "teacher", "random", "uniform"]
 
 
 def log_odds(log_probabilities: Float[Tensor, "n classes"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -114,6 +124,17 @@ def borrowed_targets(
     return torch.zeros_like(lent).scatter(1, ranks, lent)
 
 
+def random_answers(
+    labels: Int[Tensor, " n"], there: Bool[Tensor, " classes"], accuracy: float, generator: torch.Generator
+) -> Int[Tensor, " n"]:
+    """Return answers drawn without a teacher; of labels that are `there`, the share `accuracy` stays, at random."""
+    absent = tuple(torch.nonzero(~there).flatten().tolist())
+    drawn, known = wrong_labels(labels, len(there), absent, generator), torch.nonzero(there[labels]).flatten()
+    kept = known[torch.randperm(len(known), generator=generator)[: round(accuracy * len(known))]]
+    drawn[kept] = labels[kept]
+    return drawn
+
+
 @dataclass(frozen=True, kw_only=True)
 class Unheard(Method):
     """Cross-entropy to borrowed answers on D_f, and to the labels on a part of D_r."""
@@ -126,15 +147,20 @@ class Unheard(Method):
         "epochs": [2, 4, 6, 8],
     }
 
-    learning_rate: Rate = "auto"  # of the first epoch; it falls linearly, epoch by epoch
+    learning_rate: Rate = "auto"  # of the first epoch
     rate_share: float = 0.25  # of the original's own rate, while learning_rate is auto
     epochs: int = 4  # epochs over D_f and the part of D_r
     batch_size: int = 32
     retain_share: float = 0.3  # of D_r, drawn anew each epoch
     retain_weight: float = 1.0  # λ
+    rate_schedule: RateSchedule = added_later("falling")  # × (1 − e/E) in epoch e of E, or constant
+    target_rule: TargetRule = added_later("borrowed")  # of D_f; the others are ablations
+    validation_share: float = added_later(1.0)  # of D_v, drawn once: less to learn f's answers on unheard speech from
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.target_rule not in get_args(TargetRule):
+            raise ValueError(f"target_rule must be one of {', '.join(get_args(TargetRule))}, got {self.target_rule!r}")
         if not 0 <= self.retain_share <= 1:
             raise ValueError(f"retain_share must be in [0, 1], got {self.retain_share}")
 
@@ -153,7 +179,7 @@ class Unheard(Method):
                 name=f"imitate {epoch + 1}",
                 over=problem.forget + problem.retain.sample(count, problem.generator),
                 loss=imitate,
-                learning_rate=self.rate(problem) * (1 - epoch / self.epochs),
+                learning_rate=self.rate(problem) * epoch_factor(self.rate_schedule, epoch, self.epochs),
                 batch_size=self.batch_size,
                 retain_weight=self.retain_weight,
             )
@@ -161,33 +187,67 @@ class Unheard(Method):
     def targets(self, problem: UnlearningProblem) -> Float[Tensor, "forget classes"]:
         """Return the targets of D_f, in its order.
 
-        Charged as a forward of the pretrained encoder over D and D_v, the ridge solutions, and f's logits on D_v.
-        Classes without an utterance in D_r are excluded: Retrain never predicts them, nor could the teacher.
+        Charged as a forward of the pretrained encoder over D and D_v, the ridge solutions, and f's logits on D_v;
+        `random` as the latter alone, `uniform` as nothing. Classes without an utterance in D_r are excluded: Retrain
+        never predicts them, nor could the teacher.
 
         Raises:
             BudgetSpent: when the budget is spent before that.
             ValueError: if no utterance of D_v has a class of D_r as label and as f's answer.
         """
-        if not len(problem.validation):
+        there = torch.zeros(problem.num_classes, dtype=torch.bool)
+        there[problem.retain.labels] = True
+        labels, validation = problem.forget.labels, self.unheard_speech(problem)
+        if self.target_rule == "uniform":
+            return (there.double() / there.sum()).repeat(len(labels), 1)
+        if not len(validation):
             raise ValueError(NO_ANSWERS)
-        scores, unheard = teacher_scores(problem)
-        batches = problem.validation.batches(TEACHER_BATCH)
-        said = torch.cat([problem.original_logits(batch) for batch in batches]).to(unheard)
+        if self.target_rule == "random":
+            said = self.original_answers(problem, validation)
+            right, usable = said.argmax(dim=1).cpu() == validation.labels, there[validation.labels]
+            if not bool(usable.any()):
+                raise ValueError(NO_ANSWERS)
+            drawn = random_answers(labels, there, float(right[usable].double().mean()), problem.generator)
+            return functional.one_hot(drawn, problem.num_classes).double()
+        return self.taught(replace(problem, validation=validation), there)
+
+    def unheard_speech(self, problem: UnlearningProblem) -> UtteranceSet:
+        """Return D_v, or a share of it."""
+        count = max(1, round(self.validation_share * len(problem.validation)))
+        whole = self.validation_share == 1
+        return problem.validation if whole else problem.validation.sample(count, problem.control_generator())
+
+    def original_answers(self, problem: UnlearningProblem, utterances: UtteranceSet) -> Float[Tensor, "n classes"]:
+        """Return f's logits, charged.
+
+        Raises:
+            BudgetSpent: when the budget is spent.
+        """
+        said = torch.cat([problem.original_logits(batch) for batch in utterances.batches(TEACHER_BATCH)])
         problem.budget.check()
+        return said
+
+    def taught(self, problem: UnlearningProblem, there: Bool[Tensor, " classes"]) -> Float[Tensor, "forget classes"]:
+        """Return the targets that need the teacher; `there` are the classes of D_r."""
+        scores, unheard = teacher_scores(problem)
+        said = self.original_answers(problem, problem.validation).to(unheard)
         answers, validation = said.argmax(dim=1), problem.validation.labels.to(said.device)
-        labels = problem.forget.labels.to(said.device)
-        there = torch.zeros(problem.num_classes, dtype=torch.bool, device=said.device)
-        there[problem.retain.labels.to(said.device)] = True
+        labels, there = problem.forget.labels.to(said.device), there.to(said.device)
         usable = there[validation] & there[answers]
         if not bool(usable.any()):
             raise ValueError(NO_ANSWERS)
         unheard, said, answers, validation = (t[usable] for t in (unheard, said, answers, validation))
         scale = temperature(unheard, answers)
         mine, donors = (scores / scale).log_softmax(dim=1), (unheard / scale).log_softmax(dim=1)
+        if self.target_rule == "teacher":
+            return mine.exp()
         known, place = there[labels], there.cumsum(0) - 1  # a class's place among those that D_r has
         chances = torch.zeros_like(mine[:, 0])
         if bool(known.any()):
             margins = log_odds(mine[known], labels[known])
             chances[known] = chance_of_label(margins, donors[:, there], place[validation], place[answers])
         other = mine.scatter(1, labels[:, None], -torch.inf).argmax(dim=1)
-        return borrowed_targets(mine, torch.where(keeps_label(chances), labels, other), donors, said)
+        decided = torch.where(keeps_label(chances), labels, other)
+        if self.target_rule == "hard":
+            return functional.one_hot(decided, problem.num_classes).to(mine)
+        return borrowed_targets(mine, decided, donors, said)

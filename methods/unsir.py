@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 
 
 def noise_loss(model: Classifier, noise: Batch, penalty: float) -> Tensor:
@@ -67,12 +69,14 @@ class Unsir(Method):
     repair_rate_share: float = 0.25  # half of rate_share, as in the paper
     epochs: int = 1  # of the impair pass and of the repair pass
     batch_size: int = 32  # and utterances of noise
-    retain_share: float = 0.2  # of D_r, drawn once, for both passes
+    retain_share: float = 0.2  # of D_r, for both passes
     retain_weight: float = 1.0  # λ of the retain part, next to the noise
     noise_steps: int = 40
     noise_learning_rate: float = 0.1  # Adam, of the features
     noise_penalty: float = 0.1  # ρ
     noise_repeats: int = 20  # batches of noise in an impair epoch
+    retain_drawn: Literal["once", "each_epoch"] = added_later("once")  # the part of D_r
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E, in both passes
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,8 +86,7 @@ class Unsir(Method):
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Learn the noise, which is charged, then yield the impair pass and the repair pass."""
         noise = self.learned_noise(problem)
-        count = max(1, round(self.retain_share * len(problem.retain)))
-        part = problem.retain.sample(count, problem.generator)
+        part = problem.part_of_retain(self.retain_share, self.retain_drawn)
         impair = Pass(
             name="impair",
             over=Impairing(noise, self.noise_repeats, part),
@@ -91,6 +94,7 @@ class Unsir(Method):
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
             retain_weight=self.retain_weight,
         )
         yield impair

@@ -81,6 +81,8 @@ class Source:
         return Code(ast.unparse(node))
 
     def _default(self, node: ast.expr) -> Any:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "added_later":
+            return self.value(node.args[0])
         if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "field"):
             return self.value(node)
         given = {k.arg: k.value for k in node.keywords}

@@ -114,11 +114,24 @@ class UtteranceSet:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     durations: Int[Tensor, " n"] | None = None  # in any unit; when given, shuffled batches are of similar length
     prefetch: bool = False  # read and copy one batch ahead: for a GPU that features do not fit on
+    retain_share: float = 1.0  # of its D_r part, drawn anew in each shuffled epoch; in order it is always whole
     random_crops: bool = False  # `fetch` takes a seed beside the rows, another one each epoch: random crops
     reorder: Callable[[UtteranceSet, Tensor], Tensor] | None = None  # a curriculum's order, made from a shuffled one
 
     def __len__(self) -> int:
-        return len(self.utterances)
+        """Return the number of utterances in a shuffled epoch."""
+        if self.retain_share == 1:
+            return len(self.utterances)
+        return int(self.is_forget.sum()) + self._drawn_count
+
+    @property
+    def _drawn_count(self) -> int:
+        retain = int((~self.is_forget).sum())
+        return min(retain, max(1, round(self.retain_share * retain)))
+
+    def drawn_anew(self, retain_share: float) -> UtteranceSet:
+        """Return the same set, of whose D_r part each shuffled epoch draws another share, without replacement."""
+        return replace(self, retain_share=retain_share)
 
     def __add__(self, other: UtteranceSet) -> UtteranceSet:
         """Return the union, first `self` and then `other`; epochs shuffle it."""
@@ -128,6 +141,7 @@ class UtteranceSet:
             labels=torch.cat([self.labels, other.labels]),
             is_forget=torch.cat([self.is_forget, other.is_forget]),
             durations=_joined(self.durations, other.durations),
+            retain_share=min(self.retain_share, other.retain_share),  # D_f has none to draw
             reorder=self.reorder or other.reorder,
         )
 
@@ -143,9 +157,15 @@ class UtteranceSet:
 
     def sample(self, count: int, generator: torch.Generator) -> UtteranceSet:
         """Draw at most `count` utterances without replacement; they stay in the set's own order."""
-        keep = torch.zeros(len(self), dtype=torch.bool)
-        keep[torch.randperm(len(self), generator=generator)[:count]] = True
+        keep = torch.zeros(len(self.utterances), dtype=torch.bool)
+        keep[torch.randperm(len(keep), generator=generator)[:count]] = True
         return self.select(keep)
+
+    def _drawn(self, generator: torch.Generator) -> UtteranceSet:
+        """Draw the part of one epoch, as a whole set."""
+        keep, retain = self.is_forget.clone(), torch.nonzero(~self.is_forget).flatten()
+        keep[retain[torch.randperm(len(retain), generator=generator)[: self._drawn_count]]] = True
+        return replace(self, retain_share=1.0).select(keep)
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield one epoch over the set; if a generator is given, shuffled or in the order of the curriculum.
@@ -153,8 +173,11 @@ class UtteranceSet:
         One batch may be smaller; none is dropped.
         """
         picks: Sequence[Tensor]
+        if generator is not None and self.retain_share < 1:
+            yield from self._drawn(generator).batches(batch_size, generator)
+            return
         if generator is None:
-            picks = torch.split(torch.arange(len(self)), batch_size)
+            picks = torch.split(torch.arange(len(self.utterances)), batch_size)
         elif self.durations is None:
             picks = torch.split(torch.randperm(len(self), generator=generator), batch_size)
         else:

@@ -62,7 +62,8 @@ class PassRunner:
             for index, batch in enumerate(current.over.batches(current.batch_size, self.problem.generator)):
                 if spent := budget.spent:
                     break
-                factor = learning_rate_factor(epoch * per_epoch + index, steps, current.schedule, current.warmup_share)
+                at = epoch * per_epoch + index
+                factor = learning_rate_factor(at, steps, current.schedule, current.warmup_share, epoch, current.epochs)
                 for group in self.optimizer.param_groups:
                     group["lr"] = current.learning_rate * factor
                 self._warm_up(batch)

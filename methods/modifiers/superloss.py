@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from methods.engine.setting_rules import added_later
 from methods.engine.transfer import sent
 
 TAU_RULES = ("moving_average", "global", "fixed", "mubench")
@@ -34,7 +35,7 @@ class SuperLoss:
     tau: Literal["moving_average", "global", "fixed", "mubench"] = "moving_average"  # fixed: log C
     momentum: float = 0.9  # of the moving average, per batch
     over: Literal["forget", "all"] = "forget"  # whose losses are re-weighted
-    shuffled: bool = False  # the control: weights drawn from those that were given of late
+    shuffled: bool = added_later(False)  # the control: weights drawn from those that were given of late
 
     def __post_init__(self) -> None:
         if self.strength <= 0:

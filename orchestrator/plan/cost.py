@@ -197,9 +197,9 @@ def _clips(spec: TrialSpec) -> float:
         return evaluated + schedule
     if not spec.budget:
         return evaluated
-    epochs = spec.method.settings.get("epochs")
-    whole = float(spec.budget["fraction"]) * schedule
-    return evaluated + (min(whole, (epochs + 1) * train) if isinstance(epochs, int) else whole)
+    settings, whole = spec.method.settings, float(spec.budget["fraction"]) * schedule
+    epochs, share = settings.get("epochs"), float(settings.get("retain_share", 1.0))
+    return evaluated + (min(whole, (epochs * share + 1) * train) if isinstance(epochs, int) else whole)
 
 
 def _gflop(spec: TrialSpec) -> float:

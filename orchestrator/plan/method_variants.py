@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from methods.engine.rates import SHARES, refuse_idle_shares, without_idle_shares
+from methods.engine.setting_rules import recipe_settings
 from methods.modifiers.curriculum import ForgetCurriculum
 from methods.modifiers.lora import Lora
 from methods.modifiers.superloss import MUBENCH, SuperLoss
@@ -49,7 +50,7 @@ _PLUGINS: dict[tuple[str, str], PlugIn] = {}
 def _method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
     method = plugins.load("methods", name, **settings)
     refuse_idle_shares(settings)
-    complete = without_idle_shares({f.name: getattr(method, f.name) for f in fields(method)})
+    complete = without_idle_shares(recipe_settings(method))
     made = PlugIn(kind="methods", name=name, settings=complete, identity=complete, version=method.version)
     return made.carrying(method)
 
@@ -149,12 +150,10 @@ def _modifier_settings(modifier: str, settings: Mapping[str, Any]) -> Mapping[st
             raise ValueError(f"unknown setting of {modifier}: got {key!r}, allowed: {', '.join(allowed)}")
     plugins.require_no_booleans(f"of {modifier}", values, made)
     try:
-        complete = asdict(made(**values))
+        complete = recipe_settings(made(**values))
         plugins.require_finite(f"of {modifier}", complete)
     except TypeError:
         raise ValueError(
             f"{modifier} has a setting of the wrong type: got {dict(settings)}; write numbers without quotes"
         ) from None
-    if not complete.get("shuffled", True):
-        del complete["shuffled"]  # added later: it is in a recipe only if it is on
     return complete

@@ -74,6 +74,11 @@ class TuningEntry(Keys):
     )
     backbone: str | None = key(None, "search on this one only; its choices serve every backbone")
     prune: bool = key(True, "stop bad trials early (ASHA); under Ray only")
+    schedule: Literal["own", "searched"] = key(
+        "own",
+        "`searched` adds the part of D_r and the rate schedule to the space of every method that has them "
+        "([below](#search-the-schedule-of-every-method))",
+    )
     spaces: dict[str, dict[str, Any]] = key({}, "by method and setting: `[low, high]`, or a list of choices")
 
 

@@ -5,7 +5,7 @@ A method declares its own space, `search_space`; a sweep can replace it with `tu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -15,6 +15,12 @@ from orchestrator.plan.sweep_schema import Sweep, SweepError
 from orchestrator.run.scheduling.optuna_study import holds
 
 RATE_OF = {share: rate for rate, share in SHARES.items()}
+SCHEDULE_SPACE: Mapping[str, list[Any]] = {
+    "retain_share": [0.2, 0.3, 0.5, 1.0],
+    "retain_drawn": ["once", "each_epoch"],
+    "rate_schedule": ["constant", "falling"],
+}
+"""What `tuning.schedule: searched` adds to the space of each method that has these settings."""
 
 
 def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
@@ -25,9 +31,12 @@ def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
             not contain the method's default, with which a search starts. The default of an `auto` rate is not checked:
             it is known only when the original is trained.
     """
-    space = sweep.tuning.spaces.get(method, plugins.plugin_class("methods", method).search_space)
-    defaults = plugins.load("methods", method)
+    own: Mapping[str, Any] = plugins.plugin_class("methods", method).search_space
+    given = sweep.tuning.spaces.get(method)
+    space, defaults = dict(own if given is None else given), plugins.load("methods", method)
     known = [f.name for f in fields(defaults)]
+    if sweep.tuning.schedule == "searched" and space:
+        space |= {k: v for k, v in SCHEDULE_SPACE.items() if k in known and k not in (given or {})}
     if unknown := [name for name in space if name not in known]:
         raise SweepError(
             f"tuning.spaces.{method} names settings that the method does not have: got {', '.join(unknown)}; "

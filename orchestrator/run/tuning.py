@@ -113,7 +113,9 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
     searched: list[TrialSpec] = []
     for key, found in lines.items():
         members = list(found.values())
-        space, defaults = spaces[members[0].method.name], dict(members[0].method.settings)
+        space, method = spaces[members[0].method.name], members[0].method
+        defaults = dict(method.settings)  # without what was added later and is searched now
+        first = {name: getattr(method.instance, name) for name in space if name not in defaults} | defaults
         study_id = short_hash(
             {
                 "of": short_hash(searches[key]),
@@ -126,7 +128,7 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
         trials = tuple(
             _tuning_trial(members[n % len(members)], {"id": study_id, "trial": n}, rule) for n in range(count)
         )
-        studies[study_id] = Study(study_id, space, defaults, trials, first=defaults, objective_rule=rule)
+        studies[study_id] = Study(study_id, space, defaults, trials, first=first, objective_rule=rule)
         searched += trials
     return studies, others + searched
 

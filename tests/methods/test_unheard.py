@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from methods.closed_form.ridge_teacher import teacher_scores
 from methods.closed_form.vector_sums import IMPOSSIBLE
 from methods.unheard import (
     LARGEST_MARGIN,
@@ -11,6 +12,7 @@ from methods.unheard import (
     chance_of_label,
     keeps_label,
     log_odds,
+    random_answers,
     temperature,
 )
 
@@ -141,3 +143,54 @@ def test_without_answers_on_unheard_speech_it_says_what_it_needs(kit):
 def test_a_share_beyond_all_is_refused():
     with pytest.raises(ValueError, match=r"retain_share must be in \[0, 1\], got 1.5"):
         Unheard(retain_share=1.5)
+
+
+@pytest.mark.parametrize("rule", ["hard", "teacher", "random", "uniform"])
+def test_the_targets_of_an_ablation_are_distributions_over_the_classes_that_are_kept(kit, rule):
+    problem = without_class_2(kit)
+    found = Unheard(target_rule=rule).targets(problem)
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(len(problem.forget), dtype=found.dtype))
+    assert found.shape == (6, 3)
+    assert float(found[:, 2].max()) < 1e-6
+    assert bool((found.max(dim=1).values == 1).all()) == (rule in ("hard", "random"))
+
+
+def test_the_hard_target_is_the_answer_of_the_borrowed_one(kit):
+    borrowed, hard = (Unheard(target_rule=rule).targets(kit.make_problem()) for rule in ("borrowed", "hard"))
+    assert hard.argmax(dim=1).tolist() == borrowed.argmax(dim=1).tolist()
+
+
+def test_the_teachers_target_is_its_softmax_at_the_temperature_that_fits_the_originals_answers(kit):
+    problem = kit.make_problem()
+    scores, unheard = teacher_scores(kit.make_problem())
+    answers = problem.original_logits(next(problem.validation.batches(64))).argmax(dim=1)
+    wanted = (scores / temperature(unheard, answers)).softmax(dim=1)
+    torch.testing.assert_close(Unheard(target_rule="teacher").targets(problem), wanted)
+
+
+def test_random_answers_keep_the_expected_number_of_labels_and_are_never_of_an_absent_class():
+    labels, there = torch.arange(400) % 4, torch.tensor([True, True, True, False])
+    drawn = random_answers(labels, there, 0.7, torch.Generator().manual_seed(0))
+    assert int((drawn == labels).sum()) == round(0.7 * 300)
+    assert set(drawn.tolist()) == {0, 1, 2}
+
+
+def test_uniform_targets_and_random_ones_do_not_pay_for_a_teacher(kit):
+    spent = {}
+    for rule in ("borrowed", "random", "uniform"):
+        problem = kit.make_problem()
+        problem.build_model = lambda weights: kit.TwoLayers(3)
+        Unheard(target_rule=rule).targets(problem)
+        spent[rule] = problem.budget.samples
+    assert spent["borrowed"] > spent["random"] == spent["uniform"] == 0  # the toy's stored logits are free
+
+
+def test_a_share_of_the_validation_set_is_drawn_once_and_changes_no_other_draw(kit):
+    problem = kit.make_problem(validation=20)
+    before = problem.generator.get_state()
+    part = Unheard(validation_share=0.25).unheard_speech(problem)
+    assert len(part) == 5
+    assert torch.equal(before, problem.generator.get_state())
+    assert Unheard().unheard_speech(problem) is problem.validation
+    kit.run(Unheard(validation_share=0.25, epochs=1), problem)
+    assert problem.budget.samples > 0

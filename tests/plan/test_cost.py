@@ -111,3 +111,11 @@ def test_the_sentence_says_the_duration_the_cores_and_what_is_guessed():
         .sentence("refused")
         .startswith("1 trial refused: about 30 seconds on 1 core (estimate, 50% of it measured)")
     )
+
+
+def test_a_method_that_takes_a_share_of_the_retain_set_is_estimated_at_less():
+    whole, part = (
+        trial_seconds(scrub(trials(methods=[{"name": "scrub", "epochs": 3, "retain_share": share}])))
+        for share in (1.0, 0.2)
+    )
+    assert part < 0.6 * whole

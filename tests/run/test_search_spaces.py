@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator import load_sweep, plugins
 from orchestrator.plan.sweep_schema import SweepError
-from orchestrator.run.search_spaces import space_of
+from orchestrator.run.search_spaces import SCHEDULE_SPACE, space_of
 
 
 def sweep_of(path, *overrides):
@@ -60,3 +60,18 @@ def test_every_space_contains_the_defaults_of_its_method():
             default = getattr(method, setting)
             inside = values[0] <= default <= values[1] if isinstance(values, tuple) else default in values
             assert inside, (name, setting, default)
+
+
+def test_the_schedule_is_searched_for_every_method_that_has_it_only_if_the_sweep_says_so(small_sweep):
+    on = sweep_of(small_sweep, "tuning.schedule=searched")
+    assert not set(SCHEDULE_SPACE) & set(space_of("salun", sweep_of(small_sweep)))
+    assert space_of("salun", on) == {
+        **own_space("salun"), "retain_share": [0.2, 0.3, 0.5, 1.0], "rate_schedule": ["constant", "falling"],
+    }  # fmt: skip
+    assert space_of("unheard", on)["retain_share"] == space_of("salun", on)["retain_share"]
+    assert space_of("lotus", on)["retain_drawn"] == ["once", "each_epoch"]
+    assert "retain_share" not in space_of("npo", on)
+    assert space_of("ssd", on) == own_space("ssd")
+    assert space_of("retrain", on) == {}
+    own = sweep_of(small_sweep, "tuning={schedule: searched, spaces: {salun: {retain_share: [0.3, 0.6, 1.0]}}}")
+    assert space_of("salun", own) == {"retain_share": [0.3, 0.6, 1.0], "rate_schedule": ["constant", "falling"]}

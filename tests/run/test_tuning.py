@@ -54,3 +54,16 @@ def test_requests_of_one_kind_share_a_search_since_a_lock_knows_the_kind_only(sm
     for study in studies.values():
         if study.trials[0].request["kind"] == "class":
             assert [spec.request["classes"] for spec in study.trials] == [("go",), ("stop",)] * 2
+
+
+def test_a_search_of_the_schedule_begins_with_the_defaults_that_ids_leave_out(small_sweep):
+    sweep = sweep_of(small_sweep, "tuning.schedule=searched")
+    plain, _ = _searches(build_grid(sweep), sweep_of(small_sweep), 4, "gap_to_retrain")
+    studies, _ = _searches(build_grid(sweep), sweep, 4, "gap_to_retrain")
+    searches = [study for study in studies.values() if study.trials[0].method.name == "scrub"]
+    assert searches
+    for scrub in searches:
+        assert "retain_share" not in scrub.trials[0].method.settings
+        assert scrub.ask(0)["retain_share"] == 1.0
+        assert scrub.ask(0)["rate_schedule"] == "constant"
+    assert not set(plain) & set(studies)
