@@ -12,6 +12,7 @@ from methods.engine.charged_passes import charge_passes, stop_charging
 from methods.engine.compiled import CompiledModel
 from methods.engine.pass_runner import PassRunner, moving_parameters
 from methods.engine.records import Diverged, EpochStore, LoopSettings, Outcome, Progress
+from methods.modifiers.best_epoch import BestEpoch, BestWeights
 from methods.modifiers.curriculum import ForgetCurriculum, with_curriculum
 from methods.modifiers.lora import Lora, add_adapters, merge_adapters
 from methods.modifiers.superloss import SuperLoss, SuperLossWeights
@@ -27,13 +28,16 @@ def run_method(
     superloss: SuperLoss | None = None,
     forget_curriculum: ForgetCurriculum | None = None,
     lora: Lora | None = None,
+    best_epoch: BestEpoch | None = None,
+    mislabeled: bool = False,
     epochs: EpochStore | None = None,
     outcome: Outcome,
 ) -> Iterator[Progress]:
     """Run the method's passes on `problem.model`, in place, until they end or the budget is spent.
 
     Yields a `Progress` after each epoch. `epochs` resumes inside the first pass only: trainings have just one.
-    With `lora` the model has adapters until the end, where they are merged into its weights.
+    With `lora` the model has adapters until the end, where they are merged into its weights. With `best_epoch` it ends
+    with the weights of its best epoch; `mislabeled` says that D_f has wrong labels.
 
     Raises:
         Diverged: when a loss, a gradient norm or a weight is NaN or infinite.
@@ -46,6 +50,7 @@ def run_method(
     compiled = CompiledModel(problem.model, problem.budget) if settings.compile else None
     try:
         problem.precision = settings.precision
+        kept = BestWeights(problem, mislabeled) if best_epoch else None
         if forget_curriculum:
             with problem.budget.charging():
                 problem = with_curriculum(problem, forget_curriculum)
@@ -54,9 +59,14 @@ def run_method(
                 optimizer = _optimizer(problem.model, current)
             store = epochs if number == 0 else None
             runner = PassRunner(problem, current, optimizer, settings, weights, outcome, store, compiled)
-            yield from runner.run()
+            for progress in runner.run():
+                if kept:
+                    kept.after_epoch(progress.pass_name)
+                yield progress
     except BudgetSpent:
         outcome.stop_reason = "budget"
+    if kept:
+        kept.restore()
     stop_charging(problem.budget)  # what follows only reads the model
     for p in problem.model.parameters():
         p.grad = None

@@ -79,7 +79,7 @@ def build_grid(sweep: Sweep) -> Grid:
     lock = read_lock(Path(sweep.lock)) if sweep.lock else Lock()
     titles = [[entry.alias or entry.name for entry in entries] for entries in (sweep.tasks, sweep.backbones)]
     scenarios = read_scenarios(sweep.unlearning, *titles)
-    variants = [variant for entry in sweep.methods for variant in method_variants(entry)]
+    variants = [variant for entry in sweep.methods for variant in method_variants(entry, sweep.selection)]
     missing = dict.fromkeys(scenario.missing for scenario in scenarios if scenario.missing)
     grid = Grid(refused=[Refusal(f"file of {sweep.name}", reason, kind="input") for reason in missing])
     trainings = [
@@ -207,13 +207,11 @@ class _Cell:
                 reason = "what training kept still includes what earlier requests forgot"
                 self.grid.refuse(f"{variant.name} after the first request of a sequence", reason)
                 continue
-            modifiers, training = (variant.superloss, variant.lora), self.training.title
-            chosen = self.lock.settings(self.task.title, self.backbone.title, kind, variant.name, *modifiers, training)
+            of, modifiers = (self.task.title, self.backbone.title, kind, variant.name), variant.modifiers
+            chosen = self.lock.settings(*of, training=self.training.title, modifiers=modifiers)
             made = base.but(
                 method=method_plugin(variant.name, with_choice(chosen, variant.settings)) if chosen else variant.plugin,
-                superloss=variant.superloss,
-                curriculum=variant.curriculum,
-                lora=variant.lora,
+                **modifiers,
                 budget=budget,
                 parents={**parents, "step": last[place]} if place in last else parents,
                 lock=self.lock.rule if chosen is not None else "",

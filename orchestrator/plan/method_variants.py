@@ -9,6 +9,7 @@ from typing import Any
 
 from methods.engine.rates import SHARES, refuse_idle_shares, without_idle_shares
 from methods.engine.setting_rules import recipe_settings
+from methods.modifiers.best_epoch import BestEpoch
 from methods.modifiers.curriculum import ForgetCurriculum
 from methods.modifiers.lora import Lora
 from methods.modifiers.superloss import MUBENCH, SuperLoss
@@ -16,7 +17,13 @@ from orchestrator import plugins
 from orchestrator.plan.spec import PlugIn, canonical
 from orchestrator.plan.sweep_schema import MethodEntry
 
-MODIFIERS: dict[str, type[Any]] = {"superloss": SuperLoss, "curriculum": ForgetCurriculum, "lora": Lora}
+MODIFIERS: dict[str, type[Any]] = {
+    "superloss": SuperLoss,
+    "curriculum": ForgetCurriculum,
+    "lora": Lora,
+    "best_epoch": BestEpoch,
+}
+REFERENCES = ("original", "retrain")  # they take SuperLoss alone
 PRESETS = ("faithful", "mubench")
 
 
@@ -30,6 +37,12 @@ class MethodVariant:
     superloss: Mapping[str, Any] | None = None
     curriculum: Mapping[str, Any] | None = None
     lora: Mapping[str, Any] | None = None
+    best_epoch: Mapping[str, Any] | None = None
+
+    @property
+    def modifiers(self) -> dict[str, Mapping[str, Any] | None]:
+        """The modifiers by name, None where one is off."""
+        return {name: getattr(self, name) for name in MODIFIERS}
 
 
 def method_plugin(name: str, settings: Mapping[str, Any]) -> PlugIn:
@@ -61,8 +74,8 @@ def with_choice(chosen: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[
     return {**{name: value for name, value in chosen.items() if name not in dropped}, **settings}
 
 
-def method_variants(entry: MethodEntry) -> list[MethodVariant]:
-    """Return the variants of an entry, one for each combination of swept values.
+def method_variants(entry: MethodEntry, selection: str = "last") -> list[MethodVariant]:
+    """Return the variants of an entry, one for each combination of swept values; `selection` is the sweep's.
 
     Raises:
         ValueError: an alias, an unknown preset or setting, a value out of range, or a modifier that the method cannot
@@ -74,15 +87,20 @@ def method_variants(entry: MethodEntry) -> list[MethodVariant]:
             "can have one)"
         )
     name = _preset_name(entry)
-    modifiers = [_modifier_variants(modifier, getattr(entry, modifier)) for modifier in MODIFIERS]
-    if name in ("original", "retrain") and (entry.curriculum or entry.lora):
-        raise ValueError(f"{name} takes no curriculum and no lora: got one; remove it, or use a method that unlearns")
+    if name in REFERENCES and (entry.curriculum or entry.lora or entry.best_epoch):
+        raise ValueError(
+            f"{name} takes no curriculum, no lora and no best_epoch: got one; remove it, or use a method that unlearns"
+        )
     applied = [modifier for modifier in MODIFIERS if getattr(entry, modifier) not in (None, False)]
     if applied and plugins.plugin_class("methods", name).edits_weights:
         raise ValueError(
             f"{name} edits weights in one step, so it takes no modifier: got {applied[0]}; remove it, or use a method "
             "that trains"
         )
+    given = {modifier: getattr(entry, modifier) for modifier in MODIFIERS}
+    if entry.best_epoch is None and name not in REFERENCES and not plugins.plugin_class("methods", name).edits_weights:
+        given["best_epoch"] = selection == "best_epoch"
+    modifiers = [_modifier_variants(modifier, settings) for modifier, settings in given.items()]
     variants = []
     for chosen in _combinations(entry.settings):
         plugin = method_plugin(name, chosen)

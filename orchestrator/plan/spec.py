@@ -94,6 +94,7 @@ class TrialSpec:
     superloss: Mapping[str, Any] | None = None
     curriculum: Mapping[str, Any] | None = None
     lora: Mapping[str, Any] | None = None
+    best_epoch: Mapping[str, Any] | None = None
     budget: Mapping[str, Any] | None = None  # {"fraction": x, "unit": "samples" | "seconds"}
     parents: Mapping[str, str] = field(default_factory=dict)  # trials whose outcome this trial uses: role to id
     retrain_id: str = ""  # not in the recipe: the trial that the report compares it with, also if it did not run
@@ -118,7 +119,7 @@ class TrialSpec:
         return self._with(PlugIn.recipe)
 
     def _with(self, represent: Callable[[PlugIn], Any]) -> dict[str, Any]:
-        later = {"curriculum": self.curriculum, "lora": self.lora}
+        later = {"curriculum": self.curriculum, "lora": self.lora, "best_epoch": self.best_epoch}
         found: dict[str, Any] = {name: dict(modifier) for name, modifier in later.items() if modifier}
         if self.training_kind:
             found["training_kind"] = represent(self.training_kind)

@@ -47,12 +47,13 @@ class BackboneEntry(NamedPlugIn):
 
 
 class MethodEntry(NamedPlugIn):
-    """A method; a list of values is swept, also in the modifiers `superloss`, `curriculum` and `lora`."""
+    """A method; a list of values is swept, also in its modifiers."""
 
     preset: str | None = None  # faithful (the default) or mubench: what the authors' public code does
     superloss: dict[str, Any] | bool | None = None
     curriculum: dict[str, Any] | bool | None = None
     lora: dict[str, Any] | bool | None = None
+    best_epoch: dict[str, Any] | bool | None = None  # by default as `selection` of the sweep
 
 
 class BudgetEntry(Keys):
@@ -76,8 +77,7 @@ class TuningEntry(Keys):
     prune: bool = key(True, "stop bad trials early (ASHA); under Ray only")
     schedule: Literal["own", "searched"] = key(
         "own",
-        "`searched` adds the part of D_r and the rate schedule to the space of every method that has them "
-        "([below](#search-the-schedule-of-every-method))",
+        "`searched` adds the part of D_r and the rate schedule to the space of every method that has them",
     )
     spaces: dict[str, dict[str, Any]] = key({}, "by method and setting: `[low, high]`, or a list of choices")
 
@@ -149,9 +149,14 @@ class Sweep(Keys):
     )
     methods: list[MethodEntry] = key(
         ...,
-        "a name, or `{name: …, preset: …, superloss: …, curriculum: …, lora: …}` with the method's settings; a list of "
-        "values is swept ([methods.md](methods.md))",
+        "a name, or `{name: …, preset: …, superloss: …, curriculum: …, lora: …, best_epoch: …}` with the method's "
+        "settings; a list of values is swept ([methods.md](methods.md))",
         min_length=1,
+    )
+    selection: Literal["last", "best_epoch"] = key(
+        "last",
+        "which epoch of a method is kept: `best_epoch` is the best on D_f and D_v, for each method that trains and "
+        "does not say `best_epoch: false` ([methods.md](methods.md#best-epoch))",
     )
     seeds: list[Seed] = key(..., "each seed has its own original, forget sets and data order", min_length=1)
     original_seed: Seed | None = key(

@@ -26,6 +26,7 @@ class Choice:
     default_objective: float | None = None  # of the first trial, which has the defaults of the method
     lora: bool = False
     training: str = ""  # title of the training whose originals it is for; empty: all
+    best_epoch: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Lock:
         backbone: str,
         unlearning: str,
         method: str,
-        superloss: Mapping[str, Any] | None,
-        lora: Mapping[str, Any] | None = None,
+        *,
+        modifiers: Mapping[str, Mapping[str, Any] | None],
         training: str = "standard",
     ) -> Mapping[str, Any] | None:
         """Return the chosen settings of a method variant; None if the search did not include it.
@@ -53,11 +54,12 @@ class Lock:
         all backbones. The curriculum does not matter: variants with and without it have the same settings, so that
         they differ in the order alone.
         """
-        wanted = (task, unlearning, method, bool(superloss), bool(lora))
+        applied = (bool(modifiers.get(name)) for name in ("superloss", "lora", "best_epoch"))
+        wanted = (task, unlearning, method, *applied)
         found = {
             (c.training, c.backbone): c.settings
             for c in self.choices
-            if (c.task, c.unlearning, c.method, c.superloss, c.lora) == wanted
+            if (c.task, c.unlearning, c.method, c.superloss, c.lora, c.best_epoch) == wanted
         }
         places = [(of, on) for of in (training, "") for on in (backbone, EVERY)]
         return next((found[place] for place in places if place in found), None)
@@ -103,6 +105,7 @@ def write_lock(path: Path, lock: Lock) -> None:
                 "default_objective": c.default_objective,
                 **({"lora": True} if c.lora else {}),
                 **({"training": c.training} if c.training else {}),
+                **({"best_epoch": True} if c.best_epoch else {}),
             }
             for c in lock.choices
         ],

@@ -114,6 +114,7 @@ COLUMNS = (
     ),
     Column("started_at", TEXT, ORIGIN, "start, in UTC"),
     Column("finished_at", TEXT, ORIGIN, "end, in UTC"),
+    Column("best_epoch", TEXT, TRIAL, "settings of the choice of the epoch as JSON; empty: the last. `note` names it"),
     Column("seed", INTEGER, TRIAL, "seed of the trial"),
     Column("original_seed", INTEGER, TRIAL, "seed of its original"),
     Column("steps", INTEGER, COST, "optimizer steps"),

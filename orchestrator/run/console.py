@@ -67,6 +67,7 @@ def lock_table(lock: Lock) -> Table:
         settings = ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in c.settings.items())
         default = "diverged" if c.default_objective is None else f"{c.default_objective:.4f}"
         method = c.method + (" + SuperLoss" if c.superloss else "") + (" + LoRA" if c.lora else "")
+        method += " + best epoch" if c.best_epoch else ""
         method += f" after {c.training}" if c.training else ""
         table.add_row(c.task, c.backbone, c.unlearning, method, settings, f"{c.objective:.4f}", default)
     return table

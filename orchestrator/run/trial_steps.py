@@ -15,6 +15,7 @@ import torch
 
 from methods.base import Method, Training
 from methods.engine.loop import LoopSettings, Outcome, Progress, run_method
+from methods.modifiers.best_epoch import BestEpoch
 from methods.modifiers.curriculum import ForgetCurriculum
 from methods.modifiers.lora import Lora
 from methods.modifiers.superloss import SuperLoss
@@ -156,6 +157,8 @@ def _modifiers(spec: TrialSpec) -> dict[str, Any]:
         "superloss": SuperLoss(**spec.superloss) if spec.superloss else None,
         "forget_curriculum": ForgetCurriculum(**spec.curriculum) if spec.curriculum else None,
         "lora": Lora(**spec.lora) if spec.lora else None,
+        "best_epoch": BestEpoch(**spec.best_epoch) if spec.best_epoch else None,
+        "mislabeled": spec.request.get("kind") == "mislabeled",
     }
 
 

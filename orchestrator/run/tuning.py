@@ -99,6 +99,7 @@ def _searches(grid: Grid, sweep: Sweep, count: int, rule: str) -> tuple[dict[str
                 "superloss": dict(spec.superloss or {}),
                 "budget": dict(spec.budget or {}),
                 **({"lora": dict(spec.lora)} if spec.lora else {}),
+                **({"best_epoch": dict(spec.best_epoch)} if spec.best_epoch else {}),
                 **({"training_kind": spec.training_kind.recipe()} if spec.training_kind else {}),
             }
             # One search for all requests of a kind, which is all that a lock file distinguishes.
@@ -156,6 +157,7 @@ def _choices(studies: Mapping[str, Study], serves: str | None) -> list[Choice]:
                 method=spec.method.name,
                 superloss=bool(spec.superloss),
                 lora=bool(spec.lora),
+                best_epoch=bool(spec.best_epoch),
                 training=spec.training_title if spec.training_kind else "",
                 settings={name: settings[name] for name in (RATE_OF.get(k, k) for k in study.space)},
                 objective=_rounded(objective),

@@ -96,7 +96,7 @@ def make_problem(seed: int = 0, limit: float | None = None, unit: str = "samples
 
 def run(method, problem, **settings):
     outcome = Outcome()
-    modifiers = {name: settings.pop(name, None) for name in ("superloss", "forget_curriculum", "lora")}
+    modifiers = {name: settings.pop(name, None) for name in ("superloss", "forget_curriculum", "lora", "best_epoch")}
     epochs = settings.pop("epochs", None)
     settings.setdefault("clip_norm", 1e9)
     progress = list(

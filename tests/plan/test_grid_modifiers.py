@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from small_sweep import unlearning_specs
+from small_sweep import sweep, unlearning_specs
+
+from orchestrator.plan.grid import build_grid
+from orchestrator.plan.spec import TrialSpec
 
 
 def test_a_modifier_that_is_off_is_not_in_the_recipe():
     (plain,) = unlearning_specs({"name": "scrub"})
-    assert not {"curriculum", "lora"} & set(plain.recipe())
+    assert not {"curriculum", "lora", "best_epoch"} & set(plain.recipe())
     off = unlearning_specs({"name": "scrub", "curriculum": False, "lora": None, "preset": "faithful"})
     assert [spec.trial_id for spec in off] == [plain.trial_id]
-    for modifier in ("curriculum", "lora"):
+    for modifier in ("curriculum", "lora", "best_epoch"):
         (applied,) = unlearning_specs({"name": "scrub", modifier: True})
         assert applied.trial_id != plain.trial_id
         assert applied.recipe()[modifier] == dict(getattr(applied, modifier))
@@ -63,7 +66,7 @@ def test_the_papers_methods_have_the_mubench_preset(name):
             {"name": "downdate", "lora": {}},
             "downdate edits weights in one step, so it takes no modifier: got lora; remove",
         ),
-        ({"name": "retrain", "lora": True}, "retrain takes no curriculum and no lora"),
+        ({"name": "retrain", "lora": True}, "retrain takes no curriculum, no lora and no best_epoch"),
         ({"name": "eu_k", "lora": True}, "eu_k restores or reinit.*: got lora, allowed on: .*scrub"),
         ({"name": "msg", "lora": {}}, "msg restores or reinitializes weights, .*: got lora, allowed on: .*scrub"),
         ({"name": "rum", "medium": ["salun", "eu_k"], "lora": True}, "eu_k restores .*: got lora, allowed"),
@@ -77,3 +80,19 @@ def test_a_wrong_modifier_or_preset_is_refused(entry, message):
 def test_methods_that_adapters_would_break_run_without_them_and_others_with_them():
     assert len(unlearning_specs({"name": "eu_k", "lora": False}, "msg", {"name": "rum", "medium": "eu_k"})) == 3
     assert [bool(spec.lora) for spec in unlearning_specs({"name": "rum", "lora": True}, "cf_k")] == [True, False]
+
+
+def test_the_sweeps_selection_is_that_of_every_method_that_trains_and_does_not_say_otherwise():
+    entries = [{"name": "scrub"}, {"name": "salun", "best_epoch": False}, {"name": "ssd"}, {"name": "scrub_mubench"}]
+    made = sweep(methods=[*entries, "original", "retrain"], seeds=[0], selection="best_epoch")
+    found = {spec.method_name: spec.best_epoch for spec in build_grid(made).trials}
+    assert [name for name, best in found.items() if best] == ["scrub", "scrub_mubench"]
+    assert found["scrub"] == {"rule": "rewind"}
+    (own,) = unlearning_specs({"name": "scrub", "best_epoch": True})
+    assert own.best_epoch == found["scrub"]
+
+
+def test_both_ways_to_choose_the_epoch_are_two_lines_of_a_grid():
+    first, second = unlearning_specs({"name": "scrub"}, {"name": "scrub", "best_epoch": True})
+    assert first.trial_id != second.trial_id
+    assert TrialSpec.from_dict(second.to_dict()).trial_id == second.trial_id

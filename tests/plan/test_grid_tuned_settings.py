@@ -36,16 +36,18 @@ def test_a_choice_for_every_backbone_serves_where_there_is_none_of_its_own(tmp_p
     assert rates == {"logmel_cnn": 0.1, "logmel_gru": 0.2}
 
 
-def test_a_lock_serves_every_curriculum_and_keeps_adapters_apart(tmp_path):
+def test_a_lock_serves_every_curriculum_and_keeps_adapters_and_the_choice_of_the_epoch_apart(tmp_path):
     choices = (
         Choice("espeak_keywords", "logmel_cnn", "class", "scrub", False, {"learning_rate": 0.1}),
         Choice("espeak_keywords", "logmel_cnn", "class", "scrub", False, {"learning_rate": 0.2}, lora=True),
+        Choice("espeak_keywords", "logmel_cnn", "class", "scrub", False, {"learning_rate": 0.3}, best_epoch=True),
     )
     write_lock(tmp_path / "l.yaml", Lock("rewind", 5, (1000,), choices))
     entries = [{"name": "scrub"}, {"name": "scrub", "curriculum": True}, {"name": "scrub", "lora": True}]
+    entries.append({"name": "scrub", "best_epoch": True})
     made = sweep(methods=entries, seeds=[0], unlearning=[{"kind": "class"}], lock=str(tmp_path / "l.yaml"))
     rates = [s.method.settings["learning_rate"] for s in build_grid(made).trials if s.stage == "unlearn"]
-    assert rates == [0.1, 0.1, 0.2]
+    assert rates == [0.1, 0.1, 0.2, 0.3]
 
 
 def test_a_step_takes_the_settings_that_were_chosen_for_its_kind(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from orchestrator import load_sweep, read_rows, run_sweep
 
@@ -10,6 +11,7 @@ METHODS = (
     "methods=[{name: random_label, learning_rate: 1.0e-3}, "
     "{name: random_label, learning_rate: 1.0e-3, curriculum: {order: [easy_first, hard_first], start_share: 0.5}}, "
     "{name: random_label, learning_rate: 1.0e-3, lora: {rank: 2}}, "
+    "{name: random_label, learning_rate: 2.0e-3, epochs: 2, best_epoch: true}, "
     "{name: scrub, preset: mubench, epochs: 2, superloss: {preset: mubench}}]"
 )
 
@@ -21,10 +23,13 @@ def test_a_row_says_what_was_laid_over_and_the_outcome_depends_on_it(small_sweep
     assert set(unlearned["status"]) == {"done"}
     labeled = unlearned[unlearned["method"] == "random_label"]
     orders = [json.loads(text)["order"] if text else "" for text in labeled["curriculum"]]
-    assert sorted(orders) == ["", "", "easy_first", "hard_first"]
+    assert sorted(orders) == ["", "", "", "easy_first", "hard_first"]
     assert [json.loads(text) for text in labeled["lora"] if text] == [{"rank": 2, "alpha": 16.0, "dropout": 0.0}]
-    assert labeled["forget_loss"].nunique() == 4
+    assert labeled["forget_loss"].nunique() == 5
     assert labeled.loc[labeled["lora"] != "", "parameters"].max() < labeled["parameters"].max()
+    (chosen,) = labeled[labeled["best_epoch"] != ""].to_dict("records")
+    assert json.loads(chosen["best_epoch"]) == {"rule": "rewind"}
+    assert re.fullmatch(r"best_epoch kept epoch [12] of 2 \(relabel [12]\)", chosen["note"])
     (scrub,) = unlearned[unlearned["method"] == "scrub_mubench"].to_dict("records")
     assert scrub["method_label"] == "SCRUB (MU-Bench code)"
     assert json.loads(scrub["superloss"])["tau"] == "mubench"

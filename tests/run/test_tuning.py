@@ -67,3 +67,10 @@ def test_a_search_of_the_schedule_begins_with_the_defaults_that_ids_leave_out(sm
         assert scrub.ask(0)["retain_share"] == 1.0
         assert scrub.ask(0)["rate_schedule"] == "constant"
     assert not set(plain) & set(studies)
+
+
+def test_a_method_whose_epoch_is_chosen_is_searched_apart(small_sweep):
+    methods = "methods=[retrain, {name: scrub}, {name: scrub, best_epoch: true}]"
+    sweep = sweep_of(small_sweep, methods)
+    studies, _ = _searches(build_grid(sweep), sweep, 4, "gap_to_retrain")
+    assert sorted(bool(study.trials[0].best_epoch) for study in studies.values()) == [False, True]

@@ -17,7 +17,7 @@ from orchestrator.report.frames.select import with_modifiers
 
 STAGES = ("study", "tune")
 SEARCHED = ["stage", "task", "backbone", "unlearning", "forget_rule"]
-SEARCH = ["method", "superloss", "curriculum", "lora", "study_id"]
+SEARCH = ["method", "superloss", "curriculum", "lora", "best_epoch", "study_id"]
 MOST_TRIALS = 150  # of a chart that are drawn as dots; of more, only those that were better than all before
 DASHES = ([1, 0], [6, 3], [2, 2])  # of the methods after the first ten, which have their colors
 

@@ -105,7 +105,7 @@ def _settings_of_lines(source: Source) -> dict[str, dict[str, str]]:
     for row in source.report.lines.to_dict("records"):
         own = found.setdefault(f"{row['task']}, {row['label']}", {})
         parts: dict[str, Any] = json.loads(row["settings"] or "{}")
-        for name in ("superloss", "curriculum", "lora"):
+        for name in ("superloss", "curriculum", "lora", "best_epoch"):
             parts |= {name: json.loads(row[name])} if row[name] else {}
         parts |= {"training": json.loads(row["original_settings"] or "{}")}
         for name, value in _flat(parts):

@@ -92,7 +92,7 @@ def modifiers(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
     if curriculum:
         order = curriculum["order"]
         found.append("random order" if order == "random" else order.replace("_", " "))
-    return (*found, "LoRA") if row["lora"] else tuple(found)
+    return (*found, *(name for key, name in (("lora", "LoRA"), ("best_epoch", "best epoch")) if row[key]))
 
 
 def with_modifiers(name: str, row: Mapping[Hashable, Any]) -> str:
@@ -136,7 +136,7 @@ def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
 def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(row["settings"] or "{}")
     found |= {rate: "auto" for rate, share in SHARES.items() if share in found}  # its number is that of the original
-    for knob in ("superloss", "curriculum", "lora"):
+    for knob in ("superloss", "curriculum", "lora", "best_epoch"):
         found |= {f"{knob}.{k}": v for k, v in json.loads(row[knob] or "{}").items()}
     found |= {f"training.{k}": v for k, v in json.loads(row["original_settings"] or "{}").items()}
     recipe = json.loads(row["recipe"] or "{}")

@@ -122,7 +122,7 @@ def _where(row: Row) -> str:
 
 def _settings(row: Row) -> list[tuple[str, str]]:
     found = json.loads(row["settings"] or "{}")
-    for modifier in ("superloss", "curriculum", "lora"):
+    for modifier in ("superloss", "curriculum", "lora", "best_epoch"):
         found |= {f"{modifier}.{name}": value for name, value in json.loads(row[modifier] or "{}").items()}
     return [
         (name, f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"'))

@@ -22,7 +22,7 @@ from orchestrator.report.tables.markdown import escape
 SCALE = {"gap_mean": 1.0, "forget_accuracy": 100.0, "test_accuracy": 100.0}
 """What is compared, and its factor to points."""
 COLUMNS = ("task", "unlearning", "line", "control")
-SETTING = ("budget_fraction", "original_seed", "original_settings", "method", "settings", "lora")
+SETTING = ("budget_fraction", "original_seed", "original_settings", "method", "settings", "lora", "best_epoch")
 """What a run and its control must have in common in addition to the forget set."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from methods.base import UnlearningProblem
+from methods.engine.rewind_objective import Aim, rewind_aim
 from orchestrator.run.assignment import Assignment
 from orchestrator.run.setup.checkpoints import load_logits
 from orchestrator.run.setup.context import WorkerContext
@@ -23,7 +24,7 @@ def objective_of(rule: str, now: Mapping[str, float], target: Mapping[str, float
     the paper authors' public code.
     """
     if rule == "rewind":
-        return (abs(now["f"] - target["f"]) + max(0.0, target["v"] - now["v"])) / 2
+        return Aim(target["f"], target["v"]).distance(now["f"], now["v"])
     if rule == "gap_to_retrain":
         return sum(abs(now[part] - target[part]) for part in ("f", "r", "v")) / 3
     return 1 - (now["v"] + 1 - now["f"]) / 2
@@ -66,14 +67,7 @@ def _target(assignment: Assignment, problem: UnlearningProblem, context: WorkerC
 def _rewind_target(
     problem: UnlearningProblem, original_logits: torch.Tensor, *, mislabeled: bool = False
 ) -> dict[str, float]:
-    """Return the target accuracies; mislabeled D_f should be as wrong as unseen speech with wrong labels."""
-    labels = problem.validation.labels
-    correct = (original_logits[problem.validation.utterances].argmax(dim=-1) == labels).double()
-    if problem.forgotten_classes:
-        return {"v": float(correct.mean()), "f": 0.0}
-    if mislabeled:  # the expected accuracy on D_v under labels drawn uniformly from the wrong ones
-        return {"v": float(correct.mean()), "f": (1 - float(correct.mean())) / (problem.num_classes - 1)}
-    mix = torch.bincount(problem.forget.labels, minlength=problem.num_classes).double()
-    there = torch.bincount(labels, minlength=problem.num_classes).double()
-    weights = (mix / there.clamp(min=1))[labels]
-    return {"v": float(correct.mean()), "f": float((weights * correct).sum() / weights.sum())}
+    """Return the target accuracies, as `methods.engine.rewind_objective` has them."""
+    said = original_logits[problem.validation.utterances].argmax(dim=-1)
+    aim = rewind_aim(said == problem.validation.labels, problem, mislabeled=mislabeled)
+    return {"f": aim.forget, "v": aim.validation}

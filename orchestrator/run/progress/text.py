@@ -13,7 +13,8 @@ from orchestrator.run.assignment import IntermediateResult
 def describe(spec: TrialSpec) -> str:
     """Name a trial for a reader: task, backbone, request, method with its modifiers, seed."""
     request = spec.request
-    modifiers = {"superloss": spec.superloss, "curriculum": spec.curriculum, "lora": spec.lora}
+    names = ("superloss", "curriculum", "lora", "best_epoch")
+    modifiers = {name.replace("_", " "): getattr(spec, name) for name in names}
     ratio = f" {request['forget_ratio']:g}" if request.get("forget_ratio") else ""
     step = f" (request {len(spec.before) + 1} of {spec.sequence['steps']})" if spec.sequence else ""
     method = " + ".join([spec.method_name, *(name for name, settings in modifiers.items() if settings)])

@@ -122,13 +122,14 @@ def test_curricula_presets_and_adapters_are_lines_of_their_own(make_rows) -> Non
         {"curriculum": json.dumps(easy)},
         {"curriculum": json.dumps(hard)},
         {"lora": json.dumps({"rank": 8})},
+        {"best_epoch": json.dumps({"rule": "rewind"})},
         {"superloss": json.dumps({"strength": 10.0, "tau": "mubench"})},
         {"superloss": json.dumps({"strength": 1.0, "tau": "fixed"}), "curriculum": json.dumps(hard)},
     ]
     more = [with_settings(scrub, f"-{n}", **columns) for n, columns in enumerate(laid)]
     assert labels(pd.concat([rows, *more])) == [
         "Retrain", "SCRUB", "SCRUB + LoRA", "SCRUB + SuperLoss (MU-Bench code)", "SCRUB + SuperLoss + hard first",
-        "SCRUB + easy first", "SCRUB + hard first",
+        "SCRUB + best epoch", "SCRUB + easy first", "SCRUB + hard first",
     ]  # fmt: skip
 
 
