@@ -1,7 +1,8 @@
 """Bad-T: imitate an incompetent teacher on D_f and the original on D_r.
 
 Source: Chundawat et al., AAAI 2023: KL(teacher‖student), the incompetent teacher a randomly initialized copy of the
-architecture; arXiv 2506.00848 §4.3: λ = 1.
+architecture; arXiv 2506.00848 §4.3: λ = 1. That paper writes KL(student‖teacher): `divergence: from_student`, or the
+preset `paper`.
 Differs: KL carries the factor T² of Hinton et al. (2015), which the source leaves out, so that another `temperature`
 does not change the size of gradients (at the default of 1 there is no difference); all of D_r is used unless
 `retain_share` says otherwise (their notebook takes 30 %); the mean is over utterances, not over utterances × classes.
@@ -43,6 +44,7 @@ class BadTeacher(Method):
     retain_weight: float = 1.0  # λ
     retain_share: float = 1.0  # of D_r
     temperature: float = 1.0  # of both softmaxes
+    divergence: Literal["from_teacher", "from_student"] = added_later("from_teacher")  # KL(teacher ‖ student)
     retain_drawn: Literal["once", "each_epoch"] = added_later("once")  # the part of D_r
     rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
@@ -64,7 +66,9 @@ class BadTeacher(Method):
 
         def imitate(model: Classifier, batch: Batch) -> Tensor:
             teacher = bad.put(batch, problem.original_logits(batch))
-            return distillation_loss(teacher, model(batch.features, batch.lengths), self.temperature)
+            student = model(batch.features, batch.lengths)
+            pair = (teacher, student) if self.divergence == "from_teacher" else (student, teacher.to(student))
+            return distillation_loss(*pair, self.temperature)
 
         yield Pass(
             name="imitate",

@@ -4,7 +4,7 @@ Source: Kurmanji et al., NeurIPS 2023: max step −KL_T(teacher‖student) on D_
 does the max step first, for the first `max_epochs` epochs, then always the min step.
 The wording of arXiv 2506.00848 §4.3 is another: first all ascent, of the cross-entropy on D_f, then all descent, of
 the cross-entropy on D_r and of the difference between its embeddings and the original's. It is `order: ascend_first`
-with `ascend_on: cross_entropy` and `hold_to: embeddings`; `order: ascend_first` alone changes the order only. The
+with `ascend_on: cross_entropy` and `hold_to: embeddings`, which the preset `paper` sets. The
 paper gives neither norm nor weight of that difference: here it is the mean square over the width, times α.
 Differs: AdamW at a constant rate instead of SGD or Adam with steps; the teacher's logits come from the cache.
 """

@@ -18,7 +18,7 @@ from typing import Any
 from orchestrator.plugin_sources import parsed
 
 PACKAGES = {
-    "methods": ("methods", "methods.mubench"),
+    "methods": ("methods", "methods.mubench", "methods.paper"),
     "trainings": ("methods.trainings",),
     "backbones": ("backbones",),
     "tasks": ("orchestrator.tasks",),

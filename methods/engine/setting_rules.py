@@ -13,6 +13,7 @@ ABOVE_ZERO = ("learning_rate", "repair_learning_rate", "rate_share", "repair_rat
 CHOICES: dict[str, tuple[str, ...]] = {
     "rate_schedule": get_args(RateSchedule),
     "retain_drawn": ("once", "each_epoch"),
+    "divergence": ("from_teacher", "from_student"),
 }
 
 

@@ -1,6 +1,7 @@
 """Keep the epoch of a method that is best on D_f and D_v, instead of its last: choose by `rewind`, never by D_t.
 
-Source: Kurmanji et al., NeurIPS 2023 (SCRUB+R) rewind to such an epoch; asked for all methods in open-unlearning#187.
+Source: Kurmanji et al., NeurIPS 2023 (SCRUB+R) rewind to such an epoch; open-unlearning#187 requests it for every
+method.
 The model is scored after each epoch of each pass. These scores, and the original's answers on D_v that they are
 compared with, are charged: the method's result rests on them. An epoch that the budget cuts off is not scored; where
 none was scored, the last weights are kept.

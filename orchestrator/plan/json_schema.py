@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator import plugins
 from orchestrator.forgetting.requests import SETTINGS, ForgetRequest
-from orchestrator.plan.method_variants import MODIFIERS, PRESETS
+from orchestrator.plan.method_variants import METHOD_PRESETS, MODIFIERS, PRESETS
 from orchestrator.plan.scenarios import INTERNAL, WHERE
 from orchestrator.plan.setting_schemas import NAME, Schema, any_of, one_or_list, required_settings, setting_schemas
 from orchestrator.plan.setting_schemas import inlined as with_definitions
@@ -110,8 +110,8 @@ def _methods() -> Iterator[Schema]:
     known = plugins.usable("methods")
     yield {"oneOf": [_is(name, about("methods", name)) for name in known]}
     for name in known:
-        yield _method(name, name, list(PRESETS[:1]), required=False)
-        for preset in PRESETS[1:]:
+        yield _method(name, name, list(METHOD_PRESETS[:1]), required=False)
+        for preset in METHOD_PRESETS[1:]:
             if (variant := f"{name}_{preset}") in known:
                 yield _method(name, variant, [preset], required=True)
 

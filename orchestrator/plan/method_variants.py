@@ -25,6 +25,7 @@ MODIFIERS: dict[str, type[Any]] = {
 }
 REFERENCES = ("original", "retrain")  # they take SuperLoss alone
 PRESETS = ("faithful", "mubench")
+METHOD_PRESETS = (*PRESETS, "paper")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def method_variants(entry: MethodEntry, selection: str = "last") -> list[MethodV
             f"a method cannot have an alias: got as: {entry.alias!r} for {entry.name}; remove it (tasks and backbones "
             "can have one)"
         )
-    name = _preset_name(entry)
+    name = preset_name(entry)
     if name in REFERENCES and (entry.curriculum or entry.lora or entry.best_epoch):
         raise ValueError(
             f"{name} takes no curriculum, no lora and no best_epoch: got one; remove it, or use a method that unlearns"
@@ -132,15 +133,22 @@ def _combinations(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**settings, **dict(zip(swept, values, strict=True))}
 
 
-def _preset_name(entry: MethodEntry) -> str:
-    """Return the plug-in of a preset: each `mubench` preset is a plug-in of its own."""
+def preset_name(entry: MethodEntry) -> str:
+    """Return the plug-in of an entry: each preset but `faithful` is a plug-in of its own.
+
+    Raises:
+        ValueError: the method does not have the preset.
+    """
     if entry.preset in (None, "faithful"):
         return entry.name
     name, known = f"{entry.name}_{entry.preset}", plugins.names("methods")
-    if entry.preset not in PRESETS or name not in known:
-        having = ", ".join(n.removesuffix("_mubench") for n in known if n.endswith("_mubench"))
+    if entry.preset not in METHOD_PRESETS or name not in known:
+        having = (
+            f"{preset} for {', '.join(n.removesuffix(f'_{preset}') for n in known if n.endswith(f'_{preset}'))}"
+            for preset in METHOD_PRESETS[1:]
+        )
         raise ValueError(
-            f"no such preset of {entry.name}: got {entry.preset!r}, allowed: faithful; mubench for {having}"
+            f"no such preset of {entry.name}: got {entry.preset!r}, allowed: faithful; {'; '.join(having)}"
         )
     return name
 

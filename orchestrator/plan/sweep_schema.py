@@ -49,7 +49,7 @@ class BackboneEntry(NamedPlugIn):
 class MethodEntry(NamedPlugIn):
     """A method; a list of values is swept, also in its modifiers."""
 
-    preset: str | None = None  # faithful (the default) or mubench: what the authors' public code does
+    preset: str | None = None  # faithful (the default), mubench (the authors' public code) or paper (its words)
     superloss: dict[str, Any] | bool | None = None
     curriculum: dict[str, Any] | bool | None = None
     lora: dict[str, Any] | bool | None = None

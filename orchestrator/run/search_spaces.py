@@ -11,6 +11,7 @@ from typing import Any
 
 from methods.engine.rates import SHARES
 from orchestrator import plugins
+from orchestrator.plan.method_variants import preset_name
 from orchestrator.plan.sweep_schema import Sweep, SweepError
 from orchestrator.run.scheduling.optuna_study import holds
 
@@ -54,7 +55,7 @@ def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
                 f"tuning.spaces.{method}.{name} has bounds in the wrong order: got {list(values)}; two fractions are "
                 "bounds, the lower one first. Swap them, or give at least three choices"
             )
-    fixed = {name for e in sweep.methods if e.name == method and not e.preset for name in e.settings}
+    fixed = {name for e in sweep.methods if preset_name(e) == method for name in e.settings}
     fixed |= {other for pair in SHARES.items() if fixed & set(pair) for other in pair}
     space = {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}
     for name, values in space.items():

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.errors import Interrupted, StoppedEarly
 from orchestrator.plan.grid import Grid, build_grid
+from orchestrator.plan.method_variants import preset_name
 from orchestrator.plan.scenarios import without_sequences
 from orchestrator.plan.spec import TrialSpec, short_hash
 from orchestrator.plan.sweep_schema import EvidenceEntry, Sweep, SweepError
@@ -37,7 +38,7 @@ def tune_sweep(
     See `orchestrator.api.tune_sweep`.
     """
     sweep = loaded.sweep.model_copy(update={"lock": None, "keep_models": "none", "evidence": EvidenceEntry()})
-    if unknown := sorted(set(sweep.tuning.spaces) - {entry.name for entry in sweep.methods}):
+    if unknown := sorted(set(sweep.tuning.spaces) - {preset_name(entry) for entry in sweep.methods}):
         raise SweepError(
             f"tuning.spaces names methods that the sweep does not have: got {', '.join(unknown)}; "
             "add them to methods, or remove their spaces"

@@ -22,7 +22,7 @@ RESULTS = ROOT / "docs" / "results"
 
 def test_counts_are_those_of_the_registry() -> None:
     methods = set(plugins.names("methods")) - set(REFERENCES)
-    presets = {name for name in methods if name.endswith("_mubench")}
+    presets = {name for name in methods if name.endswith(("_mubench", "_paper"))}
     auc, _, distances = ([figure for figure in group if figure.pairs or not figure.counts] for group in GROUPS.values())
     counted = {
         "methods": len(methods - presets),

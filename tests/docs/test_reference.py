@@ -37,7 +37,7 @@ def section(page: str, title: str) -> str:
     ],
 )
 def test_every_plug_in_is_documented(kind: str, page: str, title: str) -> None:
-    presets = {name for name in plugins.names(kind) if name.endswith("_mubench")}
+    presets = {name for name in plugins.names(kind) if name.endswith(("_mubench", "_paper"))}
     assert set(plugins.names(kind)) - presets <= codes(section(page, title))
 
 

@@ -46,12 +46,18 @@ def test_the_papers_methods_have_the_mubench_preset(name):
     assert spec.method.name == f"{name}_mubench"
 
 
+@pytest.mark.parametrize("name", ["bad_teacher", "scrub"])
+def test_methods_whose_words_in_the_paper_differ_have_the_paper_preset(name):
+    (spec,) = unlearning_specs({"name": name, "preset": "paper"})
+    assert spec.method.name == f"{name}_paper"
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
         (
             {"name": "unsir", "preset": "mubench"},
-            "no such preset of unsir: got 'mubench', allowed: faithful; mubench for",
+            "no such preset of unsir: got 'mubench', allowed: faithful; mubench for .*; paper for bad_teacher, scrub$",
         ),
         ({"name": "scrub", "preset": "fast"}, "no such preset of scrub: got 'fast'"),
         ({"name": "scrub", "superloss": {"preset": "fast"}}, "superloss.preset is not known: got 'fast', allowed"),
