@@ -131,7 +131,7 @@ class UtteranceSet:
 
     def drawn_anew(self, retain_share: float) -> UtteranceSet:
         """Return the same set, of whose D_r part each shuffled epoch draws another share, without replacement."""
-        return replace(self, retain_share=retain_share)
+        return self if retain_share == self.retain_share else replace(self, retain_share=retain_share)
 
     def __add__(self, other: UtteranceSet) -> UtteranceSet:
         """Return the union, first `self` and then `other`; epochs shuffle it."""
