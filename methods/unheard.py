@@ -155,6 +155,7 @@ class Unheard(Method):
     retain_weight: float = 1.0  # λ
     rate_schedule: RateSchedule = added_later("falling")  # × (1 − e/E) in epoch e of E, or constant
     target_rule: TargetRule = added_later("borrowed")  # of D_f; the others are ablations
+    teacher_encoder: Literal["pretrained", "original"] = added_later("pretrained")  # original: f's, trained on D_f
     validation_share: float = added_later(1.0)  # of D_v, drawn once: less to learn f's answers on unheard speech from
 
     def __post_init__(self) -> None:
@@ -229,7 +230,7 @@ class Unheard(Method):
 
     def taught(self, problem: UnlearningProblem, there: Bool[Tensor, " classes"]) -> Float[Tensor, "forget classes"]:
         """Return the targets that need the teacher; `there` are the classes of D_r."""
-        scores, unheard = teacher_scores(problem)
+        scores, unheard = teacher_scores(problem, problem.model if self.teacher_encoder == "original" else None)
         said = self.original_answers(problem, problem.validation).to(unheard)
         answers, validation = said.argmax(dim=1), problem.validation.labels.to(said.device)
         labels, there = problem.forget.labels.to(said.device), there.to(said.device)

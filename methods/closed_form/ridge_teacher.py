@@ -52,16 +52,17 @@ def layer_statistics(model: Classifier, batch: Batch) -> Float[Tensor, "batch wi
 
 
 def teacher_scores(
-    problem: UnlearningProblem,
+    problem: UnlearningProblem, encoder: Classifier | None = None
 ) -> tuple[Float[Tensor, "forget classes"], Float[Tensor, "unheard classes"]]:
     """Fit a head on D_r, with the penalty that is best on D_v, and return its scores on D_f and D_v.
 
+    The head reads the pretrained encoder, or another one that is given.
     Charged as one forward over all three sets, and the time of the solutions.
 
     Raises:
         BudgetSpent: when the budget is spent before that.
     """
-    encoder = problem.fresh_model()
+    encoder = problem.fresh_model() if encoder is None else encoder
     encoder.eval()
 
     def vectors(utterances: UtteranceSet) -> Iterator[tuple[Tensor, Tensor]]:

@@ -14,6 +14,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "rate_schedule": get_args(RateSchedule),
     "retain_drawn": ("once", "each_epoch"),
     "divergence": ("from_teacher", "from_student"),
+    "teacher_encoder": ("pretrained", "original"),
 }
 
 

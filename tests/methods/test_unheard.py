@@ -194,3 +194,14 @@ def test_a_share_of_the_validation_set_is_drawn_once_and_changes_no_other_draw(k
     assert Unheard().unheard_speech(problem) is problem.validation
     kit.run(Unheard(validation_share=0.25, epochs=1), problem)
     assert problem.budget.samples > 0
+
+
+def test_a_teacher_on_the_originals_own_encoder_reads_f_and_leaves_it_as_it_is(kit):
+    problem = kit.make_problem()
+    before = kit.weights(problem.model)
+    found = Unheard(target_rule="teacher", teacher_encoder="original").targets(problem)
+    plain = Unheard(target_rule="teacher").targets(kit.make_problem())
+    assert not torch.allclose(found, plain)
+    assert all(torch.equal(value, before[name]) for name, value in kit.weights(problem.model).items())
+    problem.build_model = lambda weights: kit.TwoLayers()  # as if f's encoder were the pretrained one
+    torch.testing.assert_close(Unheard(target_rule="teacher").targets(problem), found)
