@@ -96,6 +96,12 @@ COVERS = {
         "orchestrator/report/charts/search.py",
         "orchestrator/report/charts/style.py",
     ],
+    "tests/report/evidence/test_audits.py": [
+        "orchestrator/report/evidence/audit_columns.py",
+        "orchestrator/report/evidence/embedded.py",
+        "orchestrator/report/evidence/informed.py",
+        "orchestrator/report/evidence/relative.py",
+    ],
     "tests/report/compare/test_differences.py": [
         "orchestrator/report/compare/sources.py",
         "orchestrator/report/compare/text.py",
@@ -120,6 +126,7 @@ COVERS = {
         "orchestrator/report/evidence/probes.py",
         "orchestrator/report/evidence/table.py",
         "orchestrator/report/evidence/write.py",
+        "orchestrator/run/evaluation/embeddings.py",
         "orchestrator/run/evaluation/export.py",
         "orchestrator/run/evaluation/linear_probe.py",
         "orchestrator/run/evaluation/row.py",

@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import xlogy
 from scipy.stats import ks_2samp, wasserstein_distance
 
+from orchestrator.evidence.membership import LOSS_CLIP
 from orchestrator.evidence.outputs import NO_CLASS, Outputs
 
 Vector = Float[np.ndarray, " n"]
+Labels = Int[np.ndarray, " n"]
 Probabilities = Float[np.ndarray, "n classes"]
 
 
@@ -69,6 +71,27 @@ def ks_distance(these: Vector, those: Vector) -> float:
     if not len(these) or not len(those) or np.isnan(these).any() or np.isnan(those).any():
         return float("nan")
     return float(ks_2samp(these, those).statistic)
+
+
+def loss_distance(
+    these: Vector, those: Vector, these_labels: Labels | None = None, those_labels: Labels | None = None
+) -> float:
+    """Compute the W1 distance (earth mover's) of two sets' losses, nats; losses are cut at 100.
+
+    With labels, only classes that both sets have count, and each class has the weight in the second set that it has in
+    the first, so that a set of other words is no distance. NaN if nothing is left or a loss is NaN.
+    """
+    weights = None
+    if these_labels is not None and those_labels is not None:
+        mine, theirs = np.isin(these_labels, those_labels), np.isin(those_labels, these_labels)
+        these, those, these_labels, those_labels = these[mine], those[theirs], these_labels[mine], those_labels[theirs]
+        classes, counts = np.unique(these_labels, return_counts=True)
+        place = np.searchsorted(classes, those_labels)
+        weights = counts[place] / np.bincount(place, minlength=len(classes))[place] if len(place) else None
+    if not len(these) or not len(those) or np.isnan(these).any() or np.isnan(those).any():
+        return float("nan")
+    cut = (np.minimum(losses, LOSS_CLIP) for losses in (these, those))
+    return float(wasserstein_distance(*cut, v_weights=weights))
 
 
 def zrf(batches: Iterable[tuple[Probabilities, Probabilities]]) -> float:

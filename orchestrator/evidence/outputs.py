@@ -30,6 +30,10 @@ class Outputs:
     classes: Int[np.ndarray, "n k"]  # whose probability is known; NO_CLASS where none
     log_probabilities: Float[np.ndarray, "n k"]  # of those classes; −inf under NO_CLASS
     complete: bool  # whether all classes are known
+    speakers: np.ndarray[Any, Any] | None = None  # (n,) text; None, as what follows, in outputs of earlier versions
+    speaker_roles: np.ndarray[Any, Any] | None = None  # (n,) text, of `speaker_roles`
+    num_samples: Labels | None = None
+    levels_db: Vector | None = None  # root mean square, of full scale
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -37,7 +41,7 @@ class Outputs:
     def where(self, keep: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> Outputs:
         """Select the utterances at these places, in this order."""
         whole = ("complete",)
-        return replace(self, **{k: v[keep] for k, v in vars(self).items() if k not in whole})
+        return replace(self, **{k: v[keep] for k, v in vars(self).items() if k not in whole and v is not None})
 
     def part(self, *names: str) -> Outputs:
         """Select the utterances of these parts."""
@@ -64,7 +68,20 @@ def parse_outputs(table: pa.Table) -> Outputs:
         labels=labels,
         true_labels=true_labels,
         **found,
+        **_about(table),
     )
+
+
+def _about(table: pa.Table) -> dict[str, Any]:
+    """Return what is known of the recordings themselves; nothing in outputs of earlier versions."""
+    if "speaker" not in table.column_names:
+        return {}
+    return {
+        "speakers": table["speaker"].to_numpy(zero_copy_only=False).astype(str),
+        "speaker_roles": table["speaker_role"].to_numpy(zero_copy_only=False).astype(str),
+        "num_samples": table["num_samples"].to_numpy().astype(np.int64),
+        "levels_db": table["level_db"].to_numpy().astype(np.float64),
+    }
 
 
 def _logits(table: pa.Table) -> Float[np.ndarray, "n classes"]:

@@ -34,7 +34,7 @@ from orchestrator.tasks.corpus import Corpus
 
 OF_TRIALS = {
     "models": ".safetensors", "prepared": ".safetensors", "logits": ".safetensors", "checkpoints": ".safetensors",
-    "outputs": ".parquet", "evidence": ".parquet", "unlearned": "",
+    "outputs": ".parquet", "embeddings": ".parquet", "evidence": ".parquet", "unlearned": "",
 }  # fmt: skip
 """Folders of a results folder with what trials leave of recordings, and the ends of the names there."""
 
@@ -230,12 +230,12 @@ def _in_results(
         with suppress(OSError, pa.ArrowException, KeyError):
             row = pq.read_table(file, columns=["corpus_fingerprint"]).to_pylist()[0]
             trials[file.stem] = str(row["corpus_fingerprint"])
-    for file in sorted((folder / "outputs").glob("*.parquet")):
+    for file in sorted(file for shelf in ("outputs", "embeddings") for file in (folder / shelf).glob("*.parquet")):
         try:
             table = pq.read_table(file, columns=["utterance_id", "true_label"])
             labels = dict(zip(table["utterance_id"].to_pylist(), table["true_label"].to_pylist(), strict=True))
         except (OSError, pa.ArrowException, KeyError):
-            yield Residue(file, "outputs", f"they cannot be read, so that they could not be searched: {BY_HAND}")
+            yield Residue(file, file.parent.name, f"they cannot be read, so that they could not be searched: {BY_HAND}")
             continue
         pruned = {i for i in labels if sought.ids and sought.keyed("recording", str(i)) in sought.ids}
         if (names.isdisjoint(labels) and not pruned) or trials.get(file.stem, "") in held:
@@ -244,7 +244,7 @@ def _in_results(
         if not doubt and file.stem in trials:
             held.setdefault(trials[file.stem], None)
         else:
-            yield Residue(file, "outputs on recordings with these ids", doubt)
+            yield Residue(file, f"{file.parent.name} of recordings with these ids", doubt)
     for trial, corpus in trials.items():
         if corpus in held:
             for shelf, end in OF_TRIALS.items():

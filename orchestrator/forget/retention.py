@@ -15,7 +15,7 @@ from orchestrator.results.store import open_store
 from orchestrator.run.scheduling.driver_lease import sole_driver
 
 KINDS = {
-    "outputs": ("outputs", "evidence"),
+    "outputs": ("outputs", "embeddings", "evidence"),
     "logits": ("logits",),
     "checkpoints": ("checkpoints", "models", "prepared", "unlearned"),
 }

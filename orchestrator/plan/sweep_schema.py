@@ -105,6 +105,7 @@ class EvidenceEntry(Keys):
     probe: bool = key(False, "a linear probe on the embeddings")
     attribution: AttributionEntry | None = key(None, "integrated gradients")
     zrf: bool = key(False, "zero retrain forgetting")
+    embeddings: bool = key(False, "store what the head reads")
 
     def requested(self) -> dict[str, Any] | None:
         """Return the tests that a trial runs; None if there are none."""
@@ -220,7 +221,8 @@ class Sweep(Keys):
     )
     evidence: EvidenceEntry = key(
         EvidenceEntry(),
-        "tests of each model after its measures: `relearning`, `probe`, `zrf`, `attribution` "
+        "tests of each model after its measures: `relearning`, `probe`, `zrf`, `attribution`, "
+        "`embeddings` "
         "([evidence.md](evidence.md))",
         shown="nothing",
     )

@@ -65,6 +65,11 @@ class Store:
         return Shelf(self.files, "outputs", ".parquet")
 
     @property
+    def embeddings(self) -> Shelf:
+        """What the head of a trial's model reads of some utterances (`orchestrator/evidence/embeddings.py`)."""
+        return Shelf(self.files, "embeddings", ".parquet")
+
+    @property
     def tests(self) -> Shelf:
         """Results of tests that trained on or probed a trial's model."""
         return Shelf(self.files, "evidence", ".parquet")
@@ -115,8 +120,8 @@ class Store:
             self.files.set_aside(name)
 
     def incomplete(self) -> set[str]:
-        """Return trials whose outputs or tests were set aside: they run again, but keep their rows until then."""
-        return self.outputs.lost_ids() | self.tests.lost_ids()
+        """Return trials whose outputs, embeddings or tests were set aside: they run again, but keep their rows."""
+        return self.outputs.lost_ids() | self.embeddings.lost_ids() | self.tests.lost_ids()
 
     def rows(self) -> pd.DataFrame:
         """Return all rows with the columns of `SCHEMA`, and bring the index up to date.

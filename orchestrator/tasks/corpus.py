@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+FULL_SCALE = 2.0**15
+SILENCE_DB = -100.0
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -88,3 +91,16 @@ class Corpus:
         """(samples,) of one utterance, a view of the mapped file."""
         values: npt.NDArray[np.int16] = self.table.column("audio")[row].values.to_numpy(zero_copy_only=True)
         return values
+
+    def levels_db(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """(rows,) root mean square of utterances in dB of full scale, `SILENCE_DB` at least; read once a process."""
+        known = self._levels_db
+        for row in rows[np.isnan(known[rows])]:
+            audio = self.audio(int(row)).astype(np.float64) / FULL_SCALE
+            power = float(np.mean(audio**2)) if len(audio) else 0.0
+            known[row] = max(SILENCE_DB, 10 * np.log10(power)) if power > 0 else SILENCE_DB
+        return known[rows]
+
+    @cached_property
+    def _levels_db(self) -> npt.NDArray[np.float32]:
+        return np.full(len(self), np.nan, dtype=np.float32)

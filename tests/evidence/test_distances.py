@@ -9,7 +9,14 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import norm
 
-from orchestrator.evidence.distances import js_divergence, ks_distance, output_divergence, streisand, zrf
+from orchestrator.evidence.distances import (
+    js_divergence,
+    ks_distance,
+    loss_distance,
+    output_divergence,
+    streisand,
+    zrf,
+)
 from orchestrator.evidence.outputs import NO_CLASS, Outputs
 
 
@@ -83,3 +90,21 @@ def test_streisand_of_retrain_itself_is_nothing_and_of_a_shift_the_shift() -> No
     assert (own.wasserstein, own.shift, own.below) == pytest.approx((0.0, 0.0, 0.05))
     assert (lower.wasserstein, lower.shift) == pytest.approx((0.2, -0.2))
     assert lower.below > 0.6
+
+
+def test_losses_that_are_larger_by_a_constant_are_that_far_away() -> None:
+    losses = np.random.default_rng(0).exponential(size=50)
+    assert loss_distance(losses, losses) == 0
+    assert loss_distance(losses, losses + 0.3) == pytest.approx(0.3)
+    assert loss_distance(np.array([0.0]), np.array([np.inf])) == 100  # cut
+    assert math.isnan(loss_distance(losses, losses[:0]))
+    assert math.isnan(loss_distance(losses, np.array([np.nan])))
+
+
+def test_a_set_with_other_shares_of_the_classes_is_no_further_away_for_that() -> None:
+    rng = np.random.default_rng(0)
+    mine, theirs = rng.choice(2, 4_000, p=[0.9, 0.1]), rng.choice(3, 4_000, p=[0.1, 0.6, 0.3])
+    losses, others = (np.array([0.0, 3.0, 9.0])[labels] + rng.normal(size=4_000) for labels in (mine, theirs))
+    assert loss_distance(losses, others) > 2
+    assert loss_distance(losses, others, mine, theirs) < 0.15
+    assert math.isnan(loss_distance(losses, others, mine, np.full(4_000, 2)))

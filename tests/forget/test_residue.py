@@ -21,6 +21,7 @@ methods: [original, {name: grad_ascent, learning_rate: 1.0e-4}]
 seeds: [0]
 training: {learning_rate: 1.0e-3, epochs: 1, batch_size: 32}
 keep_models: final
+evidence: {embeddings: true}
 """
 
 
@@ -46,7 +47,7 @@ def found_by(folder, commands, **settings):
 
 def holding(folder):
     """Every file or folder that the sweep and the interrupted run left of the recordings."""
-    shelves = ("models", "logits", "outputs", "unlearned", "checkpoints", "prepared", "evidence")
+    shelves = ("models", "logits", "outputs", "unlearned", "checkpoints", "prepared", "evidence", "embeddings")
     left = [p for shelf in shelves for p in (folder / "r" / shelf).glob("*")]
     for kind in ("corpora", "features"):
         left += [p for p in (folder / "cache" / kind).iterdir() if p.is_dir()]
@@ -115,9 +116,10 @@ def test_results_that_a_launch_is_using_are_kept(planted, commands, tmp_path):
     assert all(r.path.exists() for r in found)
 
 
-def test_outputs_without_rows_and_corpora_are_found_by_their_ids(planted, commands, tmp_path):
-    shutil.copytree(planted / "r/outputs", tmp_path / "r/outputs")
-    assert {r.path.name for r in found_by(tmp_path, commands)} == {p.name for p in (planted / "r/outputs").iterdir()}
+@pytest.mark.parametrize("shelf", ["outputs", "embeddings"])
+def test_outputs_without_rows_and_corpora_are_found_by_their_ids(planted, commands, tmp_path, shelf):
+    shutil.copytree(planted / "r" / shelf, tmp_path / "r" / shelf)
+    assert {r.path.name for r in found_by(tmp_path, commands)} == {p.name for p in (planted / "r" / shelf).iterdir()}
 
 
 def test_what_contains_input_or_is_shared_or_in_use_is_kept_with_the_reason(planted, commands, tmp_path, monkeypatch):
@@ -233,10 +235,11 @@ def test_an_unrelated_study_with_the_same_ids_and_other_labels_is_kept(planted, 
     import pyarrow.parquet as pq
 
     copy = shutil.copytree(planted / "r", tmp_path / "r")
-    for file in (copy / "outputs").glob("*"):
+    named = {file for shelf in ("outputs", "embeddings") for file in (copy / shelf).iterdir()}
+    for file in named:
         table = pq.read_table(file)
         place = table.column_names.index("true_label")
         pq.write_table(table.set_column(place, "true_label", pa.array(np.arange(len(table)) % 3)), file)
     found = found_by(tmp_path, commands)
-    assert {r.path for r in found} == set((copy / "outputs").iterdir())
+    assert {r.path for r in found} == named
     assert all("labels are not those of the manifest" in r.kept_because for r in purge(found))

@@ -39,6 +39,12 @@ def test_above_the_quota_the_oldest_is_deleted_first_until_the_rest_fits(results
     assert {one.path for one in to_delete(results, quota_bytes=0)} == {one.path for one in candidates}
 
 
+def test_embeddings_are_deleted_with_outputs(results):
+    shutil.copytree(results / "outputs", results / "embeddings")
+    found = to_delete(results, kinds=["outputs"], quota_bytes=0)
+    assert {one.path.parent.name for one in found} == {"outputs", "embeddings"}
+
+
 def test_a_rule_for_one_kind_leaves_the_others(results):
     found = to_delete(results, kinds=["logits"], quota_bytes=0)
     assert {one.path.parent.name for one in found} == {"logits"}

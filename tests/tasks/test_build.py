@@ -54,6 +54,12 @@ def test_what_was_read_comes_back_row_by_row(tmp_path: Path) -> None:
     assert corpus.column("accent").tolist() == [u.attributes.get("accent") for u in given]
 
 
+def test_the_level_of_an_utterance_is_its_root_mean_square_of_full_scale(tmp_path: Path) -> None:
+    corpus = open_corpus(toy.ToyTask(folder=tmp_path), tmp_path)
+    levels = corpus.levels_db(np.array([64, 0, 32, 64]))  # an utterance's samples all have its number as value
+    assert levels.tolist() == pytest.approx([20 * np.log10(64 / 2**15), -100, 20 * np.log10(32 / 2**15), levels[0]])
+
+
 def test_a_corpus_of_many_batches_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.tasks.build.ROWS_PER_BATCH", 7)
     corpus = open_corpus(toy.ToyTask(folder=tmp_path), tmp_path)

@@ -8,11 +8,15 @@ from functools import cache, lru_cache
 
 import pandas as pd
 
+from orchestrator.evidence.embeddings import Embeddings, parse_embeddings
 from orchestrator.evidence.outputs import Outputs, parse_outputs
 from orchestrator.evidence.roc import FEWEST_PAIRS
 from orchestrator.report.charts.progress import ReadCurves
+from orchestrator.report.evidence.audits import PREFIXES, with_audits
+from orchestrator.report.evidence.embedded import ReadEmbeddings
 from orchestrator.report.evidence.model_index import ReadOutputs
 from orchestrator.report.evidence.probes import ReadTable, with_probes
+from orchestrator.report.evidence.relative import CHECKS
 from orchestrator.report.evidence.trial import with_evidence
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection, select_stored
@@ -28,7 +32,7 @@ FROM_PAIRS = {
 }
 """Columns that count pairs of a member and a non-member, and prefixes of the columns measured on these pairs."""
 COUNTS = ("attack_pairs", "rmia_references", "ulira_shadows", "ulira_utterances")
-KEPT = 256  # parsed outputs at once
+KEPT, KEPT_EMBEDDINGS = 256, 16  # parsed files at once
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Readers:
     """Readers of what trials stored next to their rows; None where there is nothing."""
 
     outputs: ReadOutputs
+    embeddings: ReadEmbeddings
     tests: ReadTable
     maps: ReadTable
     curves: ReadCurves
@@ -68,6 +73,15 @@ def readers_of(store: Store) -> Readers:
     @cache
     def known() -> set[str]:
         return store.outputs.ids()
+
+    @lru_cache(maxsize=KEPT_EMBEDDINGS)
+    def embeddings(trial_id: str) -> Embeddings | None:
+        found = store.read_table(store.embeddings.path(trial_id)) if trial_id in embedded() else None
+        return None if found is None else parse_embeddings(found)
+
+    @cache
+    def embedded() -> set[str]:
+        return store.embeddings.ids()
 
     def table(name: str) -> pd.DataFrame | None:
         found = store.read_table(name)
@@ -90,7 +104,7 @@ def readers_of(store: Store) -> Readers:
     def curves(trial_ids: Sequence[str]) -> pd.DataFrame:
         return read_curves(store, [trial_id for trial_id in trial_ids if trial_id in drawn()])
 
-    return Readers(outputs, tests, maps, curves)
+    return Readers(outputs, embeddings, tests, maps, curves)
 
 
 def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEvidence:
@@ -108,7 +122,10 @@ def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEv
 
     read, kept = readers_of(store), store.read_table(FIGURES)
     found = with_probes(with_evidence(rows, read.outputs), read.tests, read.maps)
+    found = with_audits(found, read.outputs, read.embeddings)
     found = with_kept(found, None if kept is None else kept.to_pandas())
+    audits = sorted(name for name in map(str, found) if name.startswith(PREFIXES))  # those kept come in another order
+    found = found[[name for name in found if name not in audits] + audits]
     figures = tuple(name for name in found.columns if name not in rows.columns)
     found = without_few_pairs(found.astype(dict.fromkeys(figures, "float64")))
     return FolderEvidence(found, figures, read.outputs, read.tests, selected)
@@ -132,4 +149,8 @@ def with_kept(found: pd.DataFrame, kept: pd.DataFrame | None) -> pd.DataFrame:
     own.index = found.index
     names = [name for name in kept.columns if name not in ("trial_id", "finished_at")]
     filled = {name: found[name].combine_first(own[name]) if name in found else own[name] for name in names}
+    for count in CHECKS:  # compacted files have fewer outputs to check with
+        if count in found and count in names:
+            more = own[count] > found[count].fillna(0)
+            filled |= {n: filled[n].where(~more, own[n]) for n in (count, f"{count}_closer")}
     return found.assign(**filled)

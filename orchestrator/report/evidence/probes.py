@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.evidence.attribution import attribution_similarity
-from orchestrator.evidence.relearning import excess, recovery
+from orchestrator.evidence.relearning import excess, recovery, relearning_delay
 from orchestrator.report.evidence.table import Column
 from orchestrator.report.frames.gaps import original_ids, reference_ids
 
@@ -47,6 +47,10 @@ def with_probes(rows: pd.DataFrame, read_tests: ReadTable, read_maps: ReadTable)
         target = figures.get(str(retrained[trial]), {}) if retrained[trial] != trial else {}
         shared = [name for name in own if name.startswith("recovery_") and name in target]
         own |= {name.replace("recovery", "excess"): excess(own[name], target[name]) for name in shared}
+        if target:
+            own |= _delays(
+                found=tests[trial], retrained=tests[str(retrained[trial])], original=tests.get(str(originals[trial]))
+            )
     table = pd.DataFrame([{"trial_id": trial, **own} for trial, own in figures.items()])
     return rows.merge(table, on="trial_id", how="left")
 
@@ -60,10 +64,12 @@ def probe_columns(columns: Sequence[str]) -> dict[str, tuple[Column, ...]]:
     relearned = [Column(name, f"k = {k}", 1, 100) for name, k in of("relearned")]
     back = [Column(name, f"k = {k}", 2) for name, k in of("recovery")]
     more = [Column(name, f"k = {k}", 2, against_retrain=True) for name, k in of("excess")]
+    later = [Column(name, f"k = {k}", 1, against_retrain=True) for name, k in of("delay")]
     return {
         "Accuracy after relearning, in %": tuple(relearned),
         "Recovery": tuple(back),
         "Memorization recovery: recovery minus Retrain's": tuple(more),
+        "Delay of relearning: epochs to 95 % of Original, minus Retrain's": tuple(later),
         "Representations": (
             Column("probe_auc", "probe AUC"), Column("attribution_forget", "attribution kept, D_f"),
             Column("attribution_retain", "attribution kept, D_r"),
@@ -99,6 +105,21 @@ def _figures(tests: pd.DataFrame, original: float) -> dict[str, float]:
         if len(own):
             figures["probe_auc" if test == "probe" else test] = float(own["value"].iloc[0])
     return figures
+
+
+def _delays(found: pd.DataFrame, retrained: pd.DataFrame, original: pd.DataFrame | None) -> dict[str, float]:
+    """Return how much later than Retrain a model relearns, by k that both were given."""
+    if original is None:
+        return {}
+    before = _value(original, "before relearning", "accuracy")
+    own, target = (_curves(tests) for tests in (found, retrained))
+    return {f"delay_{k}": relearning_delay(own[k], target[k], before) for k in own if k in target}
+
+
+def _curves(tests: pd.DataFrame) -> dict[str, list[float]]:
+    """Return accuracies by epoch, for each k as columns name it."""
+    relearning = tests[tests["test"] == "relearning"].sort_values("epoch")
+    return {f"{k:g}": steps["value"].tolist() for k, steps in relearning.groupby("forgotten")}
 
 
 def _value(tests: pd.DataFrame, test: str, measure: str) -> float:

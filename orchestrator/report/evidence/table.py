@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.evidence.roc import FEWEST_PAIRS, Z975
+from orchestrator.report.evidence.relative import relative_sanity
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.summary import NOTHING, BlockMeans, Summary, summarize, with_spread
 from orchestrator.report.frames.tuned import mixture
@@ -78,7 +79,7 @@ def evidence_markdown(table: Table, more: dict[str, tuple[Column, ...]]) -> str:
         means = BlockMeans.of(block.rows, [column.name for column in columns])
         for title, group in groups.items():
             parts += _grid(title, [column for column in group if column in columns], block, means)
-        parts += [*(f"- {escape(sentence)}" for sentence in sanity(block)), ""]
+        parts += [*(f"- {escape(sentence)}" for sentence in (*sanity(block), *relative_sanity(block))), ""]
     return "\n".join(parts)
 
 

@@ -85,7 +85,7 @@ class Models:
         outputs = self.read(self.row["trial_id"])
         if outputs is None or not (outputs.parts == "forget").any():
             return {}
-        members, others, population = self._sides(outputs)
+        members, others, population = self.sides(outputs)
         figures: dict[str, Any] = {"attack_pairs": len(members)}
         scores = {name: (score, signals(others)[name]) for name, score in signals(members).items()}
         ids = retrained.references(self.row, outputs.part("forget").utterance_ids)
@@ -104,7 +104,7 @@ class Models:
         outputs = self.read(self.row["trial_id"])
         if outputs is None:
             return None
-        members, others = outputs.part("forget"), self._nonmembers(outputs)
+        members, others = outputs.part("forget"), self.nonmembers(outputs)
         return Attacked(
             members=signals(members)["loss"],
             others=signals(others)["loss"],
@@ -114,15 +114,15 @@ class Models:
             other_classes=others.labels,
         )
 
-    def _nonmembers(self, outputs: Outputs) -> Outputs:
+    def nonmembers(self, outputs: Outputs) -> Outputs:
         """Return the non-members of the row's own attack; for mislabeled D_f, those corrupted the same way."""
         outside = outputs.part(self.row["mia_reference"] or "holdout")
         wrong = outside.labels != outside.true_labels
         return outside.where(wrong) if self.row["unlearning"] == "mislabeled" and wrong.any() else outside
 
-    def _sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
+    def sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
         """Return D_f and equally many non-members of each class, sampled as for `mia_auc`, and a population."""
-        inside, outside = outputs.part("forget"), self._nonmembers(outputs)
+        inside, outside = outputs.part("forget"), self.nonmembers(outputs)
         seed = stage_seed("membership", self.row["task_name"], self.row["seed"]) % 2**32
         mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(seed))
         population = outputs.part(*({"validation", "test"} - {self.row["mia_reference"] or "holdout"}))

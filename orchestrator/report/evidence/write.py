@@ -8,6 +8,7 @@ from orchestrator.evidence.roc import FEWEST_PAIRS
 from orchestrator.file_names import absolute_path
 from orchestrator.report.charts.relearning import relearning_charts
 from orchestrator.report.charts.style import marks
+from orchestrator.report.evidence.audit_columns import audit_columns
 from orchestrator.report.evidence.folder import folder_evidence
 from orchestrator.report.evidence.probes import probe_columns, relearning_curves
 from orchestrator.report.evidence.table import evidence_markdown
@@ -39,7 +40,7 @@ def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTH
     """
     found = folder_evidence(store, selection)
     curves = relearning_curves(found.done, found.read_tests)
-    more = probe_columns(found.figures)
+    more = {**audit_columns(found.figures), **probe_columns(found.figures)}
     files = {"evidence.csv": spreadsheet_csv(found.done[[*LEAD, *found.figures]])}
     if len(curves):
         files["relearning.csv"] = spreadsheet_csv(curves)

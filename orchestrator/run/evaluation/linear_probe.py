@@ -1,19 +1,17 @@
-"""Linear probe of a trial's model: the utterances that it is fitted on, and their embeddings."""
+"""Linear probe of a trial's model: the utterances that it is fitted on."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from methods.base import UnlearningProblem, UtteranceSet
+from methods.base import UnlearningProblem
 from orchestrator.evidence.probing import linear_probe
 from orchestrator.plan.spec import TrialSpec, stage_seed
-from orchestrator.run.guards.out_of_memory import in_halves
+from orchestrator.run.evaluation.embeddings import embed
 from orchestrator.run.setup.feature_cache import Fetch
-from orchestrator.run.setup.problem import EVALUATION_BATCH, TrialSplit
+from orchestrator.run.setup.problem import TrialSplit
 from orchestrator.tasks.corpus import Corpus
 
 FEWEST = 10  # utterances of the forgotten class or speaker outside training
@@ -43,26 +41,5 @@ def probe(
         measure = "auc of members"
         others = np.random.default_rng(seed % 2**32).permutation(parts.retain)[: len(parts.forget)]
         rows = np.concatenate([parts.forget, others])
-    found = linear_probe(_embeddings(problem, rows, fetch), is_forgotten[rows], seed=seed)
+    found = linear_probe(embed(problem, rows, fetch).astype(np.float64), is_forgotten[rows], seed=seed)
     return [{"test": "probe", "measure": measure, "value": found.auc, "utterances": found.positives + found.negatives}]
-
-
-def _embeddings(problem: UnlearningProblem, rows: npt.NDArray[np.int64], fetch: Fetch) -> npt.NDArray[np.float64]:
-    """Return the inputs of the head (N, width), in eval mode."""
-    utterances = UtteranceSet(
-        utterances=torch.from_numpy(rows),
-        labels=torch.zeros(len(rows), dtype=torch.long),
-        is_forget=torch.zeros(len(rows), dtype=torch.bool),
-        fetch=fetch,  # not the methods' own, which reads neither D_t nor the holdout
-        device=problem.validation.device,
-    )
-    problem.model.eval()
-
-    def embedded(size: int) -> torch.Tensor:
-        with torch.no_grad():
-            batches = utterances.batches(size)
-            return torch.cat([problem.model.embed(b.features, b.lengths).float().cpu() for b in batches])
-
-    found = in_halves(embedded, EVALUATION_BATCH[utterances.device.type])
-    embeddings: npt.NDArray[np.float64] = found.numpy().astype(np.float64)
-    return embeddings

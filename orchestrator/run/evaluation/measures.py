@@ -14,6 +14,7 @@ from torch import Tensor
 from methods.engine.loop import Diverged
 from orchestrator.evidence import accuracy as acc
 from orchestrator.evidence import membership
+from orchestrator.evidence.speaker_roles import speaker_roles
 from orchestrator.plan.spec import stage_seed
 from orchestrator.results.store import Store
 from orchestrator.run.assignment import Assignment
@@ -105,7 +106,8 @@ def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: TrialSplit,
     """Write `outputs/<trial_id>.parquet`, which attacks read: D_f, D_v, D_t, holdout and a fixed sample of D_r.
 
     In a sequence, it also has what earlier requests forgot. Up to 64 classes it has all logits; above that, the label's
-    logit, logsumexp, entropy (nats) and the top five classes.
+    logit, logsumexp, entropy (nats) and the top five classes. Attacks on speakers need who speaks and whether training
+    knows the speaker; attacks on matched recordings need length and level.
     """
     rng = np.random.default_rng(0)
     sample = np.sort(rng.permutation(parts.retain)[:RETAIN_KEPT])
@@ -118,6 +120,12 @@ def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: TrialSplit,
         "part": np.repeat([name for name, _ in named], [len(part) for _, part in named]),
         "label": corpus.labels[rows],
         "true_label": corpus.true_labels[rows],
+        "speaker": (speakers := corpus.speakers.astype(str))[rows],
+        "speaker_role": speaker_roles(
+            speakers[rows], *(speakers[p] for p in (parts.forget, parts.retain, parts.before))
+        ),
+        "num_samples": corpus.num_samples[rows].astype(np.int32),
+        "level_db": corpus.levels_db(rows),
     }
     if z.shape[1] <= WIDEST:
         columns["logits"] = pa.FixedSizeListArray.from_arrays(pa.array(z[rows].reshape(-1)), z.shape[1])

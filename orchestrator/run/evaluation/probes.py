@@ -1,4 +1,6 @@
-"""Tests of forgetting that need the trial's model: relearning, probe, attribution, ZRF; timed separately, not charged.
+"""Tests of forgetting that need the trial's model: relearning, probe, attribution, ZRF; and what the head reads.
+
+They are timed separately and not charged.
 
 A sweep requests them under `evidence:`. They run after the row's measures, in the same way for Original, Retrain and
 every method, and are written to `evidence/<trial_id>.parquet`.
@@ -23,6 +25,7 @@ from orchestrator.errors import type_and_first_line
 from orchestrator.evidence.distances import zrf
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.evaluation.attribution import attribution_maps
+from orchestrator.run.evaluation.embeddings import keep_embeddings
 from orchestrator.run.evaluation.linear_probe import probe
 from orchestrator.run.evaluation.relearning import relearn
 from orchestrator.run.guards.device_errors import is_device_failure, is_out_of_memory
@@ -64,6 +67,7 @@ def run_tests(
         ),
         "probe": lambda: probe(spec, corpus, parts, problem, fetch),
         "zrf": lambda: _zrf(problem),
+        "embeddings": lambda: keep_embeddings(spec, context.store, corpus, parts, problem, fetch),
         "attribution": lambda: _attribution(spec, context, corpus, problem, requested["attribution"]),
     }
     for name, run in steps.items():

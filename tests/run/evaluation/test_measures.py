@@ -23,7 +23,13 @@ def drawn(utterances: int, classes: int) -> tuple[SimpleNamespace, SimpleNamespa
     labels = rng.integers(classes, size=utterances)
     ids = np.array([f"u{number}" for number in range(utterances)])
     corpus = SimpleNamespace(
-        labels=labels, true_labels=labels, classes=tuple(map(str, range(classes))), utterance_ids=ids
+        labels=labels,
+        true_labels=labels,
+        classes=tuple(map(str, range(classes))),
+        utterance_ids=ids,
+        speakers=ids,
+        num_samples=np.full(utterances, 16_000),
+        levels_db=lambda rows: np.zeros(len(rows), dtype=np.float32),
     )
     edges = (np.cumsum([0.1, 0.1, 0.1, 0.01]) * utterances).astype(int)
     forget, validation, test, holdout, retain = np.split(np.arange(utterances), edges)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
+from orchestrator.evidence.embeddings import parse_embeddings
 from orchestrator.report.evidence.write import write_evidence
 from orchestrator.results.store import open_store
 
 ASKED = (
     "evidence={relearning: {forgotten: [0, 1, 50], epochs: 1, learning_rate: 1.0e-3}, probe: true, zrf: true, "
-    "attribution: {utterances: 3, steps: 2}}"
+    "attribution: {utterances: 3, steps: 2}, embeddings: true}"
 )
 UNLEARNING = "unlearning=[{kind: sample, forget_ratio: 0.2}, {kind: class, classes: [go]}]"
 METHODS = "methods=[original, retrain, {name: grad_ascent, learning_rate: 1.0e-3}]"
@@ -35,7 +37,7 @@ def test_every_line_takes_the_tests_and_the_training_of_the_original_none(finish
     lines = rows[rows["stage"] != "train"]
     assert len(lines) == 6
     for found in evidence_of(finished, lines).values():
-        assert {"relearning", "zrf", "attribution"} <= set(found["test"])
+        assert {"relearning", "zrf", "attribution", "embeddings"} <= set(found["test"])
     trained = rows.loc[rows["stage"] == "train", "trial_id"].item()
     assert not (finished / "evidence" / f"{trained}.parquet").exists()
 
@@ -55,6 +57,39 @@ def test_rows_say_the_same_with_and_without_the_tests(finished, cache_dir, write
     measures = [c for c in without if c.endswith(("accuracy", "loss", "macro_f1")) or c in ("samples", "steps")]
     pd.testing.assert_frame_equal(with_tests[measures], without[measures])
     assert not (tmp_path / "r" / "evidence").exists()
+    assert not (tmp_path / "r" / "embeddings").exists()
+
+
+def test_embeddings_are_of_the_same_utterances_for_every_line_and_only_weights_make_them_differ(finished) -> None:
+    rows, store = read_rows(finished), open_store(finished)
+    sample = rows[(rows["unlearning"] == "sample") & (rows["stage"] != "train")].set_index("method")
+    stored = {
+        method: parse_embeddings(store.read_table(store.embeddings.path(row.trial_id)))
+        for method, row in sample.iterrows()
+    }
+    own = stored["original"]
+    assert {part: (own.parts == part).sum() for part in np.unique(own.parts)} == {
+        "forget": sample.loc["original", "num_forget"],
+        "retain": sample.loc["original", "num_forget"],
+        **{part: sample.loc["original", f"num_{part}"] for part in ("validation", "test", "holdout")},
+    }
+    for other in stored.values():
+        assert other.utterance_ids.tolist() == own.utterance_ids.tolist()
+        assert other.vectors.shape == own.vectors.shape
+        assert np.isfinite(other.vectors).all()
+    assert not np.allclose(stored["retrain"].vectors, own.vectors, atol=1e-2)
+
+
+def test_outputs_say_who_speaks_how_long_and_how_loud(finished) -> None:
+    row = read_rows(finished).query("stage == 'retrain'").iloc[0]
+    found = pd.read_parquet(finished / "outputs" / f"{row['trial_id']}.parquet")
+    assert found["speaker"].nunique() == 13  # twelve voices, and noise
+    assert set(found["speaker_role"]) <= {"kept", "forgotten", "unheard"}
+    assert found["num_samples"].gt(0).all()
+    assert found["level_db"].between(-100, 0).all()
+    by_speaker = found.groupby("speaker")["speaker_role"].nunique()
+    assert (by_speaker == 1).all()
+    assert (found.loc[found["part"] == "retain", "speaker_role"] == "kept").all()
 
 
 def test_all_lines_meet_the_same_attack(finished) -> None:
@@ -91,6 +126,9 @@ def test_evidence_of_the_folder_sets_them_against_retrain(finished, tmp_path) ->
         sample.loc["grad_ascent", "recovery_0"] - sample.loc["retrain", "recovery_0"], nan_ok=True
     )
     assert pd.isna(sample.loc["retrain", "excess_0"])
+    assert pd.isna(sample.loc["retrain", "relative_embedding_share"])
+    assert sample.loc["grad_ascent", "relative_embedding_share"] <= 1
+    assert "delay_0" in sample
     assert pd.isna(sample.loc["original", "recovery_0"])  # nothing was lost
     assert pd.isna(sample.loc["grad_ascent", "relearned_50"])  # the pool is smaller
     assert -1 <= sample.loc["grad_ascent", "attribution_forget"] <= 1
