@@ -93,6 +93,7 @@ class Pass:
     parameters: Sequence[nn.Parameter] | None = None  # which move; all trainable ones when None
     optimizer: Literal["keep", "fresh"] = "keep"  # keep the moments of the pass before, or start anew
     l1_penalty: float = 0.0  # α of α·‖θ‖₁, added to the loss
+    combine: Callable[[list[Tensor], list[Tensor]], list[Tensor]] | None = None  # D_f's and D_r's gradients -> a step's
     before_step: Callable[[Classifier], None] | None = None  # gradients are there, not yet clipped
     after_step: Callable[[Classifier, torch.optim.Optimizer], None] | None = None
     keep_best: bool = False  # score D_v after each whole epoch and end with the best weights

@@ -48,7 +48,7 @@ def joined(one: Batch, other: Batch) -> Batch:
     """
     time = max(one.features.shape[1], other.features.shape[1])
     return Batch(
-        features=torch.cat([_padded(one.features, time), _padded(other.features, time)]),
+        features=torch.cat([padded(one.features, time), padded(other.features, time)]),
         lengths=torch.cat([one.lengths, other.lengths]),
         labels=torch.cat([one.labels, other.labels]),
         is_forget=torch.cat([one.is_forget, other.is_forget]),
@@ -57,6 +57,7 @@ def joined(one: Batch, other: Batch) -> Batch:
     )
 
 
-def _padded(features: Float[Tensor, "batch short ..."], time: int) -> Float[Tensor, "batch time ..."]:
+def padded(features: Float[Tensor, "batch short ..."], time: int) -> Float[Tensor, "batch time ..."]:
+    """Return features with zeros appended in time, up to `time`."""
     missing = features.new_zeros(len(features), time - features.shape[1], *features.shape[2:])
     return torch.cat([features, missing], dim=1) if missing.shape[1] else features

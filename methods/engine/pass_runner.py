@@ -104,7 +104,26 @@ class PassRunner:
         return float(value)
 
     def _backward(self, batch: Batch) -> Tensor:
-        """Compute the gradients of the batch's loss and return the loss; those of micro-batches are added up.
+        """Compute the gradients of the batch's loss and return the loss.
+
+        Where the pass combines two gradients and the batch has utterances of D_f and of D_r, each set's is that of its
+        own mean.
+        """
+        halves = [batch.forget_on_host, ~batch.forget_on_host]
+        if self.current.combine is None or not all(bool(half.any()) for half in halves):
+            return self._accumulate(batch)
+        moving = moving_parameters(self.problem.model, self.current)
+        losses, gradients = [], []
+        for half in halves:
+            losses.append(self._accumulate(batch.select(half)))
+            gradients.append([torch.zeros_like(p) if p.grad is None else p.grad for p in moving])
+            self.optimizer.zero_grad(set_to_none=True)
+        for p, gradient in zip(moving, self.current.combine(*gradients), strict=True):
+            p.grad = gradient
+        return losses[0] + losses[1]
+
+    def _accumulate(self, batch: Batch) -> Tensor:
+        """Add the gradients of the batch's mean loss to those of the weights and return it; micro-batches are added up.
 
         The sums equal the whole batch's, except for dropout and SpecAugment, which draw in another order.
         """

@@ -126,12 +126,100 @@ def training_problem():
 
 
 def whole(utterances):
-    return next(utterances.batches(64))
+    return next(utterances.batches(1000))
 
 
 def assert_same(problem, expected):
     for name, value in weights(problem.model).items():
         torch.testing.assert_close(value, expected[name], rtol=1e-7, atol=1e-10)
+
+
+class FrameNet(nn.Module):
+    """A `methods.base.Classifier` on frames: the mean over the valid ones, one hidden layer, classes."""
+
+    adapter_targets = ("body",)
+
+    def __init__(self, width: int, classes: int, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.body, self.head = nn.Linear(width, 64), nn.Linear(64, classes)
+
+    @property
+    def blocks(self):
+        return [self.body, self.head]
+
+    def embed(self, features, lengths):
+        valid = (torch.arange(features.shape[1]) < lengths[:, None])[..., None]
+        return torch.relu(self.body((features * valid).sum(dim=1) / lengths[:, None]))
+
+    def forward(self, features, lengths):
+        return self.head(self.embed(features, lengths))
+
+
+FITTED = {}  # originals and retrained models of `planted`, which are alike in all tests
+
+
+def planted(kind: str) -> UnlearningProblem:
+    """A problem whose original knows D_f by heart: a class, wrong labels, or utterances like the others (a sample).
+
+    `problem.accuracy(model)` gives (on D_f, on unseen utterances of kept classes); `problem.retrained` is Retrain.
+    """
+    classes, width, forget, total = 5, 12, 18, 240
+    generator = torch.Generator().manual_seed(3)
+    centers = torch.randn(classes, width, generator=generator)
+    true = torch.arange(total) % classes
+    features = centers[true][:, None] + torch.randn(total, 1, width, generator=generator) * 0.8
+    features = features + torch.randn(total, 6, width, generator=generator) * 0.3
+    trained, labels = torch.arange(total) < total // 2, true.clone()
+    chosen = (true == 0) & trained if kind == "class" else (torch.arange(total) < forget)
+    if kind == "mislabeled":
+        labels[chosen] = (true[chosen] + 1 + torch.arange(int(chosen.sum())) % (classes - 1)) % classes
+
+    def fetch(rows):
+        return features[rows], torch.full((len(rows),), 6)
+
+    def part(keep):
+        rows = keep.nonzero().flatten()
+        return UtteranceSet(rows, labels[rows], chosen[rows], fetch)
+
+    def fitted(name, utterances):
+        if (kind, name) in FITTED:
+            return copy.deepcopy(FITTED[kind, name])
+        model = FrameNet(width, classes)
+        batch, adam = whole(utterances), torch.optim.Adam(model.parameters(), lr=1e-2)
+        for _ in range(120):
+            adam.zero_grad()
+            label_loss(model(batch.features, batch.lengths), batch.labels).mean().backward()
+            adam.step()
+        FITTED[kind, name] = copy.deepcopy(model)
+        return model
+
+    unseen = ~trained & ((true != 0) | (kind != "class"))
+    original, budget = fitted("original", part(trained)), BudgetMeter()
+    teacher = copy.deepcopy(original).eval()
+    problem = UnlearningProblem(
+        model=original,
+        forget=part(chosen),
+        retain=part(trained & ~chosen),
+        validation=part(unseen & (torch.arange(total) % 2 == 0)),
+        num_classes=classes,
+        forgotten_classes=(0,) if kind == "class" else (),
+        training=Training(learning_rate=1e-2, epochs=20),
+        budget=budget,
+        generator=torch.Generator().manual_seed(0),
+        build_model=lambda weights: FrameNet(width, classes, 7 if weights == "random" else 0),
+        teacher_logits=lambda batch: teacher(batch.features, batch.lengths).detach(),
+        score=score,
+    )
+    problem.retrained = fitted("retrained", problem.retain)
+
+    def accuracy(model):
+        with budget.uncounted():
+            return tuple(score(model, utterances).accuracy for utterances in (problem.forget, part(unseen)))
+
+    problem.accuracy = accuracy
+    return problem
 
 
 @pytest.fixture
@@ -146,4 +234,5 @@ def kit():
     Kit.score, Kit.replace = staticmethod(score), staticmethod(replace)
     Kit.training_problem = staticmethod(training_problem)
     Kit.whole, Kit.assert_same = staticmethod(whole), staticmethod(assert_same)
+    Kit.planted = staticmethod(planted)
     return Kit
