@@ -1,4 +1,4 @@
-"""AMUN: fine-tune on the nearest adversarial examples of D_f under the wrong labels that f gives them.
+"""AMUN: fine-tune on the closest adversarial examples of D_f under the wrong labels that f gives them.
 
 Source: Ebrahimpour-Boroojeny et al., ICML 2025 (arXiv 2503.00917), reference code Ali-E/AMUN: for each utterance of D_f
 an adversarial example close to it, by gradient steps of normalized length within a radius that doubles until f's answer

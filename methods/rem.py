@@ -48,7 +48,8 @@ class Sink(nn.Module):
 
 
 def _drawn(outputs: int, inputs: int, like: Tensor, generator: torch.Generator) -> Tensor:
-    return (torch.rand(outputs, inputs, generator=generator) * 2 - 1).to(like) / inputs**0.5
+    weights: Tensor = (torch.rand(outputs, inputs, generator=generator) * 2 - 1).to(like) / inputs**0.5
+    return weights
 
 
 @dataclass(frozen=True)

@@ -82,4 +82,5 @@ def space_table() -> str:
 
 
 def _in_words(values: Sequence[Any]) -> str:
-    return (" … " if isinstance(values, tuple) else ", ").join(f"{value:g}" for value in values)
+    words = [str(value).lower() if isinstance(value, bool) else f"{value:g}" for value in values]
+    return (" … " if isinstance(values, tuple) else ", ").join(words)
