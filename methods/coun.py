@@ -104,7 +104,7 @@ class CoUn(Method):
     }
 
     learning_rate: Rate = "auto"
-    rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
+    rate_share: float = 0.2  # of the original's own rate, while learning_rate is auto
     epochs: int = 2  # epochs over D_r
     batch_size: int = 32
     contrast_weight: float = 1.0  # λ_c
