@@ -25,6 +25,8 @@ from methods.base import Batch, Classifier, Method, Pass, SearchSpace, Unlearnin
 from methods.engine.losses import cross_entropy
 from methods.engine.paired_batches import padded
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 from methods.engine.transfer import sent
 
 
@@ -77,6 +79,8 @@ class Amun(Method):
     clean_forget: bool = True  # whether D_f with its own labels is trained on too
     steps: int = 10  # evaluations of f for each example, at most
     first_step: float = 0.002  # of the norm of an utterance's features; later steps double
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,7 +91,7 @@ class Amun(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Search the examples, which is charged, then yield one pass."""
-        found = self.adversaries(problem)
+        retain, found = problem.retain.drawn_anew(self.retain_share), self.adversaries(problem)
         if found.missed:
             problem.notes.append(
                 f"AMUN found no adversarial example within {self.steps} steps for {found.missed} of "
@@ -103,11 +107,12 @@ class Amun(Method):
 
         yield Pass(
             name="adversarial",
-            over=problem.forget + problem.retain if self.retain_weight else problem.forget,
+            over=problem.forget + retain if self.retain_weight else problem.forget,
             loss=loss,
             learning_rate=self.rate(problem),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
             retain_weight=self.retain_weight,
         )
 

@@ -228,6 +228,7 @@ class Method(ABC):
     label: ClassVar[str]  # as the paper's tables print it
     version: ClassVar[int]  # bumped when its results change
     edits_weights: ClassVar[bool] = False  # True if it yields no pass, so that no modifier has an effect
+    edits_last: ClassVar[bool] = False  # True if it edits weights after its last pass: no epoch can be kept instead
     takes_adapters: ClassVar[bool] = True  # false where it puts weights back or draws them anew by their names
     search_space: ClassVar[SearchSpace] = {}  # what `unlearn tune` searches unless the sweep says; empty: nothing
     requires_training: ClassVar[str] = ""  # the training kind whose artifacts it reads; empty: none

@@ -23,6 +23,8 @@ from torch.nn import functional
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import label_loss
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule, epoch_factor
+from methods.engine.setting_rules import added_later
 from methods.engine.transfer import sent
 
 SPANS = 2  # masks on each axis of a view
@@ -112,6 +114,8 @@ class CoUn(Method):
     queue: int = 256  # views of other utterances of D_r, at most all of it
     time_share: float = 0.1  # of an utterance, in each of two masks
     channel_share: float = 0.1  # of the channels, likewise
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -143,9 +147,9 @@ class CoUn(Method):
 
             yield Pass(
                 name=f"contrast {epoch + 1}",
-                over=problem.retain,
+                over=problem.retain.drawn_anew(self.retain_share),
                 loss=contrast,
-                learning_rate=self.rate(problem),
+                learning_rate=self.rate(problem) * epoch_factor(self.rate_schedule, epoch, self.epochs),
                 batch_size=self.batch_size,
                 after_step=lambda model, optimizer: queue.move(),
             )

@@ -23,6 +23,8 @@ from torch import Tensor
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import cross_entropy, distillation_loss
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule, epoch_factor
+from methods.engine.setting_rules import added_later
 
 
 def undecided(model: Classifier, batch: Batch) -> Tensor:
@@ -59,6 +61,8 @@ class Fanchuan(Method):
     rounds: int = 8
     batch_size: int = 32  # and utterances of D_r that D_f is mixed up among
     temperature: float = 1.15  # T of the products of logits
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each round
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in round e of E, on D_r
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,7 +73,7 @@ class Fanchuan(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield the first pass over D_f, then two passes a round."""
-        rate = self.rate(problem)
+        rate, repair = self.rate(problem), self.rate(problem, "repair_learning_rate")
         first = Pass(
             name="undecided", over=problem.forget, loss=undecided, learning_rate=rate, batch_size=self.batch_size
         )
@@ -84,9 +88,9 @@ class Fanchuan(Method):
             yield replace(first, name=f"mix up {number + 1}", loss=contrast, learning_rate=falling * rate)
             yield Pass(
                 name=f"repair {number + 1}",
-                over=problem.retain,
+                over=problem.retain.drawn_anew(self.retain_share),
                 loss=cross_entropy,
-                learning_rate=self.rate(problem, "repair_learning_rate"),
+                learning_rate=repair * epoch_factor(self.rate_schedule, number, self.rounds),
                 batch_size=self.batch_size,
             )
 

@@ -23,6 +23,8 @@ from methods.base import Batch, BatchSource, Classifier, Method, Pass, SearchSpa
 from methods.engine.losses import cross_entropy
 from methods.engine.paired_batches import joined
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule, epoch_factor
+from methods.engine.setting_rules import added_later
 from methods.random_label import relabelled, with_labels
 
 OPPOSITE = 1e-6  # of 1 + cos φ, below which there is no bargain
@@ -71,6 +73,8 @@ class Munba(Method):
     rate_share: float = 0.3  # of the original's own rate, while learning_rate is auto
     epochs: int = 1  # epochs over D_f and D_r
     batch_size: int = 32  # of D_f, and as many of D_r
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield one pass per epoch."""
@@ -83,9 +87,9 @@ class Munba(Method):
 
             yield Pass(
                 name=f"bargain {epoch + 1}",
-                over=Together(problem.forget, problem.retain),
+                over=Together(problem.forget, problem.retain.drawn_anew(self.retain_share)),
                 loss=loss,
-                learning_rate=self.rate(problem),
+                learning_rate=self.rate(problem) * epoch_factor(self.rate_schedule, epoch, self.epochs),
                 batch_size=self.batch_size,
                 combine=bargain,
             )

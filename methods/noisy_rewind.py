@@ -99,6 +99,7 @@ class NoisyRewind(Method):
     label: ClassVar[str] = "Noisy rewind"
     version: ClassVar[int] = 1
     requires_training: ClassVar[str] = "early_checkpoints"
+    edits_last: ClassVar[bool] = True
     takes_adapters: ClassVar[bool] = False
 
     share: float = 0.4  # of the original's schedule that is kept: one of the training's `keep_at`

@@ -25,6 +25,8 @@ from torch.nn import functional
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
 from methods.engine.losses import label_loss
 from methods.engine.rates import Rate
+from methods.engine.schedule import RateSchedule
+from methods.engine.setting_rules import added_later
 from methods.engine.transfer import sent
 from methods.lotus import charged_accuracy
 from methods.npo import npo_loss
@@ -101,6 +103,8 @@ class Rem(Method):
     mask_share: float = 0.2  # of the new neurons that an utterance uses
     removal_weight: float = 1.0  # of NPO in the epochs over D
     retain_weight: float = 1.0  # λ
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew in each epoch over D
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E over D
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,11 +153,12 @@ class Rem(Method):
 
         yield Pass(
             name="redirect",
-            over=problem.forget + problem.retain,
+            over=problem.forget + problem.retain.drawn_anew(self.retain_share),
             loss=redirect,
             learning_rate=self.rate(problem, "repair_learning_rate"),
             batch_size=self.batch_size,
             epochs=self.epochs,
+            schedule=self.rate_schedule,
             retain_weight=self.retain_weight,
             parameters=[*problem.model.parameters(), *sink.parameters()],
             optimizer="fresh",

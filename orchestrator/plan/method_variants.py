@@ -99,7 +99,10 @@ def method_variants(entry: MethodEntry, selection: str = "last") -> list[MethodV
             "that trains"
         )
     given = {modifier: getattr(entry, modifier) for modifier in MODIFIERS}
-    if entry.best_epoch is None and name not in REFERENCES and not plugins.plugin_class("methods", name).edits_weights:
+    method = plugins.plugin_class("methods", name)
+    if entry.best_epoch and method.edits_last:
+        raise ValueError(f"{name} edits weights after its last epoch, so it takes no best_epoch: got one; remove it")
+    if entry.best_epoch is None and not (name in REFERENCES or method.edits_weights or method.edits_last):
         given["best_epoch"] = selection == "best_epoch"
     modifiers = [_modifier_variants(modifier, settings) for modifier, settings in given.items()]
     variants = []

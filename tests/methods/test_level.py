@@ -18,7 +18,7 @@ from orchestrator.run.search_spaces import SCHEDULE_SPACE
 
 OVER_RETAIN = (
     "random_label", "salun", "scrub", "bad_teacher", "bad_teacher_light", "lotus", "fine_tune", "neg_grad_plus", "cf_k",
-    "eu_k", "l1_sparse", "sfron", "msg", "rum", "unsir", "unheard",
+    "eu_k", "l1_sparse", "sfron", "msg", "rum", "unsir", "unheard", "amun", "munba", "rem", "coun", "fanchuan",
 )  # fmt: skip
 FALLING_ONLY = ("npo", "delete", "grad_ascent")  # they iterate over D_f
 

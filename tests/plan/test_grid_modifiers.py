@@ -73,6 +73,7 @@ def test_methods_whose_words_in_the_paper_differ_have_the_paper_preset(name):
             "downdate edits weights in one step, so it takes no modifier: got lora; remove",
         ),
         ({"name": "retrain", "lora": True}, "retrain takes no curriculum, no lora and no best_epoch"),
+        ({"name": "noisy_rewind", "best_epoch": True}, "noisy_rewind edits weights after its last epoch"),
         ({"name": "eu_k", "lora": True}, "eu_k restores or reinit.*: got lora, allowed on: .*scrub"),
         ({"name": "msg", "lora": {}}, "msg restores or reinitializes weights, .*: got lora, allowed on: .*scrub"),
         ({"name": "rum", "medium": ["salun", "eu_k"], "lora": True}, "eu_k restores .*: got lora, allowed"),
