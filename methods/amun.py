@@ -124,7 +124,8 @@ class Amun(Method):
         """
         problem.model.eval()
         rows, features, lengths, labels, missed = [], [], [], [], 0
-        for batch in problem.iterate(problem.forget, self.batch_size, backward=True, summed=True):
+        for batch in problem.forget.batches(min(self.batch_size, problem.micro_batch or self.batch_size)):
+            problem.warm_up(batch, backward=True)
             points, answers, searching = self.nearest(problem, batch)
             rows.append(batch.utterances)
             features.append(points.to(batch.features.dtype).cpu())
@@ -145,38 +146,51 @@ class Amun(Method):
         start = start if start.dtype == torch.float64 else start.float()
         near, far, answers = start.clone(), start.clone(), labels.clone()
         searching, halving = (torch.full((len(batch),), value) for value in (True, False))  # on the host
+        forgotten = torch.zeros(problem.num_classes, dtype=torch.bool)
+        forgotten[list(problem.forgotten_classes)] = True
+        classes = torch.arange(problem.num_classes, device=labels.device)
+        own = classes == labels[:, None]
+        barred = sent(forgotten, labels.device) | own
 
         def margins(points: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
             """Return how far the best allowed class is above the label, in logits, and which it is."""
             logits = model(points, batch.lengths[places])
-            barred = torch.zeros_like(logits, dtype=torch.bool)
-            barred[:, list(problem.forgotten_classes)] = True
-            barred.scatter_(1, labels[places][:, None], True)
-            best, other = logits.masked_fill(barred, -torch.inf).max(dim=1)
-            return best - logits.gather(1, labels[places][:, None]).squeeze(1), other
+            other = logits.masked_fill(barred[places], -torch.inf).argmax(dim=1)
+            signs = (classes == other[:, None]).to(logits.dtype) - own[places].to(logits.dtype)
+            return (logits * signs).sum(dim=1), other
+
+        def outward(step: int) -> None:
+            """Step on with those whose answer has not changed."""
+            places = batch.places(searching)
+            points = far[places].requires_grad_()
+            above, answers[places] = margins(points, places)
+            (slope,) = torch.autograd.grad(above.sum(), points)
+            changed = (above > 0).cpu()
+            halving[searching.clone()] |= changed & (step > 0)  # an utterance that f gets wrong stays as it is
+            searching[searching.clone()] = ~changed
+            going = sent((~changed).nonzero().flatten(), start.device)
+            places, points, slope = places[going], points.detach()[going], slope[going]
+            length = 2**step * self.first_step * start[places].flatten(1).norm(dim=1)
+            length = length / slope.flatten(1).norm(dim=1).clamp(min=1e-12)
+            near[places], far[places] = points, points + slope * _column(length, start)
+
+        def inward(places: Tensor) -> None:
+            """Halve the distance between the last point with the label and the first without."""
+            middle = (near[places] + far[places]) / 2
+            with torch.no_grad():
+                above, other = margins(middle, places)
+            over = _column(above > 0, start)
+            far[places], near[places] = far[places].where(~over, middle), near[places].where(over, middle)
+            answers[places] = answers[places].where(above <= 0, other)
 
         for step in range(self.steps):
             problem.budget.check()
-            outward, halved = batch.places(searching), batch.places(halving)
-            if len(outward):
-                points = far[outward].requires_grad_()
-                above, answers[outward] = margins(points, outward)
-                (slope,) = torch.autograd.grad(above.sum(), points)
-                changed = (above > 0).cpu()
-                halving[searching.clone()] |= changed & (step > 0)  # an utterance that f gets wrong stays as it is
-                searching[searching.clone()] = ~changed
-                going = sent((~changed).nonzero().flatten(), start.device)
-                length = 2**step * self.first_step * start[outward[going]].flatten(1).norm(dim=1)
-                along = slope[going] * _column(length / slope[going].flatten(1).norm(dim=1).clamp(min=1e-12), start)
-                near[outward[going]] = points.detach()[going]
-                far[outward[going]] = points.detach()[going] + along
-            if len(halved):
-                middle = (near[halved] + far[halved]) / 2
-                with torch.no_grad():
-                    above, other = margins(middle, halved)
-                over = _column(above > 0, start)
-                far[halved], near[halved] = far[halved].where(~over, middle), near[halved].where(over, middle)
-                answers[halved] = answers[halved].where(above <= 0, other)
+            with problem.budget.charging(len(batch)), problem.autocast():
+                found = batch.places(halving)
+                if bool(searching.any()):
+                    outward(step)
+                if len(found):
+                    inward(found)
         return far, answers, int(searching.sum())
 
 

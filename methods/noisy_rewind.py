@@ -187,4 +187,4 @@ class NoisyRewind(Method):
 
 
 def _norm(tensors: Iterable[Tensor]) -> float:
-    return math.sqrt(sum(float(t.detach().double().square().sum()) for t in tensors))
+    return math.sqrt(float(torch.stack([t.detach().double().square().sum() for t in tensors]).sum()))
