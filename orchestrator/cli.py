@@ -84,7 +84,7 @@ def plan(
     cores: Annotated[Optional[int], typer.Option(min=1, help="CPU cores to estimate for (default: all).")] = None,
     set_: Set = None,
 ) -> None:
-    """Count a sweep's trials: done, pending, refused, failed; estimate duration and storage.
+    """Count a sweep's trials: done, pending, refused, failed; estimate duration and storage, also of its searches.
 
     Exit code 1 when a part of the sweep is refused.
     """
@@ -92,6 +92,7 @@ def plan(
     with _without_collection():
         from orchestrator.api import explain_trial, load_sweep, plan_sweep
         from orchestrator.run.console import explanation_tables, plan_tables
+        from orchestrator.run.planned_searches import plan_searches
         from orchestrator.run.progress.display import PlainDisplay
 
         loaded, folder, refused = load_sweep(sweep, set_ or []), absolute_location(results), False
@@ -101,7 +102,9 @@ def plan(
             tables = explanation_tables(explain_trial(loaded, folder, explain))
         else:
             planned = plan_sweep(loaded, folder, check=check, cores=cores, observer=PlainDisplay(console))
-            tables, refused = plan_tables(planned), bool(planned.grid.refused)
+            searches = plan_searches(loaded, folder, check=check, cores=cores, observer=PlainDisplay(console))
+            refused = bool(planned.grid.refused or (searches and searches.refused))
+            tables = plan_tables(planned, searches)
     for table in tables:
         console.print(table, soft_wrap=isinstance(table, str))
     if refused:

@@ -82,6 +82,7 @@ COVERS = {
         "orchestrator/plan/training_keys.py",
     ],
     "tests/plan/test_sweep_schema.py": [
+        "orchestrator/plan/plug_in_keys.py",
         "orchestrator/plan/sweep_file.py",
         "orchestrator/plan/yaml_text.py",
     ],

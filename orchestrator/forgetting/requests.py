@@ -13,7 +13,7 @@ SETTINGS = {  # which settings a kind takes
     "sample": {"forget_ratio", "rule", "index_file", "index_total"},
     "class": {"classes", "num_classes", "class_share"},
     "speaker": {"speakers", "num_speakers"},
-    "mislabeled": set[str](),
+    "mislabeled": {"known_share"},
     "ids": {"ids", "ids_file"},
 }
 INDEX_FILE_RATIO = 0.1  # MU-Bench's files hold ten steps of 1 %
@@ -40,6 +40,7 @@ class ForgetRequest:
     class_share: float | None = None  # class: or a share of the classes
     speakers: tuple[str, ...] = ()  # speaker: their names
     num_speakers: int | None = None  # speaker: or how many (1 where nothing is said)
+    known_share: float | None = None  # mislabeled: how many of the wrong labels are known; the others stay in D_r
     ids: tuple[str, ...] = ()  # ids: of utterances
     ids_file: str | None = None  # ids: or a text file, one a line
     file_sha256: str = ""
@@ -51,6 +52,8 @@ class ForgetRequest:
                 raise ValueError(f"{name} must be a list of names, got {value!r}")
             object.__setattr__(self, name, _in_one_order(name, tuple(value)))
         self._require_settings_of_kind()
+        if self.known_share == 1 and self.known_share is not True:
+            object.__setattr__(self, "known_share", None)  # all of them, which is the same request
         self._require_ranges()
         path = self.ids_file or self.index_file
         if path and not self.file_sha256:
@@ -76,7 +79,7 @@ class ForgetRequest:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a whole number of 1 or more, got {value!r}")
         needed = {"sample": ["forget_ratio"], "class": [], "speaker": [], "mislabeled": [], "ids": []}[self.kind]
-        for name in (*needed, "class_share"):
+        for name in (*needed, "class_share", "known_share"):
             value = getattr(self, name)
             if value is None and name not in needed:
                 continue

@@ -80,9 +80,9 @@ def draw(request: ForgetRequest, corpus: CorpusArrays, seed: int) -> ForgetSet:
     """The forget set of a request; equal arguments give equal sets.
 
     Sample unlearning is nested: for one seed and rule, a smaller ratio's set is contained in a larger one's.
-    So are classes and speakers that are drawn: one is among the two of the same seed. If something was forgotten
-    before, the draw continues from there: two requests for 1 % forget what one for 2 % does. A ratio is always a share
-    of the whole of D.
+    So are known wrong labels by their share, and classes and speakers that are drawn: one is among the two of the same
+    seed. If something was forgotten before, the draw continues from there: two requests for 1 % forget what one for 2 %
+    does. A ratio is always a share of the whole of D.
 
     Warns (`RecordingsNotice`) where a class, speaker or list of ids leaves identical copies of what it forgets.
 
@@ -216,8 +216,12 @@ def _speakers(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Gener
 
 
 def _mislabeled(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
-    left = corpus.left
-    return left[corpus.labels[left] != corpus.true_labels[left]], (), "utterances with wrong labels (label_noise)"
+    what, train = "utterances with wrong labels (label_noise)", corpus.train
+    wrong = train[corpus.labels[train] != corpus.true_labels[train]]
+    if request.known_share is None:
+        return np.setdiff1d(wrong, np.array(corpus.forgotten, dtype=np.int64)), (), what
+    count = round(request.known_share * len(wrong))
+    return corpus.first_left(rng.permutation(wrong), count), (), f"{request.known_share:.3g} of the {what}"
 
 
 def _ids(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from backbones.weight_files import DamagedWeights
-from orchestrator import plugins
 from orchestrator.plan.cost import train_gflop
+from orchestrator.plan.entries import backbone_plugin, require_lock_of_these_recordings, task_plugin
 from orchestrator.plan.method_variants import MethodVariant, method_plugin, method_variants, with_choice
 from orchestrator.plan.originals import STANDARD, StudyPlan, study_plan, training_of, training_plugin
-from orchestrator.plan.scenarios import ABSENT, Scenario, read_scenarios, reason_unsuitable, removed_ids
+from orchestrator.plan.plug_in_keys import BackboneEntry, TaskEntry
+from orchestrator.plan.scenarios import ABSENT, Scenario, read_scenarios, reason_unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec
-from orchestrator.plan.sweep_schema import BackboneEntry, Sweep, TaskEntry
+from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.plan.training_keys import TrainingVariant
 from orchestrator.plan.tuned_settings import Lock, read_lock
 
@@ -74,11 +75,13 @@ def build_grid(sweep: Sweep) -> Grid:
     """Plan all trials of a sweep. Read nothing but sizes and digests of files that tasks and checkpoints name.
 
     Raises:
-        ValueError: an unknown plug-in or setting, a setting out of range, or a lock file that does not exist.
+        ValueError: an unknown plug-in or setting, a setting out of range, or a lock file that does not exist or
+            was made on other recordings than the sweep says.
     """
     lock = read_lock(Path(sweep.lock)) if sweep.lock else Lock()
-    titles = [[entry.alias or entry.name for entry in entries] for entries in (sweep.tasks, sweep.backbones)]
+    titles = [[entry.title for entry in entries] for entries in (sweep.tasks, sweep.backbones)]
     scenarios = read_scenarios(sweep.unlearning, *titles)
+    require_lock_of_these_recordings(sweep, lock, scenarios)
     variants = [variant for entry in sweep.methods for variant in method_variants(entry, sweep.selection)]
     missing = dict.fromkeys(scenario.missing for scenario in scenarios if scenario.missing)
     grid = Grid(refused=[Refusal(f"file of {sweep.name}", reason, kind="input") for reason in missing])
@@ -87,8 +90,9 @@ def build_grid(sweep: Sweep) -> Grid:
         for entry in sweep.each_training
         for kind in [training_plugin(entry)]
     ]
-    tasks = [(entry, plugin) for entry in sweep.tasks if (plugin := _task(entry, scenarios, grid))]
-    backbones = [(entry, plugin) for entry in sweep.backbones if (plugin := _backbone(entry, grid))]
+    refuse = partial(grid.refuse, kind="input")
+    tasks = [(entry, task_plugin(entry, scenarios, refuse)) for entry in sweep.tasks]
+    backbones = [(entry, backbone_plugin(entry, refuse)) for entry in sweep.backbones]
     backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # the slowest first; the sort is stable
     pairs = [
         (backbone_entry, backbone, task_entry, task, _resolved(scenarios, task, backbone, grid))
@@ -172,7 +176,7 @@ class _Cell:
             shared = replace(shared, training={"study": plan.study_id})
         yield shared
         for resolved in scenarios:
-            last: dict[int, str] = {}
+            last: dict[tuple[int, int], str] = {}
             for done, step in enumerate(resolved.steps):
                 before, sequence = resolved.steps[:done], resolved.sequence
                 base = shared.but(seed=self.seed, forget=step, before=before, sequence=sequence)
@@ -186,15 +190,14 @@ class _Cell:
         return not kind.changes_classifier
 
     def _request_trials(
-        self, base: TrialSpec, original_id: str, variants: list[MethodVariant], last: dict[int, str]
+        self, base: TrialSpec, original_id: str, variants: list[MethodVariant], last: dict[tuple[int, int], str]
     ) -> Iterator[TrialSpec]:
-        """Yield the trials of one request; `last` has the previous trial of each variant, and is updated."""
-        kind = base.request["kind"]
-        parents, budget = {"original": original_id}, self.sweep.time_budget.model_dump()
+        """Yield the trials of one request; `last` has the previous trial of each variant and budget, and is updated."""
+        parents, budgets = {"original": original_id}, self.sweep.time_budget.each
         retrain = base.but(stage="retrain")
         if any(variant.name == "retrain" for variant in variants):
             yield retrain
-            if budget["unit"] == "seconds":  # the budget is what Retrain was charged
+            if self.sweep.time_budget.unit == "seconds":  # the budget is what Retrain was charged
                 parents["retrain"] = retrain.trial_id
         base = base.but(stage="unlearn", retrain_id=retrain.trial_id)
         for place, variant in enumerate(variants):
@@ -207,17 +210,36 @@ class _Cell:
                 reason = "what training kept still includes what earlier requests forgot"
                 self.grid.refuse(f"{variant.name} after the first request of a sequence", reason)
                 continue
-            of, modifiers = (self.task.title, self.backbone.title, kind, variant.name), variant.modifiers
-            chosen = self.lock.settings(*of, training=self.training.title, modifiers=modifiers)
-            made = base.but(
-                method=method_plugin(variant.name, with_choice(chosen, variant.settings)) if chosen else variant.plugin,
-                **modifiers,
-                budget=budget,
-                parents={**parents, "step": last[place]} if place in last else parents,
-                lock=self.lock.rule if chosen is not None else "",
-            )
-            last[place] = made.trial_id
-            yield made
+            for number, budget in enumerate(budgets):
+                line = (place, number)
+                made = base.but(
+                    **variant.modifiers,
+                    budget=budget,
+                    parents={**parents, "step": last[line]} if line in last else parents,
+                    **self._settings(variant, base.request, budget["fraction"]),
+                )
+                last[line] = made.trial_id
+                yield made
+
+    def _settings(self, variant: MethodVariant, request: Mapping[str, Any], budget: float) -> dict[str, Any]:
+        """Return the method of a trial with the settings that the lock file chose where the sweep gives none."""
+        choice = self.lock.choice(
+            self.task.title,
+            self.backbone.title,
+            request["kind"],
+            variant.name,
+            modifiers=variant.modifiers,
+            training=self.training.title,
+            known_share=request.get("known_share"),
+            budget=budget,
+            settings=variant.plugin.settings,
+        )
+        if choice is None:
+            return {"method": variant.plugin}
+        settings = with_choice(choice.settings, variant.settings)
+        tuned = [name for name in choice.settings if name in settings and name not in variant.settings]
+        plugin = method_plugin(variant.name, settings) if choice.settings else variant.plugin
+        return {"method": plugin, "lock": self.lock.said_of(choice), "tuned": tuple(tuned)}
 
 
 def _suits(variant: MethodVariant, training: TrainingVariant, plugin: PlugIn | None, grid: Grid) -> bool:
@@ -251,47 +273,3 @@ def _resolved(scenarios: list[Scenario], task: PlugIn, backbone: PlugIn, grid: G
         )
         resolved.append(ResolvedScenario(scenario, steps))
     return resolved
-
-
-def _task(entry: TaskEntry, scenarios: list[Scenario], grid: Grid) -> PlugIn | None:
-    settings = entry.settings
-    task = plugins.load("tasks", entry.name, **settings)
-    if removed := removed_ids(scenarios, entry.alias or entry.name):
-        settings = {**settings, "keep_in_train": [*task.keep_in_train, *removed]}
-        task = plugins.load("tasks", entry.name, **settings)
-    try:
-        content = task.fingerprint()
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        grid.refuse(f"task {entry.alias or entry.name}", str(error), kind="input")
-        content = ABSENT
-    made = PlugIn(
-        kind="tasks",
-        name=entry.name,
-        alias=entry.alias,
-        settings=settings,
-        identity=task.settings(),
-        version=task.version,
-        content=content,
-    )
-    return made.carrying(task)
-
-
-def _backbone(entry: BackboneEntry, grid: Grid) -> PlugIn | None:
-    backbone = plugins.load("backbones", entry.name, **entry.settings)
-    try:
-        content = backbone.weights_id()
-    except (FileNotFoundError, PermissionError, DamagedWeights) as error:
-        grid.refuse(f"backbone {entry.alias or entry.name}", str(error), kind="input")
-        content = ABSENT
-    paths = ("checkpoint", "revision")  # `content` identifies the weights
-    identity = {f.name: getattr(backbone, f.name) for f in fields(backbone) if f.name not in paths}
-    made = PlugIn(
-        kind="backbones",
-        name=entry.name,
-        alias=entry.alias,
-        settings=entry.settings,
-        identity=identity,
-        version=backbone.version,
-        content=content,
-    )
-    return made.carrying(backbone)

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator import plugins
 from orchestrator.forgetting.requests import SETTINGS, ForgetRequest
 from orchestrator.plan.method_variants import METHOD_PRESETS, MODIFIERS, PRESETS
-from orchestrator.plan.scenarios import INTERNAL, WHERE
+from orchestrator.plan.scenarios import INTERNAL, SWEPT, WHERE
 from orchestrator.plan.setting_schemas import NAME, Schema, any_of, one_or_list, required_settings, setting_schemas
 from orchestrator.plan.setting_schemas import inlined as with_definitions
 from orchestrator.plan.sweep_schema import Sweep
@@ -101,7 +101,13 @@ def _corpora_or_networks(kind: str) -> Iterator[Schema]:
             "as": {"type": "string", "description": "its title in rows and tables"},
             "training": training_schema(),
         }
-        yield _object({**own, **setting_schemas(cls, preset)}, ["name", *needed], said)
+        settings = setting_schemas(cls, preset)
+        if kind == "tasks":
+            own["tune_on"] = {
+                **_object(settings, [], "settings in `unlearn tune`: other recordings"),
+                "minProperties": 1,
+            }
+        yield _object({**own, **settings}, ["name", *needed], said)
     yield {"oneOf": bare}
 
 
@@ -153,8 +159,9 @@ def _requests(where: tuple[str, ...]) -> Iterator[Schema]:
     names = {key: {"type": "array", "items": {"type": "string"}} for key in where}
     for kind, taken in SETTINGS.items():
         settings = {name: known[name] for name in known if name in taken and name not in INTERNAL}
-        if where and "forget_ratio" in settings:
-            settings["forget_ratio"] = one_or_list(settings["forget_ratio"])
+        for name in SWEPT if where else ():
+            if name in settings:
+                settings[name] = one_or_list(settings[name])
         needed = ["forget_ratio"] if kind == "sample" else ["kind"]
         yield _object({"kind": _is(kind), **settings, **names}, needed, f"{kind} unlearning")
 

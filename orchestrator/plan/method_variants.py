@@ -14,8 +14,8 @@ from methods.modifiers.curriculum import ForgetCurriculum
 from methods.modifiers.lora import Lora
 from methods.modifiers.superloss import MUBENCH, SuperLoss
 from orchestrator import plugins
+from orchestrator.plan.plug_in_keys import MethodEntry
 from orchestrator.plan.spec import PlugIn, canonical
-from orchestrator.plan.sweep_schema import MethodEntry
 
 MODIFIERS: dict[str, type[Any]] = {
     "superloss": SuperLoss,

@@ -8,8 +8,8 @@ from typing import Any
 
 from methods.base import Training, TrainingRecipe
 from orchestrator import plugins
+from orchestrator.plan.plug_in_keys import BackboneEntry, TaskEntry
 from orchestrator.plan.spec import PlugIn, TrialSpec, short_hash
-from orchestrator.plan.sweep_schema import BackboneEntry, TaskEntry
 from orchestrator.plan.training_keys import StudyEntry, TrainingEntry, TrainingVariant
 
 CLIP_KEYS = ("crop", "clip_seconds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,6 +15,7 @@ from orchestrator.plan.spec import PlugIn
 INTERNAL = ("file_sha256",)  # a setting that is computed from the file
 ABSENT = "absent"  # in place of an identity if the file is missing, so that the plan can still count its trials
 WHERE = ("tasks", "backbones")
+SWEPT = ("forget_ratio", "known_share")  # settings of which a list makes a scenario for each value
 NAMED = ("classes", "speakers", "ids")  # settings that list what is forgotten by name
 
 
@@ -97,15 +99,15 @@ def _scenarios(entry: Mapping[str, Any]) -> Iterator[Scenario]:
     if kind == "sequence":
         yield _sequence(values, tasks, backbones)
         return
-    ratios = values.pop("forget_ratio", None)
-    if ratios == []:
-        raise ValueError("forget_ratio must be a number or a list of numbers: got an empty list; add a number")
+    swept = {name: values.pop(name) for name in SWEPT if values.get(name) is not None}
+    if empty := [name for name, several in swept.items() if several == []]:
+        raise ValueError(f"{empty[0]} must be a number or a list of numbers: got an empty list; add a number")
     _require_keys("unlearning", values, [*WHERE, *(f.name for f in fields(ForgetRequest) if f.name not in INTERNAL)])
     if empty := [key for key in ("classes", "speakers", "ids") if values.get(key) == []]:
         raise ValueError(f"{empty[0]} must be a list of names: got an empty list; omit it to sample by seed")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    for ratio in ratios if isinstance(ratios, list) else [ratios]:
-        given = {**values, **({} if ratio is None else {"forget_ratio": ratio})}
+    for chosen in itertools.product(*(v if isinstance(v, list) else [v] for v in swept.values())):
+        given = {**values, **dict(zip(swept, chosen, strict=True))}
         missing = ""
         try:
             request = ForgetRequest(**given)
@@ -145,9 +147,9 @@ def _step(number: int, entry: Any) -> Scenario:
             f"tasks and backbones belong to a whole sequence: got {' and '.join(stray)} in request {number}; move them "
             "next to `requests:`"
         )
-    if isinstance(entry.get("forget_ratio"), list):
+    if several := [name for name in SWEPT if isinstance(entry.get(name), list)]:
         raise ValueError(
-            f"forget_ratio cannot be swept in a sequence: got {entry['forget_ratio']} in request {number}; give one "
+            f"{several[0]} cannot be swept in a sequence: got {entry[several[0]]} in request {number}; give one "
             "number for each request, and write one sequence for each combination"
         )
     (scenario,) = _scenarios(entry)
@@ -162,8 +164,12 @@ def _require_something_new(requests: Sequence[ForgetRequest]) -> None:
             raise ValueError(
                 f"{name} can be forgotten only once: got {twice[0]!r} twice in a sequence; remove one of them"
             )
-    if sum(request.kind == "mislabeled" for request in requests) > 1:
-        raise ValueError("kind mislabeled forgets all wrong labels: got it twice in a sequence; remove one of them")
+    shares = [1 if r.known_share is None else r.known_share for r in requests if r.kind == "mislabeled"]
+    if sum(shares) > 1 + 1e-9:
+        raise ValueError(
+            "kind mislabeled forgets a wrong label once: got it twice in a sequence; remove one of them, or give each "
+            f"a known_share, at most 1 in all (got {', '.join(f'{share:g}' for share in shares)})"
+        )
     if sum(ratios := [request.forget_ratio for request in requests if request.forget_ratio]) >= 1:
         raise ValueError(f"a sequence must leave some of D: got forget_ratio {ratios}; their sum must be below 1")
 
@@ -171,6 +177,7 @@ def _require_something_new(requests: Sequence[ForgetRequest]) -> None:
 def in_short(request: ForgetRequest) -> str:
     """Name a request in the name of a sequence without `name:`, such as `sample 0.02` or `class go`."""
     details = [] if request.forget_ratio is None else [f"{request.forget_ratio:g}"]
+    details += [] if request.known_share is None else [f"{request.known_share:g}"]
     details += [request.rule] if request.rule != "random" else []
     for names in (getattr(request, name) for name in NAMED):
         details += names if len(names) < 4 else [str(len(names))]

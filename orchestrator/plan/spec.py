@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -103,7 +103,8 @@ class TrialSpec:
     keep_model: bool = False  # not in the recipe: write the model as a Hugging Face folder
     evidence: Mapping[str, Any] | None = None  # not in the recipe: tests of the model after its measures
     curves: Mapping[str, Any] | None = None  # not in the recipe: {"points": n, "utterances": m}
-    lock: str = ""  # not in the recipe: the rule by which the settings were chosen
+    lock: str = ""  # not in the recipe: the rule by which the settings were chosen, and on which corpus
+    tuned: Sequence[str] = ()  # not in the recipe: the settings that were chosen
     sequence: Mapping[str, Any] | None = None  # not in the recipe: {"name": ..., "steps": K}
     is_start: bool = False  # not in the recipe: the next request starts from its model, so the model is kept
 

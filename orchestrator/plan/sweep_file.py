@@ -6,12 +6,13 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from orchestrator.plan.plug_in_keys import overridden
 from orchestrator.plan.shipped_sweeps import shipped_sweeps
 from orchestrator.plan.sweep_schema import (
     AttributionEntry,
@@ -91,15 +92,7 @@ def _extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(parent, str):
         raise SweepError(f"{path}: extends must be a sweep file or the name of a sweep, got {_shown(parent)}")
     relative = path.parent / os.path.expanduser(parent)
-    return _merged(_extended(find_sweep(relative if relative.is_file() else Path(parent)), (*seen, path)), values)
-
-
-def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in top.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
+    return overridden(_extended(find_sweep(relative if relative.is_file() else Path(parent)), (*seen, path)), values)
 
 
 def _set(values: dict[str, Any], override: str) -> None:

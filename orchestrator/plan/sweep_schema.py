@@ -6,63 +6,41 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from orchestrator.plan.plug_in_keys import BackboneEntry, MethodEntry, TaskEntry
 from orchestrator.plan.sweep_keys import Keys, Seed, key
-from orchestrator.plan.training_keys import TrainingEntry, TrainingVariant
+from orchestrator.plan.training_keys import TrainingVariant
+
+Positive = Annotated[float, Field(gt=0)]
 
 
 class SweepError(ValueError):
     """A sweep file is wrong; the message lists each wrong key."""
 
 
-class NamedPlugIn(BaseModel):
-    """A plug-in's entry: its name, an alias, and its settings as further keys. A bare string is a name."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    name: str
-    alias: str = Field(default="", alias="as")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Everything but the fixed keys."""
-        return dict(self.__pydantic_extra__ or {})
-
-
-class TaskEntry(NamedPlugIn):
-    """A task, with overrides of how originals are trained on it."""
-
-    training: TrainingEntry | None = None
-
-
-class BackboneEntry(NamedPlugIn):
-    """A backbone, with overrides of how originals are trained on it."""
-
-    training: TrainingEntry | None = None
-
-
-class MethodEntry(NamedPlugIn):
-    """A method; a list of values is swept, also in its modifiers."""
-
-    preset: str | None = None  # faithful (the default), mubench (the authors' public code) or paper (its words)
-    superloss: dict[str, Any] | bool | None = None
-    curriculum: dict[str, Any] | bool | None = None
-    lora: dict[str, Any] | bool | None = None
-    best_epoch: dict[str, Any] | bool | None = None  # by default as `selection` of the sweep
-
-
 class BudgetEntry(Keys):
     """What unlearning may cost, as a share of Retrain's full schedule."""
 
-    fraction: float = key(1.0, "share of what Retrain's full schedule costs", gt=0)
+    fraction: Positive | list[Positive] = key(
+        1.0, "share of what Retrain's full schedule costs; of several, every method runs with each"
+    )
     unit: Literal["samples", "seconds"] = key(
         "samples", "`samples` is the same on every machine; `seconds` is measured"
     )
+
+    @field_validator("fraction")
+    @classmethod
+    def _each_once(cls, value: float | list[float]) -> float | list[float]:
+        if isinstance(value, list) and len(set(value)) != max(1, len(value)):
+            raise ValueError(f"must be a number or a list of different numbers, got {value}")
+        return value
+
+    @property
+    def each(self) -> list[dict[str, Any]]:
+        """The budgets as trials have them; the grid is multiplied by them."""
+        fractions = self.fraction if isinstance(self.fraction, list) else [self.fraction]
+        return [{"fraction": fraction, "unit": self.unit} for fraction in fractions]
 
 
 class TuningEntry(Keys):
@@ -132,7 +110,9 @@ class Sweep(Keys):
     description: str = key("", "shown by `unlearn ls`", shown="empty")
     tasks: list[TaskEntry] = key(
         ...,
-        "corpora: a name, or `{name: …, as: …, training: …}` with the task's settings ([data.md](data.md))",
+        "corpora: a name, or `{name: …, as: …, training: …, tune_on: …}` with the task's settings "
+        "([data.md](data.md)); `tune_on` has other settings for searches "
+        "([tuning.md](tuning.md#search-on-other-recordings-than-you-report))",
         min_length=1,
     )
     backbones: list[BackboneEntry] = key(
@@ -171,7 +151,9 @@ class Sweep(Keys):
         shown="[below](#training)",
     )
     trainings: list[TrainingVariant] = Field(default=[])  # what `training:` holds where it is a list
-    time_budget: BudgetEntry = key(BudgetEntry(), "what unlearning may cost ([budget.md](budget.md))")
+    time_budget: BudgetEntry = key(
+        BudgetEntry(), "what unlearning may cost; a list of `fraction` is swept ([budget.md](budget.md))"
+    )
     tuning: TuningEntry = key(TuningEntry(), "what `unlearn tune` does", shown="see [tuning.md](tuning.md)")
     lock: str | None = key(None, "a file that `unlearn tune` wrote, relative to the sweep file")
     precision: Literal["fp32", "bf16"] = key(
@@ -251,7 +233,7 @@ class Sweep(Keys):
     @field_validator("tasks", "backbones")
     @classmethod
     def _no_plug_in_title_twice(cls, entries: list[Any]) -> list[Any]:
-        titles = [entry.alias or entry.name for entry in entries]
+        titles = [entry.title for entry in entries]
         if twice := sorted({title for title in titles if titles.count(title) > 1}):
             raise ValueError(f"two entries have one title: set `as:` on one of them, got {', '.join(twice)} twice")
         return entries

@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.plan.yaml_text import YamlError, dump_yaml, load_yaml
 
 EVERY = "*"  # in place of a backbone: the choice is for all of them
+LATER = ("lora", "training", "best_epoch", "given", "known_share", "budget", "corpus", "tuned_on")  # in the file only if they are set
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,17 @@ class Choice:
     lora: bool = False
     training: str = ""  # title of the training whose originals it is for; empty: all
     best_epoch: bool = False
+    given: Mapping[str, Any] = field(default_factory=dict)  # settings of the sweep's variant that it is for; empty: all
+    known_share: float | None = None  # of wrong labels; None: all requests of the kind
+    budget: float | None = None  # fraction of the time budget; None: all
+    corpus: str = ""  # fingerprint of the recordings that `tune_on` named; empty: the task's own
+    tuned_on: Mapping[str, Any] = field(default_factory=dict)  # `tune_on` of the task
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool, bool, int]:
+        """How specific it is: training, backbone, share, budget, variant."""
+        of = self.known_share is not None, self.budget is not None
+        return bool(self.training), self.backbone != EVERY, *of, len(self.given)
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Lock:
     seeds: tuple[int, ...] = ()
     choices: tuple[Choice, ...] = field(default=())
 
-    def settings(
+    def choice(
         self,
         task: str,
         backbone: str,
@@ -47,22 +59,33 @@ class Lock:
         *,
         modifiers: Mapping[str, Mapping[str, Any] | None],
         training: str = "standard",
-    ) -> Mapping[str, Any] | None:
-        """Return the chosen settings of a method variant; None if the search did not include it.
+        known_share: float | None = None,
+        budget: float | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Choice | None:
+        """Return what was chosen for a method variant with these settings; None if the search did not include it.
 
-        A choice for the training overrides one for all trainings; then a choice for the backbone overrides one for
-        all backbones. The curriculum does not matter: variants with and without it have the same settings, so that
-        they differ in the order alone.
+        The most specific choice wins: one for the training, then for the backbone, the share of known wrong labels, the
+        budget, and the settings that the sweep gives. The curriculum does not matter: variants with and without it have
+        the same settings, so that they differ in the order alone.
         """
         applied = (bool(modifiers.get(name)) for name in ("superloss", "lora", "best_epoch"))
-        wanted = (task, unlearning, method, *applied)
-        found = {
-            (c.training, c.backbone): c.settings
-            for c in self.choices
+        wanted, own = (task, unlearning, method, *applied), settings or {}
+        found = [
+            c
+            for c in reversed(self.choices)
             if (c.task, c.unlearning, c.method, c.superloss, c.lora, c.best_epoch) == wanted
-        }
-        places = [(of, on) for of in (training, "") for on in (backbone, EVERY)]
-        return next((found[place] for place in places if place in found), None)
+            and c.training in (training, "")
+            and c.backbone in (backbone, EVERY)
+            and c.known_share in (known_share, None)
+            and c.budget in (budget, None)
+            and all(own.get(name) == value for name, value in c.given.items())
+        ]
+        return max(found, key=lambda c: c.rank, default=None)
+
+    def said_of(self, choice: Choice) -> str:
+        """Return what a row says of its settings: the rule, and the recordings if they are not the task's own."""
+        return f"{self.rule} on corpus {choice.corpus}" if choice.corpus else self.rule
 
 
 def read_lock(path: Path) -> Lock:
@@ -103,9 +126,7 @@ def write_lock(path: Path, lock: Lock) -> None:
                 "settings": dict(c.settings),
                 "objective": c.objective,
                 "default_objective": c.default_objective,
-                **({"lora": True} if c.lora else {}),
-                **({"training": c.training} if c.training else {}),
-                **({"best_epoch": True} if c.best_epoch else {}),
+                **{name: value for name in LATER if (value := getattr(c, name))},
             }
             for c in lock.choices
         ],

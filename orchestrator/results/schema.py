@@ -78,7 +78,13 @@ COLUMNS = (
     Column("stop_reason", TEXT, OUTCOME, "`finished`, `budget`, `diverged`, `pruned`, `hang` or `error`"),
     Column("note", TEXT, OUTCOME, "an explanation, such as a budget that ended before the first change"),
     Column("error", TEXT, OUTCOME, "traceback"),
-    Column("lock", TEXT, SEARCH, "rule by which the settings were chosen; empty if the sweep gave them"),
+    Column(
+        "lock",
+        TEXT,
+        SEARCH,
+        "rule by which the settings were chosen, with the corpus if the search used other recordings; empty if the "
+        "sweep gave them",
+    ),
     Column("mia_reference", TEXT, ATTACKS, "which utterances are the non-members: `holdout`, or `test`"),
     Column(
         "budget_source",
@@ -115,6 +121,7 @@ COLUMNS = (
     Column("started_at", TEXT, ORIGIN, "start, in UTC"),
     Column("finished_at", TEXT, ORIGIN, "end, in UTC"),
     Column("best_epoch", TEXT, TRIAL, "settings of the choice of the epoch as JSON; empty: the last. `note` names it"),
+    Column("tuned_settings", TEXT, SEARCH, "settings that a search chose, as a JSON list; empty if there are none"),
     Column("seed", INTEGER, TRIAL, "seed of the trial"),
     Column("original_seed", INTEGER, TRIAL, "seed of its original"),
     Column("steps", INTEGER, COST, "optimizer steps"),
@@ -147,6 +154,13 @@ COLUMNS = (
     Column("sequence_steps", INTEGER, REQUEST, "how many requests the sequence has"),
     Column("num_forgotten_before", INTEGER, REQUEST, "utterances that earlier requests forgot"),
     Column("threads", INTEGER, ORIGIN, "CPU threads"),
+    Column("num_unknown", INTEGER, SIZES, "wrong labels of D that were not known, and stay in D_r"),
+    Column(
+        "epochs_ended",
+        INTEGER,
+        COST,
+        "epochs of its passes that ended; 0 with `stop_reason` `budget`: the budget did not allow one pass",
+    ),
     *(
         Column(f"{name}_{measure}", NUMBER, MEASURES, f"{title} on {of}, against the labels used in training", unit)
         for name, of in SETS.items()
@@ -222,6 +236,21 @@ COLUMNS = (
     Column("budget_used", NUMBER, COST, "share of the limit that was used"),
     Column("samples", NUMBER, COST, "charged samples", "samples"),
     Column("objective", NUMBER, SEARCH, "its value of what the search minimizes"),
+    Column("known_share", NUMBER, REQUEST, "share of the wrong labels that is known; empty if all are", "0–1"),
+    Column(
+        "unknown_accuracy",
+        NUMBER,
+        MEASURES,
+        "accuracy on the wrong labels that were not known, against the labels used in training",
+        "0–1",
+    ),
+    Column(
+        "unknown_true_label_accuracy",
+        NUMBER,
+        MEASURES,
+        "accuracy on the same utterances against the labels before label noise",
+        "0–1",
+    ),
     Column("collapsed", FLAG, OUTCOME, "whether one class takes more than 90 % of predictions on class-balanced D_v"),
     Column(
         "unchanged",

@@ -10,12 +10,13 @@ from rich.table import Table
 from orchestrator.plan.explain import Explanation, rates_of
 from orchestrator.plan.stages import STAGES
 from orchestrator.plan.tuned_settings import Lock
+from orchestrator.run.planned_searches import PlannedSearches
 from orchestrator.run.planning import SweepPlan
 from orchestrator.run.progress.text import describe
 
 
-def plan_tables(plan: SweepPlan) -> list[Any]:
-    """Show a plan: trials by stage, shared work, refusals, and the estimate."""
+def plan_tables(plan: SweepPlan, searches: PlannedSearches | None = None) -> list[Any]:
+    """Show a plan: trials by stage, shared work, refusals, the estimate, and the searches to come."""
     table = Table(title="plan", caption="A trial's id is the hash of its recipe: the same trial never runs twice.")
     for column in ("stage", "trials", "done", "diverged", "failed", "refused", "pending"):
         table.add_column(column, justify="left" if column == "stage" else "right")
@@ -36,7 +37,7 @@ def plan_tables(plan: SweepPlan) -> list[Any]:
     shown += [f"[yellow]refused[/yellow] {escape(r.what)}: {escape(r.reason)}" for r in plan.grid.refused]
     if plan.estimate_refused.trials:
         shown.append(plan.estimate_refused.sentence("refused"))
-    return [*shown, plan.estimate.sentence()]
+    return [*shown, plan.estimate.sentence(), *(map(escape, searches.sentences(plan.grid.refused)) if searches else ())]
 
 
 def explanation_tables(explanation: Explanation) -> list[Any]:
@@ -69,5 +70,9 @@ def lock_table(lock: Lock) -> Table:
         method = c.method + (" + SuperLoss" if c.superloss else "") + (" + LoRA" if c.lora else "")
         method += " + best epoch" if c.best_epoch else ""
         method += f" after {c.training}" if c.training else ""
-        table.add_row(c.task, c.backbone, c.unlearning, method, settings, f"{c.objective:.4f}", default)
+        method += f" ({', '.join(f'{k}={v}' for k, v in c.given.items())})" if c.given else ""
+        method += f" at budget {c.budget:g}" if c.budget is not None else ""
+        kind = c.unlearning if c.known_share is None else f"{c.unlearning} ({c.known_share:.0%} known)"
+        task = f"{c.task} (corpus {c.corpus})" if c.corpus else c.task
+        table.add_row(task, c.backbone, kind, method, settings, f"{c.objective:.4f}", default)
     return table

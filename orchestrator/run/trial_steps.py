@@ -102,7 +102,7 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
         MemorySpent: memory ran out with a batch in progress.
     """
     spec, context, problem = prepared.spec, prepared.context, prepared.problem
-    outcome, weights = Outcome(), problem.model.state_dict()
+    outcome, weights, ended = Outcome(), problem.model.state_dict(), 0
     before = Before.of(weights) if spec.policy.unlearns and not spec.reports_original else None
     epochs = EpochCheckpoint(context.store, spec.trial_id) if spec.policy.trains else None
     curve = prepared.curve
@@ -114,7 +114,7 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
             prepared.method, problem, settings=prepared.loop, epochs=epochs, outcome=outcome, **_modifiers(spec)
         )
         for progress in prepared.watchdog.each(epochs_done):
-            objective = None
+            objective, ended = None, ended + 1
             if points:
                 with prepared.watchdog:
                     objective = objective_at(prepared.assignment, problem, context)
@@ -130,7 +130,8 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
     finally:
         if curve:
             curve.save()
-        unlearned = Unlearned(_cost(prepared, outcome))
+        passed = {"epochs_ended": ended} if spec.policy.unlearns else {}  # a training may go on from a checkpoint
+        unlearned = Unlearned({**_cost(prepared, outcome), **passed})
         report(unlearned)
     if before:
         stored = partial(load_weights, context.store, str(spec.starts_from))

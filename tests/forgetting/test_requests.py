@@ -24,7 +24,7 @@ def test_a_ratio_that_is_no_fraction_is_refused(ratio: object) -> None:
             "kind class does not take forget_ratio, allowed: class_share, classes",
         ),
         ({"kind": "speaker", "classes": ["yes"]}, "kind speaker does not take classes"),
-        ({"kind": "mislabeled", "ids": ["a"]}, "kind mislabeled does not take ids, allowed: no settings"),
+        ({"kind": "mislabeled", "ids": ["a"]}, "kind mislabeled does not take ids, allowed: known_share"),
         ({"kind": "class", "classes": ["yes"], "num_classes": 2}, "got classes and num_classes"),
         ({"kind": "class", "classes": "yes"}, "classes must be a list of names, got 'yes'"),
         ({"kind": "class", "num_classes": 0}, "num_classes must be a whole number of 1 or more, got 0"),

@@ -9,13 +9,16 @@ import pyarrow.parquet as pq
 from orchestrator.results.schema import COLUMNS, SCHEMA, TOPICS, column_table
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "finished.parquet"
-ADDED = {"best_epoch"}  # after the fixture was made: null in its rows
 
 
-def test_rows_of_earlier_commits_have_the_columns_of_the_schema_in_the_same_order() -> None:
-    stored, own = pq.read_schema(FIXTURE), [name for name in SCHEMA.names if name not in ADDED]
-    assert [name for name in stored.names if name in own] == own
-    assert all(stored.field(name).type == SCHEMA.field(name).type for name in own)
+def test_rows_of_earlier_commits_have_the_same_columns_and_later_ones_end_the_group_of_their_type() -> None:
+    stored = pq.read_schema(FIXTURE)
+    common = [name for name in SCHEMA.names if name in stored.names]
+    assert [name for name in stored.names if name in SCHEMA.names] == common
+    assert all(stored.field(name).type == SCHEMA.field(name).type for name in common)
+    for column in {field.type: field for field in SCHEMA}:
+        group = [field.name in common for field in SCHEMA if field.type == column]
+        assert group == sorted(group, reverse=True)
 
 
 def test_no_column_is_listed_twice() -> None:

@@ -8,7 +8,7 @@ from orchestrator.plan.shipped_sweeps import shipped_sweeps
 from orchestrator.plan.sweep_file import read_sweep
 from orchestrator.plan.sweep_schema import SweepError
 from orchestrator.run.search_spaces import space_of
-from orchestrator.run.tuning import _searches
+from orchestrator.run.searches import searches_of
 
 
 def sweep_of(path, *overrides):
@@ -48,7 +48,7 @@ def test_requests_of_one_kind_share_a_search_since_a_lock_knows_the_kind_only(sm
         "unlearning=[{kind: class, classes: [go]}, {kind: class, classes: [stop]}, {kind: sample, forget_ratio: 0.1}]"
     )
     sweep = sweep_of(small_sweep, classes)
-    studies, _ = _searches(build_grid(sweep), sweep, 4, "gap_to_retrain")
+    studies = searches_of(build_grid(sweep), sweep, 4, "gap_to_retrain").studies
     searched = [(study.trials[0].method.name, study.trials[0].request["kind"]) for study in studies.values()]
     assert len(searched) == len(set(searched))
     for study in studies.values():

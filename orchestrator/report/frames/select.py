@@ -23,7 +23,8 @@ REFERENCES = ("original", "retrain")
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     """Convert rows to plain types: numbers as float64, text and truth values without nulls; absent columns are null.
 
-    `task_name` is a copy of `task`, which `scope` may replace by a title.
+    `task_name` is a copy of `task`, which `scope` may replace by a title. The rule of a request for a part of the wrong
+    labels names that part: such requests are not compared with those for others.
     """
     columns: dict[str, pd.Series[Any]] = {}
     for field in SCHEMA:
@@ -43,6 +44,8 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     if "sweeps" in rows:  # joined from the records of launches
         frame["sweeps"] = rows["sweeps"].to_numpy()
     frame["task_name"] = frame["task"]
+    shares = frame["known_share"]
+    frame["forget_rule"] = frame["forget_rule"].where(shares.isna(), [f"{100 * s:.3g} % known" for s in shares])
     frame["training"] = frame["training"].replace("", "standard")  # rows from before there were kinds of training
     return frame
 
@@ -62,7 +65,7 @@ def reported(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         return frame.assign(variant="", label="", modifiers="", varied="", order=0), frame
     frame["modifiers"] = [" + ".join(modifiers(row)) for row in frame.to_dict("records")]
     varied, names = _varied_settings(frame), _method_labels(frame)
-    frame["varied"] = [", ".join(f"{name} {_text(value)}" for name, value in settings) for settings in varied]
+    frame["varied"] = [", ".join(f"{name} {value_text(value)}" for name, value in settings) for settings in varied]
     places = [
         (PAPER_ORDER.index(m) if m in PAPER_ORDER else len(PAPER_ORDER), names[m], modified, _sortable(settings))
         for m, modified, settings in zip(frame["method"], frame["modifiers"], varied, strict=True)
@@ -136,6 +139,7 @@ def _varied_settings(frame: pd.DataFrame) -> list[list[tuple[str, Any]]]:
 def _flat(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(row["settings"] or "{}")
     found |= {rate: "auto" for rate, share in SHARES.items() if share in found}  # its number is that of the original
+    found |= dict.fromkeys(json.loads(row["tuned_settings"] or "[]"), "tuned")  # a search chose it, cell by cell
     for knob in ("superloss", "curriculum", "lora", "best_epoch"):
         found |= {f"{knob}.{k}": v for k, v in json.loads(row[knob] or "{}").items()}
     found |= {f"training.{k}": v for k, v in json.loads(row["original_settings"] or "{}").items()}
@@ -161,5 +165,6 @@ def _sortable(settings: Iterable[tuple[str, Any]]) -> tuple[tuple[str, float, st
     return tuple((n, v, "") if isinstance(v, int | float) else (n, 0.0, str(v)) for n, v in settings)
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """Write the value of a setting as labels have it."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from orchestrator.report.frames.select import REFERENCES
 
+ELSEWHERE = " on corpus "  # in the column `lock`, before the fingerprint of the recordings of a search
 UNTUNED = " (settings not tuned, see `unlearn tune`)"
 
 
@@ -33,11 +36,15 @@ def mixture(rows: pd.DataFrame) -> str:
     if tuned.empty or untuned.empty:
         return ""
     first, second = (", ".join(part.sort_values("order")["label"].unique()) for part in (tuned, untuned))
-    rules = " or ".join(sorted(set(tuned["lock"])))
     return (
-        f"Tuned and untuned settings are mixed here. Tuned ({rules}): {first}. Untuned: {second}. "
+        f"Tuned and untuned settings are mixed here. Tuned ({rules_of(tuned['lock'])}): {first}. Untuned: {second}. "
         "Comparing one with the other is meaningless; `--tuned-only` leaves the second group out."
     )
+
+
+def rules_of(locks: Iterable[str]) -> str:
+    """Name the rules by which settings were chosen, from values of the column `lock`."""
+    return " or ".join(sorted({lock.partition(ELSEWHERE)[0] for lock in locks if lock}))
 
 
 def _is_of_method(rows: pd.DataFrame) -> pd.Series[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from orchestrator.report.leaderboard.ranking import (
     with_excess,
     with_seconds_share,
 )
+from orchestrator.report.leaderboard.search_effort import Effort, effort_sentence, search_efforts
 from orchestrator.report.tables.caption import caption, searches_done, trial_hours
 from orchestrator.report.tables.cells import body, header
 from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP
@@ -74,7 +75,8 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
     cells = leaderboard_cells(found)
     parts = [
         f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(found.selected.rows, cells),
-        *_overall(cells), *_at_a_glance(cells), *(text for cell in cells for text in _cell(cell, found.figures)),
+        *_overall(cells, search_efforts(found.selected.rows, cells)), *_at_a_glance(cells),
+        *(text for cell in cells for text in _cell(cell, found.figures)),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip
     text, folder = "\n".join(parts), Folder(page.parent.as_uri())
@@ -117,12 +119,12 @@ def _about(rows: pd.DataFrame, cells: Sequence[Cell]) -> list[str]:
     ]  # fmt: skip
 
 
-def _overall(cells: Sequence[Cell]) -> list[str]:
-    """Compare all methods over all cells; Original − Retrain on D_f comes first."""
+def _overall(cells: Sequence[Cell], efforts: Mapping[str, Effort]) -> list[str]:
+    """Compare all methods over all cells; Original − Retrain on D_f comes first, then how much each was searched."""
     found, worth = ranking(cells), sum(cell.forgettable for cell in cells)
     titles = ["Method", "Gap", "Rank", f"Rank, {worth} to forget", "Closest", "Closer than Original", "Compared",
               "D_t lost", "Recovery − Retrain's", *(flag.capitalize() for flag in COUNTED), "Out of budget",
-              "Time / Retrain's"]  # fmt: skip
+              "Time / Retrain's", *(["Search trials"] if efforts else [])]  # fmt: skip
     grid, most = [], max((one.gap.n for one in found), default=0)
     for one in found:
         is_method, not_original = one.line.method not in REFERENCES, one.line.method != "original"
@@ -140,6 +142,7 @@ def _overall(cells: Sequence[Cell]) -> list[str]:
                 *(str(one.flags[flag]) for flag in COUNTED),
                 str(one.out_of_budget),
                 f"{one.share.mean:.2f}" if one.share.n and not_original else NOTHING,
+                *([efforts[one.line.variant].text if one.line.variant in efforts else NOTHING] if efforts else []),
             ]
         )
     difference = original_minus_retrain_over_cells(cells)
@@ -147,7 +150,8 @@ def _overall(cells: Sequence[Cell]) -> list[str]:
         f"Original − Retrain on D_f, mean over {len(cells)} cells: {with_spread(difference)} points "
         f"(n = {difference.n} seeds); beyond noise in {worth} of them."
     )
-    return ["## All cells", "", said, "", grid_markdown(titles, grid), "", escape(ABOUT_ALL), ""]
+    effort = [escape(effort_sentence(efforts)), ""] if efforts else []
+    return ["## All cells", "", said, "", grid_markdown(titles, grid), "", escape(ABOUT_ALL), "", *effort]
 
 
 def _of_seeds(n: int, most: int) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.report.frames.select import REFERENCES
+from orchestrator.report.frames.tuned import ELSEWHERE, rules_of
 from orchestrator.report.tables.model import Table
 from orchestrator.results.schema import STATUSES
 
@@ -94,5 +95,6 @@ def _selection(rows: pd.DataFrame) -> str:
     chosen = [lock for lock in locks if lock]
     if not chosen:
         return "not tuned (the sweep's own or the method's defaults)"
-    text = f"chosen by {' or '.join(chosen)} on tuning seeds"
+    elsewhere = " and other recordings" if any(ELSEWHERE in lock for lock in chosen) else ""
+    text = f"chosen by {rules_of(chosen)} on tuning seeds{elsewhere}"
     return text + (", some lines not tuned" if "" in locks else "")

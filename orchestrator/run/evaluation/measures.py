@@ -54,6 +54,11 @@ def measures(assignment: Assignment, corpus: Corpus, parts: TrialSplit, logits: 
         row["num_forgotten_before"] = len(parts.before)
         row["forgotten_before_accuracy"] = acc.accuracy(predicted[parts.before], y[parts.before])
     row["forget_true_label_accuracy"] = acc.accuracy(predicted[parts.forget], corpus.true_labels[parts.forget])
+    if assignment.spec.request.get("known_share") is not None:
+        unknown = parts.retain[corpus.labels[parts.retain] != corpus.true_labels[parts.retain]]
+        row["num_unknown"] = len(unknown)
+        row["unknown_accuracy"] = acc.accuracy(predicted[unknown], y[unknown])
+        row["unknown_true_label_accuracy"] = acc.accuracy(predicted[unknown], corpus.true_labels[unknown])
     for name in ("test", "validation"):
         rows = getattr(parts, name)
         kept, forgotten = acc.accuracy_by_class_group(predicted[rows], y[rows], parts.forgotten_classes)

@@ -84,3 +84,18 @@ def test_a_loss_that_is_not_finite_on_one_utterance_is_divergence(tmp_path, part
     logits[getattr(parts, part)[0]] = value
     with pytest.raises(Diverged, match=f"a loss on the {part} set is not finite at evaluation"):
         measures(assignment, corpus, parts, logits)
+
+
+def test_wrong_labels_that_were_not_known_are_measured_apart(tmp_path):
+    assignment, corpus, parts = drawn(400, 4)
+    logits = noise(400, 4, tmp_path / "scratch")
+    corpus.true_labels = corpus.labels.copy()
+    unknown = parts.retain[:6]
+    corpus.true_labels[[*parts.forget[:5], *unknown]] = (corpus.labels[[*parts.forget[:5], *unknown]] + 1) % 4
+    assert "num_unknown" not in measures(assignment, corpus, parts, logits)
+    assignment.spec.request = {"kind": "mislabeled", "known_share": 0.5}
+    row = measures(assignment, corpus, parts, logits)
+    predicted = logits.numpy().argmax(axis=1)[unknown]
+    assert row["num_unknown"] == 6
+    assert row["unknown_accuracy"] == np.mean(predicted == corpus.labels[unknown])
+    assert row["unknown_true_label_accuracy"] == np.mean(predicted == corpus.true_labels[unknown])

@@ -1,0 +1,135 @@
+"""The searches of `unlearn tune`: one for each line and cell, each of exactly as many trials as the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.plan.grid import Grid, build_grid
+from orchestrator.plan.method_variants import method_variants
+from orchestrator.plan.scenarios import without_sequences
+from orchestrator.plan.spec import TrialSpec, canonical, short_hash
+from orchestrator.plan.sweep_schema import Sweep, SweepError
+from orchestrator.run.scheduling.optuna_study import Study
+from orchestrator.run.search_spaces import space_of
+
+
+def search_grid(sweep: Sweep) -> Grid:
+    """Plan the trials of a sweep on its tuning seeds, and on the recordings that `tune_on` names.
+
+    Raises:
+        SweepError: `tuning.backbone` is none of the sweep's.
+        ValueError: as `build_grid`.
+    """
+    backbones = [b for b in sweep.backbones if sweep.tuning.backbone in (None, b.title)]
+    if not backbones:
+        titles = ", ".join(b.title for b in sweep.backbones)
+        raise SweepError(
+            f"tuning.backbone is none of the sweep's backbones: got {sweep.tuning.backbone!r}; choose from {titles}"
+        )
+    changed: dict[str, Any] = {
+        "lock": None,
+        "tasks": [entry.for_tuning for entry in sweep.tasks],
+        "seeds": sweep.tuning.seeds,
+        "backbones": backbones,
+        "unlearning": without_sequences(sweep.unlearning),  # a request of a sequence gets the choice for its kind
+    }
+    return build_grid(sweep.model_copy(update=changed))
+
+
+@dataclass(frozen=True)
+class Searches:
+    """All searches of a sweep, and the trials that they need besides their own: originals and retrained models."""
+
+    studies: Mapping[str, Study]
+    given: Mapping[str, Mapping[str, Any]]  # by study: settings of the sweep that distinguish variants of its method
+    trials: list[TrialSpec]  # parents first
+    without_space: tuple[str, ...]  # methods that keep their settings: nothing is searched for them
+
+
+def searches_of(grid: Grid, sweep: Sweep, count: int, rule: str) -> Searches:
+    """Return a search of `count` trials for each line and cell of a grid; the first has the line's own settings.
+
+    A line is a method with SuperLoss or without, with LoRA or without, at one budget. Variants for which the sweep
+    gives different settings are lines of their own. A cell is a task, backbone, training and kind of request;
+    mislabeled requests with different `known_share` are cells of their own.
+    """
+    lines: dict[str, dict[str, TrialSpec]] = {}
+    found: dict[str, dict[str, Any]] = {}
+    given: dict[str, dict[str, Any]] = {}
+    others: list[TrialSpec] = []
+    spaces = {name: space_of(name, sweep) for name in {s.method.name for s in grid.runnable if s.policy.unlearns}}
+    apart = _settings_of_variants(sweep)
+    for spec in grid.runnable:
+        if spec.policy.unlearns and spaces[spec.method.name]:
+            spec = replace(spec, curriculum=None)  # a curriculum gets the settings of the variant without one
+            forget = {k: v for k, v in spec.forget.identity.items() if k != "forget_ratio"} if spec.forget else {}
+            own = {name: spec.method.settings.get(name) for name in apart.get(spec.method.name, ())}
+            share = spec.request.get("known_share")
+            line: dict[str, Any] = {
+                "task": spec.task.recipe(),
+                "backbone": spec.backbone.recipe(),
+                "method": spec.method.name,
+                "superloss": dict(spec.superloss or {}),
+                "budget": dict(spec.budget or {}),
+                **({"lora": dict(spec.lora)} if spec.lora else {}),
+                **({"best_epoch": dict(spec.best_epoch)} if spec.best_epoch else {}),
+                **({"training_kind": spec.training_kind.recipe()} if spec.training_kind else {}),
+                **({"given": own} if own else {}),
+            }
+            # One search for all requests of a kind, which is all that a lock file distinguishes.
+            kind = {"kind": spec.request["kind"], **({"known_share": share} if share is not None else {})}
+            key = short_hash({**line, **kind})
+            lines.setdefault(key, {})[spec.trial_id] = spec
+            given[key] = own
+            search = found.setdefault(key, {**line, "forget": forget})
+            if search["forget"] != forget:
+                search["forget"] = {"kind": spec.request["kind"]}
+        elif not spec.policy.unlearns:
+            others.append(spec)
+    studies: dict[str, Study] = {}
+    by_study: dict[str, Mapping[str, Any]] = {}
+    for key, of_line in lines.items():
+        members = list(of_line.values())
+        space, method = spaces[members[0].method.name], members[0].method
+        defaults = dict(method.settings)  # without what was added later and is searched now
+        first = {name: getattr(method.instance, name) for name in space if name not in defaults} | defaults
+        study_id = short_hash(
+            {
+                "of": short_hash(found[key]),
+                "space": space,
+                "trials": count,
+                "rule": rule,
+                "members": sorted(m.trial_id for m in members),
+            }
+        )
+        trials = tuple(
+            _tuning_trial(members[n % len(members)], {"id": study_id, "trial": n}, rule) for n in range(count)
+        )
+        studies[study_id] = Study(study_id, space, defaults, trials, first=first, objective_rule=rule)
+        by_study[study_id] = given[key]
+    searched = [spec for study in studies.values() for spec in study.trials]
+    untouched = sorted(name for name, space in spaces.items() if not space and name not in ("original", "retrain"))
+    return Searches(studies, by_study, others + searched, tuple(untouched))
+
+
+def _settings_of_variants(sweep: Sweep) -> dict[str, list[str]]:
+    """Return, for each method with several variants, the settings in which the sweep makes them differ."""
+    named: dict[str, list[Mapping[str, Any]]] = {}
+    given: dict[str, set[str]] = {}
+    for entry in sweep.methods:
+        for variant in method_variants(entry, sweep.selection):
+            named.setdefault(variant.name, []).append(variant.plugin.settings)
+            given.setdefault(variant.name, set()).update(variant.settings)
+    found = {}
+    for name, variants in named.items():
+        apart = [key for key in sorted(given[name]) if len({canonical(v.get(key)) for v in variants}) > 1]
+        if apart:
+            found[name] = apart
+    return found
+
+
+def _tuning_trial(member: TrialSpec, study: dict[str, Any], rule: str) -> TrialSpec:
+    parents = {**member.parents, **({"retrain": member.retrain_id} if rule == "gap_to_retrain" else {})}
+    return replace(member, stage="tune", study=study, parents=parents, keep_model=False)
