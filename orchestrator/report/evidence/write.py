@@ -1,4 +1,4 @@
-"""Evidence of a results folder as files: evidence.md, evidence.csv (one row a trial), relearning.csv and plots."""
+"""Evidence of a results folder as files: evidence.md, evidence.csv (one row a trial), more tables, and plots."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from orchestrator.file_names import absolute_path
 from orchestrator.report.charts.relearning import relearning_charts
 from orchestrator.report.charts.style import marks
 from orchestrator.report.evidence.audit_columns import audit_columns
+from orchestrator.report.evidence.earlier_requests import earlier_requests, earlier_requests_markdown
 from orchestrator.report.evidence.folder import folder_evidence
 from orchestrator.report.evidence.probes import probe_columns, relearning_curves
 from orchestrator.report.evidence.table import evidence_markdown
@@ -52,6 +53,10 @@ def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTH
             name = f"plots/{chart.name}.svg"
             files[name] = chart.svg_file()
             parts += [f"![{escape(one.title)}: relearning]({name})", "", escape(chart.text), ""]
+    earlier = earlier_requests(found.done, found.read_outputs)
+    if len(earlier):
+        files["earlier_requests.csv"] = spreadsheet_csv(earlier)
+        parts += ["# After a sequence of requests", "", *earlier_requests_markdown(earlier)]
     files["evidence.md"] = "\n".join(parts).encode()  # last: what it points to is there
     out = absolute_path(out)
     folder = Folder(out.as_uri())

@@ -150,8 +150,19 @@ def _overall(cells: Sequence[Cell], efforts: Mapping[str, Effort]) -> list[str]:
         f"Original − Retrain on D_f, mean over {len(cells)} cells: {with_spread(difference)} points "
         f"(n = {difference.n} seeds); beyond noise in {worth} of them."
     )
-    effort = [escape(effort_sentence(efforts)), ""] if efforts else []
-    return ["## All cells", "", said, "", grid_markdown(titles, grid), "", escape(ABOUT_ALL), "", *effort]
+    more = [sentence for sentence in (effort_sentence(efforts), _without_an_epoch(cells)) if sentence]
+    told = [line for sentence in more for line in (escape(sentence), "")]
+    return ["## All cells", "", said, "", grid_markdown(titles, grid), "", escape(ABOUT_ALL), "", *told]
+
+
+def _without_an_epoch(cells: Sequence[Cell]) -> str:
+    """Name lines whose budget ended before one epoch of a pass, with the number of such runs."""
+    rows = pd.concat([cell.block.rows for cell in cells], ignore_index=True)
+    cut = rows[(rows["stop_reason"] == "budget") & (rows["epochs_ended"] == 0)]
+    runs = rows["label"].value_counts().to_dict()
+    counts = sorted(cut["label"].value_counts().to_dict().items())
+    named = [f"{label} ({count} of {runs[label]} runs)" for label, count in counts]
+    return f"The budget ended before one epoch of a pass: {', '.join(named)}." if named else ""
 
 
 def _of_seeds(n: int, most: int) -> str:

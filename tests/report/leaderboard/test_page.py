@@ -12,7 +12,7 @@ from orchestrator.report.evidence.folder import FolderEvidence, with_kept
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.scope import Selected
 from orchestrator.report.frames.select import prepare, reported
-from orchestrator.report.leaderboard.page import leaderboard_cells, write_leaderboard
+from orchestrator.report.leaderboard.page import _without_an_epoch, leaderboard_cells, write_leaderboard
 from orchestrator.report.leaderboard.ranking import over_cells, ranking
 from orchestrator.results.store import open_store
 from orchestrator.results.sweep_records import SweepRecord
@@ -200,3 +200,12 @@ def test_the_page_is_markdown_and_its_html_is_next_to_it(tmp_path) -> None:
         ValueError, match=r"--out must name the Markdown page; got .*l\.html\. The HTML page is written"
     ):
         write_leaderboard(open_store(tmp_path), tmp_path / "l.html")
+
+
+def test_lines_that_could_not_finish_an_epoch_are_named(two_tasks) -> None:
+    cut = {"stop_reason": "budget", "epochs_ended": 0.0}
+    rows = two_tasks.assign(epochs_ended=2.0)
+    first = (rows["method"] == "scrub") & (rows["seed"] == 1)
+    rows.loc[first, list(cut)] = list(cut.values())
+    assert _without_an_epoch(cells_of(rows)) == "The budget ended before one epoch of a pass: SCRUB (4 of 12 runs)."
+    assert _without_an_epoch(cells_of(two_tasks)) == ""
