@@ -21,6 +21,7 @@ from orchestrator.report.frames.summary import NOTHING, BlockMeans, unit_name, w
 from orchestrator.report.frames.tuned import mixture, title_note
 from orchestrator.report.html.document import document_page
 from orchestrator.report.leaderboard.attack_sanity import attack_sanity, sanity_markdown
+from orchestrator.report.leaderboard.budgets import budgets_markdown
 from orchestrator.report.leaderboard.ranking import (
     EXCESS,
     SHARE,
@@ -75,7 +76,8 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
     cells = leaderboard_cells(found)
     parts = [
         f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(found.selected.rows, cells),
-        *_overall(cells, search_efforts(found.selected.rows, cells)), *_at_a_glance(cells),
+        *_overall(cells, search_efforts(found.selected.rows, cells)), *budgets_markdown(cells),
+        *_at_a_glance(cells),
         *(text for cell in cells for text in _cell(cell, found.figures)),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip

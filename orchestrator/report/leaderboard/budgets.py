@@ -1,0 +1,62 @@
+"""The gap to Retrain at each budget, for methods that ran with several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from orchestrator.report.frames.select import REFERENCES, label_of
+from orchestrator.report.frames.summary import NOTHING, with_spread
+from orchestrator.report.leaderboard.ranking import Cell, over_cells
+from orchestrator.report.tables.columns import GAP
+from orchestrator.report.tables.markdown import escape, grid_markdown
+
+ABOUT = (
+    "Gap to Retrain in points, as under 'All cells', at each share of Retrain's cost. A dagger: in some runs the "
+    "budget ended before one epoch of a pass."
+)
+
+
+def gaps_by_budget(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Return a row for each line and budget: `line`, `unit`, `fraction`, `gap` (a `Summary`), `cut` (runs, no epoch).
+
+    Empty if no line has several budgets. A line is a method with its modifiers and other settings that differ.
+    """
+    rows = pd.concat([cell.block.rows for cell in cells], ignore_index=True)
+    own = rows[~rows["method"].isin(REFERENCES) & rows["budget_fraction"].notna()]
+    found = []
+    for variant, runs in own.groupby("variant", sort=False):
+        first = runs.iloc[0]
+        others = ", ".join(part for part in first["varied"].split(", ") if not part.startswith("budget "))
+        name = label_of(first["method_label"] or first["method"], first["modifiers"], others)
+        unit = "samples" if runs["budget_samples"].notna().any() else "seconds"
+        cut = int(((runs["stop_reason"] == "budget") & (runs["epochs_ended"] == 0)).sum())
+        gap = over_cells(cells, str(variant), GAP.column)
+        found.append({"line": name, "unit": unit, "fraction": first["budget_fraction"], "gap": gap, "cut": cut})
+    made = pd.DataFrame(found, columns=["line", "unit", "fraction", "gap", "cut"])
+    several = made.groupby(["line", "unit"])["fraction"].transform("nunique") > 1
+    return made[several].sort_values("fraction", kind="stable", ignore_index=True)
+
+
+def budgets_markdown(cells: Sequence[Cell]) -> list[str]:
+    """Write a table of `gaps_by_budget` for each unit, the smallest gap at the largest budget first."""
+    found, parts = gaps_by_budget(cells), list[str]()
+    for unit, own in found.groupby("unit"):
+        fractions = sorted(own["fraction"].unique())
+        texts = {
+            (one["line"], one["fraction"]): with_spread(one["gap"]) + ("†" if one["cut"] else "")
+            for one in own.to_dict("records")
+        }
+        at_most = own[own["fraction"] == fractions[-1]]
+        order = sorted(own["line"].unique(), key=lambda name: _mean(at_most, name))
+        grid = [[escape(name), *(escape(texts.get((name, f), NOTHING)) for f in fractions)] for name in order]
+        titles = ["Method", *(f"{fraction:g} × Retrain" for fraction in fractions)]
+        parts += [f"## Gap by budget, in {unit}", "", grid_markdown(titles, grid), "", escape(ABOUT), ""]
+    return parts
+
+
+def _mean(own: pd.DataFrame, name: str) -> float:
+    """Return the mean gap of a line; infinity if it has none."""
+    means = [gap.mean for gap in own.loc[own["line"] == name, "gap"] if gap.n]
+    return float(means[0]) if means else float("inf")
