@@ -10,7 +10,16 @@ from typing import Any
 from orchestrator.plan.yaml_text import YamlError, dump_yaml, load_yaml
 
 EVERY = "*"  # in place of a backbone: the choice is for all of them
-LATER = ("lora", "training", "best_epoch", "given", "known_share", "budget", "corpus", "tuned_on")  # in the file only if they are set
+LATER = (
+    "lora",
+    "training",
+    "best_epoch",
+    "given",
+    "known_share",
+    "budget",
+    "corpus",
+    "tuned_on",
+)  # in the file only if they are set
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from orchestrator.plan.sweep_schema import SweepError
 from orchestrator.run.searches import Searches
 
 Key = tuple[Any, ...]
+MODIFIERS = ("superloss", "lora", "best_epoch")  # that are searched on their own
 SHOWN = 5  # lines in an error
 
 
@@ -65,7 +66,9 @@ def _earlier(searches: Searches, rows: pd.DataFrame) -> Counter[Key]:
 
 
 def _of(row: Mapping[Hashable, Any], given: Mapping[str, Any]) -> Key:
-    return row["method"], bool(row["superloss"]), bool(row["lora"]), bool(row["best_epoch"]), json.dumps(given, sort_keys=True)
+    """Return the method with its modifiers; those of a row are text, empty or null where one is off."""
+    applied = (isinstance(row[name], str | Mapping) and bool(row[name]) for name in MODIFIERS)
+    return row["method"], *applied, json.dumps(given, sort_keys=True)
 
 
 def _cell(spec: TrialSpec) -> Key:
@@ -74,12 +77,11 @@ def _cell(spec: TrialSpec) -> Key:
 
 
 def _line(spec: TrialSpec, given: Mapping[str, Any]) -> Key:
-    own: dict[Hashable, Any] = {"method": spec.method.name, "superloss": spec.superloss, "lora": spec.lora, "best_epoch": spec.best_epoch}
+    own: dict[Hashable, Any] = {"method": spec.method.name, **{name: getattr(spec, name) for name in MODIFIERS}}
     return *_of(own, given), (spec.budget or {}).get("fraction")
 
 
 def _label(spec: TrialSpec, given: Mapping[str, Any]) -> str:
-    parts = [spec.method.name, *(["superloss"] if spec.superloss else []), *(["lora"] if spec.lora else [])]
-    parts += ["best_epoch"] if spec.best_epoch else []
+    parts = [spec.method.name, *(name for name in MODIFIERS if getattr(spec, name))]
     budget = f"budget {(spec.budget or {}).get('fraction', 0):g}"
     return " + ".join(parts) + f" ({', '.join([*(f'{k} {v}' for k, v in given.items()), budget])})"

@@ -58,8 +58,8 @@ def test_requests_of_one_kind_share_a_search_since_a_lock_knows_the_kind_only(sm
 
 def test_a_search_of_the_schedule_begins_with_the_defaults_that_ids_leave_out(small_sweep):
     sweep = sweep_of(small_sweep, "tuning.schedule=searched")
-    plain, _ = _searches(build_grid(sweep), sweep_of(small_sweep), 4, "gap_to_retrain")
-    studies, _ = _searches(build_grid(sweep), sweep, 4, "gap_to_retrain")
+    plain = searches_of(build_grid(sweep), sweep_of(small_sweep), 4, "gap_to_retrain").studies
+    studies = searches_of(build_grid(sweep), sweep, 4, "gap_to_retrain").studies
     searches = [study for study in studies.values() if study.trials[0].method.name == "scrub"]
     assert searches
     for scrub in searches:
@@ -72,5 +72,5 @@ def test_a_search_of_the_schedule_begins_with_the_defaults_that_ids_leave_out(sm
 def test_a_method_whose_epoch_is_chosen_is_searched_apart(small_sweep):
     methods = "methods=[retrain, {name: scrub}, {name: scrub, best_epoch: true}]"
     sweep = sweep_of(small_sweep, methods)
-    studies, _ = _searches(build_grid(sweep), sweep, 4, "gap_to_retrain")
+    studies = searches_of(build_grid(sweep), sweep, 4, "gap_to_retrain").studies
     assert sorted(bool(study.trials[0].best_epoch) for study in studies.values()) == [False, True]

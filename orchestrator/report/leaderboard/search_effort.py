@@ -13,7 +13,7 @@ from orchestrator.report.frames.summary import NOTHING
 from orchestrator.report.leaderboard.ranking import Cell
 
 CELL = ["training", "task", "unlearning", "forget_rule"]
-LINE = ["method", "superloss", "lora"]
+MODIFIERS = ["superloss", "lora", "best_epoch"]  # that are searched on their own
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,9 @@ def effort_sentence(efforts: Mapping[str, Effort]) -> str:
 def _of_line(trials: pd.DataFrame, run: pd.Series) -> int:  # type: ignore[type-arg]
     """Count trials of a method that searched for the line of a run: its modifiers, and the settings that it varies."""
     varied = dict(part.rsplit(" ", 1) for part in str(run["varied"]).split(", ") if " " in part)
-    modified = (bool(run["superloss"]), bool(run["lora"]))
     return sum(
-        (bool(trial["superloss"]), bool(trial["lora"])) == modified and _has(trial["recipe"], varied)
-        for trial in trials[[*LINE, "recipe"]].to_dict("records")
+        all(bool(trial[name]) == bool(run[name]) for name in MODIFIERS) and _has(trial["recipe"], varied)
+        for trial in trials[[*MODIFIERS, "recipe"]].to_dict("records")
     )
 
 
