@@ -75,7 +75,7 @@ def plan_searches(
         grid.refuse("searches", str(error), kind="input")
     found = searches_of(grid, sweep, sweep.tuning.trials, sweep.tuning.objective)
     cost = estimate(
-        found.trials,
+        found.trials if found.studies else (),
         None if results is None else store.rows(),
         cores=cores or available_cores(),
         has_corpus=partial(has_corpus, cache),
