@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from orchestrator.report.charts.budgets import budget_chart
 from orchestrator.report.frames.select import REFERENCES, label_of
 from orchestrator.report.frames.summary import NOTHING, with_spread
 from orchestrator.report.leaderboard.ranking import Cell, over_cells
@@ -39,9 +40,13 @@ def gaps_by_budget(cells: Sequence[Cell]) -> pd.DataFrame:
     return made[several].sort_values("fraction", kind="stable", ignore_index=True)
 
 
-def budgets_markdown(cells: Sequence[Cell]) -> list[str]:
-    """Write a table of `gaps_by_budget` for each unit, the smallest gap at the largest budget first."""
-    found, parts = gaps_by_budget(cells), list[str]()
+def budgets_markdown(cells: Sequence[Cell], stem: str) -> tuple[list[str], dict[str, bytes]]:
+    """Write a table of `gaps_by_budget` for each unit, the smallest gap at the largest budget first, and a chart.
+
+    Returns:
+        Lines, and pictures by the name of their file, which begins with `stem`.
+    """
+    found, parts, pictures = gaps_by_budget(cells), list[str](), dict[str, bytes]()
     for unit, own in found.groupby("unit"):
         fractions = sorted(own["fraction"].unique())
         texts = {
@@ -52,8 +57,13 @@ def budgets_markdown(cells: Sequence[Cell]) -> list[str]:
         order = sorted(own["line"].unique(), key=lambda name: _mean(at_most, name))
         grid = [[escape(name), *(escape(texts.get((name, f), NOTHING)) for f in fractions)] for name in order]
         titles = ["Method", *(f"{fraction:g} × Retrain" for fraction in fractions)]
-        parts += [f"## Gap by budget, in {unit}", "", grid_markdown(titles, grid), "", escape(ABOUT), ""]
-    return parts
+        drawn = budget_chart(
+            own.sort_values("line", key=lambda names: names.map(order.index), kind="stable"), str(unit)
+        )
+        pictures[f"{stem}-{drawn.name}.svg"] = drawn.svg_file()
+        parts += [f"## Gap by budget, in {unit}", "", f"![{drawn.title}]({stem}-{drawn.name}.svg)", ""]
+        parts += [grid_markdown(titles, grid), "", escape(ABOUT), ""]
+    return parts, pictures
 
 
 def _mean(own: pd.DataFrame, name: str) -> float:

@@ -74,16 +74,20 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
         raise ValueError(f"--out must name the Markdown page; got {page}. The HTML page is written next to it.")
     found = folder_evidence(store, selection)
     cells = leaderboard_cells(found)
+    by_budget, pictures = budgets_markdown(cells, page.stem)
     parts = [
         f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(found.selected.rows, cells),
-        *_overall(cells, search_efforts(found.selected.rows, cells)), *budgets_markdown(cells),
+        *_overall(cells, search_efforts(found.selected.rows, cells)), *by_budget,
         *_at_a_glance(cells),
         *(text for cell in cells for text in _cell(cell, found.figures)),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip
-    text, folder = "\n".join(parts), Folder(page.parent.as_uri())
-    folder.write_bytes(html.name, document_page(text, "Unlearning methods compared").encode())
-    folder.write_bytes(page.name, text.encode())
+    folder = Folder(page.parent.as_uri())
+    for name, picture in pictures.items():
+        folder.write_bytes(name, picture)
+    without_pictures = "\n".join(part for part in parts if not part.startswith("!["))  # that page reads no other file
+    folder.write_bytes(html.name, document_page(without_pictures, "Unlearning methods compared").encode())
+    folder.write_bytes(page.name, "\n".join(parts).encode())
     return page
 
 

@@ -47,7 +47,10 @@ def test_each_line_has_a_gap_at_each_budget(rows) -> None:
 
 
 def test_the_table_puts_the_line_that_is_closest_with_the_largest_budget_first(rows) -> None:
-    lines = "\n".join(budgets_markdown(cells_of(at_budgets(rows, [0.05, 1.0])))).splitlines()
+    parts, pictures = budgets_markdown(cells_of(at_budgets(rows, [0.05, 1.0])), "page")
+    lines = "\n".join(parts).splitlines()
+    assert list(pictures) == ["page-gap-by-budget-samples.svg"]
+    assert lines[2] == "![Gap by budget, in samples](page-gap-by-budget-samples.svg)"
     assert lines[0] == "## Gap by budget, in samples"
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
     assert table[0] == ["Method", "0.05 × Retrain", "1 × Retrain"]
@@ -56,4 +59,4 @@ def test_the_table_puts_the_line_that_is_closest_with_the_largest_budget_first(r
 
 
 def test_one_budget_needs_no_table(rows) -> None:
-    assert budgets_markdown(cells_of(rows)) == []
+    assert budgets_markdown(cells_of(rows), "page") == ([], {})
