@@ -18,6 +18,7 @@ LEVEL = 0.05
 FEWEST = 10  # utterances
 
 Points = Float[np.ndarray, "n width"]
+Models = tuple[Points, Points, Points]
 Verdict = Literal["Retrain", "Original", "neither", ""]
 
 
@@ -32,11 +33,30 @@ class Relative:
     @property
     def verdict(self) -> Verdict:
         """The model that it is significantly closer to, at 5 %."""
-        if np.isnan(self.share):
-            return ""
-        if self.p_retrain < LEVEL:
-            return "Retrain"
-        return "Original" if self.p_original < LEVEL else "neither"
+        return _verdict(self.p_retrain, self.p_original)
+
+
+@dataclass(frozen=True)
+class AgainstUnseen:
+    """Which of two models a third one is closer to on D_f than on unseen utterances; NaN with fewer than ten pairs."""
+
+    excess: float  # mean of k(f′, Original) − k(f′, Retrain) on D_f, minus the same on unseen utterances; −2 to 2
+    p_retrain: float  # of being closer to Retrain on D_f
+    p_original: float
+    pairs: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """The model that it is significantly closer to on D_f, at 5 %."""
+        return _verdict(self.p_retrain, self.p_original)
+
+
+def _verdict(p_retrain: float, p_original: float) -> Verdict:
+    if np.isnan(p_retrain):
+        return ""
+    if p_retrain < LEVEL:
+        return "Retrain"
+    return "Original" if p_original < LEVEL else "neither"
 
 
 @dataclass(frozen=True)
@@ -91,16 +111,50 @@ class Between:
         to_retrained, to_original = (rbf(f, points, self.bandwidth) for points in (self.retrained, self.original))
         n = len(f)
         terms = (self.rows - 2 * (to_retrained.mean(axis=0) - to_original.mean(axis=0))) / n
-        observed = float(terms.sum())
-        signs = np.random.default_rng(seed).integers(0, 2, size=(FLIPS, n), dtype=np.int8)
-        exchanged = (2.0 * signs - 1.0) @ terms
-        slack = 1e-12 * max(1e-300, float(np.abs(terms).sum()))  # of rounding: equal statistics count as equal
-        p_retrain = (1 + int(np.sum(exchanged <= observed + slack))) / (1 + FLIPS)
-        p_original = (1 + int(np.sum(exchanged >= observed - slack))) / (1 + FLIPS)
+        p_retrain, p_original = _tails(terms, seed)
         own = float(rbf(f, f, self.bandwidth).mean())
         squares = (own + self.within[0] - 2 * to_retrained.mean(), own + self.within[1] - 2 * to_original.mean())
         near, far = (float(np.sqrt(max(0.0, square))) for square in squares)
         return Relative(near / (near + far) if near + far > 1e-9 else 0.5, p_retrain, p_original)
+
+    def test_against_unseen(self, forgotten: Models, unseen: Models, *, seed: int = 0) -> AgainstUnseen:
+        """Test whether a third model is closer to Original on D_f than it is on unseen utterances.
+
+        For each utterance k(f′, Original) − k(f′, Retrain) is computed from the models' own points; the i-th of D_f and
+        the i-th unseen utterance are a pair of one class, and within pairs the values may be exchanged if nothing was
+        remembered. How two trainings differ in general, such as in confidence, is in both and cancels: the level holds
+        where there is nothing to forget.
+
+        Limits: unseen utterances of a forgotten class are as unknown to Retrain as D_f, so that the test finds memory
+        of recordings, not of classes.
+
+        Args:
+            forgotten: points of f′, Retrain and Original on D_f, (pairs, width) each.
+            unseen: the same on unseen utterances.
+            seed: of the exchanges.
+        """
+        pairs, nothing = len(forgotten[0]), float("nan")
+        if pairs < FEWEST or any(np.isnan(points).any() for points in (*forgotten, *unseen)):
+            return AgainstUnseen(nothing, nothing, nothing, pairs)
+        mine, theirs = (self._lean(*models) for models in (forgotten, unseen))
+        return AgainstUnseen(float((mine - theirs).mean()), *_tails(mine - theirs, seed), pairs)
+
+    def _lean(self, unlearned: Points, retrained: Points, original: Points) -> Float[np.ndarray, " n"]:
+        """Return k(f′, Original) − k(f′, Retrain) of each utterance."""
+        apart = [((np.asarray(unlearned, np.float64) - points) ** 2).sum(axis=1) for points in (original, retrained)]
+        to_original, to_retrained = (np.exp(squares / (-2 * self.bandwidth**2)) for squares in apart)
+        found: Float[np.ndarray, " n"] = to_original - to_retrained
+        return found
+
+
+def _tails(terms: Float[np.ndarray, " n"], seed: int) -> tuple[float, float]:
+    """Return how often a sum with random signs is at most, and at least, the sum of the terms; with the sum itself."""
+    observed = float(terms.sum())
+    signs = np.random.default_rng(seed).integers(0, 2, size=(FLIPS, len(terms)), dtype=np.int8)
+    exchanged = (2.0 * signs - 1.0) @ terms
+    slack = 1e-12 * float(np.abs(terms).sum())  # of rounding: equal sums count as equal
+    below, above = np.sum(exchanged <= observed + slack), np.sum(exchanged >= observed - slack)
+    return (1 + int(below)) / (1 + FLIPS), (1 + int(above)) / (1 + FLIPS)
 
 
 def rbf(x: Points, y: Points, bandwidth: float) -> Float[np.ndarray, "n m"]:

@@ -13,18 +13,20 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return found / found.sum(axis=1, keepdims=True)
 
 
-def models(seed: int, known: float, n: int = 75, classes: int = 8, confidence: float = 0.0):
+def models(seed: int, known: float, n: int = 75, classes: int = 8, confidence: float = 0.0, unseen: int = 0):
     """Outputs on D_f of two independent Retrains, and of two Originals that know the labels `known` better.
 
-    `confidence` is the standard deviation of the logarithm of a factor that all logits of a model have.
+    `confidence` is the standard deviation of the logarithm of a factor that all logits of a model have. The last
+    `unseen` utterances are not of D_f: no model knows them better.
     """
+    n += unseen
     rng = np.random.default_rng(seed)
     labels, ease = rng.integers(0, classes, n), rng.normal(size=(n, classes))
     ease[np.arange(n), labels] += 1.0
 
     def trained(extra: float) -> np.ndarray:
         logits = np.exp(rng.normal(0, confidence)) * (ease + rng.normal(0, 0.6, (n, classes)))
-        logits[np.arange(n), labels] += extra
+        logits[np.arange(n - unseen), labels[: n - unseen]] += extra
         return softmax(logits)
 
     return trained(0.0), trained(0.0), trained(known), trained(known)
@@ -85,6 +87,41 @@ def test_trainings_that_differ_in_confidence_leave_the_rates_above_their_goals()
     rates = verdict_rate(retrains, "Retrain"), verdict_rate(originals, "Original")
     assert rates[0].found >= 0.94 * rates[0].n, str(rates[0])
     assert rates[1].found >= 0.95 * rates[1].n, str(rates[1])
+
+
+def against_unseen(seeds: int, known: float):
+    """Verdicts on independent Retrains and Originals, compared with unseen utterances."""
+    retrains, originals = [], []
+    for seed in range(seeds):
+        r, other, o, another = models(seed, known, confidence=0.15, unseen=75)
+        between = Between.of(r[:75], o[:75])
+        for found, model in ((retrains, other), (originals, another)):
+            sides = [tuple(points[side] for points in (model, r, o)) for side in (slice(75), slice(75, None))]
+            found.append(between.test_against_unseen(*sides))
+    return retrains, originals
+
+
+def test_against_unseen_utterances_the_level_holds_where_there_is_nothing_to_forget() -> None:
+    retrains, originals = against_unseen(200, 0.0)
+    for name in ("p_retrain", "p_original"):
+        wrong = [getattr(one, name) < 0.05 for one in (*retrains, *originals)]
+        assert np.mean(wrong) == pytest.approx(0.05, abs=0.03)
+
+
+def test_against_unseen_utterances_both_goals_are_met_and_no_verdict_is_wrong() -> None:
+    retrains, originals = ([one.verdict for one in found] for found in against_unseen(100, 2.0))
+    assert verdict_rate(retrains, "Retrain").found >= 94
+    assert verdict_rate(originals, "Original").found >= 95
+    assert verdict_rate(retrains, "Original").found == verdict_rate(originals, "Retrain").found == 0
+
+
+def test_few_pairs_have_no_verdict_against_unseen_utterances() -> None:
+    r, f, o, _ = models(0, 2.0)
+    few, enough = (tuple(points[:size] for points in (f, r, o)) for size in (9, 10))
+    between = Between.of(r, o)
+    assert between.test_against_unseen(few, few).verdict == ""
+    assert between.test_against_unseen(enough, enough).verdict == "neither"
+    assert between.test_against_unseen(enough, enough).excess == 0
 
 
 def test_a_rate_has_its_exact_interval_and_leaves_out_what_was_not_tested() -> None:

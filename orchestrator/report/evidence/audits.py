@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from orchestrator.evidence.matching import matched_by_covariates
 from orchestrator.evidence.membership import matched_by_class
 from orchestrator.evidence.outputs import Outputs
 from orchestrator.evidence.pooled import Attacked, pooled_auc
-from orchestrator.evidence.roc import FEWEST_PAIRS, Estimate, auc
+from orchestrator.evidence.roc import FEWEST_PAIRS, UNMEASURED, Estimate, auc
 from orchestrator.evidence.signals import scaled_confidence, signals
 from orchestrator.evidence.speaker_membership import speaker_attack
 from orchestrator.evidence.speaker_roles import FORGOTTEN, KEPT, UNHEARD
@@ -45,6 +45,7 @@ class Audits:
     read_embeddings: ReadEmbeddings
     retrained: RetrainedModels
     relative: RelativeTests
+    exposed: dict[str, float] = field(default_factory=dict)  # AUC of Originals on those who stay, by trial
 
 
 def with_audits(rows: pd.DataFrame, read: ReadOutputs, read_embeddings: ReadEmbeddings) -> pd.DataFrame:
@@ -76,7 +77,7 @@ def _figures(row: Row, shared: Audits) -> dict[str, Any]:
     return {
         **_speakers(outputs),
         **_losses(row, outputs, target),
-        **_exposure(models, outputs, original),
+        **_exposure(row, outputs, original, shared.exposed),
         **_vulnerable(models, outputs, original, shared),
         **_matched(models, outputs),
         **shared.relative.on_outputs(row),
@@ -115,22 +116,27 @@ def _losses(row: Row, outputs: Outputs, target: Outputs | None) -> dict[str, flo
     return figures
 
 
-def _exposure(models: Models, outputs: Outputs, original: Outputs | None) -> dict[str, float]:
-    """Attack members that stay, by the loss: before (Original) and after."""
+def _exposure(row: Row, outputs: Outputs, original: Outputs | None, known: dict[str, float]) -> dict[str, float]:
+    """Attack members that stay, by the loss, and subtract Original's AUC, which is `known` once it was computed."""
 
     def attacked(own: Outputs) -> tuple[Estimate, int]:
-        inside, outside = own.part("retain"), own.part(models.row["mia_reference"] or "holdout")
-        mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(_seed(models.row)))
+        inside, outside = own.part("retain"), own.part(row["mia_reference"] or "holdout")
+        mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(_seed(row)))
         if len(mine) < FEWEST_PAIRS:
-            return Estimate(float("nan"), float("nan"), float("nan")), len(mine)
+            return UNMEASURED, len(mine)
         return auc(signals(inside)["loss"][mine], signals(outside)["loss"][theirs]), len(mine)
 
     if not (outputs.parts == "retain").any():  # not in compacted files
         return {}
     found, pairs = attacked(outputs)
     figures = {**_named("exposure", found), "exposure_pairs": float(pairs)}
-    if original is not None and models.row["method"] != "original":
-        figures["exposure_change"] = found.value - attacked(original)[0].value
+    if row["method"] == "original":
+        known[row["trial_id"]] = found.value
+    elif original is not None:
+        before = str(row["untouched"])
+        if before not in known:
+            known[before] = attacked(original)[0].value
+        figures["exposure_change"] = found.value - known[before]
     return figures
 
 

@@ -65,4 +65,4 @@ def _relative(row: Row, own: Embeddings, read: ReadEmbeddings, tests: RelativeTe
     points = [class_profiles(found) for found in (own, target, original)]
     if len({found.shape for found in points}) > 1:
         return {}
-    return relative_columns("relative_embedding", tests.between("embeddings", row, *points[1:]), points[0])
+    return relative_columns("relative_embedding", tests.between("embeddings", row, *points[1:]).test(points[0]))

@@ -129,6 +129,15 @@ def test_the_relative_test_sees_which_model_is_closer_and_is_checked_with_other_
     assert (originals["relative_originals_closer"] == 2).all()
 
 
+def test_against_unseen_utterances_the_verdicts_are_the_same(sweep) -> None:
+    found = sweep().after
+    assert (of(found, "original")["relative_unseen_p_original"] < 0.05).all()
+    assert (of(found, "scrub")["relative_unseen_p_retrain"] < 0.05).all()
+    assert (found["relative_unseen_pairs"].dropna() > 90).all()
+    for method, name in (("retrain", "relative_unseen_retrains"), ("original", "relative_unseen_originals")):
+        assert of(found, method)[[name, f"{name}_closer"]].to_numpy().tolist() == [[2, 2]] * 3
+
+
 def test_losses_are_closer_to_retrain_the_more_was_forgotten(sweep) -> None:
     found = sweep().after
     assert 0 < of(found, "scrub")["emd_retrain"].mean() < of(found, "original")["emd_retrain"].mean()
