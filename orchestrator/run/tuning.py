@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def _choices(searches: Searches, sweep: Sweep) -> list[Choice]:
                 known_share=spec.request.get("known_share"),
                 budget=spec.budget["fraction"] if of_budget and spec.budget else None,
                 corpus=spec.task.content if tuned_on else "",
-                tuned_on=tuned_on,
+                tuned_on=deepcopy(tuned_on),  # YAML would refer from one choice to another
                 settings={name: settings[name] for name in (RATE_OF.get(k, k) for k in study.space)},
                 objective=_rounded(objective),
                 default_objective=_rounded(study.objective_of(0)),

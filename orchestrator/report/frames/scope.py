@@ -94,14 +94,27 @@ def with_own_titles(rows: pd.DataFrame) -> pd.DataFrame:
     """Give tasks and backbones of one name but different settings or content titles of their own.
 
     Two sweeps of one folder may call two corpora alike; in one table, the later would replace the other. `task_name`
-    remains the plug-in's name, from which seeds are derived.
+    remains the plug-in's name, from which seeds are derived. A corpus that only searches used has no title of its own.
     """
     recipes = [json.loads(text or "{}") for text in rows["recipe"]]
+    corpora = _identities(recipes, "task", rows["corpus_fingerprint"])
+    backbones = _identities(recipes, "backbone", rows["backbone_content"])
     titles = {
-        "task": _titles(rows["task"], _identities(recipes, "task", rows["corpus_fingerprint"]), "corpus"),
-        "backbone": _titles(rows["backbone"], _identities(recipes, "backbone", rows["backbone_content"]), "weights"),
+        "task": _titles(rows["task"], corpora, "corpus", _of_searches(rows, corpora)),
+        "backbone": _titles(rows["backbone"], backbones, "weights", [False] * len(rows)),
     }
     return rows.assign(**titles)
+
+
+def _of_searches(rows: pd.DataFrame, corpora: Sequence[Mapping[str, str]]) -> list[bool]:
+    """Return whether a row's corpus is one on which searches ran, and no unlearning that is reported."""
+    keys = [(name, *sorted(corpus.items())) for name, corpus in zip(rows["task"], corpora, strict=True)]
+    of_stage = {
+        stage: {key for key, own in zip(keys, rows["stage"], strict=True) if own == stage}
+        for stage in ("tune", "unlearn")
+    }
+    only_searched = of_stage["tune"] - of_stage["unlearn"]
+    return [key in only_searched for key in keys]
 
 
 def _identities(recipes: Sequence[Mapping[str, Any]], part: str, content: pd.Series[str]) -> list[dict[str, str]]:
@@ -114,15 +127,24 @@ def _identities(recipes: Sequence[Mapping[str, Any]], part: str, content: pd.Ser
     return found
 
 
-def _titles(names: pd.Series[str], identities: Sequence[Mapping[str, str]], content: str) -> list[str]:
-    """Add to each name the settings in which its namesakes differ, or its content if only that differs."""
+def _titles(
+    names: pd.Series[str], identities: Sequence[Mapping[str, str]], content: str, aside: Sequence[bool]
+) -> list[str]:
+    """Add to each name the settings in which its namesakes differ, or its content if only that differs.
+
+    Rows that are left `aside` keep their name.
+    """
     kinds: dict[str, dict[tuple[tuple[str, str], ...], Mapping[str, str]]] = {}
     keys = [tuple(sorted(identity.items())) for identity in identities]
-    for name, key, identity in zip(names, keys, identities, strict=True):
-        kinds.setdefault(name, {})[key] = identity
+    for name, key, identity, apart in zip(names, keys, identities, aside, strict=True):
+        if not apart:
+            kinds.setdefault(name, {})[key] = identity
     varied = {name: differing(list(several.values())) for name, several in kinds.items()}
     titles = []
-    for name, key in zip(names, keys, strict=True):
+    for name, key, apart in zip(names, keys, aside, strict=True):
+        if apart:
+            titles.append(name)
+            continue
         own = dict(key)
         parts = [f"{part} {own.get(part, 'unset')}" for part in sorted(varied[name] - {""})]
         same_settings = [k for k in kinds[name] if all(dict(k).get(p) == own.get(p) for p in varied[name] - {""})]

@@ -12,7 +12,7 @@ from orchestrator.report.frames.select import REFERENCES, value_text
 from orchestrator.report.frames.summary import NOTHING
 from orchestrator.report.leaderboard.ranking import Cell
 
-CELL = ["training", "task", "unlearning", "forget_rule"]
+CELL = ["training", "task_name", "unlearning", "forget_rule"]
 MODIFIERS = ["superloss", "lora", "best_epoch"]  # that are searched on their own
 
 
@@ -72,12 +72,18 @@ def effort_sentence(efforts: Mapping[str, Effort]) -> str:
 
 
 def _of_line(trials: pd.DataFrame, run: pd.Series) -> int:  # type: ignore[type-arg]
-    """Count trials of a method that searched for the line of a run: its modifiers, and the settings that it varies."""
-    varied = dict(part.rsplit(" ", 1) for part in str(run["varied"]).split(", ") if " " in part)
-    return sum(
-        all(bool(trial[name]) == bool(run[name]) for name in MODIFIERS) and _has(trial["recipe"], varied)
+    """Count trials of a method that searched for the line of a run: its modifiers, and the settings that it varies.
+
+    Searches at another budget count if there was none at the line's own: their choices were used.
+    """
+    varied = dict(part.split(" ", 1) for part in str(run["varied"]).split(", ") if " " in part)
+    of_any_budget = {name: value for name, value in varied.items() if name != "budget"}
+    own = [
+        trial["recipe"]
         for trial in trials[[*MODIFIERS, "recipe"]].to_dict("records")
-    )
+        if all(bool(trial[name]) == bool(run[name]) for name in MODIFIERS)
+    ]
+    return sum(_has(recipe, varied) for recipe in own) or sum(_has(recipe, of_any_budget) for recipe in own)
 
 
 def _has(recipe: str, varied: Mapping[str, str]) -> bool:

@@ -141,6 +141,15 @@ def test_two_corpora_of_one_name_have_a_table_each(rows) -> None:
     assert len({table.name for table in report.tables}) == 2
 
 
+def test_a_corpus_that_only_searches_used_changes_no_title(rows) -> None:
+    searched = recipes(rows, "-s", "bbbb", 360).assign(tuning=True, seed=1000, stage="tune")
+    original = recipes(rows.head(1), "-o", "bbbb", 360).assign(stage="train", seed=1000)
+    found = select(pd.concat([recipes(rows, "-a", "aaaa", 240), searched, original], ignore_index=True)).rows
+    assert set(found["task"]) == {"espeak_keywords"}
+    both = select(pd.concat([recipes(rows, "-a", "aaaa", 240), recipes(rows, "-b", "bbbb", 360), searched])).rows
+    assert set(both["task"]) == {"espeak_keywords (clips 240)", "espeak_keywords (clips 360)"}
+
+
 def test_two_backbones_of_one_name_have_a_table_each(rows) -> None:
     both = pd.concat([recipes(rows, "-a", "a", 240), recipes(rows, "-b", "a", 240, layers=4)], ignore_index=True)
     report = build_report(select(both))

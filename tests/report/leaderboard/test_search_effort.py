@@ -74,5 +74,22 @@ def test_variants_of_a_method_count_their_own_searches(rows):
     assert (counts["Bad-T (epochs 1)"], counts["Bad-T (epochs 2)"]) == ("1", "2")
 
 
+@pytest.mark.parametrize(("searched", "counts"), [((0.1, 1.0), ("2", "3")), ((0.5,), ("2", "2"))])
+def test_a_budget_counts_its_own_searches_and_those_at_another_if_it_has_none(rows, searched, counts):
+    made = [rows[rows["method"].isin(["original", "retrain"])]]
+    for fraction in (0.1, 1.0):
+        own = rows[(rows["method"] == "scrub") & (rows["superloss"] == "")]
+        made.append(own.assign(budget_fraction=fraction, trial_id=own["trial_id"] + str(fraction)))
+    searches = [
+        tuning(kind=kind, trials=2 + place).assign(
+            recipe=json.dumps({"method": {}, "budget": {"fraction": fraction, "unit": "samples"}})
+        )
+        for kind in ("sample", "class")
+        for place, fraction in enumerate(searched)
+    ]
+    found, _ = efforts_of(pd.concat(made, ignore_index=True), *searches)
+    assert tuple(found[f"SCRUB (budget {fraction} × samples)"] for fraction in ("0.1", "1")) == counts
+
+
 def test_without_searches_there_is_nothing_to_say(rows):
     assert efforts_of(rows) == ({}, "")
