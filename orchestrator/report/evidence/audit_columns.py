@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from orchestrator.report.evidence.table import Column
 
-ROLES = {"kept": "kept", "forgotten": "forgotten", "unheard": "never trained on"}
+ROLES = {
+    "kept": "kept", "forgotten": "forgotten", "forgotten_before": "forgotten before", "unheard": "never trained on",
+}  # fmt: skip
 AUDITS = {
     "Was the person in training? Speakers, AUC": (
         Column("speaker_auc", "forgotten speakers", interval="speaker"),
         Column("kept_speaker_auc", "kept speakers", interval="kept_speaker"),
+        Column("earlier_speaker_auc", "forgotten before", interval="earlier_speaker"),
         Column("speaker_tpr_at_1_percent", "forgotten, found at FPR 1 % (in %)", 1, 100),
         Column("speaker_members", "speakers forgotten", 0, counts=True),
         Column("speaker_others", "never trained on", 0, counts=True),
@@ -21,6 +24,7 @@ AUDITS = {
         Column("informed_both_auc", "informed, with Original", interval="informed_both", pairs="attack_pairs"),
         Column("matched_auc", "matched length and level", interval="matched", pairs="matched_pairs"),
         Column("exposure_auc", "loss, those who stay", interval="exposure", pairs="exposure_pairs"),
+        Column("earlier_auc", "loss, forgotten before", interval="earlier", pairs="earlier_pairs"),
         Column("exposure_change", "those who stay, minus Original", pairs="exposure_pairs"),
     ),
     "Closer to Retrain (0) or to Original (1)": (

@@ -18,7 +18,7 @@ from orchestrator.evidence.pooled import Attacked, pooled_auc
 from orchestrator.evidence.roc import FEWEST_PAIRS, UNMEASURED, Estimate, auc
 from orchestrator.evidence.signals import scaled_confidence, signals
 from orchestrator.evidence.speaker_membership import speaker_attack
-from orchestrator.evidence.speaker_roles import FORGOTTEN, KEPT, UNHEARD
+from orchestrator.evidence.speaker_roles import BEFORE, FORGOTTEN, KEPT, UNHEARD
 from orchestrator.evidence.vulnerable import most_memorized
 from orchestrator.plan.spec import stage_seed
 from orchestrator.report.evidence.embedded import ReadEmbeddings, embedded_figures
@@ -29,10 +29,14 @@ from orchestrator.report.evidence.trial import Models
 from orchestrator.report.frames.gaps import original_ids, reference_ids
 
 PREFIXES = (
-    "eer_", "emd_", "exposure_", "informed_", "kept_speaker_", "matched_", "member_share", "min_dcf_", "relative_",
-    "speaker_", "verified_speakers_", "vulnerable_",
+    "earlier_", "eer_", "emd_", "exposure_", "informed_", "kept_speaker_", "matched_", "member_share", "min_dcf_",
+    "relative_", "speaker_", "verified_speakers_", "vulnerable_",
 )  # fmt: skip
 """What the names of all columns of audits begin with."""
+SPEAKERS = (
+    ("speaker", "forget", FORGOTTEN), ("kept_speaker", "retain", KEPT), ("earlier_speaker", "forgotten_before", BEFORE),
+)  # fmt: skip
+"""Whose membership is attacked: name of the columns, part and role of the speakers' recordings."""
 VARYING = 0.01  # standard deviation of the logarithm of durations, above which a corpus varies in length
 
 
@@ -78,6 +82,7 @@ def _figures(row: Row, shared: Audits) -> dict[str, Any]:
         **_speakers(outputs),
         **_losses(row, outputs, target),
         **_exposure(row, outputs, original, shared.exposed),
+        **_earlier(models, outputs),
         **_vulnerable(models, outputs, original, shared),
         **_matched(models, outputs),
         **shared.relative.on_outputs(row),
@@ -90,12 +95,12 @@ def _named(name: str, estimate: Estimate) -> dict[str, float]:
 
 
 def _speakers(outputs: Outputs) -> dict[str, float]:
-    """Attack forgotten speakers, and kept ones, against speakers who were never in training."""
+    """Attack forgotten speakers, kept ones, and those of earlier requests, against speakers never in training."""
     if outputs.speakers is None or outputs.speaker_roles is None:
         return {}
     outside = np.isin(outputs.parts, ("validation", "test", "holdout")) & (outputs.speaker_roles == UNHEARD)
     figures: dict[str, float] = {}
-    for name, part, role in (("speaker", "forget", FORGOTTEN), ("kept_speaker", "retain", KEPT)):
+    for name, part, role in SPEAKERS:
         inside = (outputs.parts == part) & (outputs.speaker_roles == role)
         if inside.any() and outside.any():
             own = outputs.where(inside | outside)
@@ -138,6 +143,18 @@ def _exposure(row: Row, outputs: Outputs, original: Outputs | None, known: dict[
             known[before] = attacked(original)[0].value
         figures["exposure_change"] = found.value - known[before]
     return figures
+
+
+def _earlier(models: Models, outputs: Outputs) -> dict[str, float]:
+    """Attack what earlier requests of a sequence forgot, by the loss: does a later request revive it?"""
+    inside, outside = outputs.part("forgotten_before"), models.nonmembers(outputs)
+    if not len(inside):
+        return {}
+    mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(_seed(models.row)))
+    if len(mine) < FEWEST_PAIRS:
+        return {"earlier_pairs": len(mine)}
+    found = auc(signals(inside)["loss"][mine], signals(outside)["loss"][theirs])
+    return {**_named("earlier", found), "earlier_pairs": len(mine)}
 
 
 def _vulnerable(models: Models, outputs: Outputs, original: Outputs | None, shared: Audits) -> dict[str, float]:

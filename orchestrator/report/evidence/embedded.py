@@ -9,14 +9,14 @@ import numpy as np
 
 from orchestrator.evidence.embeddings import Embeddings, class_profiles
 from orchestrator.evidence.member_share import member_share
-from orchestrator.evidence.speaker_roles import FORGOTTEN, KEPT, UNHEARD
+from orchestrator.evidence.speaker_roles import BEFORE, FORGOTTEN, KEPT, UNHEARD
 from orchestrator.evidence.verification import verify_speakers
 from orchestrator.plan.spec import stage_seed
 from orchestrator.report.evidence.model_index import Row
 from orchestrator.report.evidence.relative import RelativeTests, relative_columns
 
 ReadEmbeddings = Callable[[str], Embeddings | None]
-GROUPS = (KEPT, FORGOTTEN, UNHEARD)
+GROUPS = (KEPT, FORGOTTEN, BEFORE, UNHEARD)
 
 
 def embedded_figures(row: Row, read: ReadEmbeddings, tests: RelativeTests) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,7 +77,8 @@ def sweep(make_rows, outputs_of):
             read = {i: replace(o, speakers=None, speaker_roles=None, num_samples=None) for i, o in read.items()}
             embedded = {}
         lines = with_evidence(reported(with_gaps(prepare(rows)))[0], read.get)
-        return SimpleNamespace(before=lines, after=with_audits(lines, read.get, embedded.get))
+        after = with_audits(lines, read.get, embedded.get)
+        return SimpleNamespace(before=lines, after=after, read=read.get, read_embeddings=embedded.get)
 
     return build
 
@@ -158,6 +159,27 @@ def test_members_that_stay_are_as_exposed_as_planted(sweep) -> None:
     assert (found["exposure_low"] > 0.8).all()
     assert of(found, "scrub")["exposure_change"].abs().max() < 0.05
     assert of(found, "original")["exposure_change"].isna().all()
+
+
+def test_what_an_earlier_request_forgot_is_attacked_and_verified_too(sweep) -> None:
+    """As if D_f had been named by an earlier request."""
+    found = sweep()
+
+    def renamed(read, row):
+        own = read(row)
+        return own and replace(
+            own,
+            parts=np.where((own.parts == "forget") & (own.speakers != "s0"), "forgotten_before", own.parts),
+            speaker_roles=np.where(
+                (own.speaker_roles == "forgotten") & (own.speakers != "s0"), "forgotten_before", own.speaker_roles
+            ),
+        )
+
+    after = with_audits(found.before, *(partial(renamed, read) for read in (found.read, found.read_embeddings)))
+    for name in ("earlier", "earlier_speaker"):
+        assert (of(after, "original")[f"{name}_low"] > 0.6).all()
+        assert (of(after, "retrain")[f"{name}_low"] < 0.5).all()
+    assert (of(after, "original")["eer_forgotten_before"] < of(after, "retrain")["eer_forgotten_before"] - 0.1).all()
 
 
 def test_results_of_earlier_versions_have_the_figures_that_need_outputs_only(sweep) -> None:
