@@ -5,7 +5,7 @@ A method declares its own space, `search_space`; a sweep can replace it with `tu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -24,8 +24,13 @@ SCHEDULE_SPACE: Mapping[str, list[Any]] = {
 """What `tuning.schedule: searched` adds to the space of each method that has these settings."""
 
 
-def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
+def space_of(method: str, sweep: Sweep, given_settings: Collection[str] | None = None) -> dict[str, Any]:
     """Return the space that is searched for a method: `tuning.spaces` or its own, without what the sweep fixes.
+
+    Args:
+        method: its name.
+        sweep: with `tuning`.
+        given_settings: names of the settings that one variant of the method has; by default of all its variants.
 
     Raises:
         SweepError: a space names a setting that the method does not have, or a rate and its share at once, or it does
@@ -55,7 +60,8 @@ def space_of(method: str, sweep: Sweep) -> dict[str, Any]:
                 f"tuning.spaces.{method}.{name} has bounds in the wrong order: got {list(values)}; two fractions are "
                 "bounds, the lower one first. Swap them, or give at least three choices"
             )
-    fixed = {name for e in sweep.methods if preset_name(e) == method for name in e.settings}
+    every = {name for e in sweep.methods if preset_name(e) == method for name in e.settings}
+    fixed = every if given_settings is None else set(given_settings)
     fixed |= {other for pair in SHARES.items() if fixed & set(pair) for other in pair}
     space = {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}
     for name, values in space.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.plan.grid import Grid, build_grid
-from orchestrator.plan.method_variants import method_variants
+from orchestrator.plan.method_variants import REFERENCES, MethodVariant, method_variants
 from orchestrator.plan.scenarios import without_sequences
 from orchestrator.plan.spec import TrialSpec, canonical, short_hash
 from orchestrator.plan.sweep_schema import Sweep, SweepError
@@ -59,10 +59,15 @@ def searches_of(grid: Grid, sweep: Sweep, count: int, rule: str) -> Searches:
     found: dict[str, dict[str, Any]] = {}
     given: dict[str, dict[str, Any]] = {}
     others: list[TrialSpec] = []
-    spaces = {name: space_of(name, sweep) for name in {s.method.name for s in grid.runnable if s.policy.unlearns}}
-    apart = _settings_of_variants(sweep)
+    variants = [variant for entry in sweep.methods for variant in method_variants(entry, sweep.selection)]
+    fixed: dict[str, set[str]] = {}  # by method with settings: those that the sweep gives
+    for variant in variants:
+        fixed.setdefault(variant.plugin.key, set()).update(variant.settings)
+    methods = {spec.method.key: spec.method for spec in grid.runnable if spec.policy.unlearns}
+    spaces = {key: space_of(method.name, sweep, fixed[key]) for key, method in methods.items()}
+    apart = _settings_of_variants(variants)
     for spec in grid.runnable:
-        if spec.policy.unlearns and spaces[spec.method.name]:
+        if spec.policy.unlearns and spaces[spec.method.key]:
             spec = replace(spec, curriculum=None)  # a curriculum gets the settings of the variant without one
             forget = {k: v for k, v in spec.forget.identity.items() if k != "forget_ratio"} if spec.forget else {}
             own = {name: spec.method.settings.get(name) for name in apart.get(spec.method.name, ())}
@@ -92,7 +97,7 @@ def searches_of(grid: Grid, sweep: Sweep, count: int, rule: str) -> Searches:
     by_study: dict[str, Mapping[str, Any]] = {}
     for key, of_line in lines.items():
         members = list(of_line.values())
-        space, method = spaces[members[0].method.name], members[0].method
+        space, method = spaces[members[0].method.key], members[0].method
         defaults = dict(method.settings)  # without what was added later and is searched now
         first = {name: getattr(method.instance, name) for name in space if name not in defaults} | defaults
         study_id = short_hash(
@@ -110,21 +115,20 @@ def searches_of(grid: Grid, sweep: Sweep, count: int, rule: str) -> Searches:
         studies[study_id] = Study(study_id, space, defaults, trials, first=first, objective_rule=rule)
         by_study[study_id] = given[key]
     searched = [spec for study in studies.values() for spec in study.trials]
-    untouched = sorted(name for name, space in spaces.items() if not space and name not in ("original", "retrain"))
-    return Searches(studies, by_study, others + searched, tuple(untouched))
+    untouched = {methods[key].name for key, space in spaces.items() if not space} - set(REFERENCES)
+    return Searches(studies, by_study, others + searched, tuple(sorted(untouched)))
 
 
-def _settings_of_variants(sweep: Sweep) -> dict[str, list[str]]:
-    """Return, for each method with several variants, the settings in which the sweep makes them differ."""
+def _settings_of_variants(variants: Sequence[MethodVariant]) -> dict[str, list[str]]:
+    """Return, for each method with several variants, the given settings in which they differ."""
     named: dict[str, list[Mapping[str, Any]]] = {}
     given: dict[str, set[str]] = {}
-    for entry in sweep.methods:
-        for variant in method_variants(entry, sweep.selection):
-            named.setdefault(variant.name, []).append(variant.plugin.settings)
-            given.setdefault(variant.name, set()).update(variant.settings)
+    for variant in variants:
+        named.setdefault(variant.name, []).append(variant.plugin.settings)
+        given.setdefault(variant.name, set()).update(variant.settings)
     found = {}
-    for name, variants in named.items():
-        apart = [key for key in sorted(given[name]) if len({canonical(v.get(key)) for v in variants}) > 1]
+    for name, several in named.items():
+        apart = [key for key in sorted(given[name]) if len({canonical(one.get(key)) for one in several}) > 1]
         if apart:
             found[name] = apart
     return found

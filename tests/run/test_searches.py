@@ -34,6 +34,12 @@ def test_variants_of_one_method_have_searches_of_their_own_which_begin_with_thei
         assert "saliency_share" not in study.space
 
 
+def test_what_one_variant_gives_is_searched_for_the_others():
+    found = searched(methods=["retrain", "salun", {"name": "salun", "epochs": 4}], unlearning=[{"kind": "class"}])
+    spaces = {found.given[study_id]["epochs"]: set(study.space) for study_id, study in found.studies.items()}
+    assert spaces[1] - spaces[4] == {"epochs"}
+
+
 def test_one_variant_of_a_method_has_no_settings_to_tell_it_by():
     found = searched(methods=["retrain", {"name": "scrub", "epochs": 2}, {"name": "scrub", "epochs": 2, "lora": True}])
     assert [dict(given) for given in found.given.values()] == [{}] * len(found.studies)
