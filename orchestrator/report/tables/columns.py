@@ -40,6 +40,8 @@ TEST_KEPT = _percent("test_accuracy_kept_classes", "D_t kept", r"$D_t$ kept", "c
 TEST_FORGOTTEN = _percent("test_accuracy_forgotten_classes", "D_t forgotten", r"$D_t$ forgotten", "class")
 FORGET = _percent("forget_accuracy", "D_f", r"$D_f$")
 FORGET_TRUE = _percent("forget_true_label_accuracy", "D_f true labels", r"$D_f$ true labels", "mislabeled")
+UNKNOWN = _percent("unknown_accuracy", "Unknown", "Unknown", "mislabeled")
+UNKNOWN_TRUE = _percent("unknown_true_label_accuracy", "Unknown, true labels", "Unknown, true labels", "mislabeled")
 RETAIN = _percent("retain_accuracy", "D_r", r"$D_r$")
 FORGOTTEN_BEFORE = _percent("forgotten_before_accuracy", "Forgotten before", "Forgotten before")
 FORGOTTEN_BEFORE_GAP = _points("gap_forgotten_before", "its gap", "its gap")
@@ -51,8 +53,8 @@ BUDGET_USED = _percent("budget_used", "Budget used", "Budget used")
 CONSTANT = _percent("constant_predictor_accuracy", "Constant predictor", "Constant predictor")
 
 SHOWN = (
-    TEST, TEST_KEPT, TEST_FORGOTTEN, FORGET, FORGET_TRUE, FORGOTTEN_BEFORE, FORGOTTEN_BEFORE_GAP, RETAIN, MIA, SECONDS,
-    GAP,
+    TEST, TEST_KEPT, TEST_FORGOTTEN, FORGET, FORGET_TRUE, UNKNOWN, UNKNOWN_TRUE, FORGOTTEN_BEFORE, FORGOTTEN_BEFORE_GAP,
+    RETAIN, MIA, SECONDS, GAP,
 )  # fmt: skip
 """In the order of the paper's tables; a table leaves out those that none of its rows has."""
 

@@ -41,6 +41,11 @@ def test_a_measure_that_says_nothing_of_its_own_is_not_shown(make_rows) -> None:
     assert "D_f true labels" not in header(sample)  # they are the labels
     (mislabeled,) = tables(make_rows(kinds=["mislabeled"]))
     assert "D_f true labels" in header(mislabeled)
+    assert "Unknown" not in header(mislabeled)  # all wrong labels are known
+    discovered = make_rows(kinds=["mislabeled"]).assign(known_share=0.3, unknown_accuracy=0.5)
+    (table,) = tables(discovered)
+    assert "Unknown" in header(table)
+    assert "30 % known" in table.blocks[0].title
 
 
 def test_one_backbone_and_one_ratio_make_one_table(make_rows) -> None:
