@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-KEPT, FORGOTTEN, BEFORE, UNHEARD = "kept", "forgotten", "forgotten_before", "unheard"
+KEPT, FORGOTTEN, BEFORE, UNHEARD, NOBODY = "kept", "forgotten", "forgotten_before", "unheard", "nobody"
+NAMELESS = ("", "_noise_")  # speakers of recordings in which nobody speaks, or nobody knows who
 
 
 def speaker_roles(
@@ -18,7 +19,8 @@ def speaker_roles(
     """Return (n,) the role of each utterance's speaker.
 
     A speaker with any utterance in D_r is kept, however many were forgotten. Others are forgotten if D_f has one,
-    forgotten before if an earlier request named one, and unheard if training never had any.
+    forgotten before if an earlier request named one, and unheard if training never had any. Noise, and recordings
+    whose speaker is unknown, are nobody's.
 
     Args:
         speakers: (n,) of utterances.
@@ -26,5 +28,5 @@ def speaker_roles(
         retain: speakers of D_r, all of them.
         before: speakers of what earlier requests forgot.
     """
-    in_order = (np.isin(speakers, retain), np.isin(speakers, forget), np.isin(speakers, before))
-    return np.select(in_order, (KEPT, FORGOTTEN, BEFORE), default=UNHEARD)
+    in_order = (NAMELESS, retain, forget, before)
+    return np.select([np.isin(speakers, names) for names in in_order], (NOBODY, KEPT, FORGOTTEN, BEFORE), UNHEARD)

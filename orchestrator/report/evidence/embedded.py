@@ -9,7 +9,7 @@ import numpy as np
 
 from orchestrator.evidence.embeddings import Embeddings, class_profiles
 from orchestrator.evidence.member_share import member_share
-from orchestrator.evidence.speaker_roles import BEFORE, FORGOTTEN, KEPT, UNHEARD
+from orchestrator.evidence.speaker_roles import BEFORE, FORGOTTEN, KEPT, NOBODY, UNHEARD
 from orchestrator.evidence.verification import verify_speakers
 from orchestrator.plan.spec import stage_seed
 from orchestrator.report.evidence.model_index import Row
@@ -31,6 +31,7 @@ def embedded_figures(row: Row, read: ReadEmbeddings, tests: RelativeTests) -> di
 
 def _verification(own: Embeddings, seed: int) -> dict[str, float]:
     figures: dict[str, float] = {}
+    own = own.where(own.speaker_roles != NOBODY)
     for role in GROUPS:
         in_group = own.speaker_roles == role
         if in_group.any():
