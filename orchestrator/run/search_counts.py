@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.plan.spec import TrialSpec
+from orchestrator.plan.spec import TrialSpec, canonical
 from orchestrator.plan.sweep_schema import SweepError
 from orchestrator.run.searches import Searches
 
@@ -31,12 +31,14 @@ def require_equal_counts(searches: Searches, rows: pd.DataFrame) -> None:
     Raises:
         SweepError: they have not.
     """
-    earlier = _earlier(searches, rows)
+    old = rows[(rows["stage"] == "tune") & ~rows["study_id"].isin(list(searches.studies))]
+    earlier = Counter(_key_of_row(row) for row in old.to_dict("records"))
     cells: dict[Key, dict[str, int]] = {}
     for study_id, study in searches.studies.items():
-        spec, given = study.trials[0], searches.given[study_id]
-        cell, line = _cell(spec), _line(spec, given)
-        cells.setdefault(cell, {})[_label(spec, given)] = len(study.trials) + earlier[(*cell, *line)]
+        spec = study.trials[0]
+        cell, line = _cell(spec), _line(spec)
+        label = _label(spec, searches.given[study_id])
+        cells.setdefault(cell, {})[label] = len(study.trials) + earlier[(*cell, *line)]
     for (task, *_, kind, _share), counts in cells.items():
         usual = min(counts.values())
         if more := {label: count for label, count in counts.items() if count > usual}:
@@ -48,27 +50,14 @@ def require_equal_counts(searches: Searches, rows: pd.DataFrame) -> None:
             )
 
 
-def _earlier(searches: Searches, rows: pd.DataFrame) -> Counter[Key]:
-    """Count the trials of searches that are not to run, by cell and line."""
-    found: Counter[Key] = Counter()
-    named: dict[str, set[str]] = {}  # by method: settings that distinguish its variants
-    for study_id, study in searches.studies.items():
-        named.setdefault(study.trials[0].method.name, set()).update(searches.given[study_id])
-    old = rows[(rows["stage"] == "tune") & ~rows["study_id"].isin(list(searches.studies))]
-    for row in old.to_dict("records"):
-        share = row.get("known_share")
-        known = None if share is None or pd.isna(share) else float(share)
-        settings = json.loads(row["recipe"] or "{}").get("method", {}).get("settings", {})
-        own = {name: settings.get(name) for name in named.get(str(row["method"]), ())}
-        cell = (row["task"], row["backbone"], row["training"] or "standard", row["unlearning"], known)
-        found[(*cell, *_of(row, own), row["budget_fraction"])] += 1
-    return found
-
-
-def _of(row: Mapping[Hashable, Any], given: Mapping[str, Any]) -> Key:
-    """Return the method with its modifiers; those of a row are text, empty or null where one is off."""
-    applied = (isinstance(row[name], str | Mapping) and bool(row[name]) for name in MODIFIERS)
-    return row["method"], *applied, json.dumps(given, sort_keys=True)
+def _key_of_row(row: Mapping[Hashable, Any]) -> Key:
+    """Return cell and line of a search's trial: its method, the settings that it began with, modifiers and budget."""
+    share = row.get("known_share")
+    known = None if share is None or pd.isna(share) else float(share)
+    settings = json.loads(row["recipe"] or "{}").get("method", {}).get("settings", {})
+    applied = (isinstance(row[name], str) and bool(row[name]) for name in MODIFIERS)  # null in older rows
+    cell = (row["task"], row["backbone"], row["training"] or "standard", row["unlearning"], known)
+    return *cell, row["method"], canonical(settings), *applied, row["budget_fraction"]
 
 
 def _cell(spec: TrialSpec) -> Key:
@@ -76,9 +65,9 @@ def _cell(spec: TrialSpec) -> Key:
     return spec.task.title, spec.backbone.title, spec.training_title, spec.request["kind"], known
 
 
-def _line(spec: TrialSpec, given: Mapping[str, Any]) -> Key:
-    own: dict[Hashable, Any] = {"method": spec.method.name, **{name: getattr(spec, name) for name in MODIFIERS}}
-    return *_of(own, given), (spec.budget or {}).get("fraction")
+def _line(spec: TrialSpec) -> Key:
+    applied = (bool(getattr(spec, name)) for name in MODIFIERS)
+    return spec.method.name, canonical(dict(spec.method.identity)), *applied, (spec.budget or {}).get("fraction")
 
 
 def _label(spec: TrialSpec, given: Mapping[str, Any]) -> str:

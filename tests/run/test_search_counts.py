@@ -52,3 +52,8 @@ def test_a_second_search_of_one_line_is_refused_with_its_number_of_trials():
 def test_a_second_search_of_all_lines_is_equal():
     earlier = rows_of(searched(seeds=[5]), methods=("scrub", "ssd"))
     require_equal_counts(searched(tuning={"seeds": [1001]}), earlier)
+
+
+def test_searches_of_other_variants_of_a_method_are_not_those_of_a_line():
+    several = searched(methods=["retrain", {"name": "scrub", "epochs": [2, 4]}])
+    require_equal_counts(searched(), rows_of(several, methods=("scrub",)))
