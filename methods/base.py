@@ -96,6 +96,7 @@ class Pass:
     combine: Callable[[list[Tensor], list[Tensor]], list[Tensor]] | None = None  # D_f's and D_r's gradients -> a step's
     before_step: Callable[[Classifier], None] | None = None  # gradients are there, not yet clipped
     after_step: Callable[[Classifier, torch.optim.Optimizer], None] | None = None
+    at_end: Callable[[Classifier], None] | None = None  # once, after all epochs, unless the budget cut one off
     keep_best: bool = False  # score D_v after each whole epoch and end with the best weights
     choice_charged: bool = True  # whether these scores are; not those of a training, which is the unit of budgets
 

@@ -35,7 +35,8 @@ def run_method(
 ) -> Iterator[Progress]:
     """Run the method's passes on `problem.model`, in place, until they end or the budget is spent.
 
-    Yields a `Progress` after each epoch. `epochs` resumes inside the first pass only: trainings have just one.
+    Yields a `Progress` after each epoch, also one that the budget cuts off. `epochs` resumes inside the first pass
+    only: trainings have just one.
     With `lora` the model has adapters until the end, where they are merged into its weights. With `best_epoch` it ends
     with the weights of its best epoch; `mislabeled` says that D_f has wrong labels.
 
@@ -60,7 +61,7 @@ def run_method(
             store = epochs if number == 0 else None
             runner = PassRunner(problem, current, optimizer, settings, weights, outcome, store, compiled)
             for progress in runner.run():
-                if kept:
+                if kept and progress.whole:
                     kept.after_epoch(progress.pass_name)
                 yield progress
     except BudgetSpent:

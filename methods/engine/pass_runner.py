@@ -55,7 +55,7 @@ class PassRunner:
         steps, first_epoch, best, best_weights = per_epoch * current.epochs, 0, -math.inf, None
         if self.store and (state := self.store.load()):
             first_epoch, best, best_weights = restore_epoch_state(state, self.problem, self.optimizer, self.outcome)
-        spent = False
+        spent, ended = False, first_epoch
         for epoch in range(first_epoch, current.epochs):
             self.problem.model.train()
             total, count = 0.0, 0
@@ -79,11 +79,17 @@ class PassRunner:
                 self.store.save(epoch_state(self.problem, self.optimizer, self.outcome, epoch + 1, best, best_weights))
             accuracy = None if scores is None else scores.accuracy
             loss = total / max(1, count)
-            yield Progress(current.name, epoch, current.epochs, self.outcome.steps, loss, budget.used, accuracy)
+            ended += not spent
+            yield Progress(
+                current.name, epoch, current.epochs, self.outcome.steps, loss, budget.used, accuracy, whole=not spent
+            )
             if spent := spent or budget.spent:
                 break
         if best_weights is not None:
             self.problem.model.load_state_dict(best_weights)
+        if current.at_end and ended == current.epochs:
+            with budget.charging():
+                current.at_end(self.problem.model)
         if spent:
             raise BudgetSpent
 

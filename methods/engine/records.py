@@ -12,7 +12,7 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a run at the end of an epoch of a pass."""
+    """The progress of a run at the end of an epoch of a pass, or where the budget cut it off."""
 
     pass_name: str
     epoch: int  # from 0
@@ -21,6 +21,7 @@ class Progress:
     loss: float  # mean over the epoch of the batch losses
     budget_used: float  # 0-1; 0 without a budget
     accuracy: float | None = None  # on D_v, if the pass keeps its best epoch
+    whole: bool = True  # False: the budget cut the epoch off
 
 
 @dataclass

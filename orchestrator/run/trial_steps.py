@@ -114,7 +114,7 @@ def unlearn(prepared: Prepared, report: Callable[[Unlearned], None], *, points: 
             prepared.method, problem, settings=prepared.loop, epochs=epochs, outcome=outcome, **_modifiers(spec)
         )
         for progress in prepared.watchdog.each(epochs_done):
-            objective, ended = None, ended + 1
+            objective, ended = None, ended + progress.whole
             if points:
                 with prepared.watchdog:
                     objective = objective_at(prepared.assignment, problem, context)

@@ -88,7 +88,7 @@ class Curve:
             self._epochs = progress.epoch
             earlier = read_curve(self.store, self.spec.trial_id)
             self.points = [point for point in earlier if point["epoch"] <= progress.epoch and point["point"] != "end"]
-        self._epochs, self._steps = self._epochs + 1, progress.steps
+        self._epochs, self._steps = self._epochs + progress.whole, progress.steps
         if self.problem.budget.spent or self._epochs % self._stride:
             return  # a spent budget: what is left is the end
         while sum(point["point"] == "epoch" for point in self.points) >= self.limit:

@@ -4,6 +4,7 @@ import copy
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -84,6 +85,31 @@ def test_the_budget_stops_within_one_step(kit):
     assert outcome.stop_reason == "budget"
     assert problem.budget.samples == 24  # three batches of 8: the first that reaches 20
     assert outcome.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("limit", "whole"), [(4, [False]), (16, [True]), (20, [True, False]), (32, [True, True]), (None, [True] * 3)]
+)
+def test_only_epochs_that_the_budget_does_not_cut_off_are_whole(kit, limit, whole):
+    ends = []
+    make = partial(union_pass, batch_size=4, epochs=3, at_end=lambda model: ends.append(kit.weights(model)))
+    problem = kit.make_problem(limit=limit)  # an epoch has 16 utterances
+    _, progress = kit.run(OnePass(make=make), problem)
+    assert [p.whole for p in progress] == whole
+    assert len(ends) == (whole == [True] * 3)
+
+
+def test_the_end_of_a_pass_is_reached_where_its_last_epoch_uses_the_budget_up_and_changes_the_kept_weights(kit):
+    def double(model):
+        with torch.no_grad():
+            for p in model.parameters():
+                p.mul_(2)
+
+    plain, doubled = (kit.make_problem(limit=16) for _ in range(2))
+    kit.run(OnePass(make=partial(union_pass, batch_size=4, keep_best=True)), plain)
+    outcome, _ = kit.run(OnePass(make=partial(union_pass, batch_size=4, keep_best=True, at_end=double)), doubled)
+    assert outcome.stop_reason == "budget"
+    kit.assert_same(doubled, {name: 2 * p for name, p in kit.weights(plain.model).items()})
 
 
 @pytest.mark.parametrize("limit", [None, 20])

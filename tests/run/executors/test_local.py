@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep
+from orchestrator.results.curves import read_curve
 from orchestrator.results.store import open_store
 
 
@@ -101,6 +102,18 @@ def test_the_budget_holds_and_is_recorded(small_sweep, cache_dir, begun):
     assert scrub["budget_source"] == "retrain schedule"
     assert scrub["budget_samples"] == pytest.approx(0.2 * 2 * rows.loc["retrain", "num_retain"])
     assert scrub["budget_samples"] <= scrub["samples"] < scrub["budget_samples"] + 32 * 4 / 3
+
+
+def test_an_epoch_that_the_budget_cuts_off_has_not_ended(small_sweep, cache_dir, begun):
+    changes = ["time_budget={fraction: [0.2, 0.7], unit: samples}", "methods=[{name: fine_tune, epochs: 3}]"]
+    tight = load_sweep(small_sweep, changes)  # of the two epochs of a retraining
+    run_sweep(tight, begun, executor="local", cache_dir=cache_dir)
+    rows = of_plan(read_rows(begun), tight).query("method == 'fine_tune'").sort_values("budget_fraction")
+    assert rows["stop_reason"].tolist() == ["budget", "budget"]
+    assert rows["epochs_ended"].tolist() == [0, 1]
+    assert (rows["steps"] > 0).all()
+    ends = [read_curve(open_store(begun), trial_id)[-1] for trial_id in rows["trial_id"]]
+    assert [(end["point"], end["epoch"]) for end in ends] == [("end", 0), ("end", 1)]
 
 
 def test_a_seconds_budget_comes_from_retrains_charge(small_sweep, cache_dir, begun):
