@@ -30,6 +30,7 @@ class Aim:
 
     forget: float
     validation: float
+    by_class: bool = True  # False: D_v has no class of D_f, so D_f's aim is the accuracy on all of D_v
 
     def distance(self, forget: float, validation: float) -> float:
         """Return the mean of |acc_f − its aim| and of what acc_v lacks; smaller is better."""
@@ -39,16 +40,21 @@ class Aim:
 def rewind_aim(correct: Bool[torch.Tensor, " v"], problem: Request, *, mislabeled: bool) -> Aim:
     """Return the aim, from where the original is right on D_v, in its order.
 
-    acc_f should be the original's accuracy on D_v with D_f's mix of classes, and 0 for a forgotten class. If D_f is
-    `mislabeled`, it should be the expected accuracy on D_v under labels drawn uniformly from the wrong ones.
+    acc_f should be the original's accuracy on D_v with D_f's mix of classes, and 0 for a forgotten class that D_f has
+    (earlier requests may have forgotten others). If D_f is `mislabeled`, it should be the expected accuracy on D_v
+    under labels drawn uniformly from the wrong ones. Without D_f's classes in D_v: the accuracy on D_v.
     """
     labels, right = problem.validation.labels, correct.double()
     accuracy = float(right.mean())
-    if problem.forgotten_classes:
+    gone = torch.isin(problem.forget.labels, torch.tensor(problem.forgotten_classes, dtype=torch.long))
+    if len(gone) and bool(gone.all()):
         return Aim(0.0, accuracy)
     if mislabeled:
         return Aim((1 - accuracy) / (problem.num_classes - 1), accuracy)
-    mix = torch.bincount(problem.forget.labels, minlength=problem.num_classes).double()
+    mix = torch.bincount(problem.forget.labels[~gone], minlength=problem.num_classes).double()
     there = torch.bincount(labels, minlength=problem.num_classes).double()
     weights = (mix / there.clamp(min=1))[labels]
-    return Aim(float((weights * right).sum() / weights.sum()), accuracy)
+    if not weights.any():
+        return Aim(accuracy, accuracy, by_class=False)
+    remaining = 1 - float(gone.double().mean())
+    return Aim(remaining * float((weights * right).sum() / weights.sum()), accuracy)

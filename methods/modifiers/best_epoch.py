@@ -3,8 +3,8 @@
 Source: Kurmanji et al., NeurIPS 2023 (SCRUB+R) rewind to such an epoch; open-unlearning#187 requests it for every
 method.
 The model is scored after each epoch of each pass. These scores, and the original's answers on D_v that they are
-compared with, are charged: the method's result rests on them. An epoch that the budget cuts off is not scored; where
-none was scored, the last weights are kept.
+compared with, are charged: the method's result rests on them. An epoch that the budget cuts off is neither scored nor
+counted; where none was scored, the last weights are kept.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BestWeights:
 
     problem: UnlearningProblem
     mislabeled: bool = False  # D_f has wrong labels
-    epochs: int = 0  # that ended
+    epochs: int = 0  # that ended, scored or not
     scored: int = 0
     best: tuple[float, int, str] | None = None  # distance, number of the epoch, name of its pass
     _aim: Aim | None = None
@@ -54,7 +54,7 @@ class BestWeights:
         self._moving |= {name: b for name, b in model.named_buffers() if b.is_floating_point()}
 
     def after_epoch(self, pass_name: str) -> None:
-        """Score the model, unless the budget is spent, and copy its weights if no epoch was better."""
+        """Score the model after a whole epoch, unless the budget is spent; copy its weights if no epoch was better."""
         self.epochs += 1
         problem = self.problem
         if problem.budget.spent:
@@ -78,7 +78,10 @@ class BestWeights:
             for name, value in self._moving.items():
                 value.copy_(self._kept[name])
         _, number, pass_name = self.best
-        self.problem.notes.append(f"best_epoch kept epoch {number} of {self.epochs} ({pass_name})")
+        note = f"best_epoch kept epoch {number} of {self.epochs} ({pass_name})"
+        if self._aim and not self._aim.by_class:
+            note += ", by the accuracy on all of D_v, which has no class of D_f"
+        self.problem.notes.append(note)
 
     def _keep(self) -> None:
         if self._kept:

@@ -29,8 +29,13 @@ def scripted(kit, accuracies, **limits):
         return Scores(1.0, 0.0)
 
     problem.score = score
+    problem.forget = kit.replace(problem.forget, labels=torch.zeros_like(problem.forget.labels))
     problem.forgotten_classes = (0,)  # so that D_f should be at 0
     return problem, seen
+
+
+def always_right(batch):
+    return torch.nn.functional.one_hot(batch.labels, 3).double()
 
 
 def same(one, other):
@@ -81,6 +86,7 @@ def test_a_budget_that_ends_within_an_epoch_keeps_the_best_before_it(kit):
     assert outcome.stop_reason == "budget"
     assert len(seen) == 2
     assert same(seen[1], problem.model.state_dict())
+    assert problem.notes == ["best_epoch kept epoch 2 of 2 (fine-tune)"]
 
 
 def test_without_a_whole_epoch_the_last_weights_are_kept(kit):
@@ -116,6 +122,26 @@ def test_mislabeled_utterances_should_be_right_as_seldom_as_wrong_labels_on_unse
     kept.after_epoch("p")
     right = kit.score(problem.teacher, problem.validation).accuracy
     assert kept._aim.forget == pytest.approx((1 - right) / 2)
+
+
+def test_a_class_that_an_earlier_request_forgot_is_no_reason_to_destroy_the_forget_set(kit):
+    problem, seen = scripted(kit, [0.2, 0.5, 0.9, 0.0])
+    problem.forget = kit.replace(problem.forget, labels=torch.ones_like(problem.forget.labels))
+    problem.teacher_logits = always_right
+    kit.run(FineTune(learning_rate=1e-2, epochs=4), problem, best_epoch=BestEpoch())
+    assert same(seen[2], problem.model.state_dict())
+
+
+def test_without_unseen_speech_of_the_forget_sets_classes_it_still_chooses_and_says_so(kit):
+    problem, seen = scripted(kit, [0.5, 0.9, 0.9, 0.0])
+    problem.forgotten_classes, problem.teacher_logits = (), always_right
+    problem.validation = problem.validation.select(problem.validation.labels != 0)
+    kit.run(FineTune(learning_rate=1e-2, epochs=4), problem, best_epoch=BestEpoch())
+    assert same(seen[1], problem.model.state_dict())
+    (note,) = problem.notes
+    assert note == (
+        "best_epoch kept epoch 2 of 4 (fine-tune), by the accuracy on all of D_v, which has no class of D_f"
+    )
 
 
 def test_it_keeps_one_copy_of_what_moves(kit):
