@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from methods.base import Method, Pass, Training, UnlearningProblem
+from methods.base import Classifier, Method, Pass, Training, UnlearningProblem
 from methods.engine.gradients import summed_gradient, trainable
 from methods.engine.losses import cross_entropy
 from methods.engine.per_utterance import gradients_of
@@ -39,11 +39,12 @@ LARGE = 100.0  # standard deviations
 NO_NOISE = "no noise was added, because the budget ended before: nothing is guaranteed"
 
 
-def rates(training: Training, utterances: int, *, learning_rate: float, epochs: int) -> list[float]:
-    """Return the learning rate of each step of a training."""
-    steps = -(-utterances // training.batch_size) * epochs
-    schedule = (training.schedule, training.warmup_share)
-    return [learning_rate * learning_rate_factor(step, steps, *schedule) for step in range(steps)]
+def rates(of: Training | Pass, utterances: int) -> list[float]:
+    """Return the learning rate of each step of a training, or of a pass, over so many utterances."""
+    per_epoch = -(-utterances // of.batch_size)
+    steps, settings = per_epoch * of.epochs, (of.schedule, of.warmup_share)
+    factors = [learning_rate_factor(at, steps, *settings, at // per_epoch, of.epochs) for at in range(steps)]
+    return [of.learning_rate * factor for factor in factors]
 
 
 def adamw_reach(rates: Iterable[float], weights: int, *, start: float = 0.0, weight_decay: float = 0.0) -> float:
@@ -97,7 +98,7 @@ class NoisyRewind(Method):
     """Rewind's pass, then noise on the trainable weights; the guarantee is in the row's note."""
 
     label: ClassVar[str] = "Noisy rewind"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires_training: ClassVar[str] = "early_checkpoints"
     edits_last: ClassVar[bool] = True
     takes_adapters: ClassVar[bool] = False
@@ -125,25 +126,27 @@ class NoisyRewind(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Measure the constants that are not given, which is charged, yield Rewind's pass, and add the noise."""
+        problem.notes.append(NO_NOISE)
         gradient, smoothness = self.constants(problem)
         (rewind,) = Rewind(share=self.share).passes(problem)
-        problem.notes.append(NO_NOISE)
-        yield rewind
-        for p in trainable(problem.model).values():
-            with torch.no_grad():
-                p.add_(self.noise * torch.randn(p.shape, generator=problem.generator).to(p))
-        problem.notes.remove(NO_NOISE)
-        problem.notes.append(self.guarantee(problem, rewind, gradient, smoothness))
+
+        def add_noise(model: Classifier) -> None:
+            for p in trainable(model).values():
+                with torch.no_grad():
+                    p.add_(self.noise * torch.randn(p.shape, generator=problem.generator).to(p))
+            problem.notes.remove(NO_NOISE)
+            problem.notes.append(self.guarantee(problem, rewind, gradient, smoothness))
+
+        yield replace(rewind, at_end=add_noise)
 
     def guarantee(self, problem: UnlearningProblem, rewind: Pass, gradient: float, smoothness: float) -> str:
         """Return what follows, with the assumption of each part."""
         assert problem.original_artifacts is not None
         training, retained = problem.training, len(problem.retain.utterances)
         utterances = len(problem.original_artifacts["utterances"])
-        before = rates(training, utterances, learning_rate=training.learning_rate, epochs=training.epochs)
+        before = rates(training, utterances)
         before = before[: max(1, round(self.share * len(before)))]
-        after = rates(training, retained, learning_rate=rewind.learning_rate, epochs=rewind.epochs)
-        again = rates(training, retained, learning_rate=training.learning_rate, epochs=training.epochs)
+        after, again = rates(rewind, retained), rates(training, retained)
         weights = sum(p.numel() for p in trainable(problem.model).values())
         decay = training.weight_decay
         start = _norm(trainable(problem.fresh_model()).values()) if decay else 0.0

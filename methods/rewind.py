@@ -56,7 +56,8 @@ class Rewind(Method):
         epochs = max(1, math.ceil(round((1 - self.share) * training.epochs, 6)))
         if budget.limit is not None and budget.unit == "samples":
             choice = FORWARD_SHARE * len(problem.validation) if training.keep_epoch == "best" else 0.0
-            epochs = max(1, min(epochs, int(budget.limit / max(1, len(problem.retain) + choice))))
+            remaining = budget.limit - budget.samples
+            epochs = max(1, min(epochs, int(remaining / max(1, len(problem.retain) + choice))))
         left = (1 - self.share) / (1 - training.warmup_share) if training.schedule == "linear" else 1.0
         yield Pass(
             name="rewind",

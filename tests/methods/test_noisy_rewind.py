@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import contextmanager
 
 import pytest
 import torch
 from scipy.optimize import brentq
 from scipy.stats import norm
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from methods.modifiers.superloss import SuperLoss
 from methods.noisy_rewind import NO_NOISE, NoisyRewind, adamw_reach, descent_distance, epsilon_of, rates
+from methods.retrain import Retrain
 from methods.rewind import Rewind
 from orchestrator import plugins
 
@@ -74,18 +77,47 @@ def test_the_distance_of_descents_has_the_papers_closed_form_at_a_constant_rate(
 
 def test_rates_are_those_of_the_schedule(kit):
     training = kit.replace(kit.make_problem().training, schedule="linear", warmup_share=0.5, batch_size=4)
-    found = rates(training, 5, learning_rate=1.0, epochs=2)
-    assert found == pytest.approx([1 / 3, 2 / 3, 1.0, 0.5])
+    assert rates(kit.replace(training, learning_rate=1.0, epochs=2), 5) == pytest.approx([1 / 3, 2 / 3, 1.0, 0.5])
 
 
-def rewound(kit, **limits):
+def rewound(kit, training=None, **limits):
     trained = kit.make_problem()
+    trained.training = kit.replace(trained.training, **training or {})
     trained.retain, trained.artifacts_to_store = trained.forget + trained.retain, {}
     kit.run(plugins.load("trainings", "early_checkpoints"), trained)
     problem = kit.make_problem(**limits)
     problem.model.load_state_dict(trained.model.state_dict())
-    problem.original_artifacts = trained.artifacts_to_store
+    problem.original_artifacts, problem.training = trained.artifacts_to_store, trained.training
     return problem
+
+
+@contextmanager
+def rates_taken():
+    taken = []
+    hook = register_optimizer_step_post_hook(lambda adam, *_: taken.append(adam.param_groups[0]["lr"]))
+    yield taken
+    hook.remove()
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
+def test_both_guarantees_rest_on_the_rates_of_the_steps_that_are_taken(kit, schedule):
+    training = {"schedule": schedule, "warmup_share": 0.3, "epochs": 10}
+    with rates_taken() as original:
+        problem = rewound(kit, training)
+    with rates_taken() as after:
+        kit.run(NoisyRewind(noise=0.01, gradient_bound=2.0, smoothness=5.0), problem)
+    retrained = kit.make_problem()
+    retrained.training = problem.training
+    with rates_taken() as again:
+        kit.run(Retrain(), retrained)
+    before = original[:16]  # of 10 epochs of 4 steps, 0.4
+    assert (len(original), len(after), len(again)) == (40, 18, 30)
+    weights = sum(p.numel() for p in problem.model.parameters())
+    apart = sum(adamw_reach(steps, weights) for steps in (before, after, again))
+    distance = descent_distance(before, after, share=6 / 16, gradient=2.0, smoothness=5.0)
+    expected = [epsilon_of(d / 0.01, 1e-5) for d in (apart, distance)]
+    found = [float(value) for value in re.findall(r"epsilon = ([\d.e+]+)", problem.notes[0])]
+    assert found == pytest.approx(expected, rel=1e-2)
 
 
 def test_the_end_is_rewinds_plus_noise_and_the_row_states_both_guarantees(kit):
@@ -96,17 +128,7 @@ def test_the_end_is_rewinds_plus_noise_and_the_row_states_both_guarantees(kit):
     assert 0.005 < float((ends[0] - ends[1]).std()) < 0.015
     (note,) = noisy.notes
     sure, assumed = (float(value) for value in re.findall(r"epsilon = ([\d.e+]+)", note))
-    steps = [rates(noisy.training, n, learning_rate=1e-2, epochs=2) for n in (16, 10)]
-    left = (1 - 0.4) / (1 - noisy.training.warmup_share)
-    before, after = (
-        steps[0][: round(0.4 * len(steps[0]))],
-        rates(noisy.training, 10, learning_rate=1e-2 * left, epochs=2),
-    )
-    weights = sum(p.numel() for p in noisy.model.parameters())
-    reach = sum(adamw_reach(r, weights) for r in (before, after, steps[1]))
-    assert sure == pytest.approx(epsilon_of(reach / 0.01, 1e-5), rel=1e-2)
-    distance = descent_distance(before, after, share=6 / 16, gradient=2.0, smoothness=5.0)
-    assert assumed == pytest.approx(epsilon_of(distance / 0.01, 1e-5), rel=1e-2)
+    assert sure > assumed > 0
     assert "no useful guarantee" in note
     assert "as given" in note
 
@@ -126,6 +148,29 @@ def test_what_is_not_given_is_measured_and_charged(kit):
             largest = max(largest, math.sqrt(sum(float(g.square().sum()) for g in found)))
     assert gradient == pytest.approx(largest)
     assert smoothness > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "keep_epoch"), [({}, "last"), ({}, "best"), ({"gradient_bound": 2.0, "smoothness": 5.0}, "last")]
+)
+def test_the_noise_is_added_within_a_budget_of_whole_epochs(kit, settings, keep_epoch):
+    training = {"epochs": 10, "keep_epoch": keep_epoch}
+    noisy, plain = (rewound(kit, training, limit=50.0) for _ in range(2))
+    method = NoisyRewind(noise=100.0, **settings)
+    kit.run(method, noisy)
+    kit.run(Rewind(), plain)
+    (note,) = noisy.notes
+    assert "noise of 100 on 43 weights" in note
+    assert noisy.budget.samples <= 50.0
+    assert plain.budget.samples == pytest.approx(50.0 if keep_epoch == "last" else 3 * (10 + 8 / 3))
+    weights = torch.cat([p.detach().flatten() for p in noisy.model.parameters()])
+    assert 50 < float(weights.std()) < 200
+
+
+def test_a_budget_that_measuring_spends_guarantees_nothing(kit):
+    problem = rewound(kit, limit=2.0)
+    outcome, _ = kit.run(NoisyRewind(), problem)
+    assert (outcome.stop_reason, outcome.steps, problem.notes) == ("budget", 0, [NO_NOISE])
 
 
 def test_a_budget_that_ends_before_the_noise_guarantees_nothing(kit):

@@ -35,6 +35,16 @@ def test_rewind_compresses_the_rest_of_the_schedule_into_the_budget(kit):
     assert (epochs(None), epochs(102.0), epochs(38.0), epochs(1.0)) == (8, 8, 3, 1)  # 10 + 8/3 an epoch
 
 
+def test_the_epochs_are_those_that_what_is_left_of_the_budget_has_room_for(kit):
+    trained = kit.training_problem()
+    kit.run(EarlyCheckpoints(), trained)
+    problem = kit.make_problem(limit=40.0)
+    problem.training = replace(problem.training, epochs=10, keep_epoch="last")
+    problem.original_artifacts = trained.artifacts_to_store
+    problem.budget.charge(samples=11.0)
+    assert next(Rewind(share=0.2).passes(problem)).epochs == 2  # of 10 utterances
+
+
 def test_a_share_that_was_not_kept_is_refused_in_the_plan_and_at_the_latest_when_it_is_read():
     assert "keep_at (0.2, 0.6), got 0.4" in Rewind(share=0.4).reason_unsupported(
         "early_checkpoints", {"keep_at": (0.2, 0.6)}
