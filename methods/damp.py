@@ -9,8 +9,8 @@ Differs: the method is from summaries of the paper, which do not give Î±; here Î
 number of the layer's block of B, a the balanced accuracy of the probe. The probe is the plane halfway between the means
 of every second utterance of D_f and of D_r, tested on the others (of D_r on as many as of D_f). The vectors are means
 over time, padding included. Linear layers and ungrouped convolutions (per tap) are edited, recurrent ones are not. For
-samples the classes are those of D_f's labels; where no probe separates D_f from D_r, as with random samples, nothing
-changes.
+samples the classes are those of D_f's labels; where no probe separates D_f from D_r, as with random samples, or one of
+them has a single utterance, which leaves none to test on, nothing changes.
 """
 
 from __future__ import annotations
@@ -119,6 +119,13 @@ class Damp(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Edit the weights; yield no pass."""
+        sizes = [len(s.utterances) for s in (problem.forget, problem.retain)]
+        if min(sizes) < 2:
+            problem.notes.append(
+                "no layer was edited: the probe needs two utterances each of D_f and D_r, "
+                f"got {sizes[0]} of D_f and {sizes[1]} of D_r"
+            )
+            return iter(())
         layers = editable(problem.model)
         problem.model.eval()
         for utterances in (problem.forget, problem.retain):

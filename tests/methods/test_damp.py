@@ -99,6 +99,18 @@ def test_a_planted_class_is_forgotten_without_a_training_step_and_a_random_sampl
     assert sample.accuracy(sample.model)[0] == 1.0  # it looks like the rest: a method for classes
 
 
+@pytest.mark.parametrize("sizes", [{"forget": 1}, {"retain": 1}])
+def test_a_set_of_one_utterance_cannot_be_probed_so_nothing_is_edited_or_charged(kit, sizes):
+    problem = kit.make_problem(**sizes)
+    before = kit.weights(problem.model)
+    outcome, _ = kit.run(Damp(), problem)
+    kit.assert_same(problem, before)
+    assert (outcome.stop_reason, problem.budget.samples) == ("finished", 0)
+    (note,) = problem.notes
+    assert "no layer was edited: the probe needs two utterances" in note
+    kit.run(Damp(), kit.make_problem(forget=2, retain=2))
+
+
 def test_a_strength_of_nothing_is_refused():
     with pytest.raises(ValueError, match="strength must be above 0, got 0"):
         Damp(strength=0.0)
