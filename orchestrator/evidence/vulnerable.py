@@ -18,8 +18,8 @@ def most_memorized(original: Vector, references: Float[np.ndarray, "models n"]) 
     (arXiv 1906.05271) with few models. RULI (Naderloui et al. 2025, arXiv 2506.13009) shows that attacks on random
     samples understate what such utterances reveal.
 
-    Limits: a model that is itself a reference is attacked on what it happens to know least, and its AUC falls below
-    0.5: the caller leaves the attacked model out of the references.
+    Limits: what only Original knows is hard for any other model, so that the AUC of a Retrain is below 0.5 on real
+    speech: it is the target. It falls further if the Retrain is itself a reference: the caller leaves it out.
 
     Args:
         original: φ of D_f under Original.
