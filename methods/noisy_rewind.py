@@ -169,22 +169,25 @@ class NoisyRewind(Method):
         """Return G and L, as given or as found at f's weights and at the checkpoint.
 
         G is the largest gradient of drawn utterances of D_f, L the change of the mean gradient of drawn utterances of
-        D_r, divided by the distance.
+        D_r, divided by the distance. The model has f's weights afterwards, also if the budget ends before.
         """
         if (self.gradient_bound and self.smoothness) or problem.original_artifacts is None:
             return self.gradient_bound, self.smoothness
         forget, retain = (s.sample(MEASURED, problem.generator) for s in (problem.forget, problem.retain))
-        here = {name: p.detach().cpu().clone() for name, p in trainable(problem.model).items()}
+        here = {name: value.detach().cpu().clone() for name, value in problem.model.state_dict().items()}
+        there = checkpoint(problem.original_artifacts, self.share)
         largest, means = 0.0, []
         problem.model.eval()
-        for there in (False, True):
-            if there:
-                problem.model.load_state_dict(checkpoint(problem.original_artifacts, self.share))
-            for batch in problem.iterate(forget, 1, backward=True):
-                loss = cross_entropy(problem.model, batch).sum()
-                largest = max(largest, _norm(gradients_of(loss, trainable(problem.model)).values()))
-            means.append({name: g.cpu() for name, g in summed_gradient(problem, retain, BATCH).items()})
-        apart = _norm(p.detach().cpu() - here[name] for name, p in trainable(problem.model).items())
+        try:
+            for weights in (here, there):
+                problem.model.load_state_dict(weights)
+                for batch in problem.iterate(forget, 1, backward=True):
+                    loss = cross_entropy(problem.model, batch).sum()
+                    largest = max(largest, _norm(gradients_of(loss, trainable(problem.model)).values()))
+                means.append({name: g.cpu() for name, g in summed_gradient(problem, retain, BATCH).items()})
+        finally:
+            problem.model.load_state_dict(here)
+        apart = _norm(there[name] - here[name] for name in trainable(problem.model))
         change = _norm(means[1][name] - means[0][name] for name in means[0]) / len(retain.utterances)
         return self.gradient_bound or largest, self.smoothness or change / max(apart, 1e-30)
 

@@ -16,6 +16,7 @@ from methods.modifiers.superloss import SuperLoss
 from methods.noisy_rewind import NO_NOISE, NoisyRewind, adamw_reach, descent_distance, epsilon_of, rates
 from methods.retrain import Retrain
 from methods.rewind import Rewind
+from methods.trainings.early_checkpoints import checkpoint
 from orchestrator import plugins
 
 
@@ -139,7 +140,8 @@ def test_what_is_not_given_is_measured_and_charged(kit):
     gradient, smoothness = method.constants(problem)
     assert problem.budget.samples == pytest.approx(2 * (6 + 10))
     largest = 0.0
-    for weights in (rewound(kit).model.state_dict(), problem.model.state_dict()):
+    kit.assert_same(problem, kit.weights(rewound(kit).model))
+    for weights in (problem.model.state_dict(), checkpoint(problem.original_artifacts, 0.4)):
         model = kit.TwoLayers()
         model.load_state_dict(weights)
         for batch in problem.forget.batches(1):
@@ -167,9 +169,12 @@ def test_the_noise_is_added_within_a_budget_of_whole_epochs(kit, settings, keep_
     assert 50 < float(weights.std()) < 200
 
 
-def test_a_budget_that_measuring_spends_guarantees_nothing(kit):
-    problem = rewound(kit, limit=2.0)
+@pytest.mark.parametrize("limit", [2.0, 20.0])
+def test_a_budget_that_measuring_spends_guarantees_nothing_and_leaves_the_model_unchanged(kit, limit):
+    problem = rewound(kit, limit=limit)
+    before = kit.weights(problem.model)
     outcome, _ = kit.run(NoisyRewind(), problem)
+    kit.assert_same(problem, before)
     assert (outcome.stop_reason, outcome.steps, problem.notes) == ("budget", 0, [NO_NOISE])
 
 
