@@ -35,8 +35,8 @@ def bargain(forget: list[Tensor], retain: list[Tensor]) -> list[Tensor]:
     """Return α_f g_f + α_r g_r, in place of `forget`; nothing waits for the device."""
     size_f, size_r = (torch.stack([g.square().sum() for g in gs]).sum().sqrt() for gs in (forget, retain))
     product = torch.stack([(f * r).sum() for f, r in zip(forget, retain, strict=True)]).sum()
-    likeness = 1 + product / (size_f * size_r)  # NaN if one of them is 0
-    agreed = likeness > OPPOSITE
+    likeness = 1 + product / (size_f * size_r)  # NaN or infinite if a square is too small for the precision, or 0
+    agreed = torch.isfinite(likeness) & (likeness > OPPOSITE)
     alpha_f = torch.where(agreed, 1 / (size_f * likeness.sqrt()), NO_BARGAIN)
     alpha_r = torch.where(agreed, 1 / (size_r * likeness.sqrt()), 1.0)
     return [f.mul_(alpha_f).add_(r * alpha_r) for f, r in zip(forget, retain, strict=True)]

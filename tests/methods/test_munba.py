@@ -49,6 +49,13 @@ def test_without_a_bargain_the_step_is_on_the_retain_set(scale):
     np.testing.assert_allclose(step, flat(retain) * (1 + NO_BARGAIN * scale))
 
 
+@pytest.mark.parametrize("scales", [(1e-25, 1.0), (1.0, 1e-25), (1e-25, 1e-25), (0.0, 0.0)])
+def test_gradients_whose_squares_underflow_leave_a_finite_step_on_the_retain_set(scales):
+    forget, retain = ([(scale * g).float() for g in part] for scale, part in zip(scales, gradients(0), strict=True))
+    expected = flat(retain) + NO_BARGAIN * flat(forget)
+    np.testing.assert_allclose(flat(bargain(forget, retain)), expected, rtol=1e-6)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recorded(Method):
     """A pass over both sets at once, whose combined gradients are kept."""
