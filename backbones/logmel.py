@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -133,8 +134,10 @@ class LogMelGruClassifier(SpeechClassifier):
     ) -> Float[Tensor, "batch projected"]:
         """Maximum over the valid states of the last layer, projected."""
         frames, lengths = stacked(features, lengths)
-        for layer in self.layers:
-            frames, _ = layer(frames)
+        differentiated = torch.is_grad_enabled() and not self.training  # where cuDNN has no backward for recurrence
+        with torch.backends.cudnn.flags(enabled=False) if differentiated else nullcontext():
+            for layer in self.layers:
+                frames, _ = layer(frames)
         vectors: Tensor = self.readout(frames, valid_frames(lengths, frames.shape[1]))
         return vectors
 

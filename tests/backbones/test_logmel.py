@@ -33,6 +33,18 @@ def test_networks_learn_a_tone_from_noise(name: str) -> None:
     assert (model(features, lengths).argmax(dim=1) == labels).all()
 
 
+@pytest.mark.parametrize(("training", "gradients"), [(True, True), (True, False), (False, True), (False, False)])
+def test_recurrence_does_without_cudnn_only_where_cudnn_has_no_backward(training: bool, gradients: bool) -> None:
+    model, before, seen = VARIANTS["logmel_gru"]().build(2), torch.backends.cudnn.enabled, []
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.GRU):
+            layer.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.enabled))
+    with torch.set_grad_enabled(gradients):
+        model.train(training)(torch.zeros(1, 20, 40), torch.tensor([20]))
+    assert seen == [before and (training or not gradients)] * 2
+    assert torch.backends.cudnn.enabled == before
+
+
 def test_a_saved_model_says_what_it_is(tmp_path: Path) -> None:
     backbone = VARIANTS["logmel_cnn"](widths=(8, 8))
     backbone.save_pretrained(backbone.build(2), tmp_path, ["a", "b"], clip_samples=8_000)
