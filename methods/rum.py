@@ -54,8 +54,8 @@ class Rum(Method):
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
     epochs: int = 1
     batch_size: int = 32
-    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch; if set, the methods get it
-    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E; the same
+    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch; below 1, the methods get it
+    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E, for the methods
 
     def __post_init__(self) -> None:
         super().__post_init__()

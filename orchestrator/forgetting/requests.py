@@ -84,7 +84,8 @@ class ForgetRequest:
             if value is None and name not in needed:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-                raise ValueError(f"{name} must lie strictly between 0 and 1, got {value!r}")
+                range_ = "be above 0 and at most 1" if name == "known_share" else "lie strictly between 0 and 1"
+                raise ValueError(f"{name} must {range_}, got {value!r}")
         if self.kind == "ids" and not (self.ids or self.ids_file):
             raise ValueError("kind ids needs utterances: got none, allowed: ids (a list) or ids_file (a text file)")
         if (self.rule == "index_file") != bool(self.index_file):

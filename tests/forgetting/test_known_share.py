@@ -49,7 +49,7 @@ def test_all_known_is_the_request_without_a_share() -> None:
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.5, True])
 def test_a_share_outside_its_range_is_refused(share) -> None:
-    with pytest.raises(ValueError, match="known_share must lie strictly between 0 and 1"):
+    with pytest.raises(ValueError, match="known_share must be above 0 and at most 1"):
         ForgetRequest(kind="mislabeled", known_share=share)
 
 
