@@ -122,10 +122,14 @@ def _losses(row: Row, outputs: Outputs, target: Outputs | None) -> dict[str, flo
 
 
 def _exposure(row: Row, outputs: Outputs, original: Outputs | None, known: dict[str, float]) -> dict[str, float]:
-    """Attack members that stay, by the loss, and subtract Original's AUC, which is `known` once it was computed."""
+    """Attack members that stay, by the loss, and subtract Original's AUC, which is `known` once it was computed.
+
+    Wrong labels are left out of both sides: the holdout keeps its share of them where D_r lost its own.
+    """
 
     def attacked(own: Outputs) -> tuple[Estimate, int]:
-        inside, outside = own.part("retain"), own.part(row["mia_reference"] or "holdout")
+        right = own.where(own.labels == own.true_labels)
+        inside, outside = right.part("retain"), right.part(row["mia_reference"] or "holdout")
         mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(_seed(row)))
         if len(mine) < FEWEST_PAIRS:
             return UNMEASURED, len(mine)

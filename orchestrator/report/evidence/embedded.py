@@ -43,11 +43,11 @@ def _verification(own: Embeddings, seed: int) -> dict[str, float]:
 
 
 def _share(own: Embeddings, reference: str, seed: int) -> dict[str, float]:
-    """Estimate the share of D_f that looks like members, with equally many utterances of a class in each set."""
+    """Estimate the share of D_f that looks like members, with equally many utterances of a true class in each set."""
     parts, rng = [own.part(name) for name in ("forget", "retain", reference)], np.random.default_rng(seed)
     places: list[list[Any]] = [[], [], []]
-    for label in np.unique(parts[0].labels):
-        there = [rng.permutation(np.flatnonzero(part.labels == label)) for part in parts]
+    for label in np.unique(parts[0].true_labels):
+        there = [rng.permutation(np.flatnonzero(part.true_labels == label)) for part in parts]
         size = min(map(len, there))
         for place, chosen in zip(places, there, strict=True):
             place.extend(chosen[:size])

@@ -1,4 +1,4 @@
-"""The informed attack by trial: an attacker knows models of the same method that forgot other sets."""
+"""The informed attack by trial: an attacker knows models of the same method and other seeds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.evidence.informed import Sides, informed_attack, output_features
+from orchestrator.evidence.informed import Side, Sides, informed_attack, output_features
 from orchestrator.report.evidence.model_index import CORPUS, REQUEST, ReadOutputs, Row, key_of
 from orchestrator.report.evidence.trial import Models
 
@@ -41,7 +41,7 @@ def informed_figures(
 
 
 def _first(sides: Sides, width: int) -> Sides:
-    return sides[0][:, :width], sides[1][:, :width]
+    return sides[0].first(width), sides[1].first(width)
 
 
 def _sides(row: Row, by_id: Mapping[str, Row], read: ReadOutputs) -> Sides | None:
@@ -51,10 +51,10 @@ def _sides(row: Row, by_id: Mapping[str, Row], read: ReadOutputs) -> Sides | Non
         return None
     members, others, _ = Models(row, read, by_id.get(row["retrained"])).sides(outputs)
 
-    def both(part: Any) -> Any:
+    def both(part: Any) -> Side:
         own = output_features(part)
         known = original is not None and np.isin(part.utterance_ids, original.utterance_ids).all()
         before = output_features(original.at(part.utterance_ids)) if known and original else np.full_like(own, np.nan)
-        return np.hstack([own, before])
+        return Side(np.hstack([own, before]), part.utterance_ids)
 
     return both(members), both(others)

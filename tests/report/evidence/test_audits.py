@@ -118,6 +118,36 @@ def test_the_share_that_looks_like_members_is_that_of_the_planted_models(sweep) 
     assert of(found, "retrain")["member_share"].mean() == pytest.approx(0, abs=0.1)
 
 
+def test_the_share_of_wrong_labels_is_measured_among_clips_of_the_same_true_class(sweep) -> None:
+    found = sweep()
+
+    def mislabelled(trial_id: str) -> Embeddings | None:
+        """Later classes lie where members of earlier ones do, and every label of D_f is wrong."""
+        own = found.read_embeddings(trial_id)
+        at = 4 * own.true_labels[:, None] * np.eye(1, WIDTH)
+        wrong = np.where(own.parts == "forget", own.true_labels == 0, own.labels)  # 1 or 0: not spread evenly
+        return replace(own, vectors=own.vectors + at, labels=wrong)
+
+    after = with_audits(found.before, found.read, mislabelled)
+    before = found.after
+    for method in ("original", "retrain"):
+        share = of(before, method)["member_share"].mean()
+        assert of(after, method)["member_share"].mean() == pytest.approx(share, abs=0.1)
+
+
+def test_wrong_labels_of_the_holdout_expose_nobody(sweep) -> None:
+    found = sweep()
+
+    def noisy(trial_id: str) -> Outputs | None:
+        own = found.read(trial_id)
+        wrong = (own.parts == "holdout") & (np.arange(len(own.labels)) % 3 == 0)
+        return replace(own, labels=np.where(wrong, (own.labels + 1) % CLASSES, own.labels))
+
+    after = with_audits(found.before, noisy, found.read_embeddings)
+    assert (after["exposure_pairs"] < found.after["exposure_pairs"]).all()
+    assert after["exposure_auc"].mean() == pytest.approx(found.after["exposure_auc"].mean(), abs=0.02)
+
+
 def test_the_relative_test_sees_which_model_is_closer_and_is_checked_with_other_runs(sweep) -> None:
     found = sweep().after
     assert of(found, "original")["relative_share"].tolist() == pytest.approx([1, 1, 1], abs=1e-6)
