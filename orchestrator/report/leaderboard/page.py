@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from orchestrator.file_names import absolute_path
+from orchestrator.report.evidence.audit_columns import audit_columns
 from orchestrator.report.evidence.folder import FolderEvidence, folder_evidence
 from orchestrator.report.evidence.probes import probe_columns
 from orchestrator.report.evidence.table import ATTACK_COLUMNS, Column, column_cells
@@ -43,6 +44,11 @@ from orchestrator.results.storage import Folder
 from orchestrator.results.store import Store
 
 ATTACKS = {"loss_auc": "loss AUC", "modified_entropy_auc": "entropy AUC", "rmia_auc": "RMIA AUC"}
+OF_SPEAKERS = {
+    "speaker_auc": "speaker AUC", "eer_kept": "EER, kept (%)", "eer_forgotten": "EER, forgotten (%)",
+    "eer_unheard": "EER, not in training (%)",
+}  # fmt: skip
+"""Columns of trials that stored speakers and embeddings."""
 COUNTED = ("diverged", "failed", "collapsed", "unchanged")
 ABOUT_ALL = (
     "Gap, D_t lost and Time are means over all cells within a seed, then over seeds; ranks and Recovery are means over "
@@ -201,7 +207,9 @@ def _cell(cell: Cell, figures: Collection[str]) -> list[str]:
     """Make one cell's table, after Original − Retrain on D_f; columns in which that is noise are italic."""
     block, table = cell.block, cell.table
     attacks = [f for f in ATTACK_COLUMNS if f.name in ATTACKS]
+    audits = [f for group in audit_columns(list(figures)).values() for f in group if f.name in OF_SPEAKERS]
     group = [*(replace(f, title=ATTACKS[f.name]) for f in attacks), *_relearning(figures)]
+    group += [replace(f, title=OF_SPEAKERS[f.name]) for f in audits]
     shown, evidence = column_cells([f for f in group if f.name in block.rows], block, cell.means)
     measures = 1 + len(table.columns)
     titles = header(table)

@@ -12,7 +12,7 @@ from orchestrator.report.evidence.folder import FolderEvidence, with_kept
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.scope import Selected
 from orchestrator.report.frames.select import prepare, reported
-from orchestrator.report.leaderboard.page import _without_an_epoch, leaderboard_cells, write_leaderboard
+from orchestrator.report.leaderboard.page import _cell, _without_an_epoch, leaderboard_cells, write_leaderboard
 from orchestrator.report.leaderboard.ranking import over_cells, ranking
 from orchestrator.results.store import open_store
 from orchestrator.results.sweep_records import SweepRecord
@@ -183,6 +183,24 @@ def test_every_table_has_original_and_retrain_and_says_their_difference_first(
         re.search(r"- Bad-T − SCRUB: .* paired \(n = 3 seeds\): (not )?statistically distinguishable", cell)
         for cell in cells
     )
+
+
+def test_cells_show_membership_and_verification_of_speakers_if_trials_have_them(make_rows) -> None:
+    rows = make_rows(methods=METHODS, seeds=[0, 1, 2], kinds=["speaker"]).assign(num_classes=12)
+    found = reported(with_gaps(prepare(rows)))[0]
+    places = found["method"].map(METHODS.index)
+    with_speakers = found.assign(
+        speaker_auc=0.5 + places / 100, speaker_low=0.4, speaker_high=0.6, eer_forgotten=0.2 + places / 100
+    )
+    pages = []
+    for own, figures in ((found, ()), (with_speakers, ("speaker_auc", "speaker_low", "speaker_high", "eer_forgotten"))):
+        (cell,) = leaderboard_cells(evidence_of(own, figures))
+        pages.append("\n".join(_cell(cell, figures)))
+    assert "speaker AUC" not in pages[0]
+    assert "EER, forgotten (%) |" in pages[1]
+    scrub = next(line for line in pages[1].splitlines() if "SCRUB" in line)
+    assert "24.0" in scrub
+    assert "0.540" in scrub
 
 
 def test_kept_figures_fill_what_could_not_be_measured_and_nothing_else() -> None:
