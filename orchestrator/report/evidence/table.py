@@ -55,6 +55,7 @@ GROUPS = {
     ),
     "Distance to Retrain on D_f, and one number for all": (
         Column("js_retrain", "JS (nats)", 4, against_retrain=True), Column("ks_retrain", "KS", against_retrain=True),
+        Column("js_retrain_test", "JS on D_t", 4, against_retrain=True),
         Column("streisand_wasserstein", "confidence W1", against_retrain=True),
         Column("streisand_shift", "confidence shift", against_retrain=True),
         Column("streisand_below", "below Retrain's 5 %", against_retrain=True), Column("zrf", "ZRF"),

@@ -129,7 +129,7 @@ class Models:
         return inside.where(mine), outside.where(theirs), population
 
     def distances(self) -> dict[str, float]:
-        """Compute Jensen–Shannon, Kolmogorov–Smirnov and Streisand figures on D_f; none for Retrain itself."""
+        """Compute Jensen–Shannon on D_f and D_t, Kolmogorov–Smirnov and Streisand on D_f; none for Retrain itself."""
         if self.row["method"] == "retrain" or self.target is None:
             return {}
         outputs, target = self.read(self.row["trial_id"]), self.read(self.target["trial_id"])
@@ -144,7 +144,14 @@ class Models:
             "js_retrain": float(output_divergence(mine, theirs).mean()),
             "ks_retrain": ks_distance(mine.label_log_probability, theirs.label_log_probability),
             **{f"streisand_{name}": value for name, value in asdict(apart).items()},
+            **_js_on_test(outputs.part("test"), target.part("test")),
         }
+
+
+def _js_on_test(mine: Outputs, theirs: Outputs) -> dict[str, float]:
+    if not len(mine) or set(mine.utterance_ids) != set(theirs.utterance_ids):
+        return {}
+    return {"js_retrain_test": float(output_divergence(mine, theirs.at(mine.utterance_ids)).mean())}
 
 
 def _rmia(part: Outputs, population: Outputs, references: Sequence[Outputs]) -> npt.NDArray[np.float64]:

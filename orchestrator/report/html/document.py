@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from markdown_it import MarkdownIt  # rich, which prints our tables, requires it
@@ -12,7 +12,8 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from orchestrator.file_names import file_name
-from orchestrator.report.html.page import template
+from orchestrator.report.charts.chart import Chart
+from orchestrator.report.html.page import picture, template
 from orchestrator.report.html.scripts import content_policy, own_script, style_sheet
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -22,9 +23,10 @@ BEST = re.compile(r"<strong>.*</strong>")
 
 @dataclass(frozen=True)
 class Part:
-    """A table, or a paragraph or list as HTML."""
+    """A table, a chart, or a paragraph or list as HTML."""
 
     html: str = ""  # safe: made by the parser
+    title: str = ""  # of a chart
     titles: tuple[Markup, ...] = ()
     rows: tuple[tuple[Markup, ...], ...] = ()
 
@@ -46,14 +48,15 @@ class Section:
         return file_name(self.title)
 
 
-def document_page(markdown: str, kicker: str) -> str:
+def document_page(markdown: str, kicker: str, charts: Mapping[str, Chart] | None = None) -> str:
     """Render Markdown with one first-level heading; text that looks like HTML stays text.
 
     Args:
         markdown: with headings of the first two levels, paragraphs, lists and tables.
         kicker: what kind of page it is, in a few words.
+        charts: by address of the image that shows each; the page contains them.
     """
-    first, *sections = _sections(PARSER.parse(markdown))
+    first, *sections = _sections(PARSER.parse(markdown), charts or {})
     return template("document.html.j2").render(
         title=first.title,
         kicker=kicker,
@@ -66,7 +69,7 @@ def document_page(markdown: str, kicker: str) -> str:
     )
 
 
-def _sections(tokens: Sequence[Token]) -> Iterator[Section]:
+def _sections(tokens: Sequence[Token], charts: Mapping[str, Chart]) -> Iterator[Section]:
     current, place = Section(""), 0
     while place < len(tokens):
         token, end = tokens[place], _end(tokens, place)
@@ -77,6 +80,8 @@ def _sections(tokens: Sequence[Token]) -> Iterator[Section]:
         elif token.type == "table_open":
             titles, *rows = _rows(tokens[place:end])
             current.parts.append(Part(titles=titles, rows=tuple(rows)))
+        elif chart := charts.get(_image(tokens[place:end])):
+            current.parts.append(Part(Markup(picture(chart)), chart.title))
         else:
             current.parts.append(Part(Markup(RENDERER.render(tokens[place:end], PARSER.options, {}))))
         place = end
@@ -99,6 +104,12 @@ def _rows(tokens: Sequence[Token]) -> Iterator[tuple[Markup, ...]]:
             row.append(Markup(RENDERER.renderInline(token.children or [], PARSER.options, {})))
         elif token.type == "tr_close":
             yield tuple(row)
+
+
+def _image(tokens: Sequence[Token]) -> str:
+    """Return the address of a paragraph's only image; empty if it is anything else."""
+    inside = [child for token in tokens for child in token.children or ()]
+    return str(inside[0].attrGet("src")) if len(inside) == 1 and inside[0].type == "image" else ""
 
 
 def _plain(token: Token) -> str:

@@ -1,4 +1,4 @@
-"""The gap to Retrain at each budget, for methods that ran with several."""
+"""The gap to Retrain at each budget, for methods that ran with several: a table, a chart, and who could not finish."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from orchestrator.report.charts.budgets import budget_chart
+from orchestrator.file_names import file_name
+from orchestrator.report.charts.panels import Axes, panel_record, panels_chart
 from orchestrator.report.frames.select import REFERENCES, label_of
 from orchestrator.report.frames.summary import NOTHING, with_spread
+from orchestrator.report.leaderboard.pieces import Piece
 from orchestrator.report.leaderboard.ranking import Cell, over_cells
 from orchestrator.report.tables.columns import GAP
 from orchestrator.report.tables.markdown import escape, grid_markdown
@@ -20,7 +22,8 @@ ABOUT = (
 
 
 def gaps_by_budget(cells: Sequence[Cell]) -> pd.DataFrame:
-    """Return a row for each line and budget: `line`, `unit`, `fraction`, `gap` (a `Summary`), `cut` (runs, no epoch).
+    """Return a row for each line and budget: `line`, `unit`, `fraction`, `gap` (a `Summary`), `cut` (runs, no epoch),
+    and `runs`.
 
     Empty if no line has several budgets. A line is a method with its modifiers and other settings that differ.
     """
@@ -34,19 +37,24 @@ def gaps_by_budget(cells: Sequence[Cell]) -> pd.DataFrame:
         unit = "samples" if runs["budget_samples"].notna().any() else "seconds"
         cut = int(((runs["stop_reason"] == "budget") & (runs["epochs_ended"] == 0)).sum())
         gap = over_cells(cells, str(variant), GAP.column)
-        found.append({"line": name, "unit": unit, "fraction": first["budget_fraction"], "gap": gap, "cut": cut})
-    made = pd.DataFrame(found, columns=["line", "unit", "fraction", "gap", "cut"])
+        found.append(
+            {
+                "line": name,
+                "unit": unit,
+                "fraction": first["budget_fraction"],
+                "gap": gap,
+                "cut": cut,
+                "runs": len(runs),
+            }
+        )
+    made = pd.DataFrame(found, columns=["line", "unit", "fraction", "gap", "cut", "runs"])
     several = made.groupby(["line", "unit"])["fraction"].transform("nunique") > 1
     return made[several].sort_values("fraction", kind="stable", ignore_index=True)
 
 
-def budgets_markdown(cells: Sequence[Cell], stem: str) -> tuple[list[str], dict[str, bytes]]:
-    """Write a table of `gaps_by_budget` for each unit, the smallest gap at the largest budget first, and a chart.
-
-    Returns:
-        Lines, and pictures by the name of their file, which begins with `stem`.
-    """
-    found, parts, pictures = gaps_by_budget(cells), list[str](), dict[str, bytes]()
+def budgets_pieces(cells: Sequence[Cell]) -> list[Piece]:
+    """Write a table of `gaps_by_budget` for each unit, the smallest gap at the largest budget first, and a chart."""
+    found, parts = gaps_by_budget(cells), list[Piece]()
     for unit, own in found.groupby("unit"):
         fractions = sorted(own["fraction"].unique())
         texts = {
@@ -57,13 +65,38 @@ def budgets_markdown(cells: Sequence[Cell], stem: str) -> tuple[list[str], dict[
         order = sorted(own["line"].unique(), key=lambda name: _mean(at_most, name))
         grid = [[escape(name), *(escape(texts.get((name, f), NOTHING)) for f in fractions)] for name in order]
         titles = ["Method", *(f"{fraction:g} × Retrain" for fraction in fractions)]
-        drawn = budget_chart(
-            own.sort_values("line", key=lambda names: names.map(order.index), kind="stable"), str(unit)
-        )
-        pictures[f"{stem}-{drawn.name}.svg"] = drawn.svg_file()
-        parts += [f"## Gap by budget, in {unit}", "", f"![{drawn.title}]({stem}-{drawn.name}.svg)", ""]
-        parts += [grid_markdown(titles, grid), "", escape(ABOUT), ""]
-    return parts, pictures
+        parts += [f"## Gap by budget, in {unit}", "", grid_markdown(titles, grid), "", escape(ABOUT), ""]
+        parts += [escape(_cut_sentence(own)), ""]
+        parts += _chart(str(unit), own, order, fractions)
+    return parts
+
+
+def _cut_sentence(own: pd.DataFrame) -> str:
+    """Say at which budget which methods could not finish one epoch of a pass."""
+    said = []
+    for fraction, at in own.groupby("fraction"):
+        cut = [f"{one['line']} ({one['cut']} of {one['runs']} runs)" for one in at.to_dict("records") if one["cut"]]
+        said += [f"at {fraction:g} × Retrain {', '.join(cut)}"] if cut else []
+    if not said:
+        return "Every run finished at least one epoch of a pass at every budget."
+    return f"Could not finish one epoch of a pass: {'; '.join(said)}."
+
+
+def _chart(unit: str, own: pd.DataFrame, order: Sequence[str], fractions: Sequence[float]) -> list[Piece]:
+    records = [
+        panel_record(name, "method", float(one["fraction"]), one["gap"])
+        for name in order
+        for one in own[own["line"] == name].to_dict("records")
+        if one["gap"].n
+    ]
+    if not records:
+        return []
+    text = (
+        f"Mean over cells, then seeds (n up to {max(record['n'] for record in records)}); bars: 95 % t-interval over "
+        "seeds, range of two, cut at the frame."
+    )
+    axes = Axes("budget (× Retrain's)", "gap (points)", fractions, logarithmic=True)
+    return [panels_chart(file_name("budgets", unit), f"Gap by budget, in {unit}", text, records, axes)]
 
 
 def _mean(own: pd.DataFrame, name: str) -> float:

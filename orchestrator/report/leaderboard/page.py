@@ -22,7 +22,10 @@ from orchestrator.report.frames.summary import NOTHING, BlockMeans, unit_name, w
 from orchestrator.report.frames.tuned import mixture, title_note
 from orchestrator.report.html.document import document_page
 from orchestrator.report.leaderboard.attack_sanity import attack_sanity, sanity_markdown
-from orchestrator.report.leaderboard.budgets import budgets_markdown
+from orchestrator.report.leaderboard.budgets import budgets_pieces
+from orchestrator.report.leaderboard.discovery import KNOWN, UNKNOWN, discovery_pieces
+from orchestrator.report.leaderboard.distances import distances_markdown
+from orchestrator.report.leaderboard.pieces import Piece, flattened
 from orchestrator.report.leaderboard.ranking import (
     EXCESS,
     SHARE,
@@ -32,7 +35,10 @@ from orchestrator.report.leaderboard.ranking import (
     with_excess,
     with_seconds_share,
 )
+from orchestrator.report.leaderboard.removed import removed_pieces
 from orchestrator.report.leaderboard.search_effort import Effort, effort_sentence, search_efforts
+from orchestrator.report.leaderboard.speakers import speakers_markdown
+from orchestrator.report.leaderboard.variants import variants_pieces
 from orchestrator.report.tables.caption import caption, searches_done, trial_hours
 from orchestrator.report.tables.cells import body, header
 from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP
@@ -80,27 +86,27 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
         raise ValueError(f"--out must name the Markdown page; got {page}. The HTML page is written next to it.")
     found = folder_evidence(store, selection)
     cells = leaderboard_cells(found)
-    by_budget, pictures = budgets_markdown(cells, page.stem)
-    parts = [
+    pieces: list[Piece] = [
         f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(found.selected.rows, cells),
-        *_overall(cells, search_efforts(found.selected.rows, cells)), *by_budget,
+        *_overall(cells, search_efforts(found.selected.rows, cells)), *distances_markdown(cells, ranking(cells)),
+        *variants_pieces(cells), *budgets_pieces(cells), *discovery_pieces(cells), *removed_pieces(found.done),
         *_at_a_glance(cells),
-        *(text for cell in cells for text in _cell(cell, found.figures)),
+        *(text for cell in cells for text in _cell(cell, found.figures)), *speakers_markdown(cells),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip
+    text, charts = flattened(pieces, page.stem)
     folder = Folder(page.parent.as_uri())
-    for name, picture in pictures.items():
-        folder.write_bytes(name, picture)
-    without_pictures = "\n".join(part for part in parts if not part.startswith("!["))  # that page reads no other file
-    folder.write_bytes(html.name, document_page(without_pictures, "Unlearning methods compared").encode())
-    folder.write_bytes(page.name, "\n".join(parts).encode())
+    for address, chart in charts.items():
+        folder.write_bytes(address, chart.svg_file())
+    folder.write_bytes(html.name, document_page(text, "Unlearning methods compared", charts).encode())
+    folder.write_bytes(page.name, text.encode())
     return page
 
 
 def leaderboard_cells(found: FolderEvidence) -> list[Cell]:
     """Make a cell for each training, task, backbone and kind of request."""
     seeds = found.selected.planned_seeds
-    columns = [GAP.column, DIFFERENCE_FORGET.column, SHARE, TASK_LOSS, EXCESS, *found.figures]
+    columns = [GAP.column, DIFFERENCE_FORGET.column, KNOWN, UNKNOWN, SHARE, TASK_LOSS, EXCESS, *found.figures]
     keys = ["training", "task", "backbone", "unlearning", "forget_rule"]
     cells = []
     rows = with_excess(with_seconds_share(found.rows), f"excess_{_most_relearned(found.figures)}")

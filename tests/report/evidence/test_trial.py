@@ -100,6 +100,14 @@ def test_distances_grow_from_the_unlearned_model_to_original_and_retrain_has_non
         assert of(evidence, "retrain")[column].isna().all()
 
 
+def test_models_that_differ_on_the_forget_set_alone_are_close_on_the_test_set(sweep) -> None:
+    evidence = sweep().evidence
+    for method in ("scrub", "original"):
+        own = of(evidence, method)
+        assert (own["js_retrain_test"].between(0, own["js_retrain"], inclusive="neither")).all()
+    assert of(evidence, "retrain")["js_retrain_test"].isna().all()
+
+
 def test_tow_and_cgum_follow_from_the_rows(sweep) -> None:
     evidence = sweep().evidence
     row, target = (of(evidence, method).iloc[0] for method in ("scrub", "retrain"))

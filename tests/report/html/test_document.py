@@ -7,6 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from orchestrator.report.charts.differences import differences_chart
+from orchestrator.report.frames.summary import summarize
 from orchestrator.report.html.document import document_page
 from orchestrator.report.leaderboard.page import write_leaderboard
 from orchestrator.results.store import open_store
@@ -42,6 +44,16 @@ def test_tables_lists_and_text_are_there_and_markup_in_names_is_text() -> None:
     assert re.findall(r"<h2>(\w+)</h2>", page) == ["All", "Original"]
     assert "<li>one</li>" in page
     assert page.count("<script") == 1
+
+
+def test_an_image_of_a_known_chart_is_drawn_on_the_page_and_any_other_stays_an_image() -> None:
+    drawn = differences_chart("d", "A <chart>", "Text.", "points", [("a", summarize([1.0]), False)])
+    page = document_page("# T\n\n## S\n\n![A](x/d.svg)\n\n![B](x/e.svg)\n", "Kind", {"x/d.svg": drawn})
+    assert page.count("<figure") == 1
+    assert "<figcaption>A &lt;chart&gt;</figcaption>" in page
+    assert page.count("<svg") == 1
+    assert '<img src="x/e.svg"' in page
+    assert "x/d.svg" not in page
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A table of gaps over budgets, for lines that ran with several."""
+"""A table and a chart of gaps over budgets, for lines that ran with several."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from report.leaderboard.test_page import evidence_of
 
+from orchestrator.report.charts.chart import Chart
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.select import prepare, reported
-from orchestrator.report.leaderboard.budgets import budgets_markdown, gaps_by_budget
+from orchestrator.report.leaderboard.budgets import budgets_pieces, gaps_by_budget
 from orchestrator.report.leaderboard.page import leaderboard_cells
 
 METHODS = ["original", "retrain", "bad_teacher", "scrub"]
@@ -36,6 +37,10 @@ def cells_of(rows):
     return leaderboard_cells(evidence_of(reported(with_gaps(prepare(rows)))[0]))
 
 
+def text_of(rows):
+    return [piece for piece in budgets_pieces(cells_of(rows)) if isinstance(piece, str)]
+
+
 def test_each_line_has_a_gap_at_each_budget(rows) -> None:
     found = gaps_by_budget(cells_of(at_budgets(rows, [0.05, 0.2, 1.0])))
     assert found.groupby("line")["fraction"].agg(list).to_dict() == {
@@ -47,10 +52,7 @@ def test_each_line_has_a_gap_at_each_budget(rows) -> None:
 
 
 def test_the_table_puts_the_line_that_is_closest_with_the_largest_budget_first(rows) -> None:
-    parts, pictures = budgets_markdown(cells_of(at_budgets(rows, [0.05, 1.0])), "page")
-    lines = "\n".join(parts).splitlines()
-    assert list(pictures) == ["page-gap-by-budget-samples.svg"]
-    assert lines[2] == "![Gap by budget, in samples](page-gap-by-budget-samples.svg)"
+    lines = "\n".join(text_of(at_budgets(rows, [0.05, 1.0]))).splitlines()
     assert lines[0] == "## Gap by budget, in samples"
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
     assert table[0] == ["Method", "0.05 × Retrain", "1 × Retrain"]
@@ -59,4 +61,22 @@ def test_the_table_puts_the_line_that_is_closest_with_the_largest_budget_first(r
 
 
 def test_one_budget_needs_no_table(rows) -> None:
-    assert budgets_markdown(cells_of(rows), "page") == ([], {})
+    assert budgets_pieces(cells_of(rows)) == []
+
+
+def test_a_sentence_names_who_could_not_finish_an_epoch_at_which_budget(rows) -> None:
+    assert (
+        "Could not finish one epoch of a pass: at 0.05 × Retrain Bad-T (6 of 6 runs), SCRUB (6 of 6 runs)."
+        in text_of(at_budgets(rows, [0.05, 1.0]))
+    )
+    assert "Every run finished at least one epoch" in "".join(text_of(at_budgets(rows, [0.5, 1.0])))
+
+
+def test_the_chart_has_a_panel_a_line_with_a_point_and_an_interval_at_each_budget(rows) -> None:
+    (drawn,) = (p for p in budgets_pieces(cells_of(at_budgets(rows, [0.05, 0.2, 1.0]))) if isinstance(p, Chart))
+    (records,) = drawn.datasets.values()
+    assert [(record["line"], record["x"]) for record in records] == [
+        (line, x) for line in ("SCRUB", "Bad-T") for x in (0.05, 0.2, 1.0)
+    ]
+    assert all(record["low"] <= record["y"] <= record["high"] for record in records)
+    assert drawn.svg.count("Bad-T") >= 1
