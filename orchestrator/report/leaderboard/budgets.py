@@ -16,40 +16,42 @@ from orchestrator.report.tables.columns import GAP
 from orchestrator.report.tables.markdown import escape, grid_markdown
 
 ABOUT = (
-    "Gap to Retrain in points, as under 'All cells', at each share of Retrain's cost. A dagger: in some runs the "
-    "budget ended before one epoch of a pass."
+    "Gap to Retrain in points at each share of Retrain's cost: mean over the cells in which a line has all of its "
+    "budgets, then over seeds, ± as in All cells. A dagger: in some runs the budget ended before one epoch of a pass."
 )
 
 
 def gaps_by_budget(cells: Sequence[Cell]) -> pd.DataFrame:
-    """Return a row for each line and budget: `line`, `unit`, `fraction`, `gap` (a `Summary`), `cut` (runs, no epoch),
-    and `runs`.
+    """Return a row for each line and budget: `line`, `unit`, `fraction`, `gap` (a `Summary` over the cells in which the
+    line has all of its budgets), `cells` (how many), `cut` (runs without an epoch), and `runs`.
 
     Empty if no line has several budgets. A line is a method with its modifiers and other settings that differ.
     """
-    rows = pd.concat([cell.block.rows for cell in cells], ignore_index=True)
+    rows = pd.concat([cell.block.rows.assign(cell=place) for place, cell in enumerate(cells)], ignore_index=True)
     own = rows[~rows["method"].isin(REFERENCES) & rows["budget_fraction"].notna()]
-    found = []
+    lines: dict[tuple[str, str], list[tuple[float, str, pd.DataFrame]]] = {}
     for variant, runs in own.groupby("variant", sort=False):
         first = runs.iloc[0]
-        others = ", ".join(part for part in first["varied"].split(", ") if not part.startswith("budget "))
+        parts = first["varied"].split(", ")
+        if not any(part.startswith("budget ") for part in parts):
+            continue  # it has one budget
+        others = ", ".join(part for part in parts if not part.startswith("budget "))
         name = label_of(first["method_label"] or first["method"], first["modifiers"], others)
         unit = "samples" if runs["budget_samples"].notna().any() else "seconds"
-        cut = int(((runs["stop_reason"] == "budget") & (runs["epochs_ended"] == 0)).sum())
-        gap = over_cells(cells, str(variant), GAP.column)
-        found.append(
-            {
-                "line": name,
-                "unit": unit,
-                "fraction": first["budget_fraction"],
-                "gap": gap,
-                "cut": cut,
-                "runs": len(runs),
-            }
-        )
-    made = pd.DataFrame(found, columns=["line", "unit", "fraction", "gap", "cut", "runs"])
-    several = made.groupby(["line", "unit"])["fraction"].transform("nunique") > 1
-    return made[several].sort_values("fraction", kind="stable", ignore_index=True)
+        lines.setdefault((name, unit), []).append((float(first["budget_fraction"]), str(variant), runs))
+    found = []
+    for (name, unit), several in lines.items():
+        if len({fraction for fraction, _, _ in several}) < 2:
+            continue
+        there = set.intersection(*(set(runs["cell"]) for _, _, runs in several))
+        for fraction, variant, every in several:
+            runs = every[every["cell"].isin(there)]
+            cut = int(((runs["stop_reason"] == "budget") & (runs["epochs_ended"] == 0)).sum())
+            gap = over_cells([cells[place] for place in sorted(there)], variant, GAP.column)
+            one = {"line": name, "unit": unit, "fraction": fraction, "gap": gap, "cells": len(there)}
+            found.append({**one, "cut": cut, "runs": len(runs)})
+    made = pd.DataFrame(found, columns=["line", "unit", "fraction", "gap", "cells", "cut", "runs"])
+    return made.sort_values("fraction", kind="stable", ignore_index=True)
 
 
 def budgets_pieces(cells: Sequence[Cell]) -> list[Piece]:
@@ -63,8 +65,12 @@ def budgets_pieces(cells: Sequence[Cell]) -> list[Piece]:
         }
         at_most = own[own["fraction"] == fractions[-1]]
         order = sorted(own["line"].unique(), key=lambda name: _mean(at_most, name))
-        grid = [[escape(name), *(escape(texts.get((name, f), NOTHING)) for f in fractions)] for name in order]
-        titles = ["Method", *(f"{fraction:g} × Retrain" for fraction in fractions)]
+        sizes = dict(zip(own["line"], own["cells"], strict=True))
+        grid = [
+            [escape(name), str(sizes[name]), *(escape(texts.get((name, f), NOTHING)) for f in fractions)]
+            for name in order
+        ]
+        titles = ["Method", "Cells", *(f"{fraction:g} × Retrain" for fraction in fractions)]
         parts += [f"## Gap by budget, in {unit}", "", grid_markdown(titles, grid), "", escape(ABOUT), ""]
         parts += [escape(_cut_sentence(own)), ""]
         parts += _chart(str(unit), own, order, fractions)

@@ -62,12 +62,11 @@ def compared_variants(cells: Sequence[Cell]) -> list[Compared]:
     lines = {line.variant: line for cell in reversed(cells) for line in cell.block.lines}
     labels = {row["method"]: row["method_label"] for c in cells for row in c.block.rows.to_dict("records")}
     for line in lines.values():
-        default = _default(line, list(lines.values()))
+        theirs = [cell for cell in cells if _has(cell, line)]
+        default = _default(line, [other for other in lines.values() if any(_has(cell, other) for cell in theirs)])
         if default is None:
             continue
-        own = [cell for cell in cells if {line.variant, default.variant} <= {ln.variant for ln in cell.block.lines}]
-        if not own:
-            continue
+        own = [cell for cell in theirs if _has(cell, default)]
         label = str(labels.get(line.method) or line.method)
         found.append(_compared(label, line, default, None, own))
         found += [_compared(label, line, default, cell, [cell]) for cell in own]
@@ -109,6 +108,10 @@ def _settings(line: Line) -> dict[str, str]:
     return found
 
 
+def _has(cell: Cell, line: Line) -> bool:
+    return any(there.variant == line.variant for there in cell.block.lines)
+
+
 def _default(line: Line, lines: Sequence[Line]) -> Line | None:
     """Return the line that a line is a variant of: the one with the fewest settings, then the most equal ones."""
     if line.method in REFERENCES:
@@ -117,7 +120,7 @@ def _default(line: Line, lines: Sequence[Line]) -> Line | None:
     known = []
     for other in lines:
         theirs = _settings(other)
-        fits = all(own.get(name) == value for name, value in theirs.items() if name in SAME)
+        fits = all(own.get(name) == theirs.get(name) for name in SAME)
         if other.variant.split("|", 2)[:2] == key and theirs.keys() < own.keys() and fits:
             known.append((len(theirs), -len(theirs.items() & own.items()), other.label, other))
     return min(known, key=lambda one: one[:3])[3] if known else None

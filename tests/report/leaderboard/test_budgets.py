@@ -55,9 +55,9 @@ def test_the_table_puts_the_line_that_is_closest_with_the_largest_budget_first(r
     lines = "\n".join(text_of(at_budgets(rows, [0.05, 1.0]))).splitlines()
     assert lines[0] == "## Gap by budget, in samples"
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
-    assert table[0] == ["Method", "0.05 × Retrain", "1 × Retrain"]
+    assert table[0] == ["Method", "Cells", "0.05 × Retrain", "1 × Retrain"]
     assert [row[0] for row in table[2:]] == ["SCRUB", "Bad-T"]
-    assert all(row[1].endswith("†") and not row[2].endswith("†") for row in table[2:])
+    assert all(row[2].endswith("†") and not row[3].endswith("†") for row in table[2:])
 
 
 def test_one_budget_needs_no_table(rows) -> None:
@@ -80,3 +80,12 @@ def test_the_chart_has_a_panel_a_line_with_a_point_and_an_interval_at_each_budge
     ]
     assert all(record["low"] <= record["y"] <= record["high"] for record in records)
     assert drawn.svg.count("Bad-T") >= 1
+
+
+def test_a_cell_with_one_budget_does_not_take_part(make_rows, rows) -> None:
+    other = make_rows(task="other", methods=METHODS, seeds=[0, 1, 2]).assign(num_classes=12)
+    several = at_budgets(rows, [0.2, 1.0])
+    alone = gaps_by_budget(cells_of(several))
+    found = gaps_by_budget(cells_of(pd.concat([several, other], ignore_index=True)))
+    pd.testing.assert_frame_equal(found, alone)
+    assert set(found["cells"]) == {2}

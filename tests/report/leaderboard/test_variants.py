@@ -64,6 +64,14 @@ def test_a_variant_is_compared_under_its_own_budget_and_a_budget_is_no_variant(r
         assert f"budget {budget} ×" in one.variant.label
 
 
+def test_a_line_in_other_cells_is_no_default(make_rows, rows) -> None:
+    other = make_rows(task="other", methods=METHODS, seeds=[0, 1, 2, 3]).assign(num_classes=12)
+    several = at_budgets(with_variants(rows), [0.2, 1.0])
+    found = compared_variants(cells_of(pd.concat([several, other], ignore_index=True)))
+    assert {one.default.label for one in found} == {f"SCRUB (budget {b} × samples)" for b in ("0.2", "1")}
+    assert {one.cells for one in found if one.cell is None} == {2}
+
+
 def test_a_variant_names_what_else_differs_from_a_default_that_was_tuned(rows) -> None:
     own = rows["method"] == "scrub"
     tuned = rows.assign(tuned_settings=rows["tuned_settings"].mask(own, json.dumps(["learning_rate"])))
