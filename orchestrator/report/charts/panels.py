@@ -30,6 +30,7 @@ class Axes:
     up: str
     values: Sequence[float]  # ticks of the horizontal axis
     logarithmic: bool = False
+    roots: bool = False  # whether the vertical axis is of square roots: a few large means leave the small ones apart
     most: float | None = None  # end of the vertical axis; by the data if None
 
 
@@ -55,7 +56,11 @@ def panels_chart(name: str, title: str, text: str, records: Records, axes: Axes)
         axis=alt.Axis(values=list(axes.values), grid=False, format=".3~r"),
         scale=alt.Scale(**kind, nice=False),
     )
-    up = alt.Scale(domain=[0, min(top, max(_highest(records), 1e-9))] if axes.most is None else [0, top], nice=True)
+    up = alt.Scale(
+        type="sqrt" if axes.roots else "linear",
+        domain=[0, min(top, max(_highest(records), 1e-9))] if axes.most is None else [0, top],
+        nice=True,
+    )
     y = alt.Y("y:Q", title=axes.up, scale=up)
     layers = [layer for one, style in styles.items() for layer in _layers(one, style, x, y, axes.up, _legend(styles))]
     made = alt.layer(*layers, data=alt.NamedData(name)).properties(width=WIDTH, height=HEIGHT)

@@ -101,7 +101,7 @@ def _chart(unit: str, own: pd.DataFrame, order: Sequence[str], fractions: Sequen
         f"Mean over cells, then seeds (n up to {max(record['n'] for record in records)}); bars: 95 % t-interval over "
         "seeds, range of two, cut at the frame."
     )
-    axes = Axes("budget (× Retrain's)", "gap (points)", fractions, logarithmic=True)
+    axes = Axes("budget (× Retrain's)", "gap (points)", fractions, logarithmic=True, roots=True)
     return [panels_chart(file_name("budgets", unit), f"Gap by budget, in {unit}", text, records, axes)]
 
 

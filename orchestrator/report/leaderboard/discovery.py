@@ -89,7 +89,7 @@ def discovery_pieces(cells: Sequence[Cell]) -> list[Piece]:
             if one.label == label and one.method not in REFERENCES and one.gap.n
         ]
         text = "Over the share of wrong labels that is known; bars: 95 % t-interval over seeds, range of two."
-        axes = Axes("known wrong labels (%)", "gap (points)", [100 * share for share in shares])
+        axes = Axes("known wrong labels (%)", "gap (points)", [100 * share for share in shares], roots=True)
         if records:
             title = f"Gap by share of known wrong labels, {name}"
             pieces.append(panels_chart(file_name("known", name), title, text, records, axes))

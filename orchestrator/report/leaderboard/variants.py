@@ -163,13 +163,14 @@ def _adjusted(found: Sequence[Compared]) -> list[Compared]:
     return adjusted
 
 
-def _smallest(own: Sequence[Compared]) -> dict[str, float]:
-    """Return the smallest gap of each cell, of variants and defaults."""
-    found: dict[str, float] = {}
+def _smallest(own: Sequence[Compared]) -> dict[tuple[str, str], float]:
+    """Return the smallest gap of each cell, of a default and its variants."""
+    found: dict[tuple[str, str], float] = {}
     for one in own:
         for gap in (one.gap, one.default_gap):
             if gap.n:
-                found[_where(one)] = min(found.get(_where(one), np.inf), round(gap.mean, DECIMALS))
+                key = one.default.variant, _where(one)
+                found[key] = min(found.get(key, np.inf), round(gap.mean, DECIMALS))
     return found
 
 
@@ -194,7 +195,7 @@ def _joined(settings: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(settings))
 
 
-def _row(one: Compared, smallest: dict[str, float], several: bool, *, with_js: bool) -> list[str]:
+def _row(one: Compared, smallest: dict[tuple[str, str], float], several: bool, *, with_js: bool) -> list[str]:
     gray = one.cell is not None and not one.cell.forgettable
     n = one.difference.n
     texts = [with_spread(gap, 2) for gap in (one.gap, one.default_gap)]
@@ -202,7 +203,7 @@ def _row(one: Compared, smallest: dict[str, float], several: bool, *, with_js: b
     figures = [f"*{escape(text)}*" if gray and text != NOTHING else escape(text) for text in texts]
     shown = [escape(_named(one, several)), escape(_where(one)), *figures]
     for place, gap in ((2, one.gap), (3, one.default_gap)):
-        if gap.n and not gray and round(gap.mean, DECIMALS) == smallest[_where(one)]:
+        if gap.n and not gray and round(gap.mean, DECIMALS) == smallest[one.default.variant, _where(one)]:
             shown[place] = f"**{shown[place]}**"
     return shown
 
