@@ -22,6 +22,8 @@ from orchestrator.report.frames.failures import problems
 from orchestrator.report.frames.scope import EVERYTHING, Selected, Selection
 from orchestrator.report.html.page import report_page
 from orchestrator.report.html.views import first_tables
+from orchestrator.report.leaderboard.in_report import report_sections
+from orchestrator.report.leaderboard.pieces import Piece
 from orchestrator.report.tables.csv import spreadsheet_csv, tidy
 from orchestrator.report.tables.curricula import against_controls, curricula_csv, curricula_markdown
 from orchestrator.report.tables.latex import table_latex
@@ -85,7 +87,8 @@ def write_files(report: Report, out: Path, readers: Readers | None = None) -> li
         charts[task] = [chart for of_table in drawn.values() for chart in of_table]
         parts += [f"## {escape(task)}", "", *_task(own, drawn, files)]
     parts += _paper(tables)
-    others = {"Curricula": _curricula(report.lines, files, parts), "Searches": search_charts(rows)}
+    others = {title: _pieces(pieces, files, parts) for title, pieces in report_sections(report).items()}
+    others |= {"Curricula": _curricula(report.lines, files, parts), "Searches": search_charts(rows)}
     if others["Searches"]:
         parts += ["## Searches", "", *_pictures(others["Searches"], files)]
     parts += _problems(found, files)
@@ -154,6 +157,15 @@ def _pictures(charts: Sequence[Chart], files: dict[str, bytes]) -> list[str]:
             "",
         ]
     return parts
+
+
+def _pieces(pieces: Sequence[Piece], files: dict[str, bytes], parts: list[str]) -> list[Chart]:
+    """Add a section that the leaderboard page has as well; return its charts."""
+    charts = []
+    for piece in pieces:
+        parts += [piece] if isinstance(piece, str) else _pictures([piece], files)
+        charts += [] if isinstance(piece, str) else [piece]
+    return charts
 
 
 def _curricula(lines: pd.DataFrame, files: dict[str, bytes], parts: list[str]) -> list[Chart]:

@@ -158,6 +158,7 @@
 
   async function enliven(plot) {
     const { spec, uses } = stored.specs[plot.dataset.chart];
+    if (spec.facet) return; // its panels have a fixed width
     const datasets = Object.fromEntries(uses.map((name) => [name, structuredClone(stored.data[name])]));
     const element = make("div", { className: "live" });
     const still = plot.querySelector("svg");
