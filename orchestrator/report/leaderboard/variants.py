@@ -85,13 +85,11 @@ def variants_pieces(cells: Sequence[Cell]) -> list[Piece]:
             titles.remove("JS")
         grid = [_row(one, _smallest(own), several, with_js="JS" in titles) for one in own]
         means = [(_named(one, several), _spread(one.difference), _apart(one)) for one in own if not one.cell]
-        text = (
-            "Means over cells within a seed. Bars: 95 % interval over seeds, range of two; filled: p < 0.05 after Holm."
-        )
+        text = "Means over cells within a seed. Bars: 95 % interval over seeds (n ≥ 3); filled: p < 0.05 after Holm."
         title = f"Variants of {method} against its default"
         pieces += [f"## Variants of {escape(method)}", "", grid_markdown(titles, grid), "", escape(ABOUT), ""]
         name = file_name("variants", method)
-        pieces.append(differences_chart(name, title, text, "gap − default's gap (points)", means))
+        pieces.append(differences_chart(name, title, text, "gap − default's (points)", means))
     return pieces
 
 
