@@ -24,6 +24,7 @@ from methods.engine.losses import cross_entropy, distillation_loss, label_loss
 from methods.engine.rates import Rate
 from methods.engine.schedule import RateSchedule, epoch_factor
 from methods.engine.setting_rules import added_later
+from methods.engine.transfer import sent
 
 CHOICES = {
     "order": ("alternate", "ascend_first"),
@@ -42,7 +43,7 @@ def original_embeddings(problem: UnlearningProblem, batch_size: int) -> Callable
         rows.append(batch.utterances)
     order = torch.cat(rows).sort()
     table = torch.cat(found)[order.indices.to(found[0].device)]
-    return lambda batch: table[torch.searchsorted(order.values, batch.utterances).to(table.device)]
+    return lambda batch: table[sent(torch.searchsorted(order.values, batch.utterances), table.device)]
 
 
 @dataclass(frozen=True, kw_only=True)
