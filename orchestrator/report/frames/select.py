@@ -24,7 +24,8 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     """Convert rows to plain types: numbers as float64, text and truth values without nulls; absent columns are null.
 
     `task_name` is a copy of `task`, which `scope` may replace by a title. The rule of a request for a part of the wrong
-    labels names that part: such requests are not compared with those for others.
+    labels names that part, and of one for classes their number where it differs: such requests are not compared with
+    those for others.
     """
     columns: dict[str, pd.Series[Any]] = {}
     for field in SCHEMA:
@@ -46,8 +47,16 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     frame["task_name"] = frame["task"]
     shares = frame["known_share"]
     frame["forget_rule"] = frame["forget_rule"].where(shares.isna(), [f"{100 * s:.3g} % known" for s in shares])
+    _name_class_counts(frame)
     frame["training"] = frame["training"].replace("", "standard")  # rows from before there were kinds of training
     return frame
+
+
+def _name_class_counts(frame: pd.DataFrame) -> None:
+    counts = (frame["forget_classes"].str.count(",") + 1).where(frame["unlearning"] == "class")
+    mixed = counts.groupby(frame["task"]).transform("nunique") > 1
+    names = [f"{n:.0f} class" + ("es" if n > 1 else "") for n in counts.fillna(0)]
+    frame["forget_rule"] = frame["forget_rule"].where(~(mixed & counts.notna()), names)
 
 
 def reported(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -86,6 +86,17 @@ def test_two_trainings_or_budgets_are_never_averaged(make_rows) -> None:
     assert "SCRUB (budget 0.5 × samples)" in labels(pd.concat([rows, half]))
 
 
+def test_requests_for_one_class_and_for_several_are_never_averaged(make_rows) -> None:
+    one = make_rows(kinds=["class"], methods=["scrub"]).assign(forget_classes="yes")
+    ten = with_settings(one, "-ten", forget_classes="yes,no,up")
+    found = prepare(pd.concat([one, ten], ignore_index=True))
+    assert found.groupby("forget_classes")["forget_rule"].unique().map(list).to_dict() == {
+        "yes": ["1 class"],
+        "yes,no,up": ["3 classes"],
+    }
+    assert set(prepare(one)["forget_rule"]) == set(one["forget_rule"])  # named where they differ
+
+
 def test_of_two_equal_runs_the_later_stands_and_the_other_is_told(make_rows) -> None:
     rows = make_rows(methods=["retrain", "scrub"], kinds=["sample"], seeds=[0])
     again = with_settings(rows[rows["method"] == "scrub"], "-again", finished_at="2027-01-01", package_version="9")
