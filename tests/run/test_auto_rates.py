@@ -12,7 +12,8 @@ from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.results.store import open_store
 from orchestrator.run.launch import studies_of
 from orchestrator.run.scheduling.dispatcher import Dispatcher
-from orchestrator.run.tuning import _choices, _searches
+from orchestrator.run.searches import searches_of
+from orchestrator.run.tuning import _choices
 
 SHARE = plugins.load("methods", "scrub").rate_share
 
@@ -75,8 +76,8 @@ def test_a_number_stays_and_carries_no_share(tmp_path):
 @pytest.mark.parametrize("space", [{}, {"scrub": {"learning_rate": [1e-6, 1e-5]}}], ids=["shares", "numbers"])
 def test_a_search_starts_with_the_resolved_default_and_a_lock_holds_numbers(tmp_path, space):
     made = sweep(tuning={"spaces": space})
-    studies, trials = _searches(build_grid(made), made, 6, "rewind")
-    dispatcher = Dispatcher(trials, studies, open_store(tmp_path))
+    found_searches = searches_of(build_grid(made), made, 6, "rewind")
+    dispatcher = Dispatcher(found_searches.trials, found_searches.studies, open_store(tmp_path))
     tried = [
         a.method for a in handed_out(dispatcher, lambda a: a.method.get("learning_rate", 0.0)) if "order" in a.method
     ]
@@ -85,6 +86,6 @@ def test_a_search_starts_with_the_resolved_default_and_a_lock_holds_numbers(tmp_
     low, high = space.get("scrub", {}).get("learning_rate", (0.005 * 2e-3, 1.0 * 2e-3))
     assert all(low <= rate <= high for rate in rates[1:])
     assert len(set(rates)) == 6
-    (choice,) = _choices(studies, None)
+    (choice,) = _choices(found_searches, made)
     assert choice.settings["learning_rate"] == min(rates)
     assert "rate_share" not in choice.settings
