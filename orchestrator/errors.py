@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 CHOOSE = "Choose a folder that you can write to: --results or --out (caches: UNLEARN_CACHE, scratch files: TMPDIR)"
 ADVICE = {
@@ -96,13 +97,19 @@ def type_and_first_line(error: BaseException) -> str:
     return name if line == name else f"{name}: {line}"
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in `nohup unlearn run … &` in a script
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
+
+
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
     """Let SIGTERM do inside this context what Ctrl-C does; SLURM, Kubernetes and `ray job stop` send it first."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:

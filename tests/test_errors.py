@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import signal
 
 import pytest
 
-from orchestrator.errors import first_line, in_one_line, type_and_first_line
+from orchestrator.errors import first_line, in_one_line, sigterm_as_interrupt, type_and_first_line
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,12 @@ def test_errors_show_urls_without_their_credentials(said, shown):
 def test_an_error_of_a_renaming_names_the_file_that_the_user_chose():
     error = OSError(errno.EISDIR, "Is a directory", ".out.html.1a2b", None, "out.html")
     assert in_one_line(error) == "Is a directory: out.html. Name a file, not a folder"
+
+
+def test_sigterm_interrupts_where_the_shell_ignores_ctrl_c() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with sigterm_as_interrupt(), pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
