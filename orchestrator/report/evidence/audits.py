@@ -14,7 +14,7 @@ from orchestrator.evidence.distances import loss_distance
 from orchestrator.evidence.matching import matched_by_covariates
 from orchestrator.evidence.membership import matched_by_class
 from orchestrator.evidence.outputs import Outputs
-from orchestrator.evidence.pooled import Attacked, pooled_auc
+from orchestrator.evidence.pooled import pooled_auc
 from orchestrator.evidence.roc import FEWEST_PAIRS, UNMEASURED, Estimate, auc
 from orchestrator.evidence.signals import scaled_confidence, signals
 from orchestrator.evidence.speaker_membership import speaker_attack
@@ -25,7 +25,7 @@ from orchestrator.report.evidence.embedded import ReadEmbeddings, embedded_figur
 from orchestrator.report.evidence.informed import informed_figures
 from orchestrator.report.evidence.model_index import MOST_REFERENCES, ReadOutputs, RetrainedModels, Row
 from orchestrator.report.evidence.relative import RelativeTests
-from orchestrator.report.evidence.trial import Models
+from orchestrator.report.evidence.trial import Models, attacked_by_loss
 from orchestrator.report.frames.gaps import original_ids, reference_ids
 
 PREFIXES = (
@@ -178,18 +178,10 @@ def _vulnerable(models: Models, outputs: Outputs, original: Outputs | None, shar
     if not len(picked):
         return {}
     members, outside = forgotten.where(picked), models.nonmembers(outputs)
-    attack = Attacked(
-        members=signals(members)["loss"],
-        others=signals(outside)["loss"],
-        member_ids=members.utterance_ids,
-        other_ids=outside.utterance_ids,
-        member_classes=members.labels,
-        other_classes=outside.labels,
-    )
     pairs = min(int(np.isin(members.labels, outside.labels).sum()), len(outside))
     if pairs < FEWEST_PAIRS:
         return {"vulnerable_pairs": pairs}
-    return {**_named("vulnerable", pooled_auc([attack])), "vulnerable_pairs": pairs}
+    return {**_named("vulnerable", pooled_auc([attacked_by_loss(members, outside)])), "vulnerable_pairs": pairs}
 
 
 def _matched(models: Models, outputs: Outputs) -> dict[str, float]:

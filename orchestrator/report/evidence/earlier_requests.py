@@ -12,6 +12,7 @@ import pandas as pd
 from orchestrator.evidence.outputs import Outputs
 from orchestrator.evidence.roc import FEWEST_PAIRS, auc
 from orchestrator.report.evidence.model_index import ReadOutputs
+from orchestrator.report.evidence.trial import corrupted_alike
 from orchestrator.report.frames.sequences import sequences
 from orchestrator.report.frames.summary import summarize, with_spread
 from orchestrator.report.tables.markdown import escape, grid_markdown
@@ -111,8 +112,7 @@ def _of_run(run: pd.DataFrame, read: ReadOutputs) -> Iterator[dict[str, Any]]:
 
 def _measured(members: Outputs, outside: Outputs, *, mislabeled: bool) -> Mapping[str, float]:
     """Return accuracy, and the AUC against non-members of the same classes; corrupted ones if the members are."""
-    wrong = outside.labels != outside.true_labels
-    others = outside.where(wrong) if mislabeled and wrong.any() else outside
+    others = corrupted_alike(outside, mislabeled=mislabeled)
     predicted = members.classes[np.arange(len(members)), members.log_probabilities.argmax(axis=1)]
     mine, theirs = (np.isin(side.labels, other.labels) for side, other in ((members, others), (others, members)))
     few = min(int(mine.sum()), int(theirs.sum())) < FEWEST_PAIRS

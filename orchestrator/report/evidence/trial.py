@@ -72,6 +72,24 @@ def _ulira(records: Sequence[Row], by_id: Mapping[str, Row], read: ReadOutputs) 
     return found
 
 
+def corrupted_alike(outside: Outputs, *, mislabeled: bool) -> Outputs:
+    """Return the non-members to compare D_f with: for mislabeled D_f the mislabeled ones, if there are any."""
+    wrong = outside.labels != outside.true_labels
+    return outside.where(wrong) if mislabeled and wrong.any() else outside
+
+
+def attacked_by_loss(members: Outputs, others: Outputs) -> Attacked:
+    """Return what the loss attack on two sets of outputs of one model compares."""
+    return Attacked(
+        members=signals(members)["loss"],
+        others=signals(others)["loss"],
+        member_ids=members.utterance_ids,
+        other_ids=others.utterance_ids,
+        member_classes=members.labels,
+        other_classes=others.labels,
+    )
+
+
 @dataclass(frozen=True)
 class Models:
     """One trial, and the Retrain of its forget set."""
@@ -104,21 +122,12 @@ class Models:
         outputs = self.read(self.row["trial_id"])
         if outputs is None:
             return None
-        members, others = outputs.part("forget"), self.nonmembers(outputs)
-        return Attacked(
-            members=signals(members)["loss"],
-            others=signals(others)["loss"],
-            member_ids=members.utterance_ids,
-            other_ids=others.utterance_ids,
-            member_classes=members.labels,
-            other_classes=others.labels,
-        )
+        return attacked_by_loss(outputs.part("forget"), self.nonmembers(outputs))
 
     def nonmembers(self, outputs: Outputs) -> Outputs:
         """Return the non-members of the row's own attack; for mislabeled D_f, those corrupted the same way."""
         outside = outputs.part(self.row["mia_reference"] or "holdout")
-        wrong = outside.labels != outside.true_labels
-        return outside.where(wrong) if self.row["unlearning"] == "mislabeled" and wrong.any() else outside
+        return corrupted_alike(outside, mislabeled=self.row["unlearning"] == "mislabeled")
 
     def sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
         """Return D_f and equally many non-members of each class, sampled as for `mia_auc`, and a population."""

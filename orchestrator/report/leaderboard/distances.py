@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import Summary, summarize, with_spread
-from orchestrator.report.leaderboard.ranking import Cell, RankedLine, over_cells
+from orchestrator.report.leaderboard.ranking import Cell, RankedLine, closest_to, over_cells
 from orchestrator.report.tables.columns import GAP
 from orchestrator.report.tables.markdown import escape, grid_markdown
 
@@ -64,22 +63,15 @@ def _texts(one: Distance, cells: Sequence[Cell], ranked: Sequence[RankedLine]) -
     target = next(
         (s.mean for s, line in zip(found, ranked, strict=True) if line.line.method == "retrain" and s.n), None
     )
-    methods = [place for place, line in enumerate(ranked) if line.line.method not in REFERENCES]
-    most = max((found[place].n for place in methods), default=0)
-    aim = target if one.of_retrain else 0.0
-    away = {
-        place: round(abs(found[place].mean - aim), DECIMALS)
-        for place in methods
-        if aim is not None and most and found[place].n == most
-    }
+    methods = {place: found[place] for place, line in enumerate(ranked) if line.line.method not in REFERENCES}
+    closest = closest_to(methods, target if one.of_retrain else 0.0)
     texts = []
     for place, (summary, line) in enumerate(zip(found, ranked, strict=True)):
         if line.line.method == "retrain" and not one.of_retrain:
             texts.append("target")
             continue
         text = escape(with_spread(summary, one.digits) + (f" ({summary.n})" if summary.n else ""))
-        is_closest = place in away and away[place] == min(away.values())
-        texts.append(f"**{text}**" if is_closest else text)
+        texts.append(f"**{text}**" if place in closest else text)
     return texts
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from orchestrator.report.frames.gaps import TASK_LOSS, lost_against_original, reference_ids
+from orchestrator.report.frames.gaps import DECIMALS, TASK_LOSS, lost_against_original, reference_ids
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import BlockMeans, Summary, summarize
 from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP
 from orchestrator.report.tables.model import FLAGS, Block, Line, Table, contenders
 from orchestrator.report.tables.significance import verdict
 
+Key = TypeVar("Key", bound=Hashable)
 SHARE = "seconds_share"
 """Charged seconds of a run over those of its Retrain."""
 EXCESS = "judged_excess"
@@ -158,3 +160,12 @@ def _ranks(cell: Cell, kinds: Mapping[str, Set[str]]) -> pd.Series[float]:
     A line has no rank in cells of a training that it is not run after."""
     gaps = pd.Series({line: cell.gap(line) for line, own in kinds.items() if cell.block.training in own}, dtype=float)
     return pd.Series(rankdata(gaps.fillna(np.inf)), index=gaps.index)
+
+
+def closest_to(found: Mapping[Key, Summary], target: float | None) -> set[Key]:
+    """Return the keys whose means are closest to the target, of those with the most values; none without a target."""
+    most = max((one.n for one in found.values()), default=0)
+    if target is None or not most:
+        return set()
+    away = {key: round(abs(one.mean - target), DECIMALS) for key, one in found.items() if one.n == most}
+    return {key for key, distance in away.items() if distance == min(away.values())}

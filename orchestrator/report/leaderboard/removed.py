@@ -16,6 +16,7 @@ from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.sequences import sequences
 from orchestrator.report.frames.summary import NOTHING, Summary, summarize, with_spread
 from orchestrator.report.leaderboard.pieces import Piece
+from orchestrator.report.leaderboard.ranking import closest_to
 from orchestrator.report.tables.markdown import escape, grid_markdown
 from orchestrator.report.tables.significance import is_within_noise
 
@@ -142,11 +143,7 @@ def _closest(one: RemovedSoFar, measure: str) -> set[str]:
     cells, last = one.values[measure], max(_columns(one, measure))
     target = [cells[v, last].mean for v, (_, method) in one.lines.items() if method == "retrain" and (v, last) in cells]
     methods = {v: cells[v, last] for v, (_, m) in one.lines.items() if m not in REFERENCES and (v, last) in cells}
-    most = max((found.n for found in methods.values()), default=0)
-    away = {
-        v: round(abs(found.mean - target[0]), DECIMALS) for v, found in methods.items() if target and found.n == most
-    }
-    return {v for v, distance in away.items() if distance == min(away.values())} if most else set()
+    return closest_to(methods, target[0] if target else None)
 
 
 def _table(one: RemovedSoFar, measure: str) -> str:

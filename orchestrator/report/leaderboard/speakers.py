@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from orchestrator.report.evidence.audit_columns import AUDITS, ROLES
 from orchestrator.report.evidence.table import Column, column_cells
-from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import Summary, summarize, with_spread
-from orchestrator.report.leaderboard.ranking import Cell
+from orchestrator.report.leaderboard.ranking import Cell, closest_to
 from orchestrator.report.tables.markdown import escape, grid_markdown
 
 FORGOTTEN, UNHEARD = "eer_forgotten", "eer_unheard"
@@ -62,13 +61,11 @@ def _of(cell: Cell, method: str, column: str) -> Summary:
 
 def _closest(cell: Cell, target: Summary) -> set[str]:
     """Return the lines whose EER of forgotten speakers is the closest to the target."""
-    if not target.n or FORGOTTEN not in cell.means.by_seed:
+    if FORGOTTEN not in cell.means.by_seed:
         return set()
     found = {
         line.variant: summarize(cell.means.units(line.variant, "seeds")[FORGOTTEN].to_numpy())
         for line in cell.block.lines
         if line.method not in REFERENCES
     }
-    most = max((one.n for one in found.values()), default=0)
-    away = {key: round(abs(one.mean - target.mean), DECIMALS) for key, one in found.items() if most and one.n == most}
-    return {key for key, distance in away.items() if distance == min(away.values())}
+    return closest_to(found, target.mean if target.n else None)

@@ -9,8 +9,9 @@ from orchestrator.report.evidence.folder import FolderEvidence
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.scope import Selected
 from orchestrator.report.frames.select import prepare, reported
+from orchestrator.report.frames.summary import summarize
 from orchestrator.report.leaderboard.page import _at_a_glance, leaderboard_cells
-from orchestrator.report.leaderboard.ranking import ranking
+from orchestrator.report.leaderboard.ranking import closest_to, ranking
 from orchestrator.report.tables.cells import body
 from orchestrator.report.tables.model import build_tables, contenders
 from orchestrator.report.tables.notes import block_notes, gap_difference
@@ -82,3 +83,10 @@ def test_the_sign_of_rounding_makes_no_difference_on_the_forget_set(rows) -> Non
     (table,) = build_tables(reported(with_gaps(prepare(same)))[0])
     (original,) = (line for line in table.blocks[0].lines if line.method == "original")
     assert (original.gap, original.summaries["difference_forget"].low) == (0, 0)
+
+
+def test_the_closest_to_a_target_are_equal_means_of_the_most_values() -> None:
+    found = {"a": summarize([1.0, 3.0]), "b": summarize([0.0, 0.0]), "c": summarize([1.0]), "d": summarize([])}
+    assert closest_to(found, 1.0) == {"a", "b"}
+    assert closest_to(found, 1.1) == {"a"}
+    assert closest_to(found, None) == closest_to({"d": found["d"]}, 1.0) == set()
