@@ -25,8 +25,9 @@ TYPE_NAMES = {TEXT: "text", INTEGER: "integer", NUMBER: "number", FLAG: "flag"}
 # Topics: the headings of docs/results.md.
 TRIAL, REQUEST, OUTCOME = "Trial", "Forget request", "Outcome"
 SIZES, MEASURES, ATTACKS = "Sizes", "Accuracy and loss", "Membership inference"
+RECOGNITION = "Recognition"
 COST, SEARCH, ORIGIN = "Time, memory and budget", "Search", "Provenance"
-TOPICS = (TRIAL, REQUEST, OUTCOME, SIZES, MEASURES, ATTACKS, COST, SEARCH, ORIGIN)
+TOPICS = (TRIAL, REQUEST, OUTCOME, SIZES, MEASURES, RECOGNITION, ATTACKS, COST, SEARCH, ORIGIN)
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,26 @@ SETS = {
     "holdout": "the holdout set",
 }
 
+EDIT_COUNTS = {
+    "words": "words of the transcripts of",
+    "word_substitutions": "words of another spelling in the outputs for",
+    "word_deletions": "words that are missing in the outputs for",
+    "word_insertions": "words too many in the outputs for",
+    "characters": "characters, with spaces, of the transcripts of",
+    "character_edits": "substitutions, deletions and insertions of characters in the outputs for",
+    "empty_outputs": "utterances with an empty output in",
+    "looping_outputs": "utterances in whose output a phrase is repeated ([rule](evidence.md#recognizers)) in",
+}
+"""What is counted of a recognizer's outputs on a set; rates are quotients of sums of these."""
+ERROR_RATES = {"wer": "word error rate on", "cer": "character error rate on"}
+
 # The order is that of stored files, grouped by type: append a column to the end of its type's group.
 COLUMNS = (
     Column("trial_id", TEXT, TRIAL, "id of the trial"),
     Column("sweep", TEXT, TRIAL, "sweep that ran it first; [`sweeps`](#sweeps-of-a-folder) has all of them"),
     Column("stage", TEXT, TRIAL, "`train`, `study`, `retrain`, `unlearn` or `tune`"),
     Column("task", TEXT, TRIAL, "name of the task, or its `as:`"),
-    Column("task_kind", TEXT, TRIAL, "`keywords` or `speakers`"),
+    Column("task_kind", TEXT, TRIAL, "`keywords`, `speakers` or `transcripts`"),
     Column("backbone", TEXT, TRIAL, "name of the backbone, or its `as:`"),
     Column("method", TEXT, TRIAL, "name of the method; `original` for trainings"),
     Column("method_label", TEXT, TRIAL, "title of the method in tables"),
@@ -162,6 +176,11 @@ COLUMNS = (
         "epochs of its passes that ended; 0 with `stop_reason` `budget`: the budget did not allow one pass",
     ),
     *(
+        Column(f"{name}_{count}", INTEGER, RECOGNITION, f"{meaning} {of}; of recognizers")
+        for name, of in SETS.items()
+        for count, meaning in EDIT_COUNTS.items()
+    ),
+    *(
         Column(f"{name}_{measure}", NUMBER, MEASURES, f"{title} on {of}, against the labels used in training", unit)
         for name, of in SETS.items()
         for measure, title, unit in (
@@ -251,7 +270,18 @@ COLUMNS = (
         "accuracy on the same utterances against the labels before label noise",
         "0–1",
     ),
-    Column("collapsed", FLAG, OUTCOME, "whether one class takes more than 90 % of predictions on class-balanced D_v"),
+    *(
+        Column(f"{name}_{rate}", NUMBER, RECOGNITION, f"{meaning} {of}; of recognizers", "0–1, or more")
+        for name, of in SETS.items()
+        for rate, meaning in ERROR_RATES.items()
+    ),
+    Column(
+        "collapsed",
+        FLAG,
+        OUTCOME,
+        "whether one class takes more than 90 % of predictions on class-balanced D_v; of recognizers, whether one "
+        "output, such as none at all, is that of more than 90 % of D_v",
+    ),
     Column(
         "unchanged",
         FLAG,
