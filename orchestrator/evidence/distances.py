@@ -35,13 +35,16 @@ def output_divergence(these: Outputs, those: Outputs) -> Vector:
     """Compute the (n,) Jensen–Shannon divergence of two models' outputs, utterance by utterance, nats.
 
     Where only the top five classes and the label are stored, classes that one model does not name are taken together
-    in both: the figure is then a lower bound (merging classes never increases it).
+    in both: the figure is then a lower bound (merging classes never increases it). NaN for recognizers, whose
+    distributions are not stored.
 
     Raises:
         ValueError: the utterances are not the same ones in the same order.
     """
     if not np.array_equal(these.utterance_ids, those.utterance_ids):
         raise ValueError(f"outputs must be of the same utterances; got {len(these)} and {len(those)} different ones")
+    if not (these.has_distributions and those.has_distributions):
+        return np.full(len(these), np.nan)
     if these.complete and those.complete:
         return js_divergence(np.exp(these.log_probabilities), np.exp(those.log_probabilities))
     found = [_merged(*rows) for rows in zip(_known(these), _known(those), strict=True)]

@@ -1,4 +1,4 @@
-"""Stored outputs of one trial: its model's outputs for each utterance, from all logits or the top five."""
+"""Stored outputs of one trial: its model's outputs for each utterance, from logits, the top five or transcripts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 from scipy.special import logsumexp
 
+ATTRIBUTE = "attribute_"  # what the names of columns with attributes of recordings begin with
 NO_CLASS = -1  # fills a row of `classes` whose label is among its five largest
 
 Vector = Float[np.ndarray, " n"]
@@ -18,7 +19,11 @@ Labels = Int[np.ndarray, " n"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """Per-example outputs of n utterances in float64; k = C classes are known, or the top five and the label."""
+    """Per-example outputs of n utterances in float64; k = C classes are known, or the top five and the label.
+
+    Of a recognizer the loss is known, per character or token of the transcript, and no distribution: p_y is exp(−loss),
+    and what needs more is NaN.
+    """
 
     utterance_ids: np.ndarray[Any, Any]  # (n,) text
     parts: np.ndarray[Any, Any]  # (n,) forget, retain, validation, test, holdout, forgotten_before
@@ -34,9 +39,17 @@ class Outputs:
     speaker_roles: np.ndarray[Any, Any] | None = None  # (n,) text, of `speaker_roles`
     num_samples: Labels | None = None
     levels_db: Vector | None = None  # root mean square, of full scale
+    references: np.ndarray[Any, Any] | None = None  # (n,) transcripts; None for a classifier, as what follows
+    hypotheses: np.ndarray[Any, Any] | None = None  # (n,) what greedy decoding found
+    attributes: np.ndarray[Any, Any] | None = None  # (n,) of dictionaries of text, such as {"accent": "en-us"}
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def has_distributions(self) -> bool:
+        """Whether probabilities of classes are known."""
+        return self.hypotheses is None
 
     def where(self, keep: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> Outputs:
         """Select the utterances at these places, in this order."""
@@ -57,11 +70,15 @@ def parse_outputs(table: pa.Table) -> Outputs:
     """Read outputs from the table in `outputs/<trial_id>.parquet`.
 
     Above 64 classes only the label's logit, logsumexp, entropy and the five largest logits are stored: log(1 − p_y) is
-    then taken from p_y, and is exact to about 1e-15 of probability.
+    then taken from p_y, and is exact to about 1e-15 of probability. Those of a recognizer have `loss` (nats),
+    `reference` and `hypothesis`, and text attributes of the recordings as `attribute_NAME`.
     """
     plain = {name: table[name].to_numpy(zero_copy_only=False) for name in ("utterance_id", "part")}
     labels, true_labels = (table[name].to_numpy().astype(np.int64) for name in ("label", "true_label"))
-    found = _known(_logits(table), labels) if "logits" in table.column_names else _of_summary(table, labels)
+    if "hypothesis" in table.column_names:
+        found = _of_transcripts(table)
+    else:
+        found = _known(_logits(table), labels) if "logits" in table.column_names else _of_summary(table, labels)
     return Outputs(
         utterance_ids=plain["utterance_id"].astype(str),
         parts=plain["part"].astype(str),
@@ -119,4 +136,25 @@ def _of_summary(table: pa.Table, labels: Labels) -> dict[str, Any]:
         "classes": np.column_stack([top, np.where(among, NO_CLASS, labels)]),
         "log_probabilities": np.column_stack([logits - normaliser[:, None], np.where(among, -np.inf, label_log_p)]),
         "complete": False,
+    }
+
+
+def _of_transcripts(table: pa.Table) -> dict[str, Any]:
+    n = len(table)
+    texts = {name: table[name].to_numpy(zero_copy_only=False).astype(str) for name in ("reference", "hypothesis")}
+    named = {name.removeprefix(ATTRIBUTE): table[name] for name in table.column_names if name.startswith(ATTRIBUTE)}
+    columns = [column.to_pylist() for column in named.values()]
+    about = [dict(zip(named, values, strict=True)) for values in zip(*columns, strict=True)] or [{} for _ in range(n)]
+    attributes = np.empty(n, dtype=object)
+    attributes[:] = about
+    return {
+        "label_log_probability": -table["loss"].to_numpy().astype(np.float64),
+        "others_log_probability": np.full(n, np.nan),
+        "entropy": np.full(n, np.nan),
+        "classes": np.full((n, 1), NO_CLASS),
+        "log_probabilities": np.full((n, 1), -np.inf),
+        "complete": False,
+        "references": texts["reference"],
+        "hypotheses": texts["hypothesis"],
+        "attributes": attributes,
     }

@@ -40,6 +40,11 @@ def modified_entropy(outputs: Outputs) -> Vector:
 
 
 def scaled_confidence(outputs: Outputs) -> Vector:
-    """Compute (n,) φ = log p_y − log(1 − p_y): nearly Gaussian over training runs (arXiv 2112.03570)."""
+    """Compute (n,) φ = log p_y − log(1 − p_y): nearly Gaussian over training runs (arXiv 2112.03570).
+
+    Of recognizers, whose p_y is a mean over a transcript, log p_y itself: minus the loss.
+    """
+    if not outputs.has_distributions:
+        return outputs.label_log_probability
     scaled: Vector = outputs.label_log_probability - outputs.others_log_probability
     return scaled

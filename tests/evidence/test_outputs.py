@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from scipy.special import log_softmax, logsumexp
 
+from orchestrator.evidence.distances import output_divergence
 from orchestrator.evidence.outputs import Outputs, parse_outputs
 from orchestrator.evidence.signals import modified_entropy, scaled_confidence, signals
 
@@ -87,3 +88,37 @@ def test_parts_and_ids_pick_their_utterances(both) -> None:
     assert len(whole.part("test", "holdout")) == 0
     picked = whole.at(np.array(["u7", "u3"]))
     assert picked.label_log_probability == pytest.approx(whole.label_log_probability[[7, 3]])
+
+
+def transcribed(losses, **more) -> Outputs:
+    """What evaluation writes of a recognizer."""
+    n = len(losses)
+    columns = {
+        "utterance_id": [f"u{i}" for i in range(n)],
+        "part": ["forget"] * n,
+        "label": [0] * n,
+        "true_label": [0] * n,
+        "loss": np.asarray(losses, dtype=np.float32),
+        "reference": ["a b"] * n,
+        "hypothesis": ["a"] * n,
+    }
+    return parse_outputs(pa.table(columns | more))
+
+
+def test_outputs_of_a_recognizer_have_texts_losses_and_no_distribution() -> None:
+    found = transcribed([0.5, 2.0], attribute_accent=["en", "fr"], attribute_voice=["f1", "m1"])
+    assert signals(found)["loss"].tolist() == [-0.5, -2.0]
+    assert scaled_confidence(found).tolist() == [-0.5, -2.0]
+    assert np.isnan(signals(found)["entropy"]).all()
+    assert (found.complete, found.has_distributions) == (False, False)
+    picked = found.where([1])
+    assert picked.hypotheses.tolist() == ["a"]
+    assert picked.attributes[0] == {"accent": "fr", "voice": "m1"}
+    assert transcribed([0.5]).attributes.tolist() == [{}]
+
+
+def test_outputs_without_distributions_have_no_divergence(both) -> None:
+    found = transcribed([0.5, 2.0])
+    assert np.isnan(output_divergence(found, found)).all()
+    assert both[0].has_distributions
+    assert not np.isnan(output_divergence(*both)).any()

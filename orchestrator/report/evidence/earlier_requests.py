@@ -11,6 +11,7 @@ import pandas as pd
 
 from orchestrator.evidence.outputs import Outputs
 from orchestrator.evidence.roc import FEWEST_PAIRS, auc
+from orchestrator.evidence.wer import edits
 from orchestrator.report.evidence.model_index import ReadOutputs
 from orchestrator.report.evidence.trial import corrupted_alike
 from orchestrator.report.frames.sequences import sequences
@@ -111,14 +112,21 @@ def _of_run(run: pd.DataFrame, read: ReadOutputs) -> Iterator[dict[str, Any]]:
 
 
 def _measured(members: Outputs, outside: Outputs, *, mislabeled: bool) -> Mapping[str, float]:
-    """Return accuracy, and the AUC against non-members of the same classes; corrupted ones if the members are."""
+    """Return accuracy (of recognizers 1 − WER), and the AUC against non-members of the same classes; corrupted ones if
+    the members are."""
     others = corrupted_alike(outside, mislabeled=mislabeled)
-    predicted = members.classes[np.arange(len(members)), members.log_probabilities.argmax(axis=1)]
     mine, theirs = (np.isin(side.labels, other.labels) for side, other in ((members, others), (others, members)))
     few = min(int(mine.sum()), int(theirs.sum())) < FEWEST_PAIRS
     scores = members.label_log_probability[mine], others.label_log_probability[theirs]
     return {
         "num_earlier": len(members),
-        "accuracy": float(np.mean(predicted == members.labels)) if len(members) else float("nan"),
+        "accuracy": _accuracy(members),
         "loss_auc": float("nan") if few else auc(*scores).value,
     }
+
+
+def _accuracy(members: Outputs) -> float:
+    if members.references is not None and members.hypotheses is not None:
+        return 1 - edits(members.references, members.hypotheses, members.utterance_ids).total().wer
+    predicted = members.classes[np.arange(len(members)), members.log_probabilities.argmax(axis=1)]
+    return float(np.mean(predicted == members.labels)) if len(members) else float("nan")

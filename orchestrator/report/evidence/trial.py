@@ -182,7 +182,7 @@ def _in_one_number(row: Row, target: Row | None, original: Row | None) -> dict[s
     sets = ("forget", "retain", "test")
     accuracies, wanted = ({name: float(of[f"{name}_accuracy"]) for name in sets} for of in (row, target))
     found = {"tow": tug_of_war(accuracies, wanted)}
-    if original is not None and row["method"] not in REFERENCES:
+    if original is not None and row["method"] not in REFERENCES and not np.isnan(row["num_classes"]):
         found["cgum"] = conjunctive_gum(
             macro_f1=(row["test_macro_f1"], target["test_macro_f1"]),
             attack=(row["mia_accuracy"], target["mia_accuracy"], original["mia_accuracy"]),
