@@ -65,6 +65,7 @@ class Amun(Method):
 
     label: ClassVar[str] = "AMUN"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "its adversarial examples cross the border between two classes"
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.005, 1.0),
         "clean_forget": [True, False],

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
+from methods.engine.answers import logits_of
 from methods.engine.forget_table import ForgetTable
 from methods.engine.losses import distillation_loss
 from methods.engine.rates import Rate
@@ -31,6 +32,7 @@ class BadTeacher(Method):
 
     label: ClassVar[str] = "Bad-T"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.005, 1.0),
         "retain_weight": (0.1, 10.0),
@@ -60,13 +62,13 @@ class BadTeacher(Method):
         bad_logits = []
         for batch in problem.iterate(problem.forget, self.batch_size, backward=False):
             with torch.no_grad():
-                bad_logits.append(incompetent(batch.features, batch.lengths))
+                bad_logits.append(logits_of(incompetent, batch))
         bad = ForgetTable.of(problem.forget.utterances, torch.cat(bad_logits))
         retain = problem.part_of_retain(self.retain_share, self.retain_drawn)
 
         def imitate(model: Classifier, batch: Batch) -> Tensor:
             teacher = bad.put(batch, problem.original_logits(batch))
-            student = model(batch.features, batch.lengths)
+            student = logits_of(model, batch)
             pair = (teacher, student) if self.divergence == "from_teacher" else (student, teacher.to(student))
             return distillation_loss(*pair, self.temperature)
 

@@ -29,6 +29,7 @@ class BadTeacherLight(Method):
 
     label: ClassVar[str] = "Bad-T light"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "its random logits belong to classes; bad_teacher has a random recognizer"
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.0005, 0.5),
         "retain_weight": (0.1, 10.0),

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from methods.engine.answers import CLASSES
 from methods.engine.batches import Batch, BatchSource, Classifier, UtteranceSet
 from methods.engine.budget import BudgetMeter
 from methods.engine.charged_passes import charge_passes
@@ -46,8 +47,8 @@ SearchSpace = Mapping[str, tuple[float, float] | list[Any]]
 class Scores:
     """The scores of a model on a set."""
 
-    accuracy: float  # fraction, 0-1
-    loss: float  # mean cross-entropy, nats
+    accuracy: float  # fraction, 0-1; of a recognizer 1 − WER, below 0 where it has more word errors than words
+    loss: float  # mean cross-entropy, or mean loss of a transcript per character or token; nats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class UnlearningProblem:
     forget: UtteranceSet
     retain: UtteranceSet
     validation: UtteranceSet  # D_v; for class unlearning without the forgotten classes
-    num_classes: int
+    num_classes: int  # C; of a recognizer V, the outputs of a step
     forgotten_classes: tuple[int, ...]  # by this request and those before it; empty where none forgot a class
     training: Training  # how f was trained
     budget: BudgetMeter
@@ -165,8 +166,11 @@ class UnlearningProblem:
         charge_passes(model, self.budget)
         return model
 
-    def original_logits(self, batch: Batch) -> Float[Tensor, "batch classes"]:
-        """Return f's logits (B, C) in eval mode, without gradient; cached, and charged at their measured cost."""
+    def original_logits(self, batch: Batch) -> Float[Tensor, "batch *steps classes"]:
+        """Return f's logits in eval mode, without gradient: (B, C), cached, and charged at their measured cost.
+
+        A recognizer's (B, S, V) are computed again and charged each time.
+        """
         return self.teacher_logits(batch)
 
     def evaluate(self, utterances: UtteranceSet) -> Scores:
@@ -233,6 +237,7 @@ class Method(ABC):
     takes_adapters: ClassVar[bool] = True  # false where it puts weights back or draws them anew by their names
     search_space: ClassVar[SearchSpace] = {}  # what `unlearn tune` searches unless the sweep says; empty: nothing
     requires_training: ClassVar[str] = ""  # the training kind whose artifacts it reads; empty: none
+    needs_classes: ClassVar[str] = "it is defined for classes only"  # why; empty: it unlearns recognizers too
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -254,6 +259,10 @@ class Method(ABC):
             if self.requires_training in ("", kind)
             else f"it needs an original of training kind {self.requires_training}"
         )
+
+    def reason_target_unsupported(self, target: str) -> str:
+        """Return why it cannot unlearn models that answer with this target, or an empty string."""
+        return "" if target == CLASSES else self.needs_classes
 
     def reason_model_unsupported(self, model: Classifier) -> str:
         """Return why it cannot unlearn a network of this architecture, or an empty string; weights are not read."""

@@ -59,6 +59,7 @@ class CatastrophicForgetting(Method):
 
     label: ClassVar[str] = "CF-k"
     version: ClassVar[int] = 2
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3]}
 
     learning_rate: Rate = "auto"

@@ -99,6 +99,7 @@ class CoUn(Method):
 
     label: ClassVar[str] = "CoUn"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "its head reads one vector per utterance, but a recognizer's reads each step"
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.005, 1.0),
         "contrast_weight": (0.1, 10.0),

@@ -106,6 +106,7 @@ class Damp(Method):
 
     label: ClassVar[str] = "DAMP"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "it removes the direction of a forgotten class"
     edits_weights: ClassVar[bool] = True
     takes_adapters: ClassVar[bool] = False
     search_space: ClassVar[SearchSpace] = {"strength": (0.1, 3.0)}

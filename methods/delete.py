@@ -48,6 +48,7 @@ class Delete(Method):
 
     label: ClassVar[str] = "DELETE"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "it masks the class of an utterance in the original's answer"
     search_space: ClassVar[SearchSpace] = {"rate_share": (0.0005, 0.5), "epochs": [5, 10, 20]}
 
     learning_rate: Rate = "auto"

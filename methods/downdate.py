@@ -20,6 +20,7 @@ class Downdate(Method):
 
     label: ClassVar[str] = "Downdate"
     version: ClassVar[int] = 2
+    needs_classes: ClassVar[str] = "its closed form is that of a linear classifier"
     edits_weights: ClassVar[bool] = True
     requires_training: ClassVar[str] = "closed_form_head"
 

@@ -26,6 +26,7 @@ class ExactUnlearning(Method):
 
     label: ClassVar[str] = "EU-k"
     version: ClassVar[int] = 2
+    needs_classes: ClassVar[str] = ""
     takes_adapters: ClassVar[bool] = False
     search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "last_blocks": [1, 2, 3], "epochs": [1, 2, 3, 5]}
 

@@ -46,6 +46,7 @@ class Fanchuan(Method):
 
     label: ClassVar[str] = "Fanchuan"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "its first pass makes all classes equally likely, which is no transcript"
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.005, 1.0),
         "repair_rate_share": (0.005, 1.0),

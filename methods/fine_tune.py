@@ -25,6 +25,7 @@ class FineTune(Method):
 
     label: ClassVar[str] = "Fine-tune"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]}
 
     learning_rate: Rate = "auto"

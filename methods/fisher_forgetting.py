@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from methods.base import Method, Pass, SearchSpace, UnlearningProblem
+from methods.engine.answers import CLASSES
 from methods.engine.gradients import empirical_fisher, model_fisher, trainable
 
 
@@ -34,6 +35,7 @@ class FisherForgetting(Method):
 
     label: ClassVar[str] = "Fisher"
     version: ClassVar[int] = 2
+    needs_classes: ClassVar[str] = ""
     edits_weights: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {"strength": (1e-9, 1e-5)}
 
@@ -48,6 +50,11 @@ class FisherForgetting(Method):
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.fisher not in ("empirical", "model"):
             raise ValueError(f"fisher must be empirical or model, got {self.fisher!r}")
+
+    def reason_target_unsupported(self, target: str) -> str:
+        """Return why the Fisher information of this target cannot be computed, or an empty string."""
+        reason = "fisher: model sums over all classes; set fisher: empirical" if self.fisher == "model" else ""
+        return super().reason_target_unsupported(target) or ("" if target == CLASSES else reason)
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Edit the weights; yield no pass."""

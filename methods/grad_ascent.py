@@ -26,6 +26,7 @@ class GradAscent(Method):
 
     label: ClassVar[str] = "GradAscent"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {"rate_share": (0.0005, 0.5), "epochs": [1, 2, 4, 8]}
 
     learning_rate: Rate = "auto"

@@ -84,6 +84,7 @@ class Influence(Method):
 
     label: ClassVar[str] = "IU"
     version: ClassVar[int] = 2
+    needs_classes: ClassVar[str] = ""
     edits_weights: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {
         "step_size": (0.1, 100.0),

@@ -30,6 +30,7 @@ class L1Sparse(Method):
 
     label: ClassVar[str] = "L1-sparse"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "l1_penalty": (1e-6, 1e-3), "epochs": [1, 2, 3]}
 
     learning_rate: Rate = "auto"

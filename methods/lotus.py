@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
+from methods.engine.answers import CLASSES, logits_of, mean_over_steps, target_of
 from methods.engine.rates import Rate
 from methods.engine.schedule import RateSchedule, epoch_factor
 from methods.engine.setting_rules import added_later
@@ -31,19 +32,24 @@ ENOUGH = -0.01  # difference of accuracies at which the reference code ends
 
 
 def tempered_targets(
-    logits: Float[Tensor, "batch classes"],
-    noise: Float[Tensor, "batch classes"],
+    logits: Float[Tensor, "batch *steps classes"],
+    noise: Float[Tensor, "batch *steps classes"],
     temperature: float,
     is_forget: Bool[Tensor, " batch"],
-) -> Float[Tensor, "batch classes"]:
+) -> Float[Tensor, "batch *steps classes"]:
     """Return softmax((z + g) / τ) for D_f and its one-hot form for D_r; rows sum to 1."""
     soft = torch.softmax((logits + noise) / temperature, dim=-1)
     hard = functional.one_hot(soft.argmax(dim=-1), soft.shape[-1]).to(soft)
-    return torch.where(is_forget[:, None], soft, hard)
+    return torch.where(is_forget.view(-1, *[1] * (soft.ndim - 1)), soft, hard)
 
 
 def charged_accuracy(problem: UnlearningProblem, utterances: UtteranceSet, batch_size: int) -> float:
-    """Return the model's accuracy, 0-1, in eval mode; charged, because the method depends on it."""
+    """Return the model's accuracy, 0-1, in eval mode; charged, because the method depends on it.
+
+    A recognizer's is its word accuracy, which the problem scores.
+    """
+    if target_of(problem.model) != CLASSES:
+        return problem.evaluate(utterances).accuracy
     problem.model.eval()
     right = 0
     for batch in problem.iterate(utterances, batch_size, backward=False):
@@ -53,12 +59,20 @@ def charged_accuracy(problem: UnlearningProblem, utterances: UtteranceSet, batch
     return right / len(utterances)
 
 
+def output_shape(problem: UnlearningProblem) -> tuple[int, ...]:
+    """Return the shape of f's answer to one utterance: (C,), or (S, V) of a recognizer, which is computed once."""
+    if target_of(problem.model) == CLASSES:
+        return (problem.num_classes,)
+    return tuple(problem.original_logits(next(problem.forget.batches(1))).shape[1:])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lotus(Method):
     """Distillation from a softened original, whose temperature follows the accuracy on D_f."""
 
     label: ClassVar[str] = "LoTUS"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.0005, 0.5),
         "alpha": [0.5, 1.0, 2.0, 4.0],
@@ -84,7 +98,9 @@ class Lotus(Method):
         """Yield one pass per epoch, until D_f is predicted no better than D_v was by f."""
         over = problem.forget + problem.part_of_retain(self.retain_share, self.retain_drawn)
         rows = over.utterances.sort().values
-        of_class = set(problem.forget.labels.tolist()) <= set(problem.forgotten_classes)
+        outputs = output_shape(problem)
+        forgotten = torch.tensor(problem.forgotten_classes, dtype=torch.long)
+        of_class = bool(torch.isin(problem.forget.labels, forgotten).all())
         unseen = None if of_class else problem.validation
         target = charged_accuracy(problem, unseen, self.batch_size) if unseen is not None and len(unseen) else 0.0
         for epoch in range(self.epochs):
@@ -98,7 +114,7 @@ class Lotus(Method):
                     )
                 return
             temperature = math.exp(self.alpha * difference)
-            drawn = -torch.empty(len(rows), problem.num_classes).exponential_(generator=problem.generator).log()
+            drawn = -torch.empty(len(rows), *outputs).exponential_(generator=problem.generator).log()
 
             def soften(
                 model: Classifier, batch: Batch, gumbel: Tensor = drawn, temperature: float = temperature
@@ -106,7 +122,7 @@ class Lotus(Method):
                 logits = problem.original_logits(batch)
                 noise = sent(gumbel[torch.searchsorted(rows, batch.utterances)], logits.device).to(logits.dtype)
                 targets = tempered_targets(logits, noise, temperature, batch.is_forget)
-                return -(targets * model(batch.features, batch.lengths).log_softmax(dim=-1)).sum(dim=-1)
+                return mean_over_steps(-(targets * logits_of(model, batch).log_softmax(dim=-1)).sum(dim=-1), logits)
 
             yield Pass(
                 name=f"soften {epoch + 1}",

@@ -55,6 +55,7 @@ class Msg(Method):
 
     label: ClassVar[str] = "MSG"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     takes_adapters: ClassVar[bool] = False
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.005, 1.0),

@@ -67,6 +67,7 @@ class Munba(Method):
 
     label: ClassVar[str] = "MUNBa"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {"rate_share": (0.005, 1.0), "epochs": [1, 2, 3]}
 
     learning_rate: Rate = "auto"

@@ -26,6 +26,7 @@ class NegGradPlus(Method):
 
     label: ClassVar[str] = "NegGrad+"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.0005, 0.5),
         "alpha": [0.5, 0.8, 0.95, 0.99],

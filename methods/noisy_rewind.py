@@ -99,6 +99,7 @@ class NoisyRewind(Method):
 
     label: ClassVar[str] = "Noisy rewind"
     version: ClassVar[int] = 2
+    needs_classes: ClassVar[str] = ""
     requires_training: ClassVar[str] = "early_checkpoints"
     edits_last: ClassVar[bool] = True
     takes_adapters: ClassVar[bool] = False

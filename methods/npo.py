@@ -3,7 +3,8 @@
 Source: Zhang et al., COLM 2024, arXiv 2404.05868: −(2/β)·log σ(−β·log(p_θ(y|x) / p_θ₀(y|x))) on D_f, with
 CE on D_r in addition (NPO+RT); reference code locuslab/open-unlearning. Its gradient is GradAscent's times
 2·p^β / (p^β + p₀^β), which is 1 at θ₀ and for β → 0.
-Differs: for a classifier log p is that of one label, not of a sequence.
+Differs: for a classifier log p is that of one label, not of a sequence; for a recognizer it is the transcript's, per
+character or token.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from torch import Tensor, zeros_like
 from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
-from methods.engine.losses import label_loss
+from methods.engine.answers import target_loss
+from methods.engine.losses import cross_entropy
 from methods.engine.paired_batches import Paired
 from methods.engine.rates import Rate
 from methods.engine.schedule import RateSchedule
@@ -37,6 +39,7 @@ class NegativePreference(Method):
 
     label: ClassVar[str] = "NPO"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.0005, 0.5),
         "beta": (0.03, 3.0),
@@ -61,9 +64,9 @@ class NegativePreference(Method):
         """Yield one pass over D_f."""
 
         def loss(model: Classifier, batch: Batch) -> Tensor:
-            task_loss = label_loss(model(batch.features, batch.lengths), batch.labels)
+            task_loss = cross_entropy(model, batch)
             forget = batch.select(batch.forget_on_host)
-            known = -label_loss(problem.original_logits(forget), forget.labels).to(task_loss.dtype)
+            known = -target_loss(model, problem.original_logits(forget), forget.labels).to(task_loss.dtype)
             reference = zeros_like(task_loss).index_copy(0, batch.places(batch.forget_on_host), known)
             return npo_loss(-task_loss, reference, self.beta).where(batch.is_forget, task_loss)
 

@@ -18,6 +18,7 @@ class Original(Method):
 
     label: ClassVar[str] = "Original"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield no pass."""

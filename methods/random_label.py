@@ -1,12 +1,14 @@
 """RandLabel: fine-tune on D_f with random wrong labels and on D_r with its own labels.
 
 Source: Golatkar et al., CVPR 2020; Graves et al. (Amnesiac), AAAI 2021; arXiv 2506.00848 §4.3: λ = 1.
-Differs from the SalUn repository: a drawn label is never the true one, and D_f and D_r are shuffled together.
+Differs from the SalUn repository: a drawn label is never the true one, and D_f and D_r are shuffled together. A
+recognizer gets the transcript of another utterance: drawn uniformly from D_r's distinct transcripts that have as many
+tokens as the true one, or the closest number, so that length alone does not make it unlikely.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -15,6 +17,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
+from methods.engine.answers import CLASSES, NO_TOKEN, TRANSCRIPTS, target_of
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
 from methods.engine.schedule import RateSchedule, epoch_factor
@@ -34,15 +37,55 @@ def wrong_labels(
     return torch.multinomial(allowed, 1, generator=generator).squeeze(1)
 
 
+def other_transcripts(
+    transcripts: Int[Tensor, "n longest"], pool: Int[Tensor, "m longest"], generator: torch.Generator
+) -> Int[Tensor, "n longest"]:
+    """Draw another transcript of the pool for each, of the same number of tokens or of the closest number.
+
+    Raises:
+        ValueError: the pool has no other transcript.
+    """
+    distinct = torch.unique(pool, dim=0)
+    sizes = (distinct != NO_TOKEN).sum(dim=1)
+    drawn = torch.empty_like(transcripts)
+    for row, own in enumerate(transcripts):
+        others = (distinct != own).any(dim=1).nonzero().flatten()
+        if not len(others):
+            raise ValueError("no other transcript is left: all utterances of D_r have the same one")
+        apart = (sizes[others] - (own != NO_TOKEN).sum()).abs()
+        closest = others[apart == apart.min()]
+        drawn[row] = distinct[closest[torch.randint(len(closest), (), generator=generator)]]
+    return drawn
+
+
+def wrong_targets(problem: UnlearningProblem, targets: Tensor) -> Tensor:
+    """Draw wrong targets of the kind that the problem's model answers with."""
+    return WRONG[target_of(problem.model)](problem, targets)
+
+
+def _wrong_classes(problem: UnlearningProblem, labels: Tensor) -> Tensor:
+    return wrong_labels(labels, problem.num_classes, problem.forgotten_classes, problem.generator)
+
+
+def _wrong_transcripts(problem: UnlearningProblem, transcripts: Tensor) -> Tensor:
+    return other_transcripts(transcripts, problem.retain.labels, problem.generator)
+
+
+WRONG: dict[str, Callable[[UnlearningProblem, Tensor], Tensor]] = {
+    CLASSES: _wrong_classes,
+    TRANSCRIPTS: _wrong_transcripts,
+}
+
+
 def relabelled(problem: UnlearningProblem) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (rows of D_f ascending, their wrong labels) endlessly."""
     order = problem.forget.utterances.argsort()
     rows, labels = problem.forget.utterances[order], problem.forget.labels[order]
     while True:
-        yield rows, wrong_labels(labels, problem.num_classes, problem.forgotten_classes, problem.generator)
+        yield rows, wrong_targets(problem, labels)
 
 
-def with_labels(batch: Batch, rows: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> Batch:
+def with_labels(batch: Batch, rows: Int[Tensor, " n"], labels: Int[Tensor, "n ..."]) -> Batch:
     """Return the batch with D_f's labels replaced; `rows` are ascending and contain all of D_f."""
     forget = batch.forget_on_host
     if not bool(forget.any()):
@@ -57,6 +100,7 @@ class RandomLabel(Method):
 
     label: ClassVar[str] = "RandLabel"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.005, 1.0),
         "retain_weight": (0.1, 10.0),

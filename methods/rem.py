@@ -83,6 +83,7 @@ class Rem(Method):
 
     label: ClassVar[str] = "REM"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "its head reads one vector per utterance, but a recognizer's reads each step"
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.005, 1.0),
         "repair_rate_share": (0.005, 1.0),

@@ -21,6 +21,7 @@ class Retrain(Method):
 
     label: ClassVar[str] = "Retrain"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     takes_adapters: ClassVar[bool] = False
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:

@@ -25,6 +25,7 @@ class Rewind(Method):
 
     label: ClassVar[str] = "Rewind"
     version: ClassVar[int] = 2
+    needs_classes: ClassVar[str] = ""
     requires_training: ClassVar[str] = "early_checkpoints"
     takes_adapters: ClassVar[bool] = False
 

@@ -62,6 +62,11 @@ class Rum(Method):
         for part in PARTS:
             method_class(getattr(self, part))
 
+    def reason_target_unsupported(self, target: str) -> str:
+        """Return why the method of a part does not apply, or an empty string."""
+        reasons = {getattr(self, part): self.method(part).reason_target_unsupported(target) for part in PARTS}
+        return next((f"its method {name} does not apply: {reason}" for name, reason in reasons.items() if reason), "")
+
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield the passes of each method on its part, low memorization first, each with an optimizer of its own."""
         for name, part in zip(PARTS, self.parts(problem), strict=True):

@@ -43,6 +43,7 @@ class SalUn(Method):
 
     label: ClassVar[str] = "SalUn"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.005, 1.0),
         "retain_weight": (0.1, 10.0),

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
+from methods.engine.answers import CLASSES, logits_of, target_loss
 from methods.engine.losses import cross_entropy, distillation_loss, label_loss
 from methods.engine.rates import Rate
 from methods.engine.schedule import RateSchedule, epoch_factor
@@ -52,6 +53,7 @@ class Scrub(Method):
 
     label: ClassVar[str] = "SCRUB"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.01, 4.0),  # its max pass starts where the gradient is 0, and has few steps
         "retain_weight": (0.1, 10.0),
@@ -81,12 +83,18 @@ class Scrub(Method):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is unknown: {getattr(self, name)!r}; choose {' or '.join(allowed)}")
 
+    def reason_target_unsupported(self, target: str) -> str:
+        """Return why it cannot hold on to a recognizer's embeddings, or an empty string."""
+        if target == CLASSES or self.hold_to == "logits":
+            return super().reason_target_unsupported(target)
+        return "hold_to: embeddings reads the head's input, one vector per utterance; set hold_to: logits"
+
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield max passes over D_f and min passes over D_r in the chosen order, after computing f's embeddings."""
         embeddings = original_embeddings(problem, self.batch_size) if self.hold_to == "embeddings" else None
 
         def divergence(model: Classifier, batch: Batch) -> Tensor:
-            student = model(batch.features, batch.lengths)
+            student = logits_of(model, batch)
             return distillation_loss(problem.original_logits(batch), student, self.temperature)
 
         def hold(model: Classifier, batch: Batch) -> Tensor:
@@ -94,8 +102,8 @@ class Scrub(Method):
                 embedded = model.embed(batch.features, batch.lengths)
                 apart = (embedded - embeddings(batch).to(embedded)).square().mean(dim=1)
                 return self.ce_weight * label_loss(model.head(embedded), batch.labels) + self.kl_weight * apart
-            student = model(batch.features, batch.lengths)
-            task_loss = label_loss(student, batch.labels)
+            student = logits_of(model, batch)
+            task_loss = target_loss(model, student, batch.labels)
             kl = distillation_loss(problem.original_logits(batch), student, self.temperature)
             return self.ce_weight * task_loss + self.kl_weight * kl
 

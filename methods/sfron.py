@@ -79,6 +79,7 @@ class SFRon(Method):
 
     label: ClassVar[str] = "SFRon"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.0005, 0.5),
         "ascent_weight": (1.0, 500.0),

@@ -35,6 +35,7 @@ class SelectiveSynapticDampening(Method):
 
     label: ClassVar[str] = "SSD"
     version: ClassVar[int] = 2
+    needs_classes: ClassVar[str] = ""
     edits_weights: ClassVar[bool] = True
     search_space: ClassVar[SearchSpace] = {"selection": (1.0, 100.0), "dampening": (0.1, 1.0)}
 

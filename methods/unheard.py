@@ -141,6 +141,7 @@ class Unheard(Method):
 
     label: ClassVar[str] = "Unheard"
     version: ClassVar[int] = 2
+    needs_classes: ClassVar[str] = "its targets are classes that unseen speech is given"
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.005, 1.0),
         "retain_share": [0.2, 0.3, 0.5],

@@ -56,6 +56,7 @@ class Unsir(Method):
 
     label: ClassVar[str] = "UNSIR"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "it learns noise for a class"
     search_space: ClassVar[SearchSpace] = {
         "rate_share": (0.005, 1.0),
         "repair_rate_share": (0.005, 1.0),

@@ -54,7 +54,7 @@ class Batch:
 
     features: Float[Tensor, "batch ..."]
     lengths: Int[Tensor, " batch"]  # valid frames (or samples) of each row of `features`
-    labels: Int[Tensor, " batch"]
+    labels: Int[Tensor, "batch ..."]  # classes; or a recognizer's tokens (B, L), as `methods.engine.answers` has them
     is_forget: Bool[Tensor, " batch"]  # whether the utterance belongs to D_f
     utterances: Int[Tensor, " batch"]  # row in the corpus: a stable key for caches and label tables; on the host
     forget_on_host: Bool[Tensor, " batch"] = None  # type: ignore[assignment]  # `is_forget`, to be read without a wait
@@ -108,7 +108,7 @@ class UtteranceSet:
     """A set of utterances of the corpus: D_f, D_r, D_v or a union of them."""
 
     utterances: Int[Tensor, " n"]
-    labels: Int[Tensor, " n"]
+    labels: Int[Tensor, "n ..."]  # as in `Batch`
     is_forget: Bool[Tensor, " n"]
     fetch: Callable[..., tuple[Tensor, Tensor]]  # rows of the corpus (B,) -> features (B, ...), lengths (B,)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))

@@ -17,15 +17,15 @@ class ForgetTable:
     """A table with one row of values per utterance of D_f, on the host or the device."""
 
     utterances: Int[Tensor, " n"]  # ascending, on the host
-    values: Float[Tensor, "n classes"]
+    values: Float[Tensor, "n *steps classes"]
 
     @classmethod
-    def of(cls, utterances: Int[Tensor, " n"], values: Float[Tensor, "n classes"]) -> ForgetTable:
+    def of(cls, utterances: Int[Tensor, " n"], values: Float[Tensor, "n *steps classes"]) -> ForgetTable:
         """Make a table from utterances in any order."""
         order = utterances.argsort()
         return cls(utterances[order], values[sent(order, values.device)])
 
-    def put(self, batch: Batch, target: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
+    def put(self, batch: Batch, target: Float[Tensor, "batch *steps classes"]) -> Float[Tensor, "batch *steps classes"]:
         """Return `target` with the rows of D_f's utterances replaced by the table's."""
         own = batch.forget_on_host
         at = torch.searchsorted(self.utterances, batch.utterances[own])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
-from torch.nn import functional
+
+from methods.engine.answers import logits_of, target_loss
 
 if TYPE_CHECKING:
     from methods.engine.batches import Batch, Classifier
@@ -19,7 +20,7 @@ def same_draws_again(device: torch.device) -> contextlib.AbstractContextManager[
 
 
 def warm_up(model: Classifier, part: Batch, *, backward: bool) -> None:
-    """Run cross-entropy forward, and backward to every trainable weight if requested; discard the result.
+    """Run the loss forward, and backward to every trainable weight if requested; discard the result.
 
     Gradients, buffers and random states stay unchanged.
     """
@@ -27,7 +28,7 @@ def warm_up(model: Classifier, part: Batch, *, backward: bool) -> None:
     moving = [p for p in module.parameters() if p.requires_grad] if backward else []
     buffers = [(b, b.detach().clone()) for b in module.buffers()]
     with same_draws_again(part.features.device), torch.set_grad_enabled(bool(moving)):
-        loss = functional.cross_entropy(model(part.features, part.lengths), part.labels)
+        loss = target_loss(model, logits_of(model, part), part.labels).mean()
         if moving:
             torch.autograd.grad(loss, moving, allow_unused=True)
     with torch.no_grad():

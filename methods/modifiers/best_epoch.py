@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import UnlearningProblem
+from methods.engine.answers import CLASSES, target_of
 from methods.engine.rewind_objective import Aim, rewind_aim
 
 RULES = ("rewind",)
@@ -52,6 +53,8 @@ class BestWeights:
         model = cast(nn.Module, self.problem.model)
         self._moving = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
         self._moving |= {name: b for name, b in model.named_buffers() if b.is_floating_point()}
+        if target_of(model) != CLASSES:
+            self._aim = self._aim_of_start()
 
     def after_epoch(self, pass_name: str) -> None:
         """Score the model after a whole epoch, unless the budget is spent; copy its weights if no epoch was better."""
@@ -97,3 +100,9 @@ class BestWeights:
             for batch in self.problem.validation.batches(ANSWERS_BATCH)
         ]
         return rewind_aim(torch.cat(right).cpu(), self.problem, mislabeled=self.mislabeled)
+
+    def _aim_of_start(self) -> Aim:
+        """Return a recognizer's aim: D_f should be transcribed as well as the original transcribes D_v."""
+        with self.problem.budget.charging(), self.problem.autocast():
+            accuracy = self.problem.score(self.problem.model, self.problem.validation).accuracy
+        return Aim(accuracy, accuracy)

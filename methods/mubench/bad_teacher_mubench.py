@@ -49,6 +49,7 @@ class BadTeacherMubench(Method):
 
     label: ClassVar[str] = "Bad-T (MU-Bench code)"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "the code that it follows compares logits of classes"
 
     learning_rate: float = 5e-5  # highest of its schedule
     epochs: int = 5  # epochs over D_f and as many utterances beside it

@@ -21,6 +21,7 @@ class GradAscentMubench(Method):
 
     label: ClassVar[str] = "GradAscent (MU-Bench code)"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
 
     learning_rate: float = 5e-5  # highest of its schedule
     epochs: int = 5  # epochs over D_f

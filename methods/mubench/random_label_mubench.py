@@ -25,6 +25,7 @@ class RandomLabelMubench(Method):
 
     label: ClassVar[str] = "RandLabel (MU-Bench code)"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "the code that it follows maps each class to one wrong class"
 
     learning_rate: float = 5e-5  # highest of its schedule
     epochs: int = 5  # epochs over D_f ∪ D_r

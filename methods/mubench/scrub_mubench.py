@@ -26,6 +26,7 @@ class ScrubMubench(Method):
 
     label: ClassVar[str] = "SCRUB (MU-Bench code)"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = "the code that it follows compares logits of classes"
 
     learning_rate: float = 5e-5  # highest of each half's schedule
     epochs: int = 5  # of both halves together

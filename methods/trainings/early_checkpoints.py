@@ -28,6 +28,7 @@ class EarlyCheckpoints(TrainingRecipe):
 
     label: ClassVar[str] = "early checkpoints"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
 
     keep_at: tuple[float, ...] = (0.2, 0.4, 0.6)  # shares of the schedule's steps
 

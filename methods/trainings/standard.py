@@ -19,6 +19,7 @@ class Standard(TrainingRecipe):
 
     label: ClassVar[str] = "standard"
     version: ClassVar[int] = 1
+    needs_classes: ClassVar[str] = ""
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield Retrain's one pass."""
