@@ -39,6 +39,7 @@ class Outputs:
     speaker_roles: np.ndarray[Any, Any] | None = None  # (n,) text, of `speaker_roles`
     num_samples: Labels | None = None
     levels_db: Vector | None = None  # root mean square, of full scale
+    groups: np.ndarray[Any, Any] | None = None  # (n,) text: values of the forgotten attribute; None if there is none
     references: np.ndarray[Any, Any] | None = None  # (n,) transcripts; None for a classifier, as what follows
     hypotheses: np.ndarray[Any, Any] | None = None  # (n,) what greedy decoding found
     attributes: np.ndarray[Any, Any] | None = None  # (n,) of dictionaries of text, such as {"accent": "en-us"}
@@ -98,6 +99,7 @@ def _about(table: pa.Table) -> dict[str, Any]:
         "speaker_roles": table["speaker_role"].to_numpy(zero_copy_only=False).astype(str),
         "num_samples": table["num_samples"].to_numpy().astype(np.int64),
         "levels_db": table["level_db"].to_numpy().astype(np.float64),
+        "groups": table["group"].to_numpy(zero_copy_only=False).astype(str) if "group" in table.column_names else None,
     }
 
 

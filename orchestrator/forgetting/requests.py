@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from orchestrator.tasks.sources.tables import text
 
 RULES = ("random", "stratified", "balanced", "index_file")
 SETTINGS = {  # which settings a kind takes
@@ -15,6 +18,7 @@ SETTINGS = {  # which settings a kind takes
     "speaker": {"speakers", "num_speakers"},
     "mislabeled": {"known_share"},
     "ids": {"ids", "ids_file"},
+    "attribute": {"attribute", "value", "at_least", "below"},
 }
 INDEX_FILE_RATIO = 0.1  # MU-Bench's files hold ten steps of 1 %
 
@@ -30,7 +34,7 @@ class ForgetRequest:
     The paths `ids_file` and `index_file` are not part of the request; `file_sha256`, filled in from the file, is.
     """
 
-    kind: str = "sample"  # or class, speaker, mislabeled, ids
+    kind: str = "sample"  # or class, speaker, mislabeled, ids, attribute
     forget_ratio: float | None = None  # sample: |D_f| / |D|
     rule: str = "random"  # sample: or stratified, balanced, index_file
     index_file: str | None = None  # rule index_file: ranks in the byte-sorted train split; all of them at ratio 0.1
@@ -43,6 +47,10 @@ class ForgetRequest:
     known_share: float | None = None  # mislabeled: how many of the wrong labels are known; the others stay in D_r
     ids: tuple[str, ...] = ()  # ids: of utterances
     ids_file: str | None = None  # ids: or a text file, one a line
+    attribute: str | None = None  # attribute: a column of the corpus, such as accent, noise or pitch
+    value: str | float | None = None  # attribute: the value that is forgotten; without it, one drawn by seed
+    at_least: float | None = None  # attribute: or a band of numbers, from this on
+    below: float | None = None  # attribute: and up to this, which is outside
     file_sha256: str = ""
 
     def __post_init__(self) -> None:
@@ -55,6 +63,7 @@ class ForgetRequest:
         if self.known_share == 1 and self.known_share is not True:
             object.__setattr__(self, "known_share", None)  # all of them, which is the same request
         self._require_ranges()
+        self._require_attribute()
         path = self.ids_file or self.index_file
         if path and not self.file_sha256:
             object.__setattr__(self, "file_sha256", self._digest(_lines(path)))
@@ -78,7 +87,7 @@ class ForgetRequest:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a whole number of 1 or more, got {value!r}")
-        needed = {"sample": ["forget_ratio"], "class": [], "speaker": [], "mislabeled": [], "ids": []}[self.kind]
+        needed = ["forget_ratio"] if self.kind == "sample" else []
         for name in (*needed, "class_share", "known_share"):
             value = getattr(self, name)
             if value is None and name not in needed:
@@ -96,6 +105,26 @@ class ForgetRequest:
             raise ValueError(
                 f"an index file holds {INDEX_FILE_RATIO:.0%}: got forget_ratio {self.forget_ratio}, allowed: up to that"
             )
+
+    def _require_attribute(self) -> None:
+        """Check the settings of kind attribute."""
+        if self.kind != "attribute":
+            return
+        if not isinstance(self.attribute, str) or not self.attribute:
+            raise ValueError(f"kind attribute needs a column of the corpus, such as accent: got {self.attribute!r}")
+        if isinstance(self.value, bool) or (self.value is not None and text(self.value) == ""):
+            raise ValueError(f"value must be a text or a number: got {self.value!r}; quote it")
+        band = {name: bound for name in ("at_least", "below") if (bound := getattr(self, name)) is not None}
+        for name, bound in band.items():
+            if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+                raise ValueError(f"{name} must be a number, got {bound!r}")
+            object.__setattr__(self, name, float(bound))  # 60 and 60.0 are one request
+        if band and self.value is not None:
+            raise ValueError(f"one of value and a band may be given, got value and {' and '.join(band)}; remove one")
+        if len(band) == 2 and not band["at_least"] < band["below"]:
+            raise ValueError(f"at_least must be smaller than below, got {band['at_least']:g} and {band['below']:g}")
+        if self.value is not None:
+            object.__setattr__(self, "value", text(self.value))
 
     def lines(self) -> list[str]:
         """The lines of `ids_file` or `index_file`, without blank ones.

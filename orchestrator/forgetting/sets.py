@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.errors import RecordingsNotice
+from orchestrator.forgetting.attributes import Attribute, attribute_of
 from orchestrator.forgetting.orders import balanced_order, index_order, random_order, stratified_order
 from orchestrator.forgetting.requests import INDEX_FILE_RATIO, ForgetRequest
 from orchestrator.tasks.base import plain_id
@@ -40,6 +41,7 @@ class CorpusArrays:
     unforgettable: tuple[str, ...] = ()  # classes that class unlearning never takes
     forgotten: tuple[int, ...] = ()  # rows of D that earlier requests forgot
     duplicates: tuple[tuple[str, ...], ...] = ()  # ids with identical audio, group by group
+    attributes: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)  # columns (N,) by name
 
     @property
     def train(self) -> Rows:
@@ -74,6 +76,7 @@ class ForgetSet:
     forgotten_classes: tuple[int, ...]  # ascending; class unlearning only
     forget_ratio: float  # |D_f| / |D| as it came out
     description: str  # for people
+    attribute: Attribute | None = None  # what D_f has in common; attribute unlearning only
 
 
 def draw(request: ForgetRequest, corpus: CorpusArrays, seed: int) -> ForgetSet:
@@ -103,7 +106,9 @@ def draw(request: ForgetRequest, corpus: CorpusArrays, seed: int) -> ForgetSet:
     kept = np.setdiff1d(corpus.left, rows)
     emptied = set(corpus.labels[rows].tolist()) - set(corpus.labels[kept].tolist()) - set(forgotten)
     warning = f"; D_r has no {', '.join(corpus.classes[label] for label in sorted(emptied))} left" if emptied else ""
-    return ForgetSet(rows, forgotten, ratio, f"{what}: {len(rows)} of {num_train} train utterances{warning}")
+    attribute = _attribute_of(request, corpus, np.random.default_rng(seed)) if request.kind == "attribute" else None
+    said = f"{what}: {len(rows)} of {num_train} train utterances{warning}"
+    return ForgetSet(rows, forgotten, ratio, said, attribute)
 
 
 def corpus_arrays(corpus: Corpus, unforgettable: tuple[str, ...]) -> CorpusArrays:
@@ -118,6 +123,7 @@ def corpus_arrays(corpus: Corpus, unforgettable: tuple[str, ...]) -> CorpusArray
         kind=corpus.info["kind"],
         unforgettable=unforgettable,
         duplicates=tuple(map(tuple, corpus.info.get("duplicates", ()))),
+        attributes=corpus.attributes,
     )
 
 
@@ -245,6 +251,18 @@ def _ids(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator)
     return np.array([row_of[name] for name in wanted], dtype=np.int64), (), "named utterances"
 
 
+def _attribute_of(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Attribute:
+    return attribute_of(request, corpus.attributes, corpus.left, rng)
+
+
+def _attributes(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
+    attribute = _attribute_of(request, corpus, rng)
+    rows = corpus.left[attribute.holds(corpus.attributes[attribute.name][corpus.left])]
+    staying = corpus.labels[np.setdiff1d(corpus.left, rows)]
+    gone = np.setdiff1d(corpus.labels[rows], staying)  # classes that have nothing else, as speakers may
+    return rows, tuple(gone.tolist()), f"utterances with {attribute}"
+
+
 def _require_known(what: str, wanted: Sequence[str], allowed: Sequence[str]) -> None:
     if unknown := [name for name in wanted if name not in set(allowed)]:
         shown = ", ".join(allowed[:20]) + (", …" if len(allowed) > 20 else "")
@@ -262,4 +280,5 @@ DRAWS: dict[str, Callable[[ForgetRequest, CorpusArrays, np.random.Generator], Dr
     "speaker": _speakers,
     "mislabeled": _mislabeled,
     "ids": _ids,
+    "attribute": _attributes,
 }

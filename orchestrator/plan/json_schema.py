@@ -20,6 +20,7 @@ from orchestrator.plan.training_keys import TrainingEntry, TrainingVariant
 LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")  # of Markdown
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXTENDS = {"type": "string", "description": "another sweep: a file, relative to this one, or the name of a shipped one"}
+NEEDED = {"sample": ["forget_ratio"], "attribute": ["kind", "attribute"]}  # of requests; of the others, their kind
 FIXED = ("original", "retrain")  # methods that take no curriculum and no adapters
 
 
@@ -162,7 +163,7 @@ def _requests(where: tuple[str, ...]) -> Iterator[Schema]:
         for name in SWEPT if where else ():
             if name in settings:
                 settings[name] = one_or_list(settings[name])
-        needed = ["forget_ratio"] if kind == "sample" else ["kind"]
+        needed = NEEDED.get(kind, ["kind"])
         yield _object({"kind": _is(kind), **settings, **names}, needed, f"{kind} unlearning")
 
 

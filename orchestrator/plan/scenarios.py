@@ -179,6 +179,10 @@ def in_short(request: ForgetRequest) -> str:
     details = [] if request.forget_ratio is None else [f"{request.forget_ratio:g}"]
     details += [] if request.known_share is None else [f"{request.known_share:g}"]
     details += [request.rule] if request.rule != "random" else []
+    if request.kind == "attribute":
+        band = ("at_least", "below")
+        details += [str(v) for v in (request.attribute, request.value) if v is not None]
+        details += [f"{name} {bound:g}" for name in band if (bound := getattr(request, name)) is not None]
     for names in (getattr(request, name) for name in NAMED):
         details += names if len(names) < 4 else [str(len(names))]
     return " ".join([request.kind, *details])

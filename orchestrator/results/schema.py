@@ -78,7 +78,7 @@ COLUMNS = (
     Column("training", TEXT, TRIAL, "title of the training of its original; `standard` by default"),
     Column("settings", TEXT, TRIAL, "settings of the method, or of the training of an original, as JSON"),
     Column("unlearning", TEXT, REQUEST, "kind of scenario; `none` for originals"),
-    Column("forget_rule", TEXT, REQUEST, "rule of `sample` (`random` for the other kinds)"),
+    Column("forget_rule", TEXT, REQUEST, "rule of `sample`, request of `attribute`; `random` for the other kinds"),
     Column("forget_classes", TEXT, REQUEST, "forgotten classes"),
     Column("requests_before", TEXT, REQUEST, "what was forgotten before, in order, as JSON; empty for a first request"),
     Column(
@@ -136,6 +136,7 @@ COLUMNS = (
     Column("finished_at", TEXT, ORIGIN, "end, in UTC"),
     Column("best_epoch", TEXT, TRIAL, "settings of the choice of the epoch as JSON; empty: the last. `note` names it"),
     Column("tuned_settings", TEXT, SEARCH, "settings that a search chose, as a JSON list; empty if there are none"),
+    Column("forget_attribute", TEXT, REQUEST, "forgotten attribute with its value, of attribute unlearning"),
     Column("seed", INTEGER, TRIAL, "seed of the trial"),
     Column("original_seed", INTEGER, TRIAL, "seed of its original"),
     Column("steps", INTEGER, COST, "optimizer steps"),
@@ -175,6 +176,7 @@ COLUMNS = (
         COST,
         "epochs of its passes that ended; 0 with `stop_reason` `budget`: the budget did not allow one pass",
     ),
+    Column("num_test_attribute", INTEGER, SIZES, "utterances of D_t that have the forgotten attribute"),
     *(
         Column(f"{name}_{count}", INTEGER, RECOGNITION, f"{meaning} {of}; of recognizers")
         for name, of in SETS.items()
@@ -274,6 +276,15 @@ COLUMNS = (
         Column(f"{name}_{rate}", NUMBER, RECOGNITION, f"{meaning} {of}; of recognizers", "0–1, or more")
         for name, of in SETS.items()
         for rate, meaning in ERROR_RATES.items()
+    ),
+    Column("test_accuracy_attribute", NUMBER, MEASURES, "accuracy on D_t with the forgotten attribute", "0–1"),
+    Column("test_accuracy_others", NUMBER, MEASURES, "accuracy on the rest of D_t, of attribute unlearning", "0–1"),
+    Column(
+        "test_group_gap",
+        NUMBER,
+        MEASURES,
+        "largest minus smallest accuracy on D_t over the values of the attribute; of those with ten utterances or more",
+        "0–1",
     ),
     Column(
         "collapsed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 FULL_SCALE = 2.0**15
 SILENCE_DB = -100.0
+OWN = ("audio", "utterance_id", "label", "true_label", "speaker", "split")  # columns that every corpus has
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Corpus:
     def column(self, name: str) -> npt.NDArray[Any]:
         """One column without audio, as NumPy."""
         return np.asarray(self.table.column(name).to_numpy())
+
+    @cached_property
+    def attributes(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The other columns by name, (N,) each, such as accent and noise; read when they are used."""
+        return _Attributes(self)
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -104,3 +111,23 @@ class Corpus:
     @cached_property
     def _levels_db(self) -> npt.NDArray[np.float32]:
         return np.full(len(self), np.nan, dtype=np.float32)
+
+
+class _Attributes(Mapping[str, npt.NDArray[Any]]):
+    """The columns of a corpus that are its own, each read once."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus, self.known = corpus, dict[str, npt.NDArray[Any]]()
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        if name not in set(self):
+            raise KeyError(name)
+        if name not in self.known:
+            self.known[name] = self.corpus.column(name)
+        return self.known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.corpus.table.column_names if name not in OWN)
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))

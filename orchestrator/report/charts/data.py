@@ -31,6 +31,7 @@ def block_key(block: Block) -> str:
     """Return what a block has in common with its counterparts in the tables of single backbones."""
     first = block.rows.iloc[0]
     parts = [block.kind] if block.kind != "sample" or first["forget_rule"] == "random" else [str(first["forget_rule"])]
+    parts += [str(first["forget_rule"])] if block.kind == "attribute" else []
     parts += [block.training] if block.training != STANDARD else []
     parts += [f"request-{block.request}"] if block.request else []
     return "-".join(parts)

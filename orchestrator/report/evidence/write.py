@@ -11,6 +11,7 @@ from orchestrator.report.charts.style import marks
 from orchestrator.report.evidence.audit_columns import audit_columns
 from orchestrator.report.evidence.earlier_requests import earlier_requests, earlier_requests_markdown
 from orchestrator.report.evidence.folder import folder_evidence
+from orchestrator.report.evidence.groups import accuracy_by_group, accuracy_by_group_markdown
 from orchestrator.report.evidence.probes import probe_columns, relearning_curves
 from orchestrator.report.evidence.table import evidence_markdown
 from orchestrator.report.frames.scope import EVERYTHING, Selection
@@ -57,6 +58,10 @@ def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTH
     if len(earlier):
         files["earlier_requests.csv"] = spreadsheet_csv(earlier)
         parts += ["# After a sequence of requests", "", *earlier_requests_markdown(earlier)]
+    by_group = accuracy_by_group(found.done, found.read_outputs)
+    if len(by_group):
+        files["groups.csv"] = spreadsheet_csv(by_group)
+        parts += ["# Accuracy by group", "", *accuracy_by_group_markdown(by_group)]
     files["evidence.md"] = "\n".join(parts).encode()  # last: what it points to is there
     out = absolute_path(out)
     folder = Folder(out.as_uri())

@@ -31,8 +31,8 @@ def _percent(column: str, title: str, latex: str, only_for: str = "") -> Measure
     return Measure(column, title, latex, "%", 100.0, only_for=only_for)
 
 
-def _points(column: str, title: str, latex: str) -> Measure:
-    return Measure(column, title, latex, "points")
+def _points(column: str, title: str, latex: str, scale: float = 1.0, only_for: str = "") -> Measure:
+    return Measure(column, title, latex, "points", scale, only_for=only_for)
 
 
 TEST = _percent("test_accuracy", "D_t", r"$D_t$")
@@ -42,6 +42,9 @@ FORGET = _percent("forget_accuracy", "D_f", r"$D_f$")
 FORGET_TRUE = _percent("forget_true_label_accuracy", "D_f true labels", r"$D_f$ true labels", "mislabeled")
 UNKNOWN = _percent("unknown_accuracy", "Unknown", "Unknown", "mislabeled")
 UNKNOWN_TRUE = _percent("unknown_true_label_accuracy", "Unknown, true labels", "Unknown, true labels", "mislabeled")
+TEST_ATTRIBUTE = _percent("test_accuracy_attribute", "D_t with it", r"$D_t$ with it", "attribute")
+TEST_OTHERS = _percent("test_accuracy_others", "D_t without it", r"$D_t$ without it", "attribute")
+GROUP_GAP = _points("test_group_gap", "Group gap", "Group gap", 100.0, "attribute")
 RETAIN = _percent("retain_accuracy", "D_r", r"$D_r$")
 FORGOTTEN_BEFORE = _percent("forgotten_before_accuracy", "Forgotten before", "Forgotten before")
 FORGOTTEN_BEFORE_GAP = _points("gap_forgotten_before", "its gap", "its gap")
@@ -53,8 +56,8 @@ BUDGET_USED = _percent("budget_used", "Budget used", "Budget used")
 CONSTANT = _percent("constant_predictor_accuracy", "Constant predictor", "Constant predictor")
 
 SHOWN = (
-    TEST, TEST_KEPT, TEST_FORGOTTEN, FORGET, FORGET_TRUE, UNKNOWN, UNKNOWN_TRUE, FORGOTTEN_BEFORE, FORGOTTEN_BEFORE_GAP,
-    RETAIN, MIA, SECONDS, GAP,
+    TEST, TEST_KEPT, TEST_FORGOTTEN, TEST_ATTRIBUTE, TEST_OTHERS, GROUP_GAP, FORGET, FORGET_TRUE, UNKNOWN, UNKNOWN_TRUE,
+    FORGOTTEN_BEFORE, FORGOTTEN_BEFORE_GAP, RETAIN, MIA, SECONDS, GAP,
 )  # fmt: skip
 """In the order of the paper's tables; a table leaves out those that none of its rows has."""
 

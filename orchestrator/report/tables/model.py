@@ -23,6 +23,7 @@ KIND_TITLES = {
     "speaker": "Speaker Unlearning",
     "mislabeled": "Unlearning of mislabeled utterances",
     "ids": "Unlearning of listed utterances",
+    "attribute": "Attribute Unlearning",
 }
 IN_MEANS = ("collapsed", "unchanged")
 """Flags of runs that finished, and so are in the means."""
@@ -188,7 +189,9 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], of_table: pd.Data
     best = {line.variant for line in best_lines(lines)}
     lines = [replace(ln, best=ln.variant in best) for ln in lines]
     named = (
-        rule != "random" or len(sample_rules) > 1 if kind == "sample" else rule.endswith(("known", "class", "classes"))
+        rule != "random" or len(sample_rules) > 1
+        if kind == "sample"
+        else kind == "attribute" or rule.endswith(("known", "class", "classes"))
     )
     details = [rule] if named else []
     ratios = sorted(rows["requested_forget_ratio"].dropna().unique())

@@ -20,18 +20,20 @@ FEWEST = 10  # utterances of the forgotten class or speaker outside training
 def probe(
     spec: TrialSpec, corpus: Corpus, parts: TrialSplit, problem: UnlearningProblem, fetch: Fetch
 ) -> list[dict[str, Any]]:
-    """Return the AUC of a linear probe for the forgotten classes or speakers; no rows for scenarios that have neither.
+    """Return the AUC of a linear probe for what is forgotten: classes, speakers or an attribute; else no rows.
 
     The probe uses utterances that no model was trained on (D_v, D_t and holdout), if at least ten of them are of the
-    forgotten class or speaker. Otherwise, as for a speaker whose recordings are all in D, it uses D_f and as many
-    utterances of D_r. `measure` is then `auc of members`: it detects membership as well as the speaker, so only its
-    distance from Retrain's is evidence.
+    forgotten class or speaker, or have the attribute. Otherwise, as for a speaker whose recordings are all in D, it
+    uses D_f and as many utterances of D_r. `measure` is then `auc of members`: it detects membership as well as the
+    speaker, so only its distance from Retrain's is evidence.
     """
     kind = spec.request.get("kind")
     if kind == "class":
         is_forgotten = np.isin(corpus.labels, parts.request_classes)
     elif kind == "speaker":
         is_forgotten = np.isin(corpus.speakers, np.unique(corpus.speakers[parts.forget]))
+    elif parts.attribute is not None:
+        is_forgotten = parts.attribute.holds(corpus.attributes[parts.attribute.name])
     else:
         return []
     seed = stage_seed("probe", spec.task.title, spec.seed)

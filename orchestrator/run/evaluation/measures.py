@@ -14,6 +14,7 @@ from torch import Tensor
 from methods.engine.loop import Diverged
 from orchestrator.evidence import accuracy as acc
 from orchestrator.evidence import membership
+from orchestrator.evidence.groups import accuracy_of_groups, group_gap
 from orchestrator.evidence.speaker_roles import speaker_roles
 from orchestrator.plan.spec import stage_seed
 from orchestrator.results.store import Store
@@ -59,6 +60,8 @@ def measures(assignment: Assignment, corpus: Corpus, parts: TrialSplit, logits: 
         row["num_unknown"] = len(unknown)
         row["unknown_accuracy"] = acc.accuracy(predicted[unknown], y[unknown])
         row["unknown_true_label_accuracy"] = acc.accuracy(predicted[unknown], corpus.true_labels[unknown])
+    if parts.attribute is not None:
+        row |= _with_attribute(corpus, parts, predicted)
     for name in ("test", "validation"):
         rows = getattr(parts, name)
         kept, forgotten = acc.accuracy_by_class_group(predicted[rows], y[rows], parts.forgotten_classes)
@@ -67,6 +70,21 @@ def measures(assignment: Assignment, corpus: Corpus, parts: TrialSplit, logits: 
     judged = parts.validation if len(parts.validation) else parts.test
     row["collapsed"] = acc.is_collapsed(predicted[judged], y[judged])
     return {**row, **_membership(assignment, corpus, parts, found.losses)}
+
+
+def _with_attribute(corpus: Corpus, parts: TrialSplit, predicted: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return accuracy on D_t with and without the forgotten attribute, and how far its groups are apart."""
+    assert parts.attribute is not None
+    column, y = corpus.attributes[parts.attribute.name][parts.test], corpus.labels[parts.test]
+    has, said = parts.attribute.holds(column), predicted[parts.test]
+    found = accuracy_of_groups(said == y, parts.attribute.groups(column))
+    return {
+        "forget_attribute": str(parts.attribute),
+        "num_test_attribute": int(has.sum()),
+        "test_accuracy_attribute": acc.accuracy(said[has], y[has]),
+        "test_accuracy_others": acc.accuracy(said[~has], y[~has]),
+        "test_group_gap": group_gap(found),
+    }
 
 
 def _membership(
@@ -132,6 +150,8 @@ def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: TrialSplit,
         "num_samples": corpus.num_samples[rows].astype(np.int32),
         "level_db": corpus.levels_db(rows),
     }
+    if parts.attribute is not None:
+        columns["group"] = parts.attribute.groups(corpus.attributes[parts.attribute.name][rows]).astype(str)
     if z.shape[1] <= WIDEST:
         columns["logits"] = pa.FixedSizeListArray.from_arrays(pa.array(z[rows].reshape(-1)), z.shape[1])
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -50,7 +51,7 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "original_settings": canonical(dict(assignment.training)),
         "training": spec.training_title,
         "unlearning": request.get("kind", "none"),
-        "forget_rule": request.get("rule") or "",
+        "forget_rule": rule_of(request),
         "requested_forget_ratio": request.get("forget_ratio"),
         "known_share": request.get("known_share"),
         "requests_before": canonical([dict(r.identity) for r in spec.before]) if spec.before else "",
@@ -77,6 +78,14 @@ def _what_is_run(assignment: Assignment) -> dict[str, Any]:
         "note": "",
         "collapsed": False,
     }
+
+
+def rule_of(request: Mapping[str, Any]) -> str:
+    """Return by what rule utterances are selected: that of a sample, or the attribute as the request names it."""
+    if request.get("kind") != "attribute":
+        return request.get("rule") or ""
+    bounds = {f"{name} {request[name]:g}" for name in ("at_least", "below") if request.get(name) is not None}
+    return " ".join([request["attribute"], *([str(v)] if (v := request.get("value")) else []), *sorted(bounds)])
 
 
 def end_columns(started: float) -> dict[str, Any]:

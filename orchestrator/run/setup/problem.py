@@ -17,6 +17,7 @@ from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem,
 from methods.engine.budget import BudgetMeter
 from methods.engine.losses import label_loss
 from methods.engine.transfer import sent
+from orchestrator.forgetting.attributes import Attribute
 from orchestrator.plan.originals import training_kind_of
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.guards.out_of_memory import in_halves
@@ -42,6 +43,7 @@ class TrialSplit:
     request_classes: tuple[int, ...]  # that this trial's request forgets
     forgotten_classes: tuple[int, ...]  # these and those of earlier requests
     forget_ratio: float  # actual share of D
+    attribute: Attribute | None = None  # that this trial's request forgets
 
     @property
     def num_train(self) -> int:
@@ -65,6 +67,7 @@ def split_corpus(context: WorkerContext, spec: TrialSpec, corpus: Corpus) -> Tri
         request_classes=sets[-1].forgotten_classes if sets else (),
         forgotten_classes=tuple(sorted({label for found in sets for label in found.forgotten_classes})),
         forget_ratio=len(rows) / len(train),
+        attribute=sets[-1].attribute if sets else None,
     )
 
 
