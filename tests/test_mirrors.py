@@ -149,6 +149,9 @@ COVERS = {
         "orchestrator/run/progress/observer.py",
         "orchestrator/run/progress/text.py",
     ],
+    "tests/run/test_attribute_unlearning.py": [
+        "orchestrator/report/evidence/groups.py",
+    ],
     "tests/run/test_restored.py": [
         "orchestrator/report/archive.py",
     ],
