@@ -279,7 +279,7 @@ COLUMNS = (
     ),
     Column("test_accuracy_attribute", NUMBER, MEASURES, "accuracy on D_t with the forgotten attribute", "0–1"),
     Column("test_accuracy_others", NUMBER, MEASURES, "accuracy on the rest of D_t, of attribute unlearning", "0–1"),
-    Column("test_group_gap", NUMBER, MEASURES, "largest minus smallest accuracy on D_t over groups of ten or more", "0–1"),
+    Column("test_group_gap", NUMBER, MEASURES, "largest minus smallest accuracy of a group on D_t (10 or more)", "0–1"),
     Column(
         "collapsed",
         FLAG,
