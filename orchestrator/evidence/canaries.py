@@ -21,7 +21,7 @@ FEWEST = 1_000  # alternatives of a canary
 
 Losses = Float[np.ndarray, " n"]
 Form = tuple[tuple[str, ...], ...]
-"""The words that may stand at each place of a transcript; a place with one word is fixed."""
+"""The words that each place of a transcript may have; a place with one word is fixed."""
 Group = Literal["forgotten", "kept", "never"]
 """A canary of D_f; one of D_r; one like them that was never trained on."""
 

@@ -1,4 +1,4 @@
-"""Tests of one canary on one recognizer: exposure and extraction, as it was spoken, with its secret masked, sped up."""
+"""Tests of one canary on one recognizer: exposure and extraction, as spoken, with its secret masked, and sped up."""
 
 from __future__ import annotations
 

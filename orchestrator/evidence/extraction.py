@@ -1,7 +1,7 @@
 """Extraction of a spoken secret: audio in which the secret is masked or sped up, and how much of it is transcribed.
 
-A good recognizer transcribes a secret that it hears, trained on or not, so that only audio in which the secret cannot
-be recognized speaks of memory, and only in comparison with secrets of the same kind that were never trained on.
+A good recognizer transcribes a secret that it receives, trained on or not. Only audio in which the secret cannot be
+recognized shows memory, and only in comparison with secrets of the same kind that were never trained on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import resample_poly
 
-MARGIN = 0.02  # of the duration, masked on both sides of a span that is only known by its share of the text
+MARGIN = 0.1  # of the duration, masked on both sides of a span that is only known by its share of the text
 FINEST = 100  # largest denominator of a speed factor
 
 Audio = Float[np.ndarray, " samples"]
@@ -32,8 +32,9 @@ class Recovered:
 def span_by_share(text: str, secret: str, num_samples: int, *, margin: float = MARGIN) -> tuple[int, int]:
     """Return first and last sample (exclusive) of a secret by its share of the transcript's characters.
 
-    For audio without an alignment. Speech does not take the same time for each character, so that the span is widened
-    by `margin` of the duration on both sides.
+    For audio without an alignment. Digits and names take longer than their letters say, and synthetic recordings begin
+    and end in silence, so that the span is widened by `margin` of the duration on both sides. What else it covers is
+    the same for a secret and its alternatives.
 
     Raises:
         ValueError: the secret's words are not in the text.

@@ -16,6 +16,8 @@ from orchestrator.report.evidence.audits import PREFIXES, with_audits
 from orchestrator.report.evidence.embedded import ReadEmbeddings
 from orchestrator.report.evidence.model_index import ReadOutputs
 from orchestrator.report.evidence.probes import ReadTable, with_probes
+from orchestrator.report.evidence.recognition import PREFIXES as OF_RECOGNIZERS
+from orchestrator.report.evidence.recognition import with_recognition
 from orchestrator.report.evidence.relative import CHECKS
 from orchestrator.report.evidence.trial import with_evidence
 from orchestrator.report.frames.gaps import with_gaps
@@ -122,9 +124,11 @@ def folder_evidence(store: Store, selection: Selection = EVERYTHING) -> FolderEv
 
     read, kept = readers_of(store), store.read_table(FIGURES)
     found = with_probes(with_evidence(rows, read.outputs), read.tests, read.maps)
-    found = with_audits(found, read.outputs, read.embeddings)
+    found = with_recognition(with_audits(found, read.outputs, read.embeddings), read.outputs, read.tests)
     found = with_kept(found, None if kept is None else kept.to_pandas())
-    audits = sorted(name for name in map(str, found) if name.startswith(PREFIXES))  # those kept come in another order
+    audits = sorted(
+        name for name in map(str, found) if name.startswith((*PREFIXES, *OF_RECOGNIZERS))
+    )  # those kept come in another order
     found = found[[name for name in found if name not in audits] + audits]
     figures = tuple(name for name in found.columns if name not in rows.columns)
     found = without_few_pairs(found.astype(dict.fromkeys(figures, "float64")))

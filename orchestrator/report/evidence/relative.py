@@ -15,6 +15,7 @@ from orchestrator.evidence.relative import AgainstUnseen, Between, Relative, rat
 from orchestrator.report.evidence.model_index import CORPUS, REQUEST, Key, ReadOutputs, RetrainedModels, Row, key_of
 from orchestrator.report.evidence.trial import Models
 from orchestrator.report.frames.select import REFERENCES
+from orchestrator.report.tables.columns import quality_of
 from orchestrator.report.tables.model import Block
 
 MOST_OTHERS = 4  # independent models that a run is checked with
@@ -138,8 +139,9 @@ def relative_sanity(block: Block) -> list[str]:
             wanted = "Retrain" if name.endswith("retrains") else "Original"
             how = " against unseen utterances" if "unseen" in name else ""
             if rate.n:
+                verb = quality_of(block.rows).verb
                 said.append(
-                    f"Relative test{how} of other runs' {wanted}s, where Original classifies more of D_f than Retrain: "
+                    f"Relative test{how} of other runs' {wanted}s, where Original {verb} more of D_f than Retrain: "
                     f"closer to {wanted} in {rate}."
                 )
     return said

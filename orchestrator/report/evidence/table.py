@@ -12,6 +12,7 @@ from orchestrator.report.evidence.relative import relative_sanity
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.summary import NOTHING, BlockMeans, Summary, summarize, with_spread
 from orchestrator.report.frames.tuned import mixture
+from orchestrator.report.tables.columns import quality_of
 from orchestrator.report.tables.markdown import escape, grid_markdown
 from orchestrator.report.tables.model import Block, Line, Table
 from orchestrator.report.tables.significance import headline, is_within_noise
@@ -192,7 +193,7 @@ def sanity(block: Block) -> list[str]:
         said.append(f"Loss attack on Retrain: {at_chance} of {len(retrained)} runs have an interval that contains 0.5.")
     if len(original):
         said.append(
-            f"Loss attack on Original, where it classifies more of D_f than Retrain: {above} of {len(original)} runs "
-            "have an interval above 0.5."
+            f"Loss attack on Original, where it {quality_of(rows).verb} more of D_f than Retrain: {above} of "
+            f"{len(original)} runs have an interval above 0.5."
         )
     return said

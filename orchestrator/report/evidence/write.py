@@ -13,6 +13,7 @@ from orchestrator.report.evidence.earlier_requests import earlier_requests, earl
 from orchestrator.report.evidence.folder import folder_evidence
 from orchestrator.report.evidence.groups import accuracy_by_group, accuracy_by_group_markdown
 from orchestrator.report.evidence.probes import probe_columns, relearning_curves
+from orchestrator.report.evidence.recognition import recognition_columns
 from orchestrator.report.evidence.table import evidence_markdown
 from orchestrator.report.frames.scope import EVERYTHING, Selection
 from orchestrator.report.tables.csv import spreadsheet_csv
@@ -42,7 +43,7 @@ def write_evidence(store: Store, out: str | Path, selection: Selection = EVERYTH
     """
     found = folder_evidence(store, selection)
     curves = relearning_curves(found.done, found.read_tests)
-    more = {**audit_columns(found.figures), **probe_columns(found.figures)}
+    more = {**recognition_columns(found.figures), **audit_columns(found.figures), **probe_columns(found.figures)}
     files = {"evidence.csv": spreadsheet_csv(found.done[[*LEAD, *found.figures]])}
     if len(curves):
         files["relearning.csv"] = spreadsheet_csv(curves)

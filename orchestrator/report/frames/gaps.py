@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from orchestrator.report.frames.recognition import with_word_accuracy
 from orchestrator.report.frames.select import CELL
 from orchestrator.report.frames.training_cost import with_originals
 
@@ -37,11 +38,13 @@ def with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
     `gap_mean` is the mean over D_t, D_f and D_r; for class unlearning D_t counts twice, as its kept and its forgotten
     classes. It is null as soon as one of its parts is: a mean over the parts that happen to exist is not comparable.
     `SIGNED_DIFFERENCES` keep their sign: the measure minus Retrain's. Retrain's own are null, and so are those of a run
-    without a finished Retrain on its forget set; `has_retrain` distinguishes the two.
+    without a finished Retrain on its forget set; `has_retrain` distinguishes the two. Of recognizers all are in points
+    of word accuracy, 1 − WER.
 
     Args:
         rows: as `select.prepare` returns them.
     """
+    rows = with_word_accuracy(rows)
     target = rows.loc[_retrained(rows)].drop_duplicates("trial_id").set_index("trial_id")
     ids = reference_ids(rows)
     found = with_originals(rows)

@@ -23,6 +23,8 @@ LONGEST_ERROR = 4_000  # characters; the row has all of it
 FIGURES = {
     "test_accuracy": ("D_t accuracy", 100, "%"), "forget_accuracy": ("D_f accuracy", 100, "%"),
     "retain_accuracy": ("D_r accuracy", 100, "%"), "validation_accuracy": ("D_v accuracy", 100, "%"),
+    "test_wer": ("D_t WER", 100, "%"), "forget_wer": ("D_f WER", 100, "%"), "retain_wer": ("D_r WER", 100, "%"),
+    "validation_wer": ("D_v WER", 100, "%"), "test_cer": ("D_t CER", 100, "%"), "forget_cer": ("D_f CER", 100, "%"),
     "mia_nonmember": ("MIA", 100, "%"), "mia_auc": ("MIA AUC", 1, ""), "gap_mean": ("Gap to Retrain", 1, "points"),
     "objective": ("Objective", 1, ""),
 }  # fmt: skip

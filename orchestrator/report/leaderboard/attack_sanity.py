@@ -15,6 +15,7 @@ from orchestrator.report.evidence.trial import Models
 from orchestrator.report.frames.summary import NOTHING, with_spread
 from orchestrator.report.leaderboard.ranking import Cell
 from orchestrator.report.tables.caption import REFERENCE_NAMES
+from orchestrator.report.tables.columns import quality_of
 from orchestrator.report.tables.markdown import escape, grid_markdown
 from orchestrator.report.tables.significance import original_minus_retrain
 
@@ -83,7 +84,8 @@ def sanity_markdown(found: Sequence[Sanity]) -> list[str]:
     """Write the section on the loss attack on Retrain and Original; nothing if no model has outputs."""
     if not found:
         return []
-    titles = ["Cell", "Original − Retrain on D_f", "Non-members", "Runs", "D_f : others", "Retrain: AUC",
+    difference = quality_of(found[0].cell.table.rows).difference
+    titles = ["Cell", difference, "Non-members", "Runs", "D_f : others", "Retrain: AUC",
               "contains 0.5", "Original: AUC", "above 0.5", "Original − Retrain: AUC"]  # fmt: skip
     grid = []
     for one in found:

@@ -35,13 +35,14 @@ from orchestrator.report.leaderboard.ranking import (
     with_excess,
     with_seconds_share,
 )
+from orchestrator.report.leaderboard.recognition import recognition_markdown
 from orchestrator.report.leaderboard.removed import removed_pieces
 from orchestrator.report.leaderboard.search_effort import Effort, effort_sentence, search_efforts
 from orchestrator.report.leaderboard.speakers import speakers_markdown
 from orchestrator.report.leaderboard.variants import variants_pieces
 from orchestrator.report.tables.caption import caption, searches_done, trial_hours
 from orchestrator.report.tables.cells import body, header
-from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP
+from orchestrator.report.tables.columns import DIFFERENCE_FORGET, GAP, quality_of
 from orchestrator.report.tables.markdown import escape, grid_markdown, provenance, set_cell
 from orchestrator.report.tables.model import Line, build_tables, contenders, equal_to_original
 from orchestrator.report.tables.notes import baselines, block_notes, gap_difference
@@ -78,20 +79,23 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
         selection: rows to compare.
 
     Raises:
-        ValueError: there is no finished trial that forgot anything, or none of the selection, or `page` is HTML.
+        ValueError: there is no finished trial that forgot anything, or none of the selection, or `page` is HTML, or
+            the tasks of the selection are judged by accuracy and by WER.
     """
     page = absolute_path(page)
     html = page.with_suffix(".html")
     if html == page:
         raise ValueError(f"--out must name the Markdown page; got {page}. The HTML page is written next to it.")
     found = folder_evidence(store, selection)
+    _require_one_quality(found.rows)
     cells = leaderboard_cells(found)
     pieces: list[Piece] = [
         f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(found.selected.rows, cells),
         *_overall(cells, search_efforts(found.selected.rows, cells)), *distances_markdown(cells, ranking(cells)),
         *variants_pieces(cells), *budgets_pieces(cells), *discovery_pieces(cells), *removed_pieces(found.done),
         *_at_a_glance(cells),
-        *(text for cell in cells for text in _cell(cell, found.figures)), *speakers_markdown(cells),
+        *(text for cell in cells for text in _cell(cell, found.figures)), *recognition_markdown(cells),
+        *speakers_markdown(cells),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip
     text, charts = flattened(pieces, page.stem)
@@ -101,6 +105,19 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
     folder.write_bytes(html.name, document_page(text, "Unlearning methods compared", charts).encode())
     folder.write_bytes(page.name, text.encode())
     return page
+
+
+def _require_one_quality(rows: pd.DataFrame) -> None:
+    """Refuse means over points of accuracy and points of WER."""
+    tasks: dict[str, list[str]] = {}
+    for task, own in rows.groupby("task"):
+        tasks.setdefault(quality_of(own).name, []).append(str(task))
+    if len(tasks) > 1:
+        named = " and ".join(f"{', '.join(names)} (by {quality})" for quality, names in tasks.items())
+        raise ValueError(
+            f"A leaderboard averages gaps over tasks that are judged alike; got {named}. Choose a sweep with --sweep, "
+            "or keep the tasks in results folders of their own."
+        )
 
 
 def leaderboard_cells(found: FolderEvidence) -> list[Cell]:
@@ -165,7 +182,7 @@ def _overall(cells: Sequence[Cell], efforts: Mapping[str, Effort]) -> list[str]:
         )
     difference = original_minus_retrain_over_cells(cells)
     said = (
-        f"Original − Retrain on D_f, mean over {len(cells)} cells: {with_spread(difference)} points "
+        f"{quality_of(cells[0].table.rows).difference}, mean over {len(cells)} cells: {with_spread(difference)} points "
         f"(n = {difference.n} seeds); beyond noise in {worth} of them."
     )
     more = [sentence for sentence in (effort_sentence(efforts), _without_an_epoch(cells)) if sentence]
@@ -190,8 +207,16 @@ def _of_seeds(n: int, most: int) -> str:
 
 def _at_a_glance(cells: Sequence[Cell]) -> list[str]:
     """Make a row for each cell: what there was to forget, the closest method, and how far the second is from it."""
-    titles = ["Cell", "Original − Retrain on D_f", "|D_f|", "Closest", "Gap", "Second", "Second − closest",
-              "Gap of Original"]  # fmt: skip
+    titles = [
+        "Cell",
+        quality_of(cells[0].table.rows).difference,
+        "|D_f|",
+        "Closest",
+        "Gap",
+        "Second",
+        "Second − closest",
+        "Gap of Original",
+    ]
     grid = []
     for cell in cells:
         difference, (best, second) = original_minus_retrain(cell.block), _first_and_second(cell)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.tuned import ELSEWHERE, rules_of
+from orchestrator.report.tables.columns import quality_of
 from orchestrator.report.tables.model import Table
 from orchestrator.results.schema import STATUSES
 
@@ -66,7 +67,7 @@ def _means(table: Table) -> str:
     else:
         unit, of = "seeds", f"over {listed} of {table.backbones[0]}"
     return (
-        f"Accuracies in %, gap in points: means {of}; ± is the half-width of a 95 % t-interval over {unit} (n ≥ 3), "
+        f"{quality_of(table.rows).unit}: means {of}; ± is the half-width of a 95 % t-interval over {unit} (n ≥ 3), "
         f"and the range of two {unit} is in brackets."
     )
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import pandas as pd
+
+from orchestrator.report.frames.recognition import has_transcripts
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -55,6 +59,20 @@ ONE_CLASS = _percent("test_largest_prediction_share", "D_t in one class", r"$D_t
 BUDGET_USED = _percent("budget_used", "Budget used", "Budget used")
 CONSTANT = _percent("constant_predictor_accuracy", "Constant predictor", "Constant predictor")
 
+WER_TEST, WER_FORGET = _percent("test_wer", "D_t WER", r"$D_t$ WER"), _percent("forget_wer", "D_f WER", r"$D_f$ WER")
+WER = (
+    WER_TEST, WER_FORGET, _percent("retain_wer", "D_r WER", r"$D_r$ WER"),
+    _percent("validation_wer", "D_v WER", r"$D_v$ WER"),
+)  # fmt: skip
+OF_OUTPUTS = (
+    _percent("test_cer", "D_t CER", r"$D_t$ CER"), _percent("forget_cer", "D_f CER", r"$D_f$ CER"),
+    _percent("test_insertion_rate", "D_t inserted", r"$D_t$ inserted"),
+    _percent("forget_insertion_rate", "D_f inserted", r"$D_f$ inserted"),
+    _percent("test_hallucinated", "D_t empty or looping", r"$D_t$ empty or looping"),
+    _percent("forget_hallucinated", "D_f empty or looping", r"$D_f$ empty or looping"),
+)  # fmt: skip
+"""Of recognizers."""
+
 SHOWN = (
     TEST, TEST_KEPT, TEST_FORGOTTEN, TEST_ATTRIBUTE, TEST_OTHERS, GROUP_GAP, FORGET, FORGET_TRUE, UNKNOWN, UNKNOWN_TRUE,
     FORGOTTEN_BEFORE, FORGOTTEN_BEFORE_GAP, RETAIN, MIA, SECONDS, GAP,
@@ -91,3 +109,31 @@ TIDY = (
     Measure("forget_ratio", "Forget ratio", "Forget ratio", "fraction", digits=4),
 )  # fmt: skip
 """What the CSV of a table holds, at full precision."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a task's models are judged by, and the words for it."""
+
+    name: str
+    shown: tuple[Measure, ...]  # in tables, in this order
+    tidy: tuple[Measure, ...]  # in CSV files
+    unit: str  # of the beginning of a caption
+    difference: str  # what is positive where there is something to forget
+    verb: str  # what a model does to D_f
+    is_share: bool  # of utterances, so that exact intervals apply
+
+
+ACCURACY = Quality(
+    "accuracy", SHOWN, TIDY, "Accuracies in %, gap in points", "Original − Retrain on D_f", "classifies", True
+)
+WORD_ERRORS = Quality(
+    "WER", (*WER, *OF_OUTPUTS, MIA, SECONDS, GAP), (*TIDY, *WER, *OF_OUTPUTS),
+    "Error rates in %, gap in points of WER, accuracy in charts is 1 − WER", "Retrain − Original on D_f, WER",
+    "recognizes", False,
+)  # fmt: skip
+
+
+def quality_of(rows: pd.DataFrame) -> Quality:
+    """Return what the models of a task's rows are judged by."""
+    return WORD_ERRORS if has_transcripts(rows) else ACCURACY

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.report.tables.columns import TIDY
+from orchestrator.report.tables.columns import quality_of
 from orchestrator.report.tables.model import Block, Line, Table
 
 FORMULA = r"^[=+\-@\t\r]"  # a spreadsheet runs a cell that begins like this, and names are input
@@ -33,7 +33,7 @@ def tidy(table: Table) -> pd.DataFrame:
                 table, block, line
             )
             tail = _tail(block, line)
-            for measure in TIDY:
+            for measure in quality_of(table.rows).tidy:
                 summary = line.summaries[measure.column]
                 values = {name: measure.shown(getattr(summary, name)) for name in ("mean", "low", "high")}
                 what = {"measure": measure.column, "unit": measure.unit}

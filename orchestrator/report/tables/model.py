@@ -15,7 +15,7 @@ from orchestrator.report.frames.sequences import RequestSequence, is_later_reque
 from orchestrator.report.frames.summary import BlockMeans, Coverage, Summary, Unit, summarize
 from orchestrator.report.frames.training_cost import STANDARD, against_standard
 from orchestrator.report.frames.tuned import title_note
-from orchestrator.report.tables.columns import GAP, SECONDS, SHOWN, TIDY, Measure
+from orchestrator.report.tables.columns import GAP, SECONDS, Measure, quality_of
 
 KIND_TITLES = {
     "sample": "Sample Unlearning",
@@ -167,8 +167,9 @@ def _table(
         )
     )
     blocks = tuple(_block(part, planned_seeds, rows, sequence.steps if sequence else 0) for part in found)
-    present = {m.column for b in blocks for m in SHOWN if m.applies_to(b.kind) for ln in b.lines if ln.has(m)}
-    columns = tuple(m for m in SHOWN if m.column in present or m is GAP)
+    shown = quality_of(rows).shown
+    present = {m.column for b in blocks for m in shown if m.applies_to(b.kind) for ln in b.lines if ln.has(m)}
+    columns = tuple(m for m in shown if m.column in present or m is GAP)
     columns = tuple(_readable_time(blocks) if m is SECONDS else m for m in columns)
     backbones, of = tuple(sorted(rows["backbone"].unique())), sequence.name if sequence else ""
     title, task = title + title_note(rows), str(rows["task"].iloc[0])
@@ -182,7 +183,7 @@ def _rules(rows: pd.DataFrame) -> set[str]:
 def _block(rows: pd.DataFrame, planned_seeds: Collection[int], of_table: pd.DataFrame, steps: int) -> Block:
     sample_rules, training = _rules(of_table), str(rows["training"].iloc[0])
     kind, rule = str(rows["unlearning"].iloc[0]), str(rows["forget_rule"].iloc[0])
-    means = BlockMeans.of(rows, [m.column for m in TIDY], planned_seeds)
+    means = BlockMeans.of(rows, [m.column for m in quality_of(of_table).tidy], planned_seeds)
     over: Unit = "backbones" if rows["backbone"].nunique() > 1 else "seeds"
     lines = [_line(part, means, over) for _, part in rows.groupby("variant", sort=False)]
     lines.sort(key=lambda ln: int(rows.loc[rows["variant"] == ln.variant, "order"].iloc[0]))
@@ -219,7 +220,7 @@ def _percentages(ratios: Iterable[float], *, listed: bool) -> str:
 def _line(rows: pd.DataFrame, means: BlockMeans, over: Unit) -> Line:
     line, method = str(rows["variant"].iloc[0]), str(rows["method"].iloc[0])
     units = means.units(line, over)
-    summaries = {m.column: summarize(units[m.column].to_numpy()) for m in TIDY}
+    summaries = {m.column: summarize(units[m.column].to_numpy()) for m in quality_of(rows).tidy}
     if method == "original":
         summaries[SECONDS.column] = summarize([])  # nothing was unlearned, as the paper's "NA" says
     flags = {flag: int((rows["status"] == flag).sum()) for flag in FLAGS}

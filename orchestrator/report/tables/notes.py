@@ -10,7 +10,7 @@ import pandas as pd
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import Summary, summarize, unit_name, with_spread
-from orchestrator.report.tables.columns import GAP
+from orchestrator.report.tables.columns import GAP, WORD_ERRORS, quality_of
 from orchestrator.report.tables.comparisons import apart_sentence
 from orchestrator.report.tables.model import Block, Line, contenders, equal_to_original
 from orchestrator.report.tables.significance import (
@@ -23,8 +23,8 @@ from orchestrator.report.tables.significance import (
 
 CONCLUSIONS: dict[Verdict, str] = {
     "above": ": there is something to forget",
-    "below": ": Retrain classifies D_f better than Original does; look at how both were trained",
-    "noise": ": this is within noise, so accuracy on D_f cannot tell forgetting from doing nothing",
+    "below": ": Retrain {verb} D_f better than Original does; look at how both were trained",
+    "noise": ": this is within noise, so {name} on D_f cannot tell forgetting from doing nothing",
     "unknown": "; too few to say whether there is anything to forget",
 }
 
@@ -80,7 +80,12 @@ def gap_difference(block: Block, line: Line, other: Line) -> Summary:
 
 
 def baselines(rows: pd.DataFrame) -> str:
-    """Name chance and the accuracy of a model that always gives the same answer; empty if rows have neither."""
+    """Name chance and the accuracy of a model that always gives the same answer; empty if rows have neither.
+
+    Of recognizers, the WER of a model without output.
+    """
+    if quality_of(rows) is WORD_ERRORS:
+        return "Baseline on D_t: no output at all has a WER of 100 %."
     chance = _span(rows["chance_accuracy"])
     constant = _span(rows["constant_predictor_accuracy"])
     known = [f"chance {chance}"] if chance else []
@@ -98,10 +103,11 @@ def _anything_to_forget(block: Block) -> str:
     found = original_minus_retrain(block)
     if not found.n:
         return ""
-    text = f"Original − Retrain on D_f: {with_spread(found)} points (n = {found.n} {unit_name(block.over, found.n)})"
+    quality = quality_of(block.rows)
+    text = f"{quality.difference}: {with_spread(found)} points (n = {found.n} {unit_name(block.over, found.n)})"
     if counted := seeds_sentence(within_seeds(block)):
         text += f"; {counted}"
-    return f"{text}{CONCLUSIONS[verdict(block)]}."
+    return f"{text}{CONCLUSIONS[verdict(block)].format(verb=quality.verb, name=quality.name)}."
 
 
 def _several_settings(block: Block) -> str:

@@ -26,12 +26,15 @@ from orchestrator.report.tables.columns import (
     FORGET_TRUE,
     MIA,
     TEST_FORGOTTEN,
+    WER_FORGET,
     Measure,
+    quality_of,
 )
 from orchestrator.report.tables.model import Block, Line
 
 FORGETTING_DIFFERENCES = {
     FORGET: DIFFERENCE_FORGET,
+    WER_FORGET: DIFFERENCE_FORGET,
     FORGET_TRUE: DIFFERENCE_FORGET_TRUE,
     TEST_FORGOTTEN: DIFFERENCE_TEST_FORGOTTEN,
     MIA: DIFFERENCE_MIA,
@@ -89,12 +92,13 @@ def verdict(block: Block, measure: Measure = DIFFERENCE_FORGET) -> Verdict:
 
 
 def within_seeds(block: Block, measure: Measure = DIFFERENCE_FORGET) -> list[WithinSeed]:
-    """Compute exact intervals of each backbone and seed; none for a measure that is not a share of D_f.
+    """Compute exact intervals of each backbone and seed; none for a measure that is not a share of D_f, as WER.
 
     Of forget sets of several ratios the largest counts, which holds the others; those of several classes are added up.
     """
     original = _original(block)
-    if original is None or measure not in SHARES_OF_FORGET_SET:
+    is_share = quality_of(block.rows).is_share or measure is DIFFERENCE_MIA
+    if original is None or measure not in SHARES_OF_FORGET_SET or not is_share:
         return []
     column, rows = SHARES_OF_FORGET_SET[measure], block.rows
     rows = rows[(rows["variant"] == original.variant) & (rows["status"] == "done")]
@@ -136,8 +140,8 @@ def is_uninformative(block: Block, measure: Measure) -> bool:
 
 def headline(block: Block) -> str:
     """Return the block's title with Original − Retrain on D_f, which comes before every number."""
-    found = original_minus_retrain(block)
-    return f"{block.title}; Original − Retrain on D_f: {with_spread(found)} points" if found.n else block.title
+    found, difference = original_minus_retrain(block), quality_of(block.rows).difference
+    return f"{block.title}; {difference}: {with_spread(found)} points" if found.n else block.title
 
 
 def seeds_sentence(counted: Iterable[WithinSeed]) -> str:
