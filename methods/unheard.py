@@ -190,8 +190,8 @@ class Unheard(Method):
         """Return the targets of D_f, in its order.
 
         Charged as a forward of the pretrained encoder over D and D_v, the ridge solutions, and f's logits on D_v;
-        `random` as the latter alone, `uniform` as nothing. Classes without an utterance in D_r are excluded: Retrain
-        never predicts them, nor could the teacher.
+        `random` as the latter alone, `uniform`, and any rule where D_r has one class, as nothing. Classes without an
+        utterance in D_r are excluded: Retrain never predicts them, nor could the teacher.
 
         Raises:
             BudgetSpent: when the budget is spent before that.
@@ -200,7 +200,7 @@ class Unheard(Method):
         there = torch.zeros(problem.num_classes, dtype=torch.bool)
         there[problem.retain.labels] = True
         labels, validation = problem.forget.labels, self.unheard_speech(problem)
-        if self.target_rule == "uniform":
+        if self.target_rule == "uniform" or there.sum() == 1:  # a Retrain of one class answers with nothing else
             return (there.double() / there.sum()).repeat(len(labels), 1)
         if not len(validation):
             raise ValueError(NO_ANSWERS)

@@ -140,6 +140,13 @@ def test_without_answers_on_unheard_speech_it_says_what_it_needs(kit):
         Unheard().targets(problem)
 
 
+@pytest.mark.parametrize("rule", ["borrowed", "hard", "teacher", "random", "uniform"])
+def test_where_one_class_is_kept_it_is_the_answer(kit, rule):
+    problem = without_class_2(kit)
+    problem.retain = kit.replace(problem.retain, labels=torch.zeros_like(problem.retain.labels))
+    assert Unheard(target_rule=rule).targets(problem).tolist() == [[1.0, 0.0, 0.0]] * len(problem.forget)
+
+
 def test_a_share_beyond_all_is_refused():
     with pytest.raises(ValueError, match=r"retain_share must be in \[0, 1\], got 1.5"):
         Unheard(retain_share=1.5)

@@ -183,7 +183,7 @@ def _overall(cells: Sequence[Cell], efforts: Mapping[str, Effort]) -> list[str]:
     difference = original_minus_retrain_over_cells(cells)
     said = (
         f"{quality_of(cells[0].table.rows).difference}, mean over {len(cells)} cells: {with_spread(difference)} points "
-        f"(n = {difference.n} seeds); beyond noise in {worth} of them."
+        f"(n = {difference.n} seed{'' if difference.n == 1 else 's'}); beyond noise in {worth} of them."
     )
     more = [sentence for sentence in (effort_sentence(efforts), _without_an_epoch(cells)) if sentence]
     told = [line for sentence in more for line in (escape(sentence), "")]
