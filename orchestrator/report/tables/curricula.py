@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from orchestrator.evidence.paired import compare_paired, holm
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import CELL, REFERENCES, label_of
 from orchestrator.report.frames.summary import NOTHING, Summary, summarize, with_spread
@@ -30,7 +31,8 @@ def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
     """Make one row for each task, kind of unlearning, and line with a curriculum or SuperLoss whose control was run.
 
     Columns: `COLUMNS`, `control_name` (short, for a plot), `n` seeds, and for each measure of `SCALE` its mean
-    difference from the control in points, `low` and `high` of the 95 % t-interval over seeds. A seed's forget sets and
+    difference from the control in points, `low` and `high` of the 95 % t-interval over seeds, and in `p_<measure>` the
+    p-value of a paired test, corrected over all rows by Holm (NaN below three seeds). A seed's forget sets and
     backbones are averaged first; a seed in which a run or its control is not done is left out, and counted in
     `unfinished`. The rows of task `all` average a seed's tasks and kinds as well, each counting equally.
 
@@ -62,18 +64,20 @@ def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
         parts.insert(0, _over_all(of_seed))
     found = pd.concat([_summaries(part) for part in parts], ignore_index=True)
     names = dict(zip(frame["control"], frame["control_name"], strict=True))
-    return found.assign(control_name=found["control"].map(names))
+    corrected = {f"p_{m}": holm(found[f"p_{m}"].tolist()) for m in SCALE}
+    return found.assign(control_name=found["control"].map(names), **corrected)
 
 
 def curricula_markdown(found: pd.DataFrame) -> str:
     """Format the differences as a table."""
     shown = [
         [escape(str(row[name])) for name in COLUMNS]
-        + [with_spread(row[m], 2) if row[m].n else NOTHING for m in SCALE]
+        + [text for m in SCALE for text in (with_spread(row[m], 2) if row[m].n else NOTHING, _p(row[f"p_{m}"]))]
         + [f"{row['n']} of {row['n'] + row['unfinished']}"]
         for row in found.to_dict("records")
     ]
-    titles = ["Task", "Unlearning", "Line", "Control", "Gap", "D_f", "D_t", "Seeds"]
+    measures = [title for name in ("Gap", "D_f", "D_t") for title in (name, "p (Holm)")]
+    titles = ["Task", "Unlearning", "Line", "Control", *measures, "Seeds"]
     return tabulate(shown, titles, tablefmt="pipe", disable_numparse=True)
 
 
@@ -82,10 +86,15 @@ def curricula_csv(found: pd.DataFrame) -> bytes:
     tidy = [
         {name: row[name] for name in COLUMNS}
         | {"measure": m, "difference": row[m].mean, "low": row[m].low, "high": row[m].high, "n": row[m].n}
+        | {"p_holm": row[f"p_{m}"]}
         for row in found.to_dict("records")
         for m in SCALE
     ]
     return spreadsheet_csv(pd.DataFrame(tidy))
+
+
+def _p(value: float) -> str:
+    return NOTHING if value != value else f"{value:.3f}"
 
 
 def _control(row: Mapping[Hashable, Any], known: Mapping[tuple[Any, ...], Mapping[Hashable, Any]]) -> Any:
@@ -137,5 +146,6 @@ def _summaries(of_seed: pd.DataFrame) -> pd.DataFrame:
         finished = part[part["done"]]
         measured: dict[str, Summary] = {m: summarize(finished[m].to_numpy()) for m in SCALE}
         lead = {"task": task, "unlearning": kind, "line": line, "control": control}
-        found.append(lead | {"n": len(finished), "unfinished": len(part) - len(finished)} | measured)
+        p = {f"p_{m}": compare_paired(finished[m].to_numpy()).p for m in SCALE}
+        found.append(lead | {"n": len(finished), "unfinished": len(part) - len(finished)} | measured | p)
     return pd.DataFrame(found)

@@ -6,6 +6,7 @@ import json
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.select import prepare, reported
@@ -65,6 +66,25 @@ def test_a_seed_with_an_unfinished_pair_is_left_out_and_counted(make_rows) -> No
     assert found.loc[("espeak_keywords", "sample"), ["n", "unfinished"]].tolist() == [3, 0]
     for cell in (("espeak_keywords", "class"), ("all", "all")):
         assert found.loc[cell, ["n", "unfinished"]].tolist() == [2, 1]
+
+
+def test_p_values_are_corrected_over_all_rows_of_the_table(rows) -> None:
+    shift = {0: -0.05, 1: -0.03, 2: -0.01}
+    parts = [with_modifiers(rows, "curriculum", {"order": o}, 0.0) for o in ORDERS]
+    parts[0]["forget_accuracy"] += parts[0]["seed"].map(shift)
+    found = compared(rows, *parts).set_index(["line", "task", "unlearning"])
+    moved = found.loc["SCRUB + easy first"]
+    alone = 2 * stats.t.sf(0.03 / (0.02 / 3**0.5), 2)
+    assert len(found) == 6
+    assert moved["p_forget_accuracy"].tolist() == pytest.approx([min(1.0, 6 * alone)] * 3)
+    assert set(found.loc["SCRUB + hard first", "p_forget_accuracy"]) == {1.0}
+    assert "p (Holm)" in curricula_markdown(found.reset_index())
+
+
+def test_two_seeds_have_no_p_value(make_rows) -> None:
+    rows = make_rows(methods=METHODS, seeds=[0, 1], kinds=["sample"])
+    easy, control = (with_modifiers(rows, "curriculum", {"order": o}, ORDERS[o]) for o in ("easy_first", "random"))
+    assert compared(rows, easy, control)["p_gap_mean"].isna().all()
 
 
 def test_a_run_under_another_budget_is_no_control(rows) -> None:
