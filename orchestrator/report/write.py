@@ -87,7 +87,7 @@ def write_files(report: Report, out: Path, readers: Readers | None = None) -> li
         charts[task] = [chart for of_table in drawn.values() for chart in of_table]
         parts += [f"## {escape(task)}", "", *_task(own, drawn, files)]
     parts += _paper(tables)
-    others = {title: _pieces(pieces, files, parts) for title, pieces in report_sections(report).items()}
+    others = {title: _pieces(pieces, files, parts) for title, pieces in report_sections(report, readers).items()}
     others |= {"Curricula": _curricula(report.lines, files, parts), "Searches": search_charts(rows)}
     if others["Searches"]:
         parts += ["## Searches", "", *_pictures(others["Searches"], files)]

@@ -94,9 +94,14 @@ def recognition_columns(figures: Sequence[str]) -> dict[str, tuple[Column, ...]]
     return {title: columns for title, columns in found.items() if columns}
 
 
+def canary_column(test: str, group: str) -> str:
+    """Return the name of a column of means: of a test, and a key of `GROUPS`."""
+    return f"canary_{_slug(test)}_{group}"
+
+
 def _of_test(test: str, digits: int, scale: float) -> tuple[Column, ...]:
     name = f"canary_{_slug(test)}"
-    means = [Column(f"{name}_{group}", title, digits, scale) for group, title in GROUPS.items()]
+    means = [Column(canary_column(test, group), title, digits, scale) for group, title in GROUPS.items()]
     return (
         *means,
         Column(f"{name}_auc", "AUC, forgotten", 2, interval=name),

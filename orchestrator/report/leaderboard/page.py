@@ -35,7 +35,7 @@ from orchestrator.report.leaderboard.ranking import (
     with_excess,
     with_seconds_share,
 )
-from orchestrator.report.leaderboard.recognition import recognition_markdown
+from orchestrator.report.leaderboard.recognition import recognition_pieces
 from orchestrator.report.leaderboard.removed import removed_pieces
 from orchestrator.report.leaderboard.search_effort import Effort, effort_sentence, search_efforts
 from orchestrator.report.leaderboard.speakers import speakers_markdown
@@ -94,7 +94,7 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
         *_overall(cells, search_efforts(found.selected.rows, cells)), *distances_markdown(cells, ranking(cells)),
         *variants_pieces(cells), *budgets_pieces(cells), *discovery_pieces(cells), *removed_pieces(found.done),
         *_at_a_glance(cells),
-        *(text for cell in cells for text in _cell(cell, found.figures)), *recognition_markdown(cells),
+        *(text for cell in cells for text in _cell(cell, found.figures)), *recognition_pieces(cells),
         *speakers_markdown(cells),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),
     ]  # fmt: skip

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from report.evidence.test_recognition import canaries
+from report.frames.test_recognition import of_recognizers
 from report.leaderboard.test_budgets import at_budgets
 from report.leaderboard.test_variants import with_variants
 
@@ -40,3 +43,18 @@ def test_the_report_has_variants_and_budgets_and_their_pictures(rows, tmp_path) 
 
 def test_a_plain_sweep_has_none_of_them(rows, tmp_path) -> None:
     assert report_sections(folder_report(stored(rows, tmp_path))) == {}
+
+
+def test_a_report_of_recognizers_has_canaries_in_its_text_and_a_chart_on_its_page(make_rows, tmp_path) -> None:
+    made = make_rows(methods=["original", "retrain", "scrub"], kinds=["sample"], seeds=[0, 1])
+    store = stored(of_recognizers(made).assign(num_classes=np.nan), tmp_path)
+    for trial_id in store.rows()["trial_id"]:
+        tests = canaries(8.0 if "original" in trial_id else 1.4).assign(forgotten=None, epoch=None, seconds=1.0)
+        store.write_table(store.tests.path(trial_id), pa.Table.from_pandas(tests, preserve_index=False))
+    write_report(tmp_path)
+    text, page = ((tmp_path / "report" / name).read_text() for name in ("report.md", "report.html"))
+    assert "## Recognizers: canaries and groups" in text
+    assert "D_f WER" in text
+    assert "Exposure of canaries, secret masked" in page
+    assert "D_t WER" in page
+    assert "classif" not in text

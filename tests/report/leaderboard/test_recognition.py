@@ -10,7 +10,7 @@ from report.leaderboard.test_page import evidence_of
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.leaderboard.page import _at_a_glance, _overall, _require_one_quality, leaderboard_cells
-from orchestrator.report.leaderboard.recognition import recognition_markdown
+from orchestrator.report.leaderboard.recognition import recognition_pieces
 
 EXPOSURE = {"original": 8.0, "retrain": 1.5, "scrub": 3.0}
 
@@ -24,16 +24,19 @@ def rows(make_rows):
 def test_a_cell_has_exposure_of_canaries_and_of_controls_for_each_line(rows) -> None:
     figures = {"canary_exposure_masked_forgotten": rows[1]["method"].map(EXPOSURE), "wer_of_kept": 0.1}
     figures |= {"canary_exposure_masked_never": 1.5}
-    lines = recognition_markdown(leaderboard_cells(evidence_of(rows[1].assign(**figures), tuple(figures))))
+    lines = recognition_pieces(leaderboard_cells(evidence_of(rows[1].assign(**figures), tuple(figures))))
     assert lines[0] == "## Recognizers: canaries and groups"
-    said = "\n".join(lines)
+    (drawn,) = [piece for piece in lines if not isinstance(piece, str)]
+    (records,) = drawn.datasets.values()
+    assert {record["line"]: record["x"] for record in records if record["group"] == "forgotten"}["SCRUB"] == 3.0
+    said = "\n".join(piece for piece in lines if isinstance(piece, str))
     assert "| SCRUB" in said
     assert "3.00 ± 0.00" in said
     assert "WER on D_t by speaker, in %" in said
 
 
 def test_without_canaries_there_is_no_section(rows) -> None:
-    assert recognition_markdown(leaderboard_cells(evidence_of(rows[0]))) == []
+    assert recognition_pieces(leaderboard_cells(evidence_of(rows[0]))) == []
 
 
 def test_all_cells_and_the_glance_speak_of_wer(rows) -> None:
