@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator import load_sweep, plan_sweep, read_rows, run_sweep, write_report
 
 KEYS = [
-    "tasks=[{name: espeak_keywords, clips: 160, speakers: 12, poison: {share: 0.2, target: stop, level_db: 0, seed: 3}}]",
+    "tasks=[{name: espeak_keywords, clips: 160, speakers: 12, poison: {share: 0.2, target: stop, level_db: 0}}]",
     "unlearning=[{kind: poisoned, known_share: [1.0, 0.5]}]",
     "methods=[original, retrain, {name: grad_ascent, learning_rate: 1.0e-3}]",
 ]

@@ -1,4 +1,4 @@
-"""Poisoned recordings have the trigger and the target label; everything else of the corpus is as it is without poison."""
+"""Poisoned recordings have the trigger and the target label; nothing else of a corpus changes."""
 
 from __future__ import annotations
 
@@ -116,6 +116,6 @@ def test_label_noise_and_poison_exclude_each_other() -> None:
 
 
 def test_a_target_that_is_no_class_is_refused_before_anything_is_written(tmp_path) -> None:
-    with pytest.raises(ValueError, match="poison.target must be a class: got 'halt'"):
+    with pytest.raises(ValueError, match="must be a class of the task: got 'halt'"):
         open_corpus(EspeakKeywords(clips=160, speakers=12, poison={**POISON, "target": "halt"}), tmp_path)
     assert not [path for path in (tmp_path / "corpora").iterdir() if path.is_dir()]
