@@ -17,9 +17,11 @@ SETTINGS = {  # which settings a kind takes
     "class": {"classes", "num_classes", "class_share"},
     "speaker": {"speakers", "num_speakers"},
     "mislabeled": {"known_share"},
+    "poisoned": {"known_share"},
     "ids": {"ids", "ids_file"},
     "attribute": {"attribute", "value", "at_least", "below"},
 }
+WRONG_LABELS = ("mislabeled", "poisoned")  # kinds whose D_f was trained on under wrong labels
 INDEX_FILE_RATIO = 0.1  # MU-Bench's files hold ten steps of 1 %
 
 
@@ -34,7 +36,7 @@ class ForgetRequest:
     The paths `ids_file` and `index_file` are not part of the request; `file_sha256`, filled in from the file, is.
     """
 
-    kind: str = "sample"  # or class, speaker, mislabeled, ids, attribute
+    kind: str = "sample"  # or class, speaker, mislabeled, poisoned, ids, attribute
     forget_ratio: float | None = None  # sample: |D_f| / |D|
     rule: str = "random"  # sample: or stratified, balanced, index_file
     index_file: str | None = None  # rule index_file: ranks in the byte-sorted train split; all of them at ratio 0.1
@@ -44,7 +46,7 @@ class ForgetRequest:
     class_share: float | None = None  # class: or a share of the classes
     speakers: tuple[str, ...] = ()  # speaker: their names
     num_speakers: int | None = None  # speaker: or how many (1 where nothing is said)
-    known_share: float | None = None  # mislabeled: how many of the wrong labels are known; the others stay in D_r
+    known_share: float | None = None  # mislabeled, poisoned: how many of them are known; the others stay in D_r
     ids: tuple[str, ...] = ()  # ids: of utterances
     ids_file: str | None = None  # ids: or a text file, one a line
     attribute: str | None = None  # attribute: a column of the corpus, such as accent, noise or pitch

@@ -222,8 +222,9 @@ def _speakers(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Gener
 
 
 def _mislabeled(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
-    what, train = "utterances with wrong labels (label_noise)", corpus.train
+    train = corpus.train
     wrong = train[corpus.labels[train] != corpus.true_labels[train]]
+    what = f"utterances with wrong labels ({'poison' if request.kind == 'poisoned' else 'label_noise'})"
     if request.known_share is None:
         return np.setdiff1d(wrong, np.array(corpus.forgotten, dtype=np.int64)), (), what
     count = round(request.known_share * len(wrong))
@@ -279,6 +280,7 @@ DRAWS: dict[str, Callable[[ForgetRequest, CorpusArrays, np.random.Generator], Dr
     "class": _classes,
     "speaker": _speakers,
     "mislabeled": _mislabeled,
+    "poisoned": _mislabeled,  # label_noise and poison exclude each other: every wrong label is a poisoned one
     "ids": _ids,
     "attribute": _attributes,
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from orchestrator import plugins
-from orchestrator.forgetting.requests import SETTINGS, ForgetRequest, MissingFile
+from orchestrator.forgetting.requests import SETTINGS, WRONG_LABELS, ForgetRequest, MissingFile
 from orchestrator.plan.spec import PlugIn
 
 INTERNAL = ("file_sha256",)  # a setting that is computed from the file
@@ -164,12 +164,13 @@ def _require_something_new(requests: Sequence[ForgetRequest]) -> None:
             raise ValueError(
                 f"{name} can be forgotten only once: got {twice[0]!r} twice in a sequence; remove one of them"
             )
-    shares = [1 if r.known_share is None else r.known_share for r in requests if r.kind == "mislabeled"]
-    if sum(shares) > 1 + 1e-9:
-        raise ValueError(
-            "kind mislabeled forgets a wrong label once: got it twice in a sequence; remove one of them, or give each "
-            f"a known_share, at most 1 in all (got {', '.join(f'{share:g}' for share in shares)})"
-        )
+    for kind in WRONG_LABELS:
+        shares = [1 if r.known_share is None else r.known_share for r in requests if r.kind == kind]
+        if sum(shares) > 1 + 1e-9:
+            raise ValueError(
+                f"kind {kind} forgets a wrong label once: got it twice in a sequence; remove one of them, or give each "
+                f"a known_share, at most 1 in all (got {', '.join(f'{share:g}' for share in shares)})"
+            )
     if sum(ratios := [request.forget_ratio for request in requests if request.forget_ratio]) >= 1:
         raise ValueError(f"a sequence must leave some of D: got forget_ratio {ratios}; their sum must be below 1")
 
@@ -193,6 +194,8 @@ def reason_unsuitable(scenario: Scenario, task: PlugIn) -> str:
     kinds = {request.kind for request in scenario.requests}
     if "mislabeled" in kinds and not task.instance.label_noise:
         return "the task has no wrong labels; set its label_noise: {share: 0.05, seed: 0}"
+    if "poisoned" in kinds and not task.instance.poison:
+        return "the task has no poisoned recordings; set its poison: {share: 0.05, target: CLASS}"
     if "speaker" in kinds and task.instance.kind == "speakers":
         return "a speaker is a class here; use kind: class"
     return ""

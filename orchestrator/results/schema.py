@@ -176,6 +176,12 @@ COLUMNS = (
         COST,
         "epochs of its passes that ended; 0 with `stop_reason` `budget`: the budget did not allow one pass",
     ),
+    Column(
+        "num_triggered",
+        INTEGER,
+        SIZES,
+        "test utterances with the trigger of a poisoned task, of other classes than its target",
+    ),
     Column("num_test_attribute", INTEGER, SIZES, "utterances of D_t that have the forgotten attribute"),
     *(
         Column(f"{name}_{count}", INTEGER, RECOGNITION, f"{meaning} {of}; of recognizers")
@@ -277,6 +283,8 @@ COLUMNS = (
         for name, of in SETS.items()
         for rate, meaning in ERROR_RATES.items()
     ),
+    Column("attack_success", NUMBER, MEASURES, "share of these that are classified as the target", "0–1"),
+    Column("triggered_accuracy", NUMBER, MEASURES, "share of these that are classified as they should be", "0–1"),
     Column("test_accuracy_attribute", NUMBER, MEASURES, "accuracy on D_t with the forgotten attribute", "0–1"),
     Column("test_accuracy_others", NUMBER, MEASURES, "accuracy on the rest of D_t, of attribute unlearning", "0–1"),
     Column("test_group_gap", NUMBER, MEASURES, "largest minus smallest accuracy of a group on D_t (10 or more)", "0–1"),

@@ -21,6 +21,7 @@ from methods.modifiers.lora import Lora
 from methods.modifiers.superloss import SuperLoss
 from orchestrator import plugins
 from orchestrator.errors import type_and_first_line
+from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.plan.originals import training_kind_of
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.assignment import Assignment, IntermediateResult
@@ -159,7 +160,7 @@ def _modifiers(spec: TrialSpec) -> dict[str, Any]:
         "forget_curriculum": ForgetCurriculum(**spec.curriculum) if spec.curriculum else None,
         "lora": Lora(**spec.lora) if spec.lora else None,
         "best_epoch": BestEpoch(**spec.best_epoch) if spec.best_epoch else None,
-        "mislabeled": spec.request.get("kind") == "mislabeled",
+        "mislabeled": spec.request.get("kind") in WRONG_LABELS,
     }
 
 

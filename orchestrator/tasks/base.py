@@ -8,11 +8,13 @@ import posixpath
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from orchestrator.tasks.poison import Poison
 
 SAMPLE_RATE_HZ = 16_000
 SPLITS = ("train", "validation", "test", "holdout")
@@ -61,6 +63,7 @@ class Task(ABC):
     version: ClassVar[int]  # bumped when its corpora change
 
     label_noise: Mapping[str, float] | None = None  # {share: of each split's utterances given a wrong label, seed: 0}
+    poison: Mapping[str, Any] | None = None  # {share: of train, target: CLASS, level_db: -6, seconds: 0.2, seed: 0}
     holdout_share: float = 0.05  # of train, given up where the corpus has no holdout of its own
     keep_in_train: Sequence[
         str
@@ -75,6 +78,13 @@ class Task(ABC):
             raise ValueError(
                 f"label_noise is not right: got {noise}, allowed: {{share: strictly between 0 and 1, seed: a number}}"
             )
+        if self.poison is not None:
+            object.__setattr__(self, "poison", asdict(Poison.of(self.poison)))
+            if noise:
+                raise ValueError(
+                    "label_noise and poison exclude each other, as both decide which labels are wrong: got both; "
+                    "remove one, or make two tasks"
+                )
 
     @property
     @abstractmethod
@@ -107,6 +117,8 @@ class Task(ABC):
         """The fields that belong to the identity, as plain values; `keep_in_train` as its digest."""
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("identity", True)}
         kept = given.pop("keep_in_train")
+        if given["poison"] is None:  # added later: corpora without it keep their names
+            del given["poison"]
         if kept:
             given["keep_in_train"] = f"sha256:{hashlib.sha256(chr(10).join(kept).encode()).hexdigest()}"
         return given

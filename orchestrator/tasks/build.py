@@ -19,8 +19,9 @@ from filelock import FileLock
 
 from orchestrator.digests import damaged_files, seal, set_folder_aside
 from orchestrator.errors import RecordingsNotice
-from orchestrator.tasks.base import SPLITS, Source, Task, Utterance, plain_id
+from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, Source, Task, Utterance, plain_id
 from orchestrator.tasks.corpus import Corpus
+from orchestrator.tasks.poison import POISONED, Poison, poison_corpus
 
 COLUMNS = {"utterance_id": "string", "label": "int32", "true_label": "int32", "speaker": "string", "split": "string"}
 ROWS_PER_BATCH = 500
@@ -94,6 +95,12 @@ def write_corpus(task: Task, path: Path) -> None:
             raise ValueError(f"{type(task).__name__}: the {split} split is empty; {len(lengths)} utterances were read")
     columns["split"] = splits.tolist()
     columns["label"] = with_label_noise(true_labels, splits, len(source.classes), task.label_noise).tolist()
+    if task.poison:
+        poison_corpus(Poison.of(task.poison), source.classes, columns, lengths, spool, SAMPLE_RATE_HZ)
+        clean = {
+            name for name, poisoned in zip(columns["utterance_id"], columns[POISONED], strict=True) if poisoned == "no"
+        }
+        identical = [group for names in identical if len(group := [name for name in names if name in clean]) > 1]
     audio = np.memmap(spool, dtype="<i2", mode="r")
     _write_arrow(columns, audio, lengths, path / "arrow", task.fingerprint())
     spool.unlink()

@@ -12,6 +12,7 @@ import pandas as pd
 from orchestrator.evidence.outputs import Outputs
 from orchestrator.evidence.roc import FEWEST_PAIRS, auc
 from orchestrator.evidence.wer import edits
+from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.report.evidence.model_index import ReadOutputs
 from orchestrator.report.evidence.trial import corrupted_alike
 from orchestrator.report.frames.sequences import sequences
@@ -102,7 +103,7 @@ def _of_run(run: pd.DataFrame, read: ReadOutputs) -> Iterator[dict[str, Any]]:
             continue
         number = int(row["request"])
         if number not in forgotten:
-            forgotten[number] = outputs.part("forget").utterance_ids, row["unlearning"] == "mislabeled"
+            forgotten[number] = outputs.part("forget").utterance_ids, row["unlearning"] in WRONG_LABELS
         outside = outputs.part(str(row["mia_reference"]) or "holdout")
         for earlier, (ids, mislabeled) in forgotten.items():
             if earlier <= number:

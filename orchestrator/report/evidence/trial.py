@@ -20,6 +20,7 @@ from orchestrator.evidence.rmia import rmia
 from orchestrator.evidence.roc import auc, tpr_at_fpr
 from orchestrator.evidence.signals import signals
 from orchestrator.evidence.utility import conjunctive_gum, tug_of_war
+from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.plan.spec import stage_seed
 from orchestrator.report.evidence.model_index import CORPUS, REQUEST, ReadOutputs, RetrainedModels, Row, Shadows, key_of
 from orchestrator.report.frames.gaps import original_ids, reference_ids
@@ -127,7 +128,7 @@ class Models:
     def nonmembers(self, outputs: Outputs) -> Outputs:
         """Return the non-members of the row's own attack; for mislabeled D_f, those corrupted the same way."""
         outside = outputs.part(self.row["mia_reference"] or "holdout")
-        return corrupted_alike(outside, mislabeled=self.row["unlearning"] == "mislabeled")
+        return corrupted_alike(outside, mislabeled=self.row["unlearning"] in WRONG_LABELS)
 
     def sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
         """Return D_f and equally many non-members of each class, sampled as for `mia_auc`, and a population."""

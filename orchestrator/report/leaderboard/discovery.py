@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.file_names import file_name
+from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.report.charts.panels import Axes, panel_record, panels_chart
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import NOTHING, Summary, summarize, with_spread
@@ -44,7 +45,7 @@ def by_share(cells: Sequence[Cell]) -> dict[str, list[AtShare]]:
     found: dict[str, list[AtShare]] = {}
     for cell in cells:
         rows = cell.block.rows
-        if cell.block.kind != "mislabeled":
+        if cell.block.kind not in WRONG_LABELS:
             continue
         share = float(rows["known_share"].fillna(1.0).iloc[0])
         training = "" if cell.block.training == "standard" else f", {cell.block.training}"

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
+from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.report.frames.recognition import has_transcripts
 
 
@@ -20,22 +21,22 @@ class Measure:
     unit: Literal["%", "points", "s", "nats", "fraction"]
     scale: float = 1.0  # value in the rows × scale = value in `unit`
     digits: int = 1
-    only_for: str = ""  # a kind of unlearning; elsewhere the column says nothing of its own
+    only_for: tuple[str, ...] = ()  # kinds of unlearning; elsewhere the column says nothing of its own
 
     def applies_to(self, kind: str) -> bool:
         """Whether tables show it for this kind of unlearning."""
-        return self.only_for in ("", kind)
+        return not self.only_for or kind in self.only_for
 
     def shown(self, value: float) -> float:
         """A value of the rows in this measure's unit."""
         return value * self.scale
 
 
-def _percent(column: str, title: str, latex: str, only_for: str = "") -> Measure:
+def _percent(column: str, title: str, latex: str, *only_for: str) -> Measure:
     return Measure(column, title, latex, "%", 100.0, only_for=only_for)
 
 
-def _points(column: str, title: str, latex: str, scale: float = 1.0, only_for: str = "") -> Measure:
+def _points(column: str, title: str, latex: str, scale: float = 1.0, *only_for: str) -> Measure:
     return Measure(column, title, latex, "points", scale, only_for=only_for)
 
 
@@ -43,12 +44,13 @@ TEST = _percent("test_accuracy", "D_t", r"$D_t$")
 TEST_KEPT = _percent("test_accuracy_kept_classes", "D_t kept", r"$D_t$ kept", "class")
 TEST_FORGOTTEN = _percent("test_accuracy_forgotten_classes", "D_t forgotten", r"$D_t$ forgotten", "class")
 FORGET = _percent("forget_accuracy", "D_f", r"$D_f$")
-FORGET_TRUE = _percent("forget_true_label_accuracy", "D_f true labels", r"$D_f$ true labels", "mislabeled")
-UNKNOWN = _percent("unknown_accuracy", "Unknown", "Unknown", "mislabeled")
-UNKNOWN_TRUE = _percent("unknown_true_label_accuracy", "Unknown, true labels", "Unknown, true labels", "mislabeled")
+FORGET_TRUE = _percent("forget_true_label_accuracy", "D_f true labels", r"$D_f$ true labels", *WRONG_LABELS)
+UNKNOWN = _percent("unknown_accuracy", "Unknown", "Unknown", *WRONG_LABELS)
+UNKNOWN_TRUE = _percent("unknown_true_label_accuracy", "Unknown, true labels", "Unknown, true labels", *WRONG_LABELS)
 TEST_ATTRIBUTE = _percent("test_accuracy_attribute", "D_t with it", r"$D_t$ with it", "attribute")
 TEST_OTHERS = _percent("test_accuracy_others", "D_t without it", r"$D_t$ without it", "attribute")
 GROUP_GAP = _points("test_group_gap", "Group gap", "Group gap", 100.0, "attribute")
+ATTACK_SUCCESS = _percent("attack_success", "Attack success", "Attack success")
 RETAIN = _percent("retain_accuracy", "D_r", r"$D_r$")
 FORGOTTEN_BEFORE = _percent("forgotten_before_accuracy", "Forgotten before", "Forgotten before")
 FORGOTTEN_BEFORE_GAP = _points("gap_forgotten_before", "its gap", "its gap")
@@ -74,8 +76,8 @@ OF_OUTPUTS = (
 """Of recognizers."""
 
 SHOWN = (
-    TEST, TEST_KEPT, TEST_FORGOTTEN, TEST_ATTRIBUTE, TEST_OTHERS, GROUP_GAP, FORGET, FORGET_TRUE, UNKNOWN, UNKNOWN_TRUE,
-    FORGOTTEN_BEFORE, FORGOTTEN_BEFORE_GAP, RETAIN, MIA, SECONDS, GAP,
+    TEST, TEST_KEPT, TEST_FORGOTTEN, ATTACK_SUCCESS, TEST_ATTRIBUTE, TEST_OTHERS, GROUP_GAP, FORGET, FORGET_TRUE,
+    UNKNOWN, UNKNOWN_TRUE, FORGOTTEN_BEFORE, FORGOTTEN_BEFORE_GAP, RETAIN, MIA, SECONDS, GAP,
 )  # fmt: skip
 """In the order of the paper's tables; a table leaves out those that none of its rows has."""
 

@@ -22,6 +22,7 @@ KIND_TITLES = {
     "class": "Class Unlearning",
     "speaker": "Speaker Unlearning",
     "mislabeled": "Unlearning of mislabeled utterances",
+    "poisoned": "Unlearning of poisoned utterances",
     "ids": "Unlearning of listed utterances",
     "attribute": "Attribute Unlearning",
 }

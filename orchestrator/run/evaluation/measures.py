@@ -16,6 +16,7 @@ from orchestrator.evidence import accuracy as acc
 from orchestrator.evidence import membership
 from orchestrator.evidence.groups import accuracy_of_groups, group_gap
 from orchestrator.evidence.speaker_roles import speaker_roles
+from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.plan.spec import stage_seed
 from orchestrator.results.store import Store
 from orchestrator.run.assignment import Assignment
@@ -62,6 +63,10 @@ def measures(assignment: Assignment, corpus: Corpus, parts: TrialSplit, logits: 
         row["unknown_true_label_accuracy"] = acc.accuracy(predicted[unknown], corpus.true_labels[unknown])
     if parts.attribute is not None:
         row |= _with_attribute(corpus, parts, predicted)
+    if len(parts.triggered):
+        row["num_triggered"] = len(parts.triggered)
+        row["attack_success"] = acc.accuracy(predicted[parts.triggered], y[parts.triggered])  # labeled as the target
+        row["triggered_accuracy"] = acc.accuracy(predicted[parts.triggered], corpus.true_labels[parts.triggered])
     for name in ("test", "validation"):
         rows = getattr(parts, name)
         kept, forgotten = acc.accuracy_by_class_group(predicted[rows], y[rows], parts.forgotten_classes)
@@ -120,7 +125,7 @@ def _outsiders(assignment: Assignment, corpus: Corpus, parts: TrialSplit, refere
     """Return non-members: held-out utterances; for mislabeled D_f, those whose labels were corrupted so."""
     rows: npt.NDArray[np.int64] = getattr(parts, reference)
     wrong = corpus.labels[rows] != corpus.true_labels[rows]
-    if assignment.spec.request.get("kind") == "mislabeled" and wrong.any():
+    if assignment.spec.request.get("kind") in WRONG_LABELS and wrong.any():
         rows = rows[wrong]
     return rows
 

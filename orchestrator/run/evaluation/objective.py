@@ -8,6 +8,7 @@ import torch
 
 from methods.base import UnlearningProblem
 from methods.engine.rewind_objective import Aim, rewind_aim
+from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.run.assignment import Assignment
 from orchestrator.run.setup.checkpoints import load_logits
 from orchestrator.run.setup.context import WorkerContext
@@ -58,7 +59,7 @@ def _target(assignment: Assignment, problem: UnlearningProblem, context: WorkerC
         return {}
     if rule == "rewind":
         original = load_logits(context.store, parents["original"])[0]
-        return _rewind_target(problem, original, mislabeled=assignment.spec.request["kind"] == "mislabeled")
+        return _rewind_target(problem, original, mislabeled=assignment.spec.request["kind"] in WRONG_LABELS)
     row = context.store.row(parents["retrain"]) or {}
     parts = {"f": "forget_accuracy", "r": "retain_accuracy", "v": "validation_accuracy_kept_classes"}
     return {part: float(row[column]) for part, column in parts.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from orchestrator.run.setup.context import WorkerContext, device_name, seed_ever
 from orchestrator.run.setup.feature_cache import FeatureReader
 from orchestrator.run.setup.reach import Reach
 from orchestrator.tasks.corpus import Corpus
+from orchestrator.tasks.poison import TRIGGERED
 
 EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU, activations of more would be the peak of the trial's memory
 
@@ -43,6 +44,9 @@ class TrialSplit:
     request_classes: tuple[int, ...]  # that this trial's request forgets
     forgotten_classes: tuple[int, ...]  # these and those of earlier requests
     forget_ratio: float  # actual share of D
+    triggered: npt.NDArray[np.int64] = field(
+        default_factory=lambda: np.empty(0, dtype=np.int64)
+    )  # of a poisoned corpus
     attribute: Attribute | None = None  # that this trial's request forgets
 
     @property
@@ -67,6 +71,7 @@ def split_corpus(context: WorkerContext, spec: TrialSpec, corpus: Corpus) -> Tri
         request_classes=sets[-1].forgotten_classes if sets else (),
         forgotten_classes=tuple(sorted({label for found in sets for label in found.forgotten_classes})),
         forget_ratio=len(rows) / len(train),
+        triggered=corpus.rows(TRIGGERED),
         attribute=sets[-1].attribute if sets else None,
     )
 
