@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from orchestrator.evidence.canary_tests import (
     EXACT,
     EXPOSURE,
     MASKED_EXPOSURE,
-    OTHER,
     PLAYED,
     RECOVERED,
     against_never,
@@ -79,11 +79,7 @@ def recognition_columns(figures: Sequence[str]) -> dict[str, tuple[Column, ...]]
     groups = {
         "Canary exposure with the secret masked, in bits": _of_test(MASKED_EXPOSURE, 2, 1),
         "Canary exposure on the recording itself, in bits": _of_test(EXPOSURE, 2, 1),
-        **{
-            f"Canaries, secret {played}: {title}, in %": _of_test(f"{what}, {played}", 1, 100)
-            for what, title in ((RECOVERED, "words recovered"), (EXACT, "recovered exactly"), (OTHER, "another secret"))
-            for played in PLAYED
-        },
+        **{f"Secrets of canaries recovered, secret {played}, in %": _recovered(played) for played in PLAYED[1:]},
         "WER on D_t by speaker, in %": tuple(Column(f"wer_of_{role}", title, 1, 100) for role, title in ROLES.items()),
     }
     of_values = [name for name in figures if name.startswith("wer_by_")]
@@ -107,6 +103,14 @@ def _of_test(test: str, digits: int, scale: float) -> tuple[Column, ...]:
         Column(f"{name}_auc", "AUC, forgotten", 2, interval=name),
         Column(f"{name}_kept_auc", "AUC, kept", 2, interval=f"{name}_kept"),
     )
+
+
+def _recovered(played: str) -> tuple[Column, ...]:
+    """Return shares of words and of whole secrets; those of other secrets are in evidence.csv."""
+    words, exact = (_of_test(f"{what}, {played}", 1, 100) for what in (RECOVERED, EXACT))
+    exact = tuple(replace(column, title=f"whole: {column.title}") for column in exact[: len(GROUPS)])
+    words = tuple(replace(column, title=f"words: {column.title}") for column in words)
+    return (*words[: len(GROUPS)], *exact, *words[len(GROUPS) :])
 
 
 def _by_group(tested: Outputs) -> dict[str, float]:

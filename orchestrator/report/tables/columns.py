@@ -22,6 +22,7 @@ class Measure:
     scale: float = 1.0  # value in the rows × scale = value in `unit`
     digits: int = 1
     only_for: tuple[str, ...] = ()  # kinds of unlearning; elsewhere the column says nothing of its own
+    in_terminal: bool = True  # whether it is worth the width
 
     def applies_to(self, kind: str) -> bool:
         """Whether tables show it for this kind of unlearning."""
@@ -66,13 +67,11 @@ WER = (
     WER_TEST, WER_FORGET, _percent("retain_wer", "D_r WER", r"$D_r$ WER"),
     _percent("validation_wer", "D_v WER", r"$D_v$ WER"),
 )  # fmt: skip
-OF_OUTPUTS = (
-    _percent("test_cer", "D_t CER", r"$D_t$ CER"), _percent("forget_cer", "D_f CER", r"$D_f$ CER"),
-    _percent("test_insertion_rate", "D_t inserted", r"$D_t$ inserted"),
-    _percent("forget_insertion_rate", "D_f inserted", r"$D_f$ inserted"),
-    _percent("test_hallucinated", "D_t empty or looping", r"$D_t$ empty or looping"),
-    _percent("forget_hallucinated", "D_f empty or looping", r"$D_f$ empty or looping"),
-)  # fmt: skip
+OF_OUTPUTS = tuple(
+    Measure(f"{part}_{name}", f"{symbol} {title}", f"${symbol}$ {title}", "%", 100.0, in_terminal=False)
+    for name, title in (("cer", "CER"), ("insertion_rate", "inserted"), ("hallucinated", "empty or looping"))
+    for part, symbol in (("test", "D_t"), ("forget", "D_f"))
+)
 """Of recognizers."""
 
 SHOWN = (

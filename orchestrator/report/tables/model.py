@@ -25,6 +25,8 @@ KIND_TITLES = {
     "poisoned": "Unlearning of poisoned utterances",
     "ids": "Unlearning of listed utterances",
     "attribute": "Attribute Unlearning",
+    "entity": "Entity Unlearning",
+    "canary": "Canary Unlearning",
 }
 IN_MEANS = ("collapsed", "unchanged")
 """Flags of runs that finished, and so are in the means."""

@@ -34,7 +34,9 @@ def terminal_tables(tables: Iterable[Table]) -> list[Any]:
 
 def _grid(table: Table, block: Block) -> Grid:
     titles, rows = header(table), body(table, block, spreads=(GAP,))
-    kept = [place for place in range(len(titles)) if any(row.cells[place] not in (NOTHING, "") for row in rows)]
+    wide = {place for place, measure in enumerate(table.columns, 1) if not measure.in_terminal}
+    there = [place for place in range(len(titles)) if any(row.cells[place] not in (NOTHING, "") for row in rows)]
+    kept = [place for place in there if place not in wide]
     grid = Grid(title=escape(f"{table.title}: {headline(block)}"), title_justify="left")
     for place in kept:
         title = escape(titles[place].replace(" ", "\n"))

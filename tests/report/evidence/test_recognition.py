@@ -28,6 +28,7 @@ def canaries(known: float) -> pd.DataFrame:
     rows = [("exposure, masked", f"forgotten/c{n}", known + n / 10 + half) for n in range(4) for half in (-0.5, 0.5)]
     rows += [("exposure, masked", f"never/n{n}", 1.4 + n / 10) for n in range(4)]
     rows += [("zrf", "zrf", 0.5), ("exact, sped up", "kept/k0", 1.0), ("exact, sped up", "never/n0", 0.0)]
+    rows += [("recovered, sped up", "kept/k0", 1.0)]
     return pd.DataFrame(rows, columns=["test", "measure", "value"]).assign(utterances=1)
 
 
@@ -106,6 +107,8 @@ def test_its_tables_are_part_of_the_evidence(sweep) -> None:
     assert "| Canary exposure with the secret masked, in bits " in said
     assert "never trained on" in said
     assert "classifies" not in said
+    assert "| Secrets of canaries recovered, secret sped up, in % " in said
+    assert "whole: kept" in said
     assert "| WER on D_t by group, in % " in said
 
 

@@ -14,6 +14,7 @@ from orchestrator.report.tables.latex import table_latex
 from orchestrator.report.tables.markdown import table_markdown
 from orchestrator.report.tables.model import build_tables
 from orchestrator.report.tables.significance import verdict, within_seeds
+from orchestrator.report.tables.terminal import terminal_tables
 
 METHODS = ["original", "retrain", "scrub", "salun"]
 
@@ -45,6 +46,13 @@ def test_its_texts_speak_of_word_errors(both) -> None:
     assert "no output at all has a WER of 100 %" in said
     assert "classif" not in said
     assert r"$D_t$ WER" in table_latex(both[1])
+
+
+def test_the_terminal_has_word_error_rates_and_leaves_out_what_is_too_wide(both) -> None:
+    grid = next(shown for shown in terminal_tables(both[1:]) if not isinstance(shown, str))
+    titles = [str(column.header) for column in grid.columns]
+    assert titles[:3] == ["Method", "D_t\nWER", "D_f\nWER"]
+    assert not [title for title in titles if "CER" in title or "looping" in title]
 
 
 def test_a_classifiers_table_is_without_a_word_of_recognizers(both) -> None:
