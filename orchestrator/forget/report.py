@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator import plugins
+from orchestrator.evidence.harm import Harm
 from orchestrator.evidence.removal import AUC_BOUND, NAMED_BOUND, Comparison, Decision
 from orchestrator.forget.choosing import Unlearned
 from orchestrator.forget.collateral import by_class, by_speaker
@@ -65,6 +66,7 @@ class Facts:
     asked: str  # the request as it was given
     served: Sequence[Mapping[str, Any]]  # what the parent has forgotten
     classes_are: str | None = None  # people or words; None if the operator does not say
+    harm: Harm | None = None  # what the request costs others; None if it could not be measured
 
 
 def report_of(facts: Facts) -> dict[str, Any]:
@@ -102,6 +104,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
             "classes_are": "people" if _classes_may_be_people(facts) else "words",
             "classes": [_without_names(row, facts) for row in by_class(case, facts.child_logits)],
             "speakers": by_speaker(case, facts.child_logits, facts.pseudonyms),
+            "harm": None if facts.harm is None else {**asdict(facts.harm), "much": facts.harm.much},
         },
         "earlier": [dict(row) for row in facts.earlier],
         "residue": as_rows(facts.residue),

@@ -33,6 +33,7 @@ from orchestrator.forget.earlier import (
     rows_removed,
     still_forgotten,
 )
+from orchestrator.forget.harm import harm_to_others, warning_of
 from orchestrator.forget.judging import judge
 from orchestrator.forget.kept_outputs import write_outputs
 from orchestrator.forget.lineage import model_folder, served_requests, write_lineage, write_places
@@ -156,6 +157,9 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
         )
         method = choose_method(options.method, case)
         before = before_unlearning(case)
+        harm = harm_to_others(case)
+        if harm and harm.much:
+            say(warning_of(harm))
         waits = bool(before.unfair) and options.with_retrain
         say("memory is measured against the retrained model, once there is one" if waits else before.said)
         result = scratch / "result"
@@ -195,6 +199,7 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
                 asked=asked_of(options.request),
                 served=served_requests(options.model, pseudonyms),
                 classes_are=options.classes_are,
+                harm=harm,
             )
             report = report_of(facts)
             write_lineage(result / MODEL, report["lineage"], pseudonyms, speech.samples)

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.tasks.sources.tables import text
 
-RULES = ("random", "stratified", "balanced", "index_file")
+RULES = ("random", "stratified", "balanced", "index_file", "harmful")
 SETTINGS = {  # which settings a kind takes
     "sample": {"forget_ratio", "rule", "index_file", "index_total"},
     "class": {"classes", "num_classes", "class_share"},
@@ -38,7 +38,7 @@ class ForgetRequest:
 
     kind: str = "sample"  # or class, speaker, mislabeled, poisoned, ids, attribute
     forget_ratio: float | None = None  # sample: |D_f| / |D|
-    rule: str = "random"  # sample: or stratified, balanced, index_file
+    rule: str = "random"  # sample: or stratified, balanced, index_file, harmful
     index_file: str | None = None  # rule index_file: ranks in the byte-sorted train split; all of them at ratio 0.1
     index_total: int | None = None  # size of the train split that the index file was made for (MU-Bench's: 51094)
     classes: tuple[str, ...] = ()  # class: their names

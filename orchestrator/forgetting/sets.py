@@ -42,6 +42,7 @@ class CorpusArrays:
     forgotten: tuple[int, ...] = ()  # rows of D that earlier requests forgot
     duplicates: tuple[tuple[str, ...], ...] = ()  # ids with identical audio, group by group
     attributes: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)  # columns (N,) by name
+    harmful: Callable[[int], Rows] | None = None  # how many: rows of D that harm D_t most by leaving
 
     @property
     def train(self) -> Rows:
@@ -154,6 +155,10 @@ def _samples(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Genera
     if request.rule == "index_file":
         return _indexed(request, corpus), (), what
     count = round(request.forget_ratio * len(train))
+    if request.rule == "harmful":
+        if corpus.harmful is None:
+            raise ValueError("rule harmful needs a model's embeddings: got none; draw it within a sweep")
+        return corpus.first_left(corpus.harmful(count + len(corpus.forgotten)), count), (), what
     order = ORDERS[request.rule](corpus.labels[train], count + len(corpus.forgotten), rng)
     return corpus.first_left(train[order], count), (), what
 

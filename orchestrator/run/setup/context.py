@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from backbones.base import SAMPLE_RATE_HZ, Backbone
 from backbones.hub import COMMIT
 from methods.base import Classifier
 from orchestrator import plugins
+from orchestrator.evidence.harm import harmful_order
 from orchestrator.forgetting.requests import ForgetRequest
 from orchestrator.forgetting.sets import ForgetSet, corpus_arrays, draw
 from orchestrator.plan.memory import MICRO_BATCH_GFLOP
@@ -25,6 +27,7 @@ from orchestrator.results.store import Store
 from orchestrator.run.guards.out_of_memory import FoundSize, release
 from orchestrator.run.setup.arithmetic import uses_tf32
 from orchestrator.run.setup.feature_cache import FeatureReader, are_cached, clip_samples, open_features
+from orchestrator.run.setup.frozen import embedded
 from orchestrator.run.setup.shared_cache import shared_cache
 from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.corpus import Corpus
@@ -203,6 +206,8 @@ class WorkerContext:
         if spec.forget is None:
             return []
         arrays = corpus_arrays(self.corpus(spec.task), spec.task.instance.unforgettable)
+        if any(plugin.settings.get("rule") == "harmful" for plugin in (*spec.before, spec.forget)):
+            arrays = replace(arrays, harmful=self._harmful(spec))
         found: list[ForgetSet] = []
         for plugin in (*spec.before, spec.forget):
             request = ForgetRequest(**plugin.settings)
@@ -210,6 +215,28 @@ class WorkerContext:
             found.append(draw(request, arrays, seed))
             arrays = arrays.without(found[-1].rows)
         return found
+
+    def _harmful(self, spec: TrialSpec) -> Callable[[int], npt.NDArray[np.int64]]:
+        """Return what ranks D by the harm of its removal, in the pretrained encoder that the original starts from."""
+        corpus = self.corpus(spec.task)
+        train, test = corpus.rows("train"), corpus.rows("test")
+
+        def embeddings() -> npt.NDArray[np.float32]:
+            return embedded(
+                self.model(spec, len(corpus.classes)), self.features(spec).evaluate, [train, test], self.device
+            )
+
+        key = ("embeddings", *self._features_key(spec), spec.original_seed)
+        vectors = self._keep(key, embeddings)
+
+        def order(count: int) -> npt.NDArray[np.int64]:
+            mine, theirs = vectors[: len(train)], vectors[len(train) :]
+            found: npt.NDArray[np.int64] = train[
+                harmful_order(mine, corpus.labels[train], theirs, corpus.labels[test], count)
+            ]
+            return found
+
+        return order
 
     def _obtain(self, path: Path, build: Callable[[], None]) -> None:
         shared = shared_cache(self.store)
