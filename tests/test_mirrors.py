@@ -37,6 +37,7 @@ COVERS = {
     ],
     "tests/forget/test_serving.py": [
         "orchestrator/forget/before.py",
+        "orchestrator/forget/harm.py",
         "orchestrator/forget/collateral.py",
         "orchestrator/forget/kept_outputs.py",
         "orchestrator/forget/problem.py",
@@ -151,6 +152,9 @@ COVERS = {
     ],
     "tests/run/test_attribute_unlearning.py": [
         "orchestrator/report/evidence/groups.py",
+    ],
+    "tests/run/test_harmful.py": [
+        "orchestrator/run/setup/frozen.py",
     ],
     "tests/run/test_restored.py": [
         "orchestrator/report/archive.py",

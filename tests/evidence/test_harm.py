@@ -1,4 +1,4 @@
-"""Chosen removals harm others more than random ones, influences are those of exact removal, and the check tells them."""
+"""Chosen removals harm others more than random ones do, and the check says so."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from orchestrator import load_sweep, plan_sweep
 
 METHODS = {"grad_ascent", "random_label", "salun", "scrub", "bad_teacher", "npo", "unheard"}
-REQUESTS = {"attributes": 5, "poisoned": 2}
+REQUESTS = {"attributes": 5, "poisoned": 2, "malicious": 4}
 
 
 @pytest.mark.parametrize("sweep", REQUESTS)

@@ -22,8 +22,8 @@ def embedded(
 ) -> npt.NDArray[np.float32]:
     """Return what the head reads of these rows (N, width), one part after another; the model is left in eval mode."""
     model.eval()
-    rows = torch.from_numpy(np.concatenate(parts))
+    batches = torch.split(torch.from_numpy(np.concatenate(parts)), BATCH)
     with torch.no_grad():
-        found = [model.embed(*(t.to(device) for t in fetch(batch))).float().cpu() for batch in rows.split(BATCH)]
+        found = [model.embed(*(t.to(device) for t in fetch(batch))).float().cpu() for batch in batches]
     vectors: npt.NDArray[np.float32] = torch.cat(found).numpy()
     return vectors
