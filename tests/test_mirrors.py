@@ -37,7 +37,6 @@ COVERS = {
     ],
     "tests/forget/test_serving.py": [
         "orchestrator/forget/before.py",
-        "orchestrator/forget/harm.py",
         "orchestrator/forget/collateral.py",
         "orchestrator/forget/kept_outputs.py",
         "orchestrator/forget/problem.py",

@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from methods.base import Training
-from orchestrator.evidence.harm import Harm
 from orchestrator.evidence.removal import EXIT_CODES, NO_EVIDENCE
-from orchestrator.forget.harm import warning_of
 from orchestrator.forget.request import Request
 from orchestrator.forget.scratch import PREFIX
 from orchestrator.forget.serving import serve
@@ -294,14 +292,3 @@ def test_a_model_with_weights_that_are_not_finite_is_refused_before_recordings_a
     monkeypatch.setattr(serving, "read_speech", lambda *_: pytest.fail("read"))
     with pytest.raises(ValueError, match="weights that are not finite"):
         serve(options(Request(speaker="ben"), "broken", model=tmp_path / "m"))
-
-
-def test_the_harm_to_others_is_compared_with_random_requests_of_the_same_size(first):
-    harm = json.loads((first.folder / "report.json").read_text())["collateral"]["harm"]
-    assert harm["utterances"] > 0
-    assert harm["much"] == (harm["rise"] > 2 * max(harm["random"], 0.0) and harm["rise"] > 0)
-
-
-def test_a_warning_names_both_figures():
-    said = warning_of(Harm(rise=0.31, random=0.04, utterances=9))
-    assert "rises by 31.0%, and by at most 4.0% in 50 random" in said
