@@ -58,11 +58,18 @@ def voxceleb1(root):
     return {"root": str(root), "list_file": str(root / "iden_split.txt"), "holdout_share": 0.25}
 
 
+def joined(root):
+    parts = {name: {"name": "espeak_digits", "clips": 160, "speakers": 4, "seed": n} for n, name in enumerate("ab")}
+    return {"parts": parts}
+
+
 SMALLEST = {
     "audio_folder": folder,
+    "espeak_digits": lambda root: {"clips": 160, "speakers": 4},
     "espeak_keywords": espeak,
     "espeak_pretraining": lambda root: {"clips": 144, "speakers": 6, "words": 6},
     "espeak_speakers": espeak,
+    "joined": joined,
     "speech_commands": speech_commands,
     "voxceleb1": voxceleb1,
 }
