@@ -31,11 +31,8 @@ class EspeakDigits(EspeakTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "languages", tuple(self.languages))
-        if (
-            not self.languages
-            or len(set(self.languages)) < len(self.languages)
-            or not set(self.languages) <= set(LANGUAGES)
-        ):
+        each_once = len(set(self.languages)) == len(self.languages) > 0
+        if not each_once or not set(self.languages) <= set(LANGUAGES):
             raise ValueError(
                 f"languages must be one or more of {', '.join(LANGUAGES)}, each once; got {', '.join(self.languages)}"
             )

@@ -74,7 +74,7 @@ class Joined(Task):
             }
             for source, part in self.parts.items()
         }
-        return {**super().settings(), "parts": about}
+        return {**super().settings(), "sources": about}
 
     def content(self) -> Mapping[str, Any]:
         """That of each part."""

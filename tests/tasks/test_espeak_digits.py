@@ -1,4 +1,4 @@
-"""Digits in several languages: dealt evenly, by voices that speak all of them, and different to hear."""
+"""Digits in several languages: dealt evenly, by voices that speak all of them, and read in each."""
 
 from __future__ import annotations
 

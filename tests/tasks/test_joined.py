@@ -28,7 +28,7 @@ def recorded(tmp_path_factory):
 def parts(folder):
     real = {
         "name": "audio_folder", "root": str(folder), "attributes": {"language": "noise"},
-        "relabel": {value: name for value, name in enumerate(DIGITS)},
+        "relabel": dict(enumerate(DIGITS)),
     }  # fmt: skip
     return {"real": real, "synthetic": SYNTHETIC}
 
@@ -85,5 +85,5 @@ def test_parts_that_do_not_fit_are_refused(changed, message) -> None:
 
 
 def test_different_classes_are_refused_by_name(tmp_path) -> None:
-    with pytest.raises(ValueError, match="same classes: got .*yes"):
+    with pytest.raises(ValueError, match=r"same classes: got .*yes"):
         Joined(parts={"digits": SYNTHETIC, "words": {"name": "espeak_keywords"}}).read()
