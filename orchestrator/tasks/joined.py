@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.plugin_registry import entries, entry_of
 from orchestrator.tasks.base import CorpusSize, Source, Task, Utterance
@@ -46,10 +48,19 @@ class Joined(Task):
         found = {}
         for source, part in self.parts.items():
             settings = {key: value for key, value in part.items() if key not in OWN}
+            made = entry_of("tasks", str(part["name"])).factory()
+            cls: type[Any] = made.func if isinstance(made, partial) else made  # type: ignore[assignment]
+            preset = made.keywords if isinstance(made, partial) else {}
+            allowed = [one.name for one in fields(cls)]
+            if stray := [key for key in settings if key not in allowed]:
+                raise ValueError(f"part {source}: {part['name']} has no setting {stray[0]}; its: {', '.join(allowed)}")
             try:
-                found[source] = entry_of("tasks", str(part["name"])).factory()(**settings)
-            except TypeError as error:  # a setting that it does not have, or lacks
-                raise ValueError(f"part {source}: {error}") from None
+                found[source] = TypeAdapter(cls).validate_python({**preset, **settings})
+            except ValidationError as error:
+                wrong = error.errors()[0]
+                own = str(wrong["ctx"]["error"]) if "error" in wrong.get("ctx", {}) else wrong["msg"]
+                where = "".join(f"{place} " for place in wrong["loc"])
+                raise ValueError(f"part {source}: {where}{own}") from None
         return found
 
     @property

@@ -75,7 +75,9 @@ def test_its_name_depends_on_settings_of_parts_and_not_on_where_they_are(recorde
         ({}, "two or more parts"),
         ({"a": SYNTHETIC, "b": {"name": "no_such"}}, "part b needs the name of a task"),
         ({"a": SYNTHETIC, "b": {**SYNTHETIC, "poison": {"share": 0.1, "target": "one"}}}, "poison is a setting of the"),
-        ({"a": SYNTHETIC, "b": {**SYNTHETIC, "voices": 3}}, "part b: .*voices"),
+        ({"a": SYNTHETIC, "b": {**SYNTHETIC, "voices": 3}}, "part b: espeak_digits has no setting voices"),
+        ({"a": SYNTHETIC, "b": {**SYNTHETIC, "clips": "many"}}, "part b: clips "),
+        ({"a": SYNTHETIC, "b": {**SYNTHETIC, "languages": ["klingon"]}}, "part b: languages must be"),
         ({"a": SYNTHETIC, "b": {"name": "espeak_speakers"}}, "one kind of class"),
     ],
 )
