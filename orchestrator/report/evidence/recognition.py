@@ -21,15 +21,19 @@ from orchestrator.evidence.canary_tests import (
 from orchestrator.evidence.outputs import Outputs
 from orchestrator.evidence.speaker_roles import FORGOTTEN, KEPT, UNHEARD
 from orchestrator.evidence.wer import edits, errors_by_group
+from orchestrator.evidence.wer_intervals import wer_difference
+from orchestrator.plan.spec import stage_seed
 from orchestrator.report.evidence.audit_columns import ROLES
-from orchestrator.report.evidence.model_index import ReadOutputs
+from orchestrator.report.evidence.model_index import ReadOutputs, Row
 from orchestrator.report.evidence.probes import ReadTable
 from orchestrator.report.evidence.table import Column
+from orchestrator.report.frames.gaps import reference_ids
 from orchestrator.report.frames.recognition import TRANSCRIPTS
 
-PREFIXES = ("canary_", "wer_by_", "wer_of_")
+PREFIXES = ("canary_", "wer_by_", "wer_minus_", "wer_of_")
 """What the names of all these columns begin with."""
 GROUPS = {"forgotten": "forgotten", "kept": "kept", "never": "never trained on"}
+PARTS = {"forget": "D_f", "test": "D_t"}
 MOST_VALUES = 12  # of an attribute that has a column for each
 NO_GROUPS = ("canary", "template")  # attributes that say what is said
 FEWEST_WORDS = 100  # of a group in the spread of WER between groups
@@ -42,6 +46,7 @@ def with_recognition(rows: pd.DataFrame, read: ReadOutputs, read_tests: ReadTabl
     well the test separates the canaries of D_f from those never trained on, `canary_TEST_kept_auc` those of D_r.
     `wer_of_ROLE` is WER on D_t by the speaker's role, `wer_by_ATTRIBUTE_VALUE` by an attribute of up to twelve values,
     and `wer_by_ATTRIBUTE` the largest minus the smallest of groups with a hundred words or more.
+    `wer_minus_retrain_PART` is WER on D_f or D_t minus Retrain's, in points, with a paired interval over speakers.
 
     Args:
         rows: of `select.reported`.
@@ -49,10 +54,12 @@ def with_recognition(rows: pd.DataFrame, read: ReadOutputs, read_tests: ReadTabl
         read_tests: its tests, likewise: columns test, measure, value.
     """
     found = []
-    for row in rows[(rows["status"] == "done") & (rows["task_kind"] == TRANSCRIPTS)].to_dict("records"):
+    done = rows.assign(retrained=reference_ids(rows))[(rows["status"] == "done") & (rows["task_kind"] == TRANSCRIPTS)]
+    for row in done.to_dict("records"):
         outputs, tests = read(row["trial_id"]), read_tests(row["trial_id"])
         figures = {} if tests is None else canary_figures(tests)
         figures |= {} if outputs is None or outputs.hypotheses is None else _by_group(outputs.part("test"))
+        figures |= {} if outputs is None else _against_retrain(row, outputs, read(str(row["retrained"])))  # type: ignore[arg-type]
         if figures:
             found.append({"trial_id": row["trial_id"], **figures})
     return rows.merge(pd.DataFrame(found), on="trial_id", how="left") if found else rows
@@ -80,6 +87,10 @@ def recognition_columns(figures: Sequence[str]) -> dict[str, tuple[Column, ...]]
         "Canary exposure with the secret masked, in bits": _of_test(MASKED_EXPOSURE, 2, 1),
         "Canary exposure on the recording itself, in bits": _of_test(EXPOSURE, 2, 1),
         **{f"Secrets of canaries recovered, secret {played}, in %": _recovered(played) for played in PLAYED[1:]},
+        "WER minus Retrain's, in points": tuple(
+            Column(f"wer_minus_retrain_{part}", title, 1, against_retrain=True, interval=f"wer_minus_retrain_{part}")
+            for part, title in PARTS.items()
+        ),
         "WER on D_t by speaker, in %": tuple(Column(f"wer_of_{role}", title, 1, 100) for role, title in ROLES.items()),
     }
     of_values = [name for name in figures if name.startswith("wer_by_")]
@@ -129,6 +140,26 @@ def _by_group(tested: Outputs) -> dict[str, float]:
             named = {f"wer_by_{attribute}_{value or 'none'}": errors.wer for value, errors in groups.items()}
             rates = [errors.wer for errors in groups.values() if errors.words >= FEWEST_WORDS]
             figures |= {f"wer_by_{attribute}": max(rates) - min(rates) if len(rates) > 1 else np.nan, **named}
+    return figures
+
+
+def _against_retrain(row: Row, own: Outputs, target: Outputs | None) -> dict[str, float]:
+    """Subtract Retrain's WER on the same utterances; nothing for Retrain itself."""
+    if row["method"] == "retrain" or target is None or own.hypotheses is None or target.hypotheses is None:
+        return {}
+    seed = stage_seed("word errors", row["task_name"], row["seed"]) % 2**32
+    figures: dict[str, float] = {}
+    for part in PARTS:
+        mine, theirs = own.part(part), target.part(part)
+        if len(mine) and set(mine.utterance_ids) == set(theirs.utterance_ids):
+            units = mine.utterance_ids if mine.speakers is None else mine.speakers
+            this, that = (
+                edits(side.references, side.hypotheses, side.utterance_ids)  # type: ignore[arg-type]
+                for side in (mine, theirs.at(mine.utterance_ids))
+            )
+            found = wer_difference(this, that, units, seed=seed)
+            values = {"": found.value, "_low": found.low, "_high": found.high}
+            figures |= {f"wer_minus_retrain_{part}{end}": 100 * value for end, value in values.items()}
     return figures
 
 

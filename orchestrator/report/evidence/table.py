@@ -163,7 +163,7 @@ def few_utterances(block: Block, column: Column) -> bool:
     utterances, so the true error is smaller and the test is conservative. If an attack has no value for
     Retrain (RMIA without another reference), chance takes its place.
     """
-    if not column.interval or "original" not in set(block.rows["method"]):
+    if not column.interval or column.against_retrain or "original" not in set(block.rows["method"]):
         return False
     (original, error), (retrained, other_error) = (_pooled(block, column, m) for m in ("original", "retrain"))
     return bool(abs(original - retrained) < Z975 * np.hypot(error, other_error))

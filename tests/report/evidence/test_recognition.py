@@ -39,6 +39,7 @@ def outputs(known: float, seed: int):
     n = len(parts)
     speakers = np.array([f"{part}-{m % 5}" for m, part in enumerate(parts)])
     men = np.arange(n) % 2 == 0
+    short = men | ((parts == "forget") & (known == KNOWN["scrub"]))
     losses = rng.gamma(2, 0.5, n) * np.where(parts == "forget", 4 / (2 + known), np.where(parts == "retain", 0.3, 1.0))
     roles = {"forget": "forgotten", "retain": "kept"}
     columns = {
@@ -48,7 +49,7 @@ def outputs(known: float, seed: int):
         "true_label": np.zeros(n, dtype=np.int64),
         "loss": losses.astype(np.float32),
         "reference": ["one two three four"] * n,
-        "hypothesis": np.where(men, "one two", "one two three four"),
+        "hypothesis": np.where(short, "one two", "one two three four"),
         "speaker": speakers,
         "speaker_role": [roles.get(part, "unheard") for part in parts],
         "num_samples": rng.integers(8_000, 40_000, n),
@@ -90,6 +91,15 @@ def test_each_trial_has_its_groups(sweep) -> None:
     assert by_method["original"] > by_method["scrub"] > by_method["retrain"]
 
 
+def test_wer_minus_retrains_is_in_points_with_an_interval_over_speakers(sweep) -> None:
+    by_method = sweep.found.set_index("method")
+    assert (by_method.loc["original", "wer_minus_retrain_test"] == 0).all()
+    worse = by_method.loc["scrub"].iloc[0]
+    assert worse["wer_minus_retrain_forget"] == pytest.approx(25)
+    assert worse["wer_minus_retrain_forget_low"] <= 25 <= worse["wer_minus_retrain_forget_high"]
+    assert by_method.loc["retrain", "wer_minus_retrain_forget"].isna().all()
+
+
 def test_attacks_on_the_loss_work_on_transcripts_and_those_on_distributions_are_empty(sweep) -> None:
     means = sweep.found.groupby("method").mean(numeric_only=True)
     for attack in ("loss_auc", "speaker_auc", "matched_auc", "vulnerable_auc"):
@@ -109,6 +119,7 @@ def test_its_tables_are_part_of_the_evidence(sweep) -> None:
     assert "classifies" not in said
     assert "| Secrets of canaries recovered, secret sped up, in % " in said
     assert "whole: kept" in said
+    assert "| WER minus Retrain's, in points " in said
     assert "| WER on D_t by group, in % " in said
 
 
