@@ -59,6 +59,7 @@ class Backbone(ABC):
 
     label: ClassVar[str]  # family, as tables print it
     version: ClassVar[int]  # bumped when its features or logits change
+    target: ClassVar[str] = "classes"  # what its models answer with; or "transcripts"
 
     @abstractmethod
     def weights_id(self) -> str:

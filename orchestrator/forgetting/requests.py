@@ -20,9 +20,36 @@ SETTINGS = {  # which settings a kind takes
     "poisoned": {"known_share"},
     "ids": {"ids", "ids_file"},
     "attribute": {"attribute", "value", "at_least", "below"},
+    "entity": {"entities", "num_entities"},
+    "canary": {"canaries", "num_canaries"},
 }
 WRONG_LABELS = ("mislabeled", "poisoned")  # kinds whose D_f was trained on under wrong labels
+ALTERNATIVES = (  # settings of which one may be given
+    ("classes", "num_classes", "class_share"), ("speakers", "num_speakers"), ("ids", "ids_file"),
+    ("entities", "num_entities"), ("canaries", "num_canaries"),
+)  # fmt: skip
 INDEX_FILE_RATIO = 0.1  # MU-Bench's files hold ten steps of 1 %
+
+
+UNSUITABLE = {  # why a kind of request does not fit a kind of task
+    ("speaker", "speakers"): "a speaker is a class here; use kind: class",
+    (
+        "class",
+        "transcripts",
+    ): "its recordings have transcripts and no classes; use kind: entity with a word, or speaker",
+    ("poisoned", "transcripts"): "its recordings have transcripts, and a backdoor needs a class; use a task of classes",
+    ("mislabeled", "transcripts"): "its recordings have transcripts, of which none is known to be wrong; use kind: ids",
+    **{
+        (kind, target): "its recordings have no transcripts; use a task with transcripts, such as espeak_sentences"
+        for kind in ("entity", "canary")
+        for target in ("keywords", "speakers")
+    },
+}
+
+
+def reason_unsuitable(kind: str, target: str) -> str:
+    """Return why a kind of request does not fit a task whose recordings are labeled with `target`; empty if it does."""
+    return UNSUITABLE.get((kind, target), "")
 
 
 class MissingFile(ValueError):
@@ -36,7 +63,7 @@ class ForgetRequest:
     The paths `ids_file` and `index_file` are not part of the request; `file_sha256`, filled in from the file, is.
     """
 
-    kind: str = "sample"  # or class, speaker, mislabeled, poisoned, ids, attribute
+    kind: str = "sample"  # or class, speaker, mislabeled, poisoned, ids, attribute, entity, canary
     forget_ratio: float | None = None  # sample: |D_f| / |D|
     rule: str = "random"  # sample: or stratified, balanced, index_file, harmful
     index_file: str | None = None  # rule index_file: ranks in the byte-sorted train split; all of them at ratio 0.1
@@ -53,10 +80,14 @@ class ForgetRequest:
     value: str | float | None = None  # attribute: the value that is forgotten; without it, one drawn by seed
     at_least: float | None = None  # attribute: or a band of numbers, from this on
     below: float | None = None  # attribute: and up to this, which is outside
+    entities: tuple[str, ...] = ()  # entity: words or phrases; all utterances whose transcript contains one
+    num_entities: int | None = None  # entity: or how many of those that the task lists (1 where nothing is said)
+    canaries: tuple[str, ...] = ()  # canary: names of planted secrets, such as planted-00
+    num_canaries: int | None = None  # canary: or how many (1 where nothing is said)
     file_sha256: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("classes", "speakers", "ids"):
+        for name in ("classes", "speakers", "ids", "entities", "canaries"):
             value = getattr(self, name)
             if isinstance(value, str):
                 raise ValueError(f"{name} must be a list of names, got {value!r}")
@@ -80,12 +111,12 @@ class ForgetRequest:
         if stray := [name for name in given if name not in allowed]:
             others = ", ".join(sorted(SETTINGS[self.kind])) or "no settings"
             raise ValueError(f"kind {self.kind} does not take {', '.join(stray)}, allowed: {others}")
-        for group in (("classes", "num_classes", "class_share"), ("speakers", "num_speakers"), ("ids", "ids_file")):
+        for group in ALTERNATIVES:
             if len(both := [name for name in group if name in given]) > 1:
                 raise ValueError(f"one of {', '.join(group)} may be given, got {' and '.join(both)}")
 
     def _require_ranges(self) -> None:
-        for name in ("num_classes", "num_speakers", "index_total"):
+        for name in ("num_classes", "num_speakers", "num_entities", "num_canaries", "index_total"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a whole number of 1 or more, got {value!r}")

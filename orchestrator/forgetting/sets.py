@@ -6,7 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,9 @@ import numpy.typing as npt
 from orchestrator.errors import RecordingsNotice
 from orchestrator.forgetting.attributes import Attribute, attribute_of
 from orchestrator.forgetting.orders import balanced_order, index_order, random_order, stratified_order
-from orchestrator.forgetting.requests import INDEX_FILE_RATIO, ForgetRequest
-from orchestrator.tasks.base import plain_id
+from orchestrator.forgetting.requests import INDEX_FILE_RATIO, ForgetRequest, reason_unsuitable
+from orchestrator.forgetting.spoken import Spoken, draw_spoken, spoken_of
+from orchestrator.tasks.base import Kind, plain_id
 from orchestrator.tasks.corpus import Corpus
 
 __all__ = ["CorpusArrays", "ForgetRequest", "ForgetSet", "corpus_arrays", "draw"]
@@ -23,7 +24,7 @@ __all__ = ["CorpusArrays", "ForgetRequest", "ForgetSet", "corpus_arrays", "draw"
 Rows = npt.NDArray[np.int64]
 Drawn = tuple[Rows, tuple[int, ...], str]  # rows of D_f, forgotten classes, what they are
 SHOWN = 10  # wrong ids in an error
-REMOVALS = ("class", "speaker", "ids")  # kinds that name what has to go
+REMOVALS = ("class", "speaker", "ids", "entity", "canary")  # kinds that name what has to go
 ORDERS = {"random": random_order, "stratified": stratified_order, "balanced": balanced_order}
 
 
@@ -37,12 +38,13 @@ class CorpusArrays:
     utterance_ids: npt.NDArray[Any]  # (N,) strings
     splits: npt.NDArray[Any]  # (N,) strings
     classes: tuple[str, ...]
-    kind: Literal["keywords", "speakers"]
+    kind: Kind
     unforgettable: tuple[str, ...] = ()  # classes that class unlearning never takes
     forgotten: tuple[int, ...] = ()  # rows of D that earlier requests forgot
     duplicates: tuple[tuple[str, ...], ...] = ()  # ids with identical audio, group by group
     attributes: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)  # columns (N,) by name
     harmful: Callable[[int], Rows] | None = None  # how many: rows of D that harm D_t most by leaving
+    spoken: Spoken | None = None  # of a corpus with transcripts
 
     @property
     def train(self) -> Rows:
@@ -93,6 +95,8 @@ def draw(request: ForgetRequest, corpus: CorpusArrays, seed: int) -> ForgetSet:
     Raises:
         ValueError: the corpus lacks what is named, or the set would be empty or all that is left of D.
     """
+    if reason := reason_unsuitable(request.kind, corpus.kind):
+        raise ValueError(f"kind {request.kind} does not fit the corpus: {reason}")
     rows, forgotten, what = DRAWS[request.kind](request, corpus, np.random.default_rng(seed))
     rows, num_train = np.sort(rows).astype(np.int64), len(corpus.train)
     if request.kind in REMOVALS and (said := _copies_left(corpus, rows)):
@@ -125,6 +129,7 @@ def corpus_arrays(corpus: Corpus, unforgettable: tuple[str, ...]) -> CorpusArray
         unforgettable=unforgettable,
         duplicates=tuple(map(tuple, corpus.info.get("duplicates", ()))),
         attributes=corpus.attributes,
+        spoken=spoken_of(corpus),
     )
 
 
@@ -207,10 +212,6 @@ def _classes(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Genera
 
 
 def _speakers(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
-    if corpus.kind == "speakers":
-        raise ValueError(
-            "kind speaker is for keyword tasks: got a task whose classes are speakers, allowed: kind class"
-        )
     names = sorted(set(corpus.speakers[corpus.train].tolist()) - {""})
     left = set(corpus.speakers[corpus.left].tolist())
     if request.speakers:
@@ -269,6 +270,12 @@ def _attributes(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Gen
     return rows, tuple(gone.tolist()), f"utterances with {attribute}"
 
 
+def _spoken(request: ForgetRequest, corpus: CorpusArrays, rng: np.random.Generator) -> Drawn:
+    assert corpus.spoken is not None  # the request fits transcripts only
+    rows, what = draw_spoken(request, corpus.spoken, corpus.left, rng)
+    return rows, (), what
+
+
 def _require_known(what: str, wanted: Sequence[str], allowed: Sequence[str]) -> None:
     if unknown := [name for name in wanted if name not in set(allowed)]:
         shown = ", ".join(allowed[:20]) + (", …" if len(allowed) > 20 else "")
@@ -288,4 +295,6 @@ DRAWS: dict[str, Callable[[ForgetRequest, CorpusArrays, np.random.Generator], Dr
     "poisoned": _mislabeled,  # label_noise and poison exclude each other: every wrong label is a poisoned one
     "ids": _ids,
     "attribute": _attributes,
+    "entity": _spoken,
+    "canary": _spoken,
 }

@@ -14,7 +14,7 @@ from orchestrator.plan.entries import backbone_plugin, require_lock_of_these_rec
 from orchestrator.plan.method_variants import MethodVariant, method_plugin, method_variants, with_choice
 from orchestrator.plan.originals import STANDARD, StudyPlan, study_plan, training_of, training_plugin
 from orchestrator.plan.plug_in_keys import BackboneEntry, TaskEntry
-from orchestrator.plan.scenarios import ABSENT, Scenario, read_scenarios, reason_unsuitable
+from orchestrator.plan.scenarios import ABSENT, Scenario, read_scenarios, reason_unfit, reason_unsuitable
 from orchestrator.plan.spec import PlugIn, TrialSpec
 from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.plan.training_keys import TrainingVariant
@@ -261,6 +261,9 @@ def loop_of(sweep: Sweep) -> dict[str, Any]:
 
 def _resolved(scenarios: list[Scenario], task: PlugIn, backbone: PlugIn, grid: Grid) -> list[ResolvedScenario]:
     """Return the scenarios of a task and backbone, with requests as plug-ins; refuse those that do not fit the task."""
+    if reason := reason_unfit(task, backbone):
+        grid.refuse(f"{backbone.title} on {task.title}", reason)
+        return []
     resolved = []
     for scenario in scenarios:
         if not scenario.is_for(task.title, backbone.title):

@@ -10,13 +10,14 @@ from typing import Any
 
 from orchestrator import plugins
 from orchestrator.forgetting.requests import SETTINGS, WRONG_LABELS, ForgetRequest, MissingFile
+from orchestrator.forgetting.requests import reason_unsuitable as reason_kind_unsuitable
 from orchestrator.plan.spec import PlugIn
 
 INTERNAL = ("file_sha256",)  # a setting that is computed from the file
 ABSENT = "absent"  # in place of an identity if the file is missing, so that the plan can still count its trials
 WHERE = ("tasks", "backbones")
 SWEPT = ("forget_ratio", "known_share")  # settings of which a list makes a scenario for each value
-NAMED = ("classes", "speakers", "ids")  # settings that list what is forgotten by name
+NAMED = ("classes", "speakers", "ids", "entities", "canaries")  # settings that list what is forgotten by name
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _scenarios(entry: Mapping[str, Any]) -> Iterator[Scenario]:
     if empty := [name for name, several in swept.items() if several == []]:
         raise ValueError(f"{empty[0]} must be a number or a list of numbers: got an empty list; add a number")
     _require_keys("unlearning", values, [*WHERE, *(f.name for f in fields(ForgetRequest) if f.name not in INTERNAL)])
-    if empty := [key for key in ("classes", "speakers", "ids") if values.get(key) == []]:
+    if empty := [key for key in NAMED if values.get(key) == []]:
         raise ValueError(f"{empty[0]} must be a list of names: got an empty list; omit it to sample by seed")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     for chosen in itertools.product(*(v if isinstance(v, list) else [v] for v in swept.values())):
@@ -189,13 +190,25 @@ def in_short(request: ForgetRequest) -> str:
     return " ".join([request.kind, *details])
 
 
+def reason_unfit(task: PlugIn, backbone: PlugIn) -> str:
+    """Return why a backbone cannot be trained on a task; empty if it can."""
+    wanted, given = "transcripts" if task.instance.text_normalizer else "classes", backbone.instance.target
+    if wanted == given:
+        return ""
+    return (
+        f"the recordings of the task are labeled with {wanted}, and the backbone answers with {given}; use a backbone "
+        f"that answers with {wanted} (see `unlearn ls backbones`), or another task"
+    )
+
+
 def reason_unsuitable(scenario: Scenario, task: PlugIn) -> str:
     """Return why a scenario does not fit a task; empty if it does."""
     kinds = {request.kind for request in scenario.requests}
+    reasons = [reason for kind in sorted(kinds) if (reason := reason_kind_unsuitable(kind, task.instance.kind))]
+    if reasons:
+        return reasons[0]
     if "mislabeled" in kinds and not task.instance.label_noise:
         return "the task has no wrong labels; set its label_noise: {share: 0.05, seed: 0}"
     if "poisoned" in kinds and not task.instance.poison:
         return "the task has no poisoned recordings; set its poison: {share: 0.05, target: CLASS}"
-    if "speaker" in kinds and task.instance.kind == "speakers":
-        return "a speaker is a class here; use kind: class"
     return ""

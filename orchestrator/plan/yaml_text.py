@@ -11,7 +11,13 @@ from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-NAMES = ("classes", "speakers", "ids", "keep_in_train")  # keys whose values are names, also if YAML reads a number
+NAMES = (
+    "classes",
+    "speakers",
+    "ids",
+    "entities",
+    "keep_in_train",
+)  # keys whose values are names, also if YAML reads a number
 CONDITIONS = ("where", "test_where")  # keys whose values map columns to names
 STRING = "tag:yaml.org,2002:str"
 READ_AS = {f"tag:yaml.org,2002:{tag}": name for tag, name in (("bool", "a boolean"), ("null", "nothing"))}

@@ -8,30 +8,34 @@ test_where: {take: [0, 1, 2, 3, 4]}}`; with `target: speakers` its six speakers 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-import numpy as np
+from typing import Any, ClassVar, cast
 
 from orchestrator.digests import sha256_of
-from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, CorpusSize, Source, Task, plain_id
-from orchestrator.tasks.sources import audio_files, found_files
+from orchestrator.tasks.base import NO_CLASSES, SAMPLE_RATE_HZ, SPLITS, CorpusSize, Kind, Source, Task
+from orchestrator.tasks.sources import audio_files, found_files, spoken_texts
 from orchestrator.tasks.sources.archives import is_archive, unpacked
 from orchestrator.tasks.sources.audio_files import Recording
 from orchestrator.tasks.sources.coverage import require_trained, still_trained
+from orchestrator.tasks.sources.given_splits import with_splits
 from orchestrator.tasks.sources.manifest import Listed, Listing, from_folders, from_manifest, from_names
-from orchestrator.tasks.sources.splits import require_share, stratified_share
-from orchestrator.tasks.sources.tables import Cell, class_name, matches, read_table, text
+from orchestrator.tasks.sources.splits import require_share
+from orchestrator.tasks.sources.tables import Cell, class_name, matches, read_table, rows_by, text, values_of
+from orchestrator.tasks.transcripts import require_transcript_settings
 
-SHOWN = 10  # values of a column in a message
+TRANSCRIPT = "transcript"  # the column that text files next to recordings become
+LABELED_BY = {"keywords": "label_from", "speakers": "speaker_from", "transcripts": "text_from"}
 RESERVED = {"utterance_id", "label", "true_label", "speaker", "split", "audio"}  # columns that a corpus fills itself
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioFolder(Task):
     """Recordings below `root`: rows of `manifest`, or names that match `pattern`, or else `root/<class>/…`.
+
+    With `target: transcripts`, `text_from` names the column or group of what is said or, as `.txt` or `.lab`, the
+    suffix of a text file next to each recording; without a listing, recordings are in `root/<speaker>/…`.
 
     `root` is a folder, or a tar or zip archive of one. `manifest` (CSV, TSV or Parquet, inside root or absolute) has a
     column `path`, relative to root or absolute and inside it, and may have `split`; `pattern` is a regular expression
@@ -44,7 +48,9 @@ class AudioFolder(Task):
     version: ClassVar[int] = 2
 
     root: str = field(metadata={"identity": False})
-    target: str = "keywords"  # or speakers: what a class is
+    target: str = "keywords"  # or speakers: what a class is; or transcripts
+    text_from: str | None = None  # transcripts: a column, or .txt or .lab for a file next to each recording
+    normalizer: str = "english-1"  # of transcripts
     manifest: str | None = field(default=None, metadata={"identity": False})
     pattern: str | None = None
     label_from: str = "label"
@@ -63,12 +69,13 @@ class AudioFolder(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        audio_files.require_choice("target", self.target, ("keywords", "speakers"))
+        audio_files.require_choice("target", self.target, ("keywords", "speakers", "transcripts"))
         audio_files.require_choice("on_bad_audio", self.on_bad_audio, audio_files.ON_BAD_AUDIO)
         require_share("test_share", self.test_share)
         require_share("validation_share", self.validation_share)
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"max_seconds must be positive, got {self.max_seconds}")
+        self._require_target()
         if self.manifest and self.pattern:
             raise ValueError(
                 "two ways to list recordings: got manifest and pattern, allowed: one, or neither for folders"
@@ -80,18 +87,38 @@ class AudioFolder(Task):
                 "unknown_label stands for labels outside `classes`: got no classes, allowed: a list of them"
             )
 
+    def _require_target(self) -> None:
+        """Check that what belongs to transcripts, and what belongs to classes, is given for its target only."""
+        told = self.target == "transcripts"
+        if told != bool(self.text_from):
+            raise ValueError(
+                f"text_from belongs to target: transcripts, which needs it: got target {self.target!r} and text_from "
+                f"{self.text_from!r}; name a column, or .txt or .lab for a file next to each recording"
+            )
+        if told:
+            require_transcript_settings(self, self.normalizer)
+        if told and (self.classes or self.unknown_label):
+            raise ValueError("transcripts have no classes: got classes or unknown_label; remove them")
+
     def settings(self) -> dict[str, Any]:
         """The order in which `where` and `test_where` list values does not matter."""
         found = super().settings()
+        if self.target != "transcripts":  # as before there were transcripts
+            del found["text_from"], found["normalizer"]
         for name in ("where", "test_where"):
             wanted = {column: v if isinstance(v, list | tuple) else [v] for column, v in (found[name] or {}).items()}
             found[name] = {column: sorted({text(value) for value in values}) for column, values in wanted.items()}
         return found
 
     @property
-    def kind(self) -> Literal["keywords", "speakers"]:
+    def kind(self) -> Kind:
         """As `target` says."""
-        return "speakers" if self.target == "speakers" else "keywords"
+        return cast(Kind, self.target)
+
+    @property
+    def text_normalizer(self) -> str | None:
+        """As the setting says, for transcripts."""
+        return self.normalizer if self.kind == "transcripts" else None
 
     @property
     def unforgettable(self) -> tuple[str, ...]:
@@ -107,7 +134,8 @@ class AudioFolder(Task):
             return CorpusSize(0, self.max_seconds or 0.0, len(self.classes or ()))
         num_bytes = found_files.total_bytes(self._root / item.path for item in listed)
         seconds = num_bytes / max(1, len(listed)) / (2 * SAMPLE_RATE_HZ)
-        return CorpusSize(len(listed), min(seconds, self.max_seconds or seconds), len(self.classes or labels - {""}))
+        classes = 1 if self.kind == "transcripts" else len(self.classes or labels - {""})
+        return CorpusSize(len(listed), min(seconds, self.max_seconds or seconds), classes)
 
     def content(self) -> Mapping[str, Any]:
         """Digest of names and bytes of the listed files, and of the bytes of manifest and speaker table."""
@@ -117,6 +145,8 @@ class AudioFolder(Task):
     def _content(self) -> dict[str, Any]:
         tables = {"manifest": self.manifest, "speaker_table": self.speaker_table}
         digests = {name: sha256_of(self._table(path)) for name, path in tables.items() if path}
+        if suffix := self._text_suffix:
+            digests["texts"] = spoken_texts.digest_of_text_files(self._listed, self._root, suffix)
         return {**found_files.digest_of_files(self._files), **digests}
 
     @property
@@ -144,8 +174,12 @@ class AudioFolder(Task):
             listing = from_manifest(self._table(self.manifest), self._root)
         elif self.pattern:
             listing = from_names(self._found.names, self.pattern)
+        elif self.kind == "transcripts":
+            listing = spoken_texts.from_speaker_folders(self._found.names, self.speaker_from)
         else:
             listing = from_folders(self._found.names, self._class_column)
+        if self._text_suffix:
+            listing = spoken_texts.with_text_files(listing, self._root, self._text_suffix, TRANSCRIPT)
         if not listing.recordings:
             suffixes, defects = ", ".join(found_files.SUFFIXES), "; ".join(self._found.defects())
             raise FileNotFoundError(
@@ -157,27 +191,22 @@ class AudioFolder(Task):
         return listing.recordings
 
     def _require_columns(self, listing: Listing) -> None:
-        listing.require(self._class_column, "speaker_from" if self.kind == "speakers" else "label_from")
+        listing.require(self._class_column, LABELED_BY[self.kind])
         if self.speaker_from != "speaker" and (self.manifest or self.pattern):
             listing.require(self.speaker_from, "speaker_from")
 
     @property
     def _class_column(self) -> str:
-        return self.speaker_from if self.kind == "speakers" else self.label_from
+        return TRANSCRIPT if self._text_suffix else str(getattr(self, LABELED_BY[self.kind]))
+
+    @property
+    def _text_suffix(self) -> str:
+        """Of text files next to the recordings; empty where a column holds what is said."""
+        return self.text_from if self.text_from and self.text_from.startswith(".") else ""
 
     @cached_property
     def _about_speakers(self) -> dict[str, dict[str, Cell]]:
-        if not self.speaker_table:
-            return {}
-        table = read_table(self._table(self.speaker_table))
-        table.require("speaker")
-        about: dict[str, dict[str, Cell]] = {}
-        for row in table.rows:
-            speaker = text(row.pop("speaker"))
-            if speaker in about:
-                raise ValueError(f"{table.name} has two rows for one speaker: got {speaker!r}; keep one")
-            about[speaker] = row
-        return about
+        return rows_by(read_table(self._table(self.speaker_table)), "speaker") if self.speaker_table else {}
 
     def read(self) -> Source:
         """Recordings in the order of the manifest, or of their paths."""
@@ -189,20 +218,20 @@ class AudioFolder(Task):
         if not taken:
             raise ValueError(
                 f"no recording is left: got where {self.where}, which fits none of {len(found)}"
-                + self._values_of(found, self.where)
+                + values_of(list(map(self._known, found)), self.where)
             )
+        links = f"links to folders that were read under another name are left out: {', '.join(self._found.links)}"
+        notes = [links] if self._found.links else []
+        if self.kind == "transcripts":
+            taken = spoken_texts.transcribable(taken, self.normalizer, self.max_seconds, skipped, self.on_bad_audio)
+            audio = audio_files.utterances(self._with_splits(taken), skipped, self.on_bad_audio)
+            return Source(NO_CLASSES, audio, skipped, notes)
         recordings = self._with_splits(taken)
         more = [self.unknown_label] if self.unknown_label and self.unknown_label not in (self.classes or ()) else []
         classes = (*self.classes, *more) if self.classes else tuple(sorted({r.label for r in recordings}))
         require_trained(classes, recordings, self.min_clips_per_class, skipped)
         audio = audio_files.utterances(recordings, skipped, self.on_bad_audio, self.max_seconds)
-        notes = [f"links to folders that were read under another name are left out: {', '.join(self._found.links)}"]
-        return Source(
-            classes,
-            still_trained(classes, audio, self.min_clips_per_class),
-            skipped,
-            notes if self._found.links else [],
-        )
+        return Source(classes, still_trained(classes, audio, self.min_clips_per_class), skipped, notes)
 
     def _recording(self, item: Listed, skipped: list[str]) -> Recording | None:
         path, columns = self._root / item.path, dict(item.columns)
@@ -216,13 +245,15 @@ class AudioFolder(Task):
         split = text(columns.pop("split", None))
         if split and split not in SPLITS:
             raise ValueError(f"unknown split of {place}: got {split!r}, allowed: {', '.join(SPLITS)}, or none anywhere")
-        if self.kind == "keywords":
-            del columns[self.label_from]
-        elif "label" in columns:  # the word, which a corpus of speakers keeps as an attribute
+        if self.kind != "speakers":  # whose column is gone
+            del columns[self._class_column]
+        if self.kind != "keywords" and "label" in columns:  # the word, which other corpora keep as an attribute
             columns["keyword"] = columns.pop("label")
         columns.update(self._about_speakers.get(speaker, {}))
-        if taken := sorted(RESERVED & columns.keys()):
+        if taken := sorted((RESERVED | ({"text"} if self.text_normalizer else set())) & columns.keys()):
             raise ValueError(f"reserved name of an attribute of {place}: got {', '.join(taken)}; rename it")
+        if self.kind == "transcripts":
+            return Recording(path, item.utterance_id, "", speaker, split, columns, item.where, transcript=label)
         if self.unknown_label:
             columns["word"] = label
         if self.classes and label not in self.classes:
@@ -235,34 +266,27 @@ class AudioFolder(Task):
         return Recording(path, item.utterance_id, label, speaker, split, columns, item.where)
 
     def _with_splits(self, recordings: list[Recording]) -> list[Recording]:
-        """The splits that are given; what they leave open is drawn, in the same proportions in every class."""
-        splits = np.array([r.split for r in recordings], dtype=object)
-        given = splits != ""
-        if given.any() and not given.all():
-            first = recordings[int(np.argmin(given))]
-            raise ValueError(
-                f"split given for some recordings only: got none for {first.path} ({first.where or 'its name'})"
-            )
-        rng = np.random.default_rng(self.seed)
-        kept = np.isin([plain_id(r.utterance_id) for r in recordings], self.keep_in_train)
-        if not given.any():
-            test = (
-                [self._fits(r, "test_where", self.test_where) for r in recordings]
-                if self.test_where
-                else _draw(recordings, ~kept, self.test_share, rng)
-            )
-            if not np.any(test) and self.test_where:
+        """The splits that are given, else those of `test_where`, else drawn ones."""
+        test = None
+        if self.test_where and not any(r.split for r in recordings):
+            test = [self._fits(r, "test_where", self.test_where) for r in recordings]
+            if not any(test):
                 raise ValueError(
                     f"the test split is empty: got test_where {self.test_where}, which fits none of {len(recordings)}"
-                    + self._values_of(recordings, self.test_where)
+                    + values_of(list(map(self._known, recordings)), self.test_where)
                 )
-            splits = np.where(np.asarray(test, dtype=bool), "test", "train").astype(object)
-        if not np.any(splits == "validation"):
-            splits[_draw(recordings, (splits == "train") & ~kept, self.validation_share, rng)] = "validation"
-        return [replace(recording, split=str(split)) for recording, split in zip(recordings, splits, strict=True)]
+        return with_splits(
+            recordings,
+            test,
+            test_share=self.test_share,
+            validation_share=self.validation_share,
+            keep_in_train=self.keep_in_train,
+            seed=self.seed,
+        )
 
     def _known(self, recording: Recording) -> dict[str, Cell]:
-        return {**recording.attributes, self._class_column: recording.label, self.speaker_from: recording.speaker}
+        label = recording.label if recording.transcript is None else recording.transcript
+        return {**recording.attributes, self._class_column: label, self.speaker_from: recording.speaker}
 
     def _fits(self, recording: Recording, setting: str, condition: Mapping[str, Any] | None) -> bool:
         known = self._known(recording)
@@ -270,24 +294,6 @@ class AudioFolder(Task):
             if column not in known:
                 raise ValueError(f"unknown column in {setting}: got {column!r}, allowed: {', '.join(sorted(known))}")
         return matches(known, condition)
-
-    def _values_of(self, recordings: list[Recording], condition: Mapping[str, Any] | None) -> str:
-        """What the columns of a condition that fits nothing have in them, for a message."""
-        said = ""
-        for column in condition or {}:
-            values = sorted({text(self._known(r).get(column)) for r in recordings})
-            more = ", …" if len(values) > SHOWN else ""
-            said += f"; values of {column}: {', '.join(values[:SHOWN])}{more}"
-        return said
-
-
-def _draw(recordings: list[Recording], among: Any, share: float, rng: np.random.Generator) -> Any:
-    """(N,) mask of `share` of the recordings of the mask `among`."""
-    rows = np.flatnonzero(among)
-    drawn = np.zeros(len(recordings), dtype=bool)
-    labels, speakers = [recordings[row].label for row in rows], [recordings[row].speaker for row in rows]
-    drawn[rows] = stratified_share(labels, speakers, share, rng)
-    return drawn
 
 
 TASKS = {"audio_folder": AudioFolder}

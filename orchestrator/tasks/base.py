@@ -9,7 +9,7 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from orchestrator.tasks.poison import Poison
 SAMPLE_RATE_HZ = 16_000
 SPLITS = ("train", "validation", "test", "holdout")
 CORPUS_FORMAT = 2  # bumped when the layout of a corpus on disk changes
+NO_CLASSES = ("",)  # of a task with transcripts: every utterance has the label 0
+
+Kind: TypeAlias = Literal["keywords", "speakers", "transcripts"]
 
 
 class RecordingsChangedError(ValueError):
@@ -35,6 +38,7 @@ class Utterance:
     speaker: str
     split: str  # one of SPLITS
     attributes: Mapping[str, str | float | None] = field(default_factory=dict)  # accent, gender, noise, ...
+    transcript: str | None = None  # what is said, as its source has it; of tasks with transcripts
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Source:
     utterances: Iterator[Utterance]
     skipped: list[str] = field(default_factory=list)  # `path: reason`, filled while `utterances` is read
     notes: list[str] = field(default_factory=list)  # what else people should know of the recordings
+    about: Mapping[str, Any] = field(default_factory=dict)  # plain values that `corpus.json` keeps, such as canaries
 
 
 class CorpusSize(NamedTuple):
@@ -88,8 +93,14 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def kind(self) -> Literal["keywords", "speakers"]:
-        """What a class is; class unlearning forgets one keyword, or a share of the speakers."""
+    def kind(self) -> Kind:
+        """What a recording is labeled with: a keyword, a speaker (class unlearning forgets one keyword, or a share of
+        the speakers), or a transcript."""
+
+    @property
+    def text_normalizer(self) -> str | None:
+        """Name and version of the normalizer of its transcripts; None for a task with classes."""
+        return None
 
     @property
     def unforgettable(self) -> tuple[str, ...]:

@@ -19,8 +19,9 @@ from filelock import FileLock
 
 from orchestrator.digests import damaged_files, seal, set_folder_aside
 from orchestrator.errors import RecordingsNotice
-from orchestrator.tasks.base import SAMPLE_RATE_HZ, SPLITS, Source, Task, Utterance, plain_id
+from orchestrator.tasks.base import NO_CLASSES, SAMPLE_RATE_HZ, SPLITS, Source, Task, Utterance, plain_id
 from orchestrator.tasks.corpus import Corpus
+from orchestrator.tasks.normalizers import normalized
 from orchestrator.tasks.poison import POISONED, Poison, poison_corpus
 
 COLUMNS = {"utterance_id": "string", "label": "int32", "true_label": "int32", "speaker": "string", "split": "string"}
@@ -80,13 +81,16 @@ def write_corpus(task: Task, path: Path) -> None:
 
     Raises:
         ValueError: a label that is not a class, a duplicate id, a split outside the four, an attribute with the name of
-            a column, fewer than two classes, or an empty train or test split.
+            a column, fewer than two classes, a transcript of which its normalizer leaves nothing, or an empty train or
+            test split.
     """
     source = task.read()
-    if len(source.classes) < 2:
+    normalizer = task.text_normalizer
+    with_text = {"target": task.kind, "normalizer": normalizer} if normalizer else {}
+    if len(source.classes) < 2 and source.classes != NO_CLASSES:
         raise ValueError(f"too few classes: got {', '.join(source.classes) or 'none'}, allowed: two or more")
     spool = path / "audio.raw"  # audio goes straight to disk; a corpus may be larger than memory
-    columns, lengths, identical = _spooled(source, spool)
+    columns, lengths, identical = _spooled(source, spool, normalizer)
     true_labels = np.array(columns["true_label"], dtype=np.int64)
     kept = np.isin([plain_id(name) for name in columns["utterance_id"]], task.keep_in_train)
     splits = with_holdout(np.array(columns["split"]), true_labels, task.holdout_share, keep=kept)
@@ -108,7 +112,7 @@ def write_corpus(task: Task, path: Path) -> None:
         "fingerprint": task.fingerprint(), "task": type(task).__name__, "kind": task.kind,
         "classes": list(source.classes), "settings": task.settings(), "content": dict(task.content()),
         "skipped": source.skipped, "notes": source.notes, "duplicates": identical,
-        "counts": {split: int(np.sum(splits == split)) for split in SPLITS},
+        "counts": {split: int(np.sum(splits == split)) for split in SPLITS}, **with_text, **source.about,
     }  # fmt: skip
     (path / "corpus.json").write_text(json.dumps(info, indent=1, default=str))
     for note in [*source.notes, *([_of_identical(identical, columns)] if identical else [])]:
@@ -130,17 +134,24 @@ def _of_identical(groups: list[list[str]], columns: Mapping[str, list[Any]]) -> 
     )
 
 
-def _spooled(source: Source, spool: Path) -> tuple[dict[str, list[Any]], list[int], list[list[str]]]:
-    """Columns, lengths in samples, and the ids of each group of utterances with identical audio."""
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+def _spooled(
+    source: Source, spool: Path, normalizer: str | None
+) -> tuple[dict[str, list[Any]], list[int], list[list[str]]]:
+    """Columns, lengths in samples, and the ids of each group of utterances with identical audio.
+
+    With a normalizer, `text` is the normalized transcript, and no attribute.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, *(["text"] if normalizer else []))}
     lengths: list[int] = []
     ids_of: dict[bytes, list[str]] = {}
     with spool.open("wb") as out:
-        for utterance, label in _checked(source):
+        for utterance, label in _checked(source, reserved={*columns, "audio"}):
             row = {
                 **dict.fromkeys(columns), **utterance.attributes, "utterance_id": utterance.utterance_id,
                 "true_label": label, "speaker": utterance.speaker, "split": utterance.split,
             }  # fmt: skip
+            if normalizer:
+                row["text"] = normalized(normalizer, utterance.transcript or "", utterance.utterance_id)
             for name, value in row.items():
                 columns.setdefault(name, [None] * len(lengths)).append(value)
             lengths.append(len(utterance.audio))
@@ -181,7 +192,8 @@ def _typed(name: str, values: list[Any]) -> tuple[list[Any], str]:
     return values, "float64"
 
 
-def _checked(source: Source) -> Iterator[tuple[Utterance, int]]:
+def _checked(source: Source, reserved: set[str]) -> Iterator[tuple[Utterance, int]]:
+    columns = ", ".join(sorted(reserved))
     index = {name: number for number, name in enumerate(source.classes)}
     seen: set[str] = set()
     for utterance in source.utterances:
@@ -196,10 +208,10 @@ def _checked(source: Source) -> Iterator[tuple[Utterance, int]]:
             )
         if utterance.utterance_id in seen:
             raise ValueError(f"utterance id given twice: {utterance.utterance_id}")
-        if reserved := {*COLUMNS, "audio"} & set(utterance.attributes):
+        if taken := reserved & set(utterance.attributes):
             raise ValueError(
-                f"attributes of {utterance.utterance_id} named like columns: got {', '.join(sorted(reserved))}, "
-                f"allowed: any name but {', '.join(COLUMNS)}, audio"
+                f"attributes of {utterance.utterance_id} named like columns: got {', '.join(sorted(taken))}, "
+                f"allowed: any name but {columns}"
             )
         seen.add(utterance.utterance_id)
         yield utterance, index[utterance.label]

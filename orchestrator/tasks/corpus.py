@@ -25,7 +25,11 @@ class Corpus:
 
     @cached_property
     def info(self) -> dict[str, Any]:
-        """`corpus.json`: fingerprint, classes, kind, counts, skipped recordings, notes, groups of identical audio."""
+        """`corpus.json`: fingerprint, classes, kind, counts, skipped recordings, notes, groups of identical audio.
+
+        Of a corpus with transcripts also `target` ("transcripts"), `normalizer` and, where its task plants them,
+        `canaries` and `entities`.
+        """
         info: dict[str, Any] = json.loads((self.path / "corpus.json").read_text())
         return info
 
@@ -79,6 +83,20 @@ class Corpus:
     def splits(self) -> npt.NDArray[Any]:
         """(N,) strings out of `SPLITS`."""
         return self.column("split")
+
+    @cached_property
+    def texts(self) -> npt.NDArray[Any]:
+        """(N,) normalized transcripts.
+
+        Raises:
+            ValueError: the corpus has classes instead.
+        """
+        if self.info.get("target") != "transcripts":
+            raise ValueError(
+                f"{self.path.name} has no transcripts: its recordings are labeled with {self.info['kind']}; use a task "
+                "with transcripts, such as espeak_sentences"
+            )
+        return self.column("text")
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Rows of a split, ascending."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, TypeVar
 
-from orchestrator.tasks.base import SPLITS
+from orchestrator.tasks.base import SPLITS, Kind
 from orchestrator.tasks.espeak_tts.casting import evenly, refuse_empty_classes, speaker_pools, word_roles
 from orchestrator.tasks.espeak_tts.corpus import EspeakTask
 from orchestrator.tasks.espeak_tts.sampling import Role, Speaker, deal, generator
@@ -48,7 +48,7 @@ class EspeakKeywords(EspeakTask):
         self._pools(range(self.speakers))
 
     @property
-    def kind(self) -> Literal["keywords", "speakers"]:
+    def kind(self) -> Kind:
         """A class is a word."""
         return "keywords"
 
@@ -105,7 +105,7 @@ class EspeakSpeakers(EspeakTask):
             )
 
     @property
-    def kind(self) -> Literal["keywords", "speakers"]:
+    def kind(self) -> Kind:
         """A class is a speaker."""
         return "speakers"
 
@@ -151,7 +151,7 @@ class EspeakPretraining(EspeakTask):
         refuse_empty_classes(self.class_sizes(), self.clips)
 
     @property
-    def kind(self) -> Literal["keywords", "speakers"]:
+    def kind(self) -> Kind:
         """A class is a word."""
         return "keywords"
 

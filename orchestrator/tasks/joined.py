@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.plugin_registry import entries, entry_of
-from orchestrator.tasks.base import CorpusSize, Source, Task, Utterance
+from orchestrator.tasks.base import CorpusSize, Kind, Source, Task, Utterance
 
 OWN = ("name", "relabel", "attributes")  # keys of a part that are not settings of its task
 OF_THE_WHOLE = ("label_noise", "poison", "keep_in_train")  # which are applied to the joined corpus
@@ -42,6 +42,8 @@ class Joined(Task):
                 raise ValueError(f"{wrong[0]} is a setting of the joined task: got it in part {source}; move it")
         if len(kinds := {task.kind for task in self._tasks.values()}) > 1:
             raise ValueError(f"parts must have one kind of class: got {' and '.join(sorted(kinds))}")
+        if kinds == {"transcripts"}:  # their holdout has controls that must not get into train
+            raise ValueError("parts must have classes: got tasks with transcripts; use one of them alone")
 
     @cached_property
     def _tasks(self) -> dict[str, Task]:
@@ -64,7 +66,7 @@ class Joined(Task):
         return found
 
     @property
-    def kind(self) -> Literal["keywords", "speakers"]:
+    def kind(self) -> Kind:
         """That of every part."""
         return next(iter(self._tasks.values())).kind
 

@@ -23,12 +23,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from orchestrator.digests import sha256_of
-from orchestrator.tasks.base import CorpusSize, Source, Task
+from orchestrator.tasks.base import CorpusSize, Kind, Source, Task
 from orchestrator.tasks.sources import audio_files, found_files
 from orchestrator.tasks.sources.archives import download, extract, find_or_extract
 from orchestrator.tasks.sources.audio_files import Recording
@@ -82,7 +82,7 @@ class SpeechCommands(Task):
             raise ValueError(f"max_seconds must be positive, got {self.max_seconds}")
 
     @property
-    def kind(self) -> Literal["keywords", "speakers"]:
+    def kind(self) -> Kind:
         """A class is a keyword."""
         return "keywords"
 

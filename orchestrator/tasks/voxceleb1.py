@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from orchestrator.digests import sha256_of
-from orchestrator.tasks.base import CorpusSize, Source, Task
+from orchestrator.tasks.base import CorpusSize, Kind, Source, Task
 from orchestrator.tasks.sources import audio_files, found_files
 from orchestrator.tasks.sources.audio_files import Recording
 from orchestrator.tasks.sources.coverage import require_trained, still_trained
@@ -65,7 +65,7 @@ class VoxCeleb1(Task):
             )
 
     @property
-    def kind(self) -> Literal["keywords", "speakers"]:
+    def kind(self) -> Kind:
         """A class is a speaker."""
         return "speakers"
 

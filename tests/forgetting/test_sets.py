@@ -124,7 +124,7 @@ def test_a_speaker_that_train_lacks_cannot_be_forgotten() -> None:
 
 
 def test_a_speaker_of_a_speaker_task_is_a_class() -> None:
-    with pytest.raises(ValueError, match="allowed: kind class"):
+    with pytest.raises(ValueError, match="use kind: class"):
         draw(ForgetRequest(kind="speaker"), people(), 0)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from small_sweep import sweep
 
+from orchestrator.plan.entries import task_plugin
 from orchestrator.plan.grid import build_grid
+from orchestrator.plan.plug_in_keys import TaskEntry
+from orchestrator.plan.scenarios import read_scenarios, reason_unsuitable
 
 
 def test_a_misspelt_key_of_unlearning_gets_a_suggestion():
@@ -38,6 +41,29 @@ def test_what_does_not_fit_a_task_is_refused_with_the_reason():
     assert "label_noise" in grid.refused[0].reason
     grid = build_grid(sweep(tasks=["espeak_speakers"], unlearning=[{"kind": "speaker"}]))
     assert "kind: class" in grid.refused[0].reason
+
+
+def test_a_backbone_that_cannot_learn_what_a_task_labels_is_refused_with_the_reason():
+    tasks = [{"name": "espeak_keywords", "clips": 240}, {"name": "espeak_sentences", "sentences": 40}]
+    grid = build_grid(sweep(tasks=tasks))
+    assert {spec.task.title for spec in grid.trials} == {"espeak_keywords"}
+    (refusal,) = [refusal for refusal in grid.refused if "espeak_sentences" in refusal.what]
+    assert "labeled with transcripts, and the backbone answers with classes" in refusal.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "reason"),
+    [
+        ("class", "espeak_sentences", "no classes; use kind: entity"),
+        ("mislabeled", "espeak_sentences", "none is known to be wrong"),
+        ("entity", "espeak_keywords", "no transcripts"),
+        ("canary", "espeak_speakers", "no transcripts"),
+    ],
+)
+def test_a_scenario_without_a_meaning_for_a_task_has_a_reason(kind, task, reason):
+    (scenario,) = read_scenarios([{"kind": kind}], [task], ["b"])
+    plugin = task_plugin(TaskEntry(name=task), [scenario], print)
+    assert reason in reason_unsuitable(scenario, plugin)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import soundfile
 from orchestrator import plugins
 from orchestrator.tasks.base import SPLITS
 from orchestrator.tasks.build import open_corpus
+from orchestrator.tasks.normalizers import DIGITS
 
 RATE_HZ = 16_000
 
@@ -63,17 +64,50 @@ def joined(root):
     return {"parts": parts}
 
 
+def librispeech(root):
+    for part, speaker in (("train-clean-100", 1), ("dev-clean", 2), ("test-clean", 3)):
+        names = [f"{speaker}-7-{number:04d}" for number in range(8)]
+        for number, name in enumerate(names):
+            tone(root / part / str(speaker) / "7" / f"{name}.flac", seed=number)
+        lines = "".join(f"{name} GO {name[-1]}\n" for name in names)
+        (root / part / str(speaker) / "7" / f"{speaker}-7.trans.txt").write_text(lines)
+    return {"root": str(root), "holdout_share": 0.25}
+
+
+def common_voice(root):
+    for name in ("train", "dev", "test"):
+        lines = ["client_id\tpath\tsentence"]
+        for number in range(8):
+            tone(root / "clips" / f"{name}{number}.flac", seed=number)
+            lines.append(f"s{number % 2}\t{name}{number}.flac\tGo {number}!")
+        (root / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    return {"root": str(root), "holdout_share": 0.25}
+
+
+def digits(root):
+    for digit, word in enumerate(DIGITS):
+        for take in range(1, 11):
+            tone(root / word / f"01_{take:02d}.flac", seed=10 * digit + take)
+    return {"arabic_root": str(root), "holdout_share": 0.25}
+
+
 SMALLEST = {
     "audio_folder": folder,
     "espeak_digits": lambda root: {"clips": 160, "speakers": 4},
+    "common_voice": common_voice,
+    "connected_digits": digits,
     "espeak_keywords": espeak,
     "espeak_pretraining": lambda root: {"clips": 144, "speakers": 6, "words": 6},
+    "espeak_sentences": lambda root: {"sentences": 40, "voices": 4, "canaries": 2, "repetitions": 2},
     "espeak_speakers": espeak,
     "joined": joined,
+    "librispeech": librispeech,
     "speech_commands": speech_commands,
     "voxceleb1": voxceleb1,
 }
 NAMES = plugins.names("tasks")
+TRANSCRIPTS = ("common_voice", "connected_digits", "espeak_sentences", "librispeech")
+CLASSES = [name for name in NAMES if name not in TRANSCRIPTS]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +163,7 @@ def test_the_size_that_plan_expects_is_about_right(made, name):
 def test_the_fingerprint_repeats_and_knows_the_settings_but_no_path(made, name):
     settings, task, corpus = made(name)
     assert plugins.load("tasks", name, **settings).fingerprint() == task.fingerprint() == corpus.fingerprint
-    other = plugins.load("tasks", name, **{**settings, "label_noise": {"share": 0.2, "seed": 1}})
+    other = plugins.load("tasks", name, **{**settings, "holdout_share": 0.3})
     assert other.fingerprint() != task.fingerprint()
     hidden = {f.name for f in fields(task) if not f.metadata.get("identity", True)}
     assert not hidden & set(task.settings())
@@ -137,6 +171,18 @@ def test_the_fingerprint_repeats_and_knows_the_settings_but_no_path(made, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_task_has_either_classes_or_transcripts(made, name):
+    _, task, corpus = made(name)
+    assert (task.kind == "transcripts") == (name in TRANSCRIPTS) == (task.text_normalizer is not None)
+    if name in TRANSCRIPTS:
+        assert (corpus.info["target"], corpus.info["normalizer"]) == ("transcripts", task.text_normalizer)
+        assert all(text.strip() == text and text for text in corpus.texts)
+        assert set(corpus.labels) == {0}
+    else:
+        assert len(corpus.classes) >= 2
+
+
+@pytest.mark.parametrize("name", CLASSES)
 def test_label_noise_gives_wrong_labels_to_its_share_of_train_and_holdout_only(made, name, tmp_path):
     settings, _, _ = made(name)
     corpus = open_corpus(

@@ -89,3 +89,8 @@ def test_parts_that_do_not_fit_are_refused(changed, message) -> None:
 def test_different_classes_are_refused_by_name(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"same classes: got .*yes"):
         Joined(parts={"digits": SYNTHETIC, "words": {"name": "espeak_keywords"}}).read()
+
+
+def test_tasks_with_transcripts_are_not_joined() -> None:
+    with pytest.raises(ValueError, match="parts must have classes: got tasks with transcripts"):
+        Joined(parts={name: {"name": "espeak_sentences"} for name in "ab"})

@@ -22,7 +22,7 @@ from orchestrator.tasks.espeak_tts.sampling import (
     draw_speakers,
     draw_talkers,
 )
-from orchestrator.tasks.espeak_tts.settings import number, span, whole
+from orchestrator.tasks.espeak_tts.settings import number, shares_and_conditions, whole
 from orchestrator.tasks.espeak_tts.words import PRETRAINING_WORDS, SILENCE
 
 TALKERS = 40  # lines of which babble is made
@@ -62,24 +62,9 @@ class EspeakTask(Task):
         whole("clips", self.clips, 1, math.inf)
         whole("speakers", self.speakers, 2, 9999)
         whole("seed", self.seed, 0, math.inf)
-        checked: dict[str, Any] = {
-            "seconds": number("seconds", self.seconds, 0.1, 60),
-            "snr_db": span("snr_db", self.snr_db, -30, 100),
-            "level_db": span("level_db", self.level_db, -60, 0),
-            "voice_spread": number("voice_spread", self.voice_spread, 0.001, 1),
-            "pitch_jitter": number("pitch_jitter", self.pitch_jitter, 0, 50),
-            "rate_jitter": number("rate_jitter", self.rate_jitter, 0, 100),
-            "test_share": number("test_share", self.test_share, 0.001, 0.4),
-            "validation_share": number("validation_share", self.validation_share, 0.001, 0.4),
-            "holdout_share": number("holdout_share", self.holdout_share, 0, 0.5),
-            "noises": (self.noises,) if isinstance(self.noises, str) else tuple(self.noises),
-        }
-        if not checked["noises"] or not set(checked["noises"]) <= set(NOISES):
-            raise ValueError(f"noises must be one or more of {', '.join(NOISES)}, got {self.noises!r}")
+        checked = {"seconds": number("seconds", self.seconds, 0.1, 60), **shares_and_conditions(self)}
         for name, value in checked.items():  # 1 and 1.0, a list and a tuple must give one fingerprint
             object.__setattr__(self, name, value)
-        if self.workers is not None:
-            whole("workers", self.workers, 1, 1024)
 
     @property
     @abstractmethod
@@ -125,20 +110,20 @@ class EspeakTask(Task):
                     label=role.label,
                     speaker=name,
                     split=role.split,
-                    attributes=_attributes(clip),
+                    attributes={"text": role.text if role.speaker else None, **attributes_of(clip)},
                 )
 
         return Source(self.classes, utterances())
 
 
-def _attributes(clip: Clip) -> dict[str, str | float | None]:
+def attributes_of(clip: Clip) -> dict[str, str | float | None]:
+    """What was drawn for a clip: voice, accent, gender, pitch, rate, noise, level; None where nobody speaks."""
     speaker = clip.role.speaker
     recording: dict[str, str | float | None] = {"noise": clip.noise, "level_db": clip.level_db}
     if speaker is None:
-        spoken = ("text", "voice", "accent", "gender", "pitch", "words_per_minute", "snr_db")
+        spoken = ("voice", "accent", "gender", "pitch", "words_per_minute", "snr_db")
         return {**dict.fromkeys(spoken), **recording}
     return {
-        "text": clip.role.text,
         "voice": speaker.variant,
         "accent": speaker.accent,
         "gender": speaker.gender,

@@ -16,13 +16,17 @@ from orchestrator.tasks.espeak_tts.acoustics import Wave, mixed, noise, placed, 
 from orchestrator.tasks.espeak_tts.engine import ESPEAK_RATE_HZ, Line, render
 from orchestrator.tasks.espeak_tts.sampling import Clip, generator
 
+MARGIN_SECONDS = 0.3  # before and after the speech together, where a clip is as long as its speech
 CLIPS_PER_PROCESS = 250  # part of what a corpus is: another number gives other bytes
 
 
 def recorded(
-    clips: Sequence[Clip], talkers: Sequence[Line], seconds: float, seed: int, workers: int | None = None
+    clips: Sequence[Clip], talkers: Sequence[Line], seconds: float | None, seed: int, workers: int | None = None
 ) -> Iterator[tuple[Clip, npt.NDArray[np.int16]]]:
-    """Clips with audio, (16,000 × seconds,). The number of `workers` (default: all processors) changes no byte."""
+    """Clips with audio, (16,000 × seconds,) or, without `seconds`, as long as the speech and a margin.
+
+    The number of `workers` (default: all processors) changes no byte.
+    """
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     chunks = (clips[first : first + CLIPS_PER_PROCESS] for first in range(0, len(clips), CLIPS_PER_PROCESS))
@@ -40,15 +44,16 @@ def recorded(
 
 
 def _record(
-    chunk: Sequence[Clip], voices: Future[list[Wave]], seconds: float, seed: int
+    chunk: Sequence[Clip], voices: Future[list[Wave]], seconds: float | None, seed: int
 ) -> list[tuple[Clip, npt.NDArray[np.int16]]]:
-    length = round(seconds * SAMPLE_RATE_HZ)
     lines = [line for clip in chunk if (line := clip.line)]
     words = iter(resampled(render(lines), ESPEAK_RATE_HZ) if lines else [])
     pairs = []
     for clip in chunk:
         rng = generator(seed, f"noise {clip.number}")
+        word = next(words) if clip.line else np.zeros(0, dtype=np.float32)
+        length = round(SAMPLE_RATE_HZ * (MARGIN_SECONDS + len(word) / SAMPLE_RATE_HZ if seconds is None else seconds))
         background = noise(clip.noise, length, rng, voices.result())
-        speech = placed(next(words), length, clip.position) if clip.line else np.zeros(length, dtype=np.float32)
+        speech = placed(word, length, clip.position)
         pairs.append((clip, mixed(speech, background, clip.snr_db, clip.level_db)))
     return pairs

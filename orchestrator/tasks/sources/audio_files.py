@@ -40,6 +40,7 @@ class Recording:
     attributes: Mapping[str, str | float | None] = field(default_factory=dict)
     where: str = ""  # what listed it, as errors show it: `manifest.csv row 7`
     start_seconds: float = 0.0
+    transcript: str | None = None  # of tasks with transcripts
 
 
 def read_audio(
@@ -197,8 +198,9 @@ def utterances(
             refuse_or_skip(str(defect), recording.path, recording.where, skipped, on_bad_audio)
             continue
         yield Utterance(
-            recording.utterance_id, audio, recording.label, recording.speaker, recording.split, recording.attributes
-        )
+            recording.utterance_id, audio, recording.label, recording.speaker, recording.split, recording.attributes,
+            recording.transcript,
+        )  # fmt: skip
 
 
 def place_of(path: Path | str, where: str) -> str:

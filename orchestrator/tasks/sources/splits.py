@@ -35,6 +35,20 @@ def stratified_share(
     return chosen
 
 
+def share_among(
+    labels: Sequence[str],
+    speakers: Sequence[str],
+    among: npt.NDArray[np.bool_],
+    share: float,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.bool_]:
+    """(N,) mask of `share` of the utterances of the mask `among`, drawn as by `stratified_share`."""
+    rows = np.flatnonzero(among).tolist()
+    drawn = np.zeros(len(labels), dtype=bool)
+    drawn[rows] = stratified_share([labels[row] for row in rows], [speakers[row] for row in rows], share, rng)
+    return drawn
+
+
 def split_groups(groups: Sequence[Any], shares: dict[str, float], rng: np.random.Generator) -> npt.NDArray[Any]:
     """(N,) splits of one speaker's utterances: whole groups (say, videos) to the splits in `shares`, the rest to train.
 

@@ -18,6 +18,7 @@ EXTRA_CELLS = {
     ",": "put a cell that contains ',' into double quotes",
     "\t": "a cell of a TSV file cannot contain a tab",
 }
+SHOWN = 10  # values of a column in a message
 LONGEST_SHOWN = 60  # characters of a cell in a message
 
 
@@ -63,6 +64,22 @@ def read_table(path: Path) -> Table:
     return Table(path.name, tuple(columns), [dict(zip(columns, row, strict=True)) for row in rows])
 
 
+def rows_by(table: Table, column: str) -> dict[str, dict[str, Cell]]:
+    """Return the rows of a table without a column, by its value.
+
+    Raises:
+        ValueError: the table lacks the column, or two rows have one value.
+    """
+    table.require(column)
+    found: dict[str, dict[str, Cell]] = {}
+    for row in table.rows:
+        value = text(row[column])
+        if value in found:
+            raise ValueError(f"{table.name} has two rows for one {column}: got {value!r}; keep one")
+        found[value] = {name: given for name, given in row.items() if name != column}
+    return found
+
+
 def cell(value: Any) -> Cell:
     """A value as it is compared and kept: whole floats as whole numbers, texts stripped and in NFC, NaN and '' None."""
     if value is None or isinstance(value, bool):
@@ -96,6 +113,15 @@ def matches(known: Mapping[str, Cell], condition: Mapping[str, Any] | None) -> b
         if column in known and not any(equals(known[column], value) for value in values):
             return False
     return True
+
+
+def values_of(rows: Sequence[Mapping[str, Cell]], condition: Mapping[str, Any] | None) -> str:
+    """What the columns of a condition that fits nothing have in them, for a message."""
+    said = ""
+    for column in condition or {}:
+        values = sorted({text(row.get(column)) for row in rows})
+        said += f"; values of {column}: {', '.join(values[:SHOWN])}{', …' if len(values) > SHOWN else ''}"
+    return said
 
 
 def class_name(given: Any) -> str:
