@@ -121,7 +121,7 @@ def _summary(selected: Selected) -> list[str]:
             f"Left out: {selected.left_out} runs that did not finish and that only earlier plans of a sweep contain "
             "(`unlearn status` lists the plans)."
         )
-    return found
+    return found + [escape(sentence) for sentence in selected.weak]
 
 
 def _task(tables: list[Table], charts: Mapping[str, Sequence[Chart]], files: dict[str, bytes]) -> list[str]:

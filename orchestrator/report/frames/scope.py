@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from orchestrator.report.frames.quality import without_weak_recognizers
 from orchestrator.report.frames.select import differing, prepare
 from orchestrator.report.frames.tuned import is_untuned_run
 from orchestrator.results.store import Store
@@ -35,6 +36,7 @@ class Selected:
     rows: pd.DataFrame  # as `select.prepare` returns them, with `sweeps`
     records: tuple[SweepRecord, ...]  # of the sweeps that they are of; without plans that were replaced
     left_out: int  # runs of earlier plans only that failed, diverged or were blocked
+    weak: tuple[str, ...] = ()  # which recognizers are not reported, and why
 
     @property
     def planned_seeds(self) -> dict[str, set[int]]:
@@ -57,7 +59,7 @@ def select(rows: pd.DataFrame, records: Sequence[SweepRecord] = (), selection: S
         selection: what to keep.
 
     Raises:
-        ValueError: no row belongs to the sweep, or none is of a tuned run.
+        ValueError: no row belongs to the sweep, none is of a tuned run, or all are of recognizers that are too weak.
     """
     found = prepare(with_sweeps(rows, records))
     chosen = tuple(record for record in records if not record.replaced)
@@ -78,7 +80,10 @@ def select(rows: pd.DataFrame, records: Sequence[SweepRecord] = (), selection: S
         if not (found["lock"] != "").any():
             raise ValueError("No run has tuned settings; `unlearn tune SWEEP --results DIR` searches for them.")
     lost = found["trial_id"].isin(given_up) & found["status"].isin(LOST)
-    return Selected(with_own_titles(found[~lost].reset_index(drop=True)), chosen, int(lost.sum()))
+    kept, weak = without_weak_recognizers(found[~lost].reset_index(drop=True))
+    if weak and kept.empty:
+        raise ValueError(" ".join(weak))
+    return Selected(with_own_titles(kept), chosen, int(lost.sum()), weak)
 
 
 def select_stored(store: Store, selection: Selection = EVERYTHING) -> Selected:

@@ -100,6 +100,7 @@ def missing(report: Report) -> list[str]:
             found.append(f"{record.title}: {number} of {len(record.trials)} planned runs have not finished yet.")
     if report.selected.left_out:
         found.append(f"{report.selected.left_out} runs that only earlier plans of a sweep contain are left out.")
+    found += report.selected.weak
     return found
 
 

@@ -1,0 +1,40 @@
+"""Recognizers whose original is too weak are not reported, and it is said why."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from orchestrator.report.frames.quality import without_weak_recognizers
+from orchestrator.report.frames.scope import select
+from orchestrator.report.frames.select import prepare
+
+
+def rows(wer: float | None) -> pd.DataFrame:
+    shared = {"task": "sentences", "backbone": "nano", "status": "done", "seed": 0}
+    return pd.DataFrame(
+        [
+            {**shared, "trial_id": "o", "stage": "train", "test_wer": wer},
+            {**shared, "trial_id": "m", "stage": "unlearn", "parent_original": "o", "test_wer": 0.9},
+        ]
+    )
+
+
+def test_runs_of_a_weak_original_are_left_out_with_its_error_rate() -> None:
+    kept, said = without_weak_recognizers(prepare(rows(0.4)))
+    assert kept.empty
+    (sentence,) = said
+    assert "2 runs on sentences with nano" in sentence
+    assert "40.0 %" in sentence
+
+
+@pytest.mark.parametrize("wer", [0.25, None])
+def test_runs_of_a_good_original_and_of_classifiers_stay_whatever_a_method_does(wer) -> None:
+    kept, said = without_weak_recognizers(prepare(rows(wer)))
+    assert kept["trial_id"].tolist() == ["o", "m"]
+    assert not said
+
+
+def test_a_page_without_any_other_run_is_an_error_that_says_so() -> None:
+    with pytest.raises(ValueError, match=r"40\.0 % on D_t"):
+        select(rows(0.4))
