@@ -115,13 +115,7 @@ class Wav2Vec2(Backbone):
         config = self._config()
         projector = new_linear(config.hidden_size, config.classifier_proj_size, config.initializer_range)
         head = new_linear(config.classifier_proj_size, num_classes, config.initializer_range)
-        model = self._load(config) if pretrained else random_model(self.architecture, config)
-        base = getattr(model, self.family)
-        if self.spec_augment and not hasattr(base, "masked_spec_embed"):
-            raise ValueError(
-                f"spec_augment needs a mask embedding: {self.checkpoint} has mask_time_prob {config.mask_time_prob}, "
-                "allowed: above 0"
-            )
+        base = self._encoder(config, pretrained=pretrained)
         train_feature_encoder = not self.freeze_feature_encoder
         return WaveformClassifier(
             base, projector, head, train_feature_encoder=train_feature_encoder, spec_augment=self.spec_augment
@@ -160,6 +154,16 @@ class Wav2Vec2(Backbone):
         )
         config.use_weighted_layer_sum = False
         return config
+
+    def _encoder(self, config: Any, *, pretrained: bool) -> Any:
+        model = self._load(config) if pretrained else random_model(self.architecture, config)
+        base = getattr(model, self.family)
+        if self.spec_augment and not hasattr(base, "masked_spec_embed"):
+            raise ValueError(
+                f"spec_augment needs a mask embedding: {self.checkpoint} has mask_time_prob {config.mask_time_prob}, "
+                "allowed: above 0"
+            )
+        return base
 
     def _load(self, config: Any) -> Any:
         return load_model(self.architecture, self.checkpoint, self.revision, config)

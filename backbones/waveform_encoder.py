@@ -95,6 +95,20 @@ class Stem(nn.Module):
         )  # fmt: skip
 
 
+def encoded_frames(
+    model: Any, features: Float[Tensor, "batch time ..."], lengths: Int[Tensor, " batch"]
+) -> tuple[Float[Tensor, "batch steps width"], Bool[Tensor, "batch steps"] | None]:
+    """Return the frames after the last transformer layer of a model, and which are valid; None where all count."""
+    if model.feature_extractor is not None:
+        features, lengths = model.feature_extractor(features), num_frames(lengths, model.config)
+    valid = valid_frames(lengths, features.shape[1]) if model.masks_padding else None
+    attended = None if valid is None else valid[:, None, None, :]
+    frames: Tensor = model.stem(features, valid)
+    for layer in model.layers:
+        frames = layer(frames, attention_mask=attended)
+    return frames, valid
+
+
 class WaveformClassifier(SpeechClassifier):
     """Equals `Wav2Vec2ForSequenceClassification` and `HubertForSequenceClassification`; LayerDrop is off.
 
@@ -125,12 +139,5 @@ class WaveformClassifier(SpeechClassifier):
         self, features: Float[Tensor, "batch time ..."], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch projected"]:
         """`features` are frames (B, T, C), or waveforms (B, S) where the convolutions are trained."""
-        if self.feature_extractor is not None:
-            features, lengths = self.feature_extractor(features), num_frames(lengths, self.config)
-        valid = valid_frames(lengths, features.shape[1]) if self.masks_padding else None
-        attended = None if valid is None else valid[:, None, None, :]
-        frames = self.stem(features, valid)
-        for layer in self.layers:
-            frames = layer(frames, attention_mask=attended)
-        vectors: Tensor = self.readout(frames, valid)
+        vectors: Tensor = self.readout(*encoded_frames(self, features, lengths))
         return vectors

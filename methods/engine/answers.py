@@ -46,6 +46,11 @@ class Recognizer(Classifier, Protocol):
     def tokens(self, texts: Sequence[str]) -> Int[Tensor, "n longest"]:
         """Return normalized transcripts as targets."""
 
+    def alternative_losses(
+        self, features: Float[Tensor, "1 ..."], lengths: Int[Tensor, " 1"], targets: Int[Tensor, "n longest"]
+    ) -> Float[Tensor, " n"]:
+        """Return the loss of each of many transcripts of one recording, without gradient."""
+
     def transcribe(self, features: Float[Tensor, "batch ..."], lengths: Int[Tensor, " batch"]) -> list[str]:
         """Return the transcripts that greedy decoding finds."""
 

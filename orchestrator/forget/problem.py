@@ -23,7 +23,7 @@ from orchestrator.forget.recordings import Recordings
 from orchestrator.forget.request import Resolved
 from orchestrator.forget.speech import Speech
 from orchestrator.run.setup.context import seed_everything
-from orchestrator.run.setup.problem import score
+from orchestrator.run.setup.scoring import score
 
 STAND_IN = "whisper_nano"  # a pretrained encoder that was trained on none of the user's recordings
 MICRO_BATCH = 32

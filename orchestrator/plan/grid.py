@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestrator.plan.answer_kinds import not_applicable, reason_untrainable, target_of_task
 from orchestrator.plan.cost import train_gflop
 from orchestrator.plan.entries import backbone_plugin, require_lock_of_these_recordings, task_plugin
 from orchestrator.plan.method_variants import MethodVariant, method_plugin, method_variants, with_choice
@@ -152,6 +153,10 @@ class _Cell:
         if not scenarios:
             return
         training, clip, study = training_of(self.training, self.task_entry, self.backbone_entry)
+        if reason := reason_untrainable(self.task, self.kind or STANDARD, training, clip):
+            self.grid.refuse(f"{self.task.title} on {self.backbone.title}", reason)
+            return
+        variants = [variant for variant in variants if self._unlearns(variant)]
         original_seed = self.seed if self.sweep.original_seed is None else self.sweep.original_seed
         shared = TrialSpec(
             stage="train",
@@ -166,7 +171,7 @@ class _Cell:
             loop=loop_of(self.sweep),
             sweep=self.sweep.name,
             keep_model=self.sweep.keep_models == "final" and self._can_be_kept(),
-            evidence=self.sweep.evidence.requested(),
+            evidence=self._evidence(),
             curves=self.sweep.curves.model_dump(),
         )
         if study:
@@ -181,6 +186,21 @@ class _Cell:
                 before, sequence = resolved.steps[:done], resolved.sequence
                 base = shared.but(seed=self.seed, forget=step, before=before, sequence=sequence)
                 yield from self._request_trials(base, shared.trial_id, variants, last)
+
+    def _unlearns(self, variant: MethodVariant) -> bool:
+        """Return whether a method applies to what the task's models answer with; record a refusal otherwise."""
+        reason = variant.plugin.instance.reason_target_unsupported(target_of_task(self.task))
+        if reason:
+            self.grid.refuse(f"{variant.name} on {self.task.title}", reason)
+        return not reason
+
+    def _evidence(self) -> dict[str, Any] | None:
+        """Return the requested tests that the task's models have; record a refusal of each other one."""
+        requested = self.sweep.evidence.requested()
+        missing = not_applicable(self.task, requested)
+        for name, reason in missing.items():
+            self.grid.refuse(f"evidence {name} on {self.task.title}", reason)
+        return requested and {name: value for name, value in requested.items() if name not in missing}
 
     def _can_be_kept(self) -> bool:
         kind = (self.kind or STANDARD).instance

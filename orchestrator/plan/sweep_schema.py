@@ -84,6 +84,7 @@ class EvidenceEntry(Keys):
     attribution: AttributionEntry | None = key(None, "integrated gradients")
     zrf: bool = key(False, "zero retrain forgetting")
     embeddings: bool = key(False, "store what the head reads")
+    canaries: bool = key(False, "exposure and extraction of planted secrets, of recognizers")
 
     def requested(self) -> dict[str, Any] | None:
         """Return the tests that a trial runs; None if there are none."""
@@ -204,7 +205,7 @@ class Sweep(Keys):
     evidence: EvidenceEntry = key(
         EvidenceEntry(),
         "tests of each model after its measures: `relearning`, `probe`, `zrf`, `attribution`, "
-        "`embeddings` "
+        "`embeddings`, `canaries` "
         "([evidence.md](evidence.md))",
         shown="nothing",
     )

@@ -20,6 +20,7 @@ from orchestrator.results.store import Store
 from orchestrator.run.progress.observer import SILENT, LaunchObserver, preparation
 from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.setup.feature_cache import clip_samples
+from orchestrator.tasks.base import NO_CLASSES
 from orchestrator.tasks.corpus import Corpus
 
 
@@ -97,7 +98,7 @@ class _Check:
         try:
             with nullcontext() if cached else preparation(self.observer, f"the corpus of {task.title}"):
                 corpus = self.context.corpus(task)
-            if len(corpus.classes) < 2:
+            if len(corpus.classes) < 2 and corpus.classes != NO_CLASSES:
                 reason = f"a classifier needs two classes: got {', '.join(corpus.classes) or 'none'}"
         except Exception as error:  # of any kind: recordings are read by several libraries
             if isinstance(error, OSError) and error.errno in NO_ROOM:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from methods.base import Method, UnlearningProblem
 from methods.engine.budget import BudgetMeter
 from methods.engine.loop import LoopSettings
@@ -70,14 +68,14 @@ class Unlearned:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Logits of the whole corpus and what was measured on them."""
+    """Answers on the whole corpus and what was measured on them."""
 
-    logits: Tensor  # (N, C) float32
+    answers: Any  # (N, C) float32 logits, or `Transcripts`
     measures: dict[str, Any]
     objective: float | None
     peak_memory_bytes: int
     seconds: float
-    seconds_per_utterance: float  # of the logits alone: what a later method is charged when it uses them
+    seconds_per_utterance: float  # of the answers alone: what a later method is charged when it uses stored logits
 
     def columns(self) -> dict[str, Any]:
         """Return what this step adds to the row."""

@@ -25,8 +25,8 @@ from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.plan.originals import training_kind_of
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.run.assignment import Assignment, IntermediateResult
+from orchestrator.run.evaluation.answers import evaluation_of
 from orchestrator.run.evaluation.curves import Curve
-from orchestrator.run.evaluation.measures import keep_outputs, measures
 from orchestrator.run.evaluation.objective import objective_at
 from orchestrator.run.evaluation.unchanged import Before
 from orchestrator.run.guards.device_errors import is_out_of_memory
@@ -36,14 +36,12 @@ from orchestrator.run.guards.watchdog import Watchdog
 from orchestrator.run.setup.arithmetic import set_arithmetic
 from orchestrator.run.setup.checkpoints import (
     EpochCheckpoint,
-    load_logits,
     load_weights,
     save_artifacts,
-    save_logits,
     save_weights,
 )
 from orchestrator.run.setup.context import WorkerContext
-from orchestrator.run.setup.problem import budget_meter, make_problem, predict, split_corpus
+from orchestrator.run.setup.problem import budget_meter, make_problem, split_corpus
 from orchestrator.run.step_results import Evaluated, Prepared, Saved, Unlearned
 
 NOT_OF_THE_LOOP = ("threads", "deterministic")  # keys of `TrialSpec.loop` that set up the process
@@ -190,27 +188,26 @@ def _why_unchanged(unchanged: bool, outcome: Outcome) -> str:
 
 
 def evaluate(prepared: Prepared) -> Evaluated:
-    """Predict the whole corpus and measure accuracy, attacks and the objective of a search.
+    """Predict the whole corpus and measure accuracy or errors, attacks and the objective of a search.
 
     Raises:
         Diverged: a loss is not finite.
     """
     spec, context, clock = prepared.spec, prepared.context, prepared.budget.clock
-    began = clock()
+    model = prepared.problem.model
+    began, evaluation = clock(), evaluation_of(model)
     if spec.reports_original:  # the original's own trial has predicted already
-        logits = load_logits(context.store, spec.parents["original"])[0]
+        answers = evaluation.load(context.store, spec.parents["original"])
     else:
         with prepared.watchdog:
-            logits = predict(
-                prepared.problem.model, prepared.features, len(prepared.corpus), context.device, context.scratch
-            )
+            answers = evaluation.predict(model, prepared.features, prepared.corpus, context.device, context.scratch)
     peak, predicted = prepared.memory.num_bytes, clock()
     if prepared.curve:
-        prepared.curve.end(logits)
-    row = measures(prepared.assignment, prepared.corpus, prepared.split, logits)
-    now = {"f": row["forget_accuracy"], "r": row["retain_accuracy"], "v": row["validation_accuracy_kept_classes"]}
+        evaluation.end_curve(prepared.curve, answers, prepared.corpus)
+    row = evaluation.measures(prepared.assignment, prepared.corpus, prepared.split, answers)
+    now = evaluation.accuracies(row)
     return Evaluated(
-        logits=logits,
+        answers=answers,
         measures=row,
         objective=objective_at(prepared.assignment, prepared.problem, context, now),
         peak_memory_bytes=peak,
@@ -222,16 +219,16 @@ def evaluate(prepared: Prepared) -> Evaluated:
 def save(prepared: Prepared, evaluated: Evaluated) -> Saved:
     """Write what other trials, the report and the user read besides the row, and run the probes."""
     spec, store, problem, budget = prepared.spec, prepared.context.store, prepared.problem, prepared.budget
-    policy, probe_seconds = spec.policy, 0.0
+    policy, probe_seconds, evaluation = spec.policy, 0.0, evaluation_of(problem.model)
     keeps_model = policy.keeps_model or spec.is_start
     if keeps_model:
         save_weights(store, spec.trial_id, problem.model.state_dict())
-        save_logits(store, spec.trial_id, evaluated.logits, evaluated.seconds_per_utterance)
+        evaluation.save(store, spec.trial_id, evaluated.answers, evaluated.seconds_per_utterance)
         if problem.artifacts_to_store:
             with budget.preparing():
                 save_artifacts(store, spec.trial_id, problem.artifacts_to_store)
     if policy.keeps_outputs:
-        keep_outputs(store, spec.trial_id, prepared.corpus, prepared.split, evaluated.logits)
+        evaluation.keep_outputs(store, spec.trial_id, prepared.corpus, prepared.split, evaluated.answers)
     if spec.evidence and policy.runs_probes:
         from orchestrator.run.evaluation.probes import run_tests  # here: what it imports takes seconds
 

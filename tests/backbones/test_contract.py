@@ -1,4 +1,4 @@
-"""What holds for every backbone that the package offers, so that a new one cannot stay untested."""
+"""What holds for every classifier that the package offers; recognizers have a contract of their own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from backbones.base import Backbone
 
 MODULES = [importlib.import_module(f"backbones.{info.name}") for info in pkgutil.iter_modules(backbones.__path__)]
 VARIANTS: dict[str, Callable[..., Backbone]] = {
-    name: factory for module in MODULES for name, factory in getattr(module, "VARIANTS", {}).items()
+    name: factory
+    for module in MODULES
+    for name, factory in getattr(module, "VARIANTS", {}).items()
+    if getattr(factory, "func", factory).target == "classes"
 }
 STAND_INS = {  # published checkpoint -> tiny random one with the same kinds of layers
     "openai/whisper-tiny": "whisper",

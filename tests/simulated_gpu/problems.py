@@ -19,7 +19,8 @@ from methods.engine.budget import BudgetMeter
 from methods.engine.loop import LoopSettings, Outcome, run_method
 from orchestrator import plugins
 from orchestrator.run.setup.feature_cache import features_on_device
-from orchestrator.run.setup.problem import Teacher, score
+from orchestrator.run.setup.problem import Teacher
+from orchestrator.run.setup.scoring import score
 
 TIME, BANDS, CLASSES = 16, 6, 4
 SIZES = {

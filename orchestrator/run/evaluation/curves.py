@@ -1,5 +1,7 @@
 """Record a trial's curve while it runs: accuracy and loss on D_f, D_v and D_r after epochs, and what was charged.
 
+A recognizer's accuracy is 1 − WER.
+
 Only the harness sees it. Measuring is not charged, is in no id, and changes neither weights nor random states: rows and
 models are the same bits with and without it (docs/decisions/0028-curves-are-on-by-default.md).
 """
@@ -27,6 +29,7 @@ from orchestrator.run.guards.device_errors import is_out_of_memory
 from orchestrator.run.progress.text import describe
 from orchestrator.run.setup.feature_cache import FeatureReader
 from orchestrator.run.setup.problem import TrialSplit
+from orchestrator.run.setup.scoring import targets_of
 from orchestrator.tasks.corpus import Corpus
 
 WRITE_SECONDS = 5.0  # between two writes of an unfinished curve, for who follows the run
@@ -64,11 +67,13 @@ class Curve:
             return None
         rows = {"forget": parts.forget, "validation": problem.validation.utterances.numpy(), "retain": parts.retain}
 
+        targets = targets_of(corpus, problem.model)
+
         def sampled(name: str) -> UtteranceSet:
             some = _sample(rows[name], wanted["utterances"])
             return UtteranceSet(
                 utterances=torch.from_numpy(some),
-                labels=torch.from_numpy(corpus.labels[some]),
+                labels=targets.of(some),
                 is_forget=torch.full((len(some),), name == "forget"),
                 fetch=features.evaluate,
                 device=problem.device,
@@ -109,6 +114,10 @@ class Curve:
             known = len(utterances) > 0
             found[f"{name}_accuracy"] = float(right.double().mean()) if known else None
             found[f"{name}_loss"] = float(label_loss(own, utterances.labels).double().mean()) if known else None
+        self.finish(found)
+
+    def finish(self, found: Mapping[str, float | None]) -> None:
+        """Add what was measured of the model that is evaluated, and write the curve."""
         self._add("end", "", None, found)
         write_curve(self.store, self.spec.trial_id, self.points)
 

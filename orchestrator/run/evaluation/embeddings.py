@@ -15,7 +15,8 @@ from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.results.store import Store
 from orchestrator.run.guards.out_of_memory import in_halves
 from orchestrator.run.setup.feature_cache import Fetch
-from orchestrator.run.setup.problem import EVALUATION_BATCH, TrialSplit
+from orchestrator.run.setup.problem import TrialSplit
+from orchestrator.run.setup.scoring import EVALUATION_BATCH
 from orchestrator.tasks.corpus import Corpus
 
 

@@ -74,7 +74,7 @@ def measures(assignment: Assignment, corpus: Corpus, parts: TrialSplit, logits: 
     row["test_largest_prediction_share"] = acc.largest_prediction_share(predicted[parts.test], y[parts.test])
     judged = parts.validation if len(parts.validation) else parts.test
     row["collapsed"] = acc.is_collapsed(predicted[judged], y[judged])
-    return {**row, **_membership(assignment, corpus, parts, found.losses)}
+    return {**row, **membership_columns(assignment, corpus, parts, found.losses)}
 
 
 def _with_attribute(corpus: Corpus, parts: TrialSplit, predicted: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -92,9 +92,10 @@ def _with_attribute(corpus: Corpus, parts: TrialSplit, predicted: npt.NDArray[np
     }
 
 
-def _membership(
+def membership_columns(
     assignment: Assignment, corpus: Corpus, parts: TrialSplit, losses: npt.NDArray[np.float64]
 ) -> dict[str, Any]:
+    """Return the attacks that read (N,) losses of the corpus; none without a D_f."""
     if not len(parts.forget):
         return {}
     reference = "holdout" if len(parts.holdout) else "test"
@@ -131,18 +132,34 @@ def _outsiders(assignment: Assignment, corpus: Corpus, parts: TrialSplit, refere
 
 
 def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: TrialSplit, logits: Tensor) -> None:
-    """Write `outputs/<trial_id>.parquet`, which attacks read: D_f, D_v, D_t, holdout and a fixed sample of D_r.
+    """Write `outputs/<trial_id>.parquet`, which attacks read, with logits.
 
-    In a sequence, it also has what earlier requests forgot. Up to 64 classes it has all logits; above that, the label's
-    logit, logsumexp, entropy (nats) and the top five classes. Attacks on speakers need who speaks and whether training
-    knows the speaker; attacks on matched recordings need length and level.
+    Up to 64 classes it has all logits; above that, the label's logit, logsumexp, entropy (nats) and the top five
+    classes.
+    """
+    rows, columns = output_columns(corpus, parts)
+    z = logits.numpy()
+    if z.shape[1] <= WIDEST:
+        columns["logits"] = pa.FixedSizeListArray.from_arrays(pa.array(z[rows].reshape(-1)), z.shape[1])
+    else:
+        pieces = [_summary(z[rows[of]], corpus.labels[rows[of]]) for of in acc.chunks(len(rows), z.shape[1])]
+        columns.update({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
+        columns.update({name: list(columns[name]) for name in ("top_classes", "top_logits")})
+    store.write_table(store.outputs.path(trial_id), pa.table(columns), compression="zstd")
+
+
+def output_columns(corpus: Corpus, parts: TrialSplit) -> tuple[npt.NDArray[np.int64], dict[str, Any]]:
+    """Return the rows of the corpus whose outputs are kept, and what is known of them: who they are and their part.
+
+    They are D_f, D_v, D_t, holdout and a fixed sample of D_r; in a sequence also what earlier requests forgot. Attacks
+    on speakers need who speaks and whether training knows the speaker; attacks on matched recordings need length and
+    level.
     """
     rng = np.random.default_rng(0)
     sample = np.sort(rng.permutation(parts.retain)[:RETAIN_KEPT])
     named = [("forget", parts.forget), ("retain", sample), ("validation", parts.validation), ("test", parts.test)]
     named += [("holdout", parts.holdout), ("forgotten_before", parts.before)]
     rows = np.concatenate([part for _, part in named])
-    z = logits.numpy()
     columns: dict[str, Any] = {
         "utterance_id": corpus.utterance_ids[rows].astype(str),
         "part": np.repeat([name for name, _ in named], [len(part) for _, part in named]),
@@ -157,13 +174,7 @@ def keep_outputs(store: Store, trial_id: str, corpus: Corpus, parts: TrialSplit,
     }
     if parts.attribute is not None:
         columns["group"] = parts.attribute.groups(corpus.attributes[parts.attribute.name][rows]).astype(str)
-    if z.shape[1] <= WIDEST:
-        columns["logits"] = pa.FixedSizeListArray.from_arrays(pa.array(z[rows].reshape(-1)), z.shape[1])
-    else:
-        pieces = [_summary(z[rows[of]], corpus.labels[rows[of]]) for of in acc.chunks(len(rows), z.shape[1])]
-        columns.update({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
-        columns.update({name: list(columns[name]) for name in ("top_classes", "top_logits")})
-    store.write_table(store.outputs.path(trial_id), pa.table(columns), compression="zstd")
+    return rows, columns
 
 
 def _summary(z: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> dict[str, Any]:

@@ -1,16 +1,17 @@
-"""What a search minimizes: named rules over accuracies on D_f, D_r and D_v; never D_t."""
+"""What a search minimizes: named rules over accuracies on D_f, D_r and D_v; never D_t.
+
+The accuracy of a recognizer is 1 − WER, so that its gaps are in points of WER.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-
 from methods.base import UnlearningProblem
-from methods.engine.rewind_objective import Aim, rewind_aim
+from methods.engine.rewind_objective import Aim
 from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.run.assignment import Assignment
-from orchestrator.run.setup.checkpoints import load_logits
+from orchestrator.run.evaluation.answers import evaluation_of
 from orchestrator.run.setup.context import WorkerContext
 
 RULES = ("rewind", "gap_to_retrain", "authors")
@@ -54,21 +55,10 @@ def objective_at(
 
 
 def _target(assignment: Assignment, problem: UnlearningProblem, context: WorkerContext) -> dict[str, float]:
-    rule, parents = assignment.objective_rule, assignment.spec.parents
+    rule, parents, evaluation = assignment.objective_rule, assignment.spec.parents, evaluation_of(problem.model)
     if rule == "authors":
         return {}
     if rule == "rewind":
-        original = load_logits(context.store, parents["original"])[0]
-        return _rewind_target(problem, original, mislabeled=assignment.spec.request["kind"] in WRONG_LABELS)
-    row = context.store.row(parents["retrain"]) or {}
-    parts = {"f": "forget_accuracy", "r": "retain_accuracy", "v": "validation_accuracy_kept_classes"}
-    return {part: float(row[column]) for part, column in parts.items()}
-
-
-def _rewind_target(
-    problem: UnlearningProblem, original_logits: torch.Tensor, *, mislabeled: bool = False
-) -> dict[str, float]:
-    """Return the target accuracies, as `methods.engine.rewind_objective` has them."""
-    said = original_logits[problem.validation.utterances].argmax(dim=-1)
-    aim = rewind_aim(said == problem.validation.labels, problem, mislabeled=mislabeled)
-    return {"f": aim.forget, "v": aim.validation}
+        mislabeled = assignment.spec.request["kind"] in WRONG_LABELS
+        return evaluation.rewind_target(problem, context.store, parents["original"], mislabeled=mislabeled)
+    return evaluation.accuracies(context.store.row(parents["retrain"]) or {})

@@ -1,4 +1,4 @@
-"""Tests of forgetting that need the trial's model: relearning, probe, attribution, ZRF; and what the head reads.
+"""Tests of forgetting that need the trial's model: relearning, probe, attribution, ZRF, canaries; and embeddings.
 
 They are timed separately and not charged.
 
@@ -25,6 +25,7 @@ from orchestrator.errors import type_and_first_line
 from orchestrator.evidence.distances import zrf
 from orchestrator.plan.spec import TrialSpec, stage_seed
 from orchestrator.run.evaluation.attribution import attribution_maps
+from orchestrator.run.evaluation.canaries import canary_evidence
 from orchestrator.run.evaluation.embeddings import keep_embeddings
 from orchestrator.run.evaluation.linear_probe import probe
 from orchestrator.run.evaluation.relearning import relearn
@@ -32,7 +33,8 @@ from orchestrator.run.guards.device_errors import is_device_failure, is_out_of_m
 from orchestrator.run.guards.out_of_memory import MemorySpent, in_halves
 from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.setup.feature_cache import Fetch
-from orchestrator.run.setup.problem import EVALUATION_BATCH, TrialSplit
+from orchestrator.run.setup.problem import TrialSplit
+from orchestrator.run.setup.scoring import EVALUATION_BATCH
 from orchestrator.tasks.corpus import Corpus
 
 SCHEMA = pa.schema(
@@ -68,6 +70,7 @@ def run_tests(
         "probe": lambda: probe(spec, corpus, parts, problem, fetch),
         "zrf": lambda: _zrf(problem),
         "embeddings": lambda: keep_embeddings(spec, context.store, corpus, parts, problem, fetch),
+        "canaries": lambda: canary_evidence(spec, context, corpus, parts, problem),
         "attribution": lambda: _attribution(spec, context, corpus, problem, requested["attribution"]),
     }
     for name, run in steps.items():

@@ -22,7 +22,7 @@ GROUPS = ("weights", "best_weights", "draws", "stored")  # of tensors in a train
 
 def save_weights(store: Store, trial_id: str, weights: dict[str, Tensor]) -> None:
     """Save a model's weights."""
-    _save(store, store.models.path(trial_id), weights)
+    save_tensors(store, store.models.path(trial_id), weights)
 
 
 def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
@@ -31,13 +31,13 @@ def load_weights(store: Store, trial_id: str) -> dict[str, Tensor]:
     Raises:
         ParentLost: they are missing or unreadable.
     """
-    return _load(store, store.models.path(trial_id), trial_id)
+    return load_tensors(store, store.models.path(trial_id), trial_id)
 
 
 def save_logits(store: Store, trial_id: str, logits: Tensor, seconds_per_utterance: float) -> None:
     """Save a model's logits on the whole corpus, (N, C) in row order, with the measured seconds per utterance."""
     tensors = {"logits": logits, "seconds_per_utterance": torch.tensor([seconds_per_utterance])}
-    _save(store, store.logits.path(trial_id), tensors)
+    save_tensors(store, store.logits.path(trial_id), tensors)
 
 
 def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
@@ -46,13 +46,13 @@ def load_logits(store: Store, trial_id: str) -> tuple[Tensor, float]:
     Raises:
         ParentLost: they are missing or unreadable.
     """
-    tensors = _load(store, store.logits.path(trial_id), trial_id)
+    tensors = load_tensors(store, store.logits.path(trial_id), trial_id)
     return tensors["logits"], float(tensors["seconds_per_utterance"])
 
 
 def save_artifacts(store: Store, trial_id: str, tensors: dict[str, Tensor]) -> None:
     """Save what an original's training computed for later requests."""
-    _save(store, store.artifacts.path(trial_id), tensors)
+    save_tensors(store, store.artifacts.path(trial_id), tensors)
 
 
 def load_artifacts(store: Store, trial_id: str) -> dict[str, Tensor]:
@@ -61,10 +61,15 @@ def load_artifacts(store: Store, trial_id: str) -> dict[str, Tensor]:
     Raises:
         ParentLost: it is missing or unreadable.
     """
-    return _load(store, store.artifacts.path(trial_id), trial_id)
+    return load_tensors(store, store.artifacts.path(trial_id), trial_id)
 
 
-def _load(store: Store, name: str, trial_id: str) -> dict[str, Tensor]:
+def load_tensors(store: Store, name: str, trial_id: str) -> dict[str, Tensor]:
+    """Load the tensors of a trial's file.
+
+    Raises:
+        ParentLost: it is missing or unreadable; the trial is withdrawn, so that it runs again.
+    """
     problem = "is missing"
     try:
         tensors = _map(store, name)
@@ -77,7 +82,7 @@ def _load(store: Store, name: str, trial_id: str) -> dict[str, Tensor]:
     raise ParentLost(f"{name} {problem}. The trial that writes it runs again")
 
 
-def _save(store: Store, name: str, tensors: Mapping[str, Tensor]) -> None:
+def save_tensors(store: Store, name: str, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as a sealed file; tensors on the CPU are not copied, tensors on a GPU once."""
     with store.files.new_file(name) as path:
         save_file(_separate(tensors), path, metadata={"digest": UNSEALED})
@@ -160,7 +165,7 @@ class EpochCheckpoint:
         plain = {key: state[key] for key in ("epoch", "best", "steps", "meter")}
         plain["param_groups"] = optimizer["param_groups"]
         tensors["plain"] = torch.frombuffer(bytearray(json.dumps(plain).encode()), dtype=torch.uint8)
-        _save(self.store, self._name, tensors)
+        save_tensors(self.store, self._name, tensors)
 
     def drop(self) -> None:
         """Delete the state: the trial is done."""

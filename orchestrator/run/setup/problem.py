@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Classifier, Scores, Training, UnlearningProblem, UtteranceSet
+from methods.base import Batch, Classifier, Training, UnlearningProblem, UtteranceSet
+from methods.engine.answers import CLASSES, TRANSCRIPTS, target_of
 from methods.engine.budget import BudgetMeter
-from methods.engine.losses import label_loss
 from methods.engine.transfer import sent
 from orchestrator.forgetting.attributes import Attribute
 from orchestrator.plan.originals import training_kind_of
@@ -25,10 +25,10 @@ from orchestrator.run.setup.checkpoints import load_artifacts, load_logits, load
 from orchestrator.run.setup.context import WorkerContext, device_name, seed_everything
 from orchestrator.run.setup.feature_cache import FeatureReader
 from orchestrator.run.setup.reach import Reach
+from orchestrator.run.setup.recomputed_teacher import RecomputedTeacher
+from orchestrator.run.setup.scoring import EVALUATION_BATCH, targets_of
 from orchestrator.tasks.corpus import Corpus
 from orchestrator.tasks.poison import TRIGGERED
-
-EVALUATION_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU, activations of more would be the peak of the trial's memory
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def make_problem(
     def utterances(rows: npt.NDArray[np.int64], *, forget: bool = False, steps: bool = True) -> UtteranceSet:
         return UtteranceSet(
             utterances=torch.from_numpy(rows),
-            labels=torch.from_numpy(corpus.labels[rows]),
+            labels=targets.of(rows),
             is_forget=torch.full((len(rows),), forget),
             fetch=reach.guarded(bank.train if steps else bank.evaluate),
             device=context.device,
@@ -148,6 +148,7 @@ def make_problem(
             f"{spec.backbone.title}; use a backbone that masks padding (logmel, wav2vec 2.0 and HuBERT from large on), "
             "or set length_buckets to false"
         )
+    targets = targets_of(corpus, model)
     if spec.starts_from:
         model.load_state_dict(load_weights(context.store, spec.starts_from))
     step = [len(spec.before) + 1] if spec.before and spec.policy.unlearns else []  # a first request's seed has none
@@ -158,16 +159,14 @@ def make_problem(
         forget=utterances(parts.forget, forget=True),
         retain=utterances(parts.retain),
         validation=utterances(parts.validation[kept], steps=False),
-        num_classes=num_classes,
+        num_classes=targets.num_outputs,
         forgotten_classes=parts.forgotten_classes,
         training=training,
         budget=budget,
         generator=torch.Generator().manual_seed(seed),
         build_model=build,
-        teacher_logits=reach.guarded_teacher(
-            Teacher(lambda: load_logits(context.store, str(spec.starts_from)), budget)
-        ),
-        score=score,
+        teacher_logits=reach.guarded_teacher(TEACHERS[target_of(model)](spec, context, budget, num_classes)),
+        score=targets.score,
         micro_batch=micro_batch,
         artifacts_to_store={} if spec.policy.keeps_model else None,
         original_artifacts=_prepared(spec, context),
@@ -179,6 +178,22 @@ def _prepared(spec: TrialSpec, context: WorkerContext) -> Mapping[str, Tensor] |
     if "original" not in spec.parents or not spec.method.instance.requires_training:
         return None
     return load_artifacts(context.store, spec.parents["original"])
+
+
+def _stored(spec: TrialSpec, context: WorkerContext, budget: BudgetMeter, num_classes: int) -> Teacher:
+    return Teacher(lambda: load_logits(context.store, str(spec.starts_from)), budget)
+
+
+def _recomputed(spec: TrialSpec, context: WorkerContext, budget: BudgetMeter, num_classes: int) -> RecomputedTeacher:
+    def load() -> Classifier:
+        model = context.model(spec, num_classes)
+        model.load_state_dict(load_weights(context.store, str(spec.starts_from)))
+        return model
+
+    return RecomputedTeacher(load, budget)
+
+
+TEACHERS: Mapping[str, Callable[..., Callable[[Batch], Tensor]]] = {CLASSES: _stored, TRANSCRIPTS: _recomputed}
 
 
 class Teacher:
@@ -201,27 +216,6 @@ class Teacher:
         self.paid[batch.utterances] = True
         self.budget.charge(seconds=fresh * self.seconds, forwards=fresh)
         return sent(self.logits[batch.utterances], batch.features.device)
-
-
-def score(model: Classifier, utterances: UtteranceSet) -> Scores:
-    """Return accuracy and mean cross-entropy in eval mode; the model's mode is restored."""
-    if not len(utterances):
-        return Scores(accuracy=float("nan"), loss=float("nan"))
-    was_training = getattr(model, "training", False)
-    model.eval()
-
-    def sums(batch_size: int) -> tuple[float, float]:
-        correct, loss = torch.zeros(2, dtype=torch.float64, device=utterances.device)
-        with torch.no_grad():
-            for batch in utterances.batches(batch_size):
-                logits = model(batch.features, batch.lengths)
-                correct = correct + (logits.argmax(dim=-1) == batch.labels).sum()
-                loss = loss + label_loss(logits, batch.labels).sum()
-        return float(correct), float(loss)
-
-    correct, loss = in_halves(sums, EVALUATION_BATCH[utterances.device.type])
-    model.train(was_training)
-    return Scores(accuracy=correct / len(utterances), loss=loss / len(utterances))
 
 
 def predict(model: Classifier, bank: FeatureReader, rows: int, device: torch.device, scratch: Path) -> Tensor:

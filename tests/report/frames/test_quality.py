@@ -11,7 +11,7 @@ from orchestrator.report.frames.select import prepare
 
 
 def rows(wer: float | None) -> pd.DataFrame:
-    shared = {"task": "sentences", "backbone": "nano", "status": "done", "seed": 0}
+    shared = {"task": "sentences", "backbone": "nano", "status": "done", "seed": 0, "sweep": "s"}
     return pd.DataFrame(
         [
             {**shared, "trial_id": "o", "stage": "train", "test_wer": wer},

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from methods.base import UtteranceSet
-from orchestrator.run.evaluation.objective import _rewind_target, objective_of
+from orchestrator.run.evaluation.answers import rewind_target
+from orchestrator.run.evaluation.objective import objective_of
 
 
 def test_rewind_is_zero_at_the_target_and_never_rewards_a_destroyed_model():
@@ -45,17 +46,17 @@ def test_the_rewind_reference_has_the_forget_sets_mix_of_classes():
     logits = torch.zeros(8, 2)
     logits[4:6, 0] = 1.0  # class 0 right twice
     logits[6, 1], logits[7, 0] = 1.0, 1.0  # class 1 right once in two
-    target = _rewind_target(Problem(), logits)
+    target = rewind_target(Problem(), logits)
     assert target["v"] == pytest.approx(0.75)
     assert target["f"] == pytest.approx((3 * 1.0 + 1 * 0.5) / 4)
 
 
 def test_a_forgotten_class_is_to_be_at_zero():
-    assert _rewind_target(Problem(forgotten=(0, 1)), torch.zeros(8, 2))["f"] == 0.0
-    assert _rewind_target(Problem(forgotten=(1,)), torch.zeros(8, 2))["f"] == pytest.approx(3 / 4)  # class 0 is right
+    assert rewind_target(Problem(forgotten=(0, 1)), torch.zeros(8, 2))["f"] == 0.0
+    assert rewind_target(Problem(forgotten=(1,)), torch.zeros(8, 2))["f"] == pytest.approx(3 / 4)  # class 0 is right
 
 
 def test_mislabeled_speech_is_to_be_as_wrong_as_unseen_mislabeled_speech():
     logits = torch.zeros(8, 2)
     logits[4:6, 0], logits[6, 1], logits[7, 0] = 1.0, 1.0, 1.0  # three of four right: a wrong label is met once in four
-    assert _rewind_target(Problem(), logits, mislabeled=True)["f"] == pytest.approx(0.25)
+    assert rewind_target(Problem(), logits, mislabeled=True)["f"] == pytest.approx(0.25)

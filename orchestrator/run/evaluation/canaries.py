@@ -1,0 +1,94 @@
+"""Planted secrets under a trial's recognizer: exposure and extraction, each recording against alternatives."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from methods.base import UnlearningProblem
+from methods.engine.answers import Recognizer
+from orchestrator.evidence.canaries import Canary, Group
+from orchestrator.evidence.canary_tests import canary_results, canary_rows
+from orchestrator.plan.spec import TrialSpec, stage_seed
+from orchestrator.run.setup.context import WorkerContext
+from orchestrator.run.setup.feature_cache import clip_samples
+from orchestrator.run.setup.problem import TrialSplit
+from orchestrator.tasks.corpus import FULL_SCALE, Corpus
+
+RECORDINGS = 2  # of each canary and group, at most
+
+
+def canary_evidence(
+    spec: TrialSpec, context: WorkerContext, corpus: Corpus, parts: TrialSplit, problem: UnlearningProblem
+) -> list[dict[str, Any]]:
+    """Test recordings of each canary of D_f, of D_r and of those never trained on; no rows for a corpus without.
+
+    Alternatives and noise depend on task and seed, never on the method.
+    """
+    about = corpus.info.get("canaries", {})
+    if not about:
+        return []
+    seed = stage_seed("canaries", spec.task.title, spec.seed) % 2**32
+    reader = _Reader.of(spec, context, corpus, problem)
+    planted = {name: str(said["secret"]) for name, said in about.items() if said["planted"]}
+    rows: list[dict[str, Any]] = []
+    for name, group, row in recordings(corpus.column("canary"), list(about), parts):
+        canary = Canary.of(name, about[name], group)
+        others = [secret for other, secret in planted.items() if other != name]
+        audio = corpus.audio(row).astype(np.float64) / FULL_SCALE
+        rows += canary_rows(
+            canary, canary_results(canary, audio, reader.losses_of, reader.transcribe, others=others, seed=seed)
+        )
+    return rows
+
+
+def recordings(canaries: npt.NDArray[Any], names: list[str], parts: TrialSplit) -> list[tuple[str, Group, int]]:
+    """Return name, group and row of the recordings that are tested, the first ones of each canary in each group."""
+    groups: dict[Group, npt.NDArray[np.int64]] = {
+        "forgotten": parts.forget, "kept": parts.retain, "never": parts.holdout,
+    }  # fmt: skip
+    return [
+        (name, group, int(row))
+        for name in names
+        for group, rows in groups.items()
+        for row in rows[canaries[rows] == name][:RECORDINGS]
+    ]
+
+
+class _Reader:
+    """The recognizer on single recordings of any length up to that of the clip."""
+
+    def __init__(self, model: Recognizer, frontend: Any, samples: int, device: torch.device) -> None:
+        self.model, self.frontend, self.samples, self.device = model, frontend, samples, device
+
+    @classmethod
+    def of(cls, spec: TrialSpec, context: WorkerContext, corpus: Corpus, problem: UnlearningProblem) -> _Reader:
+        """Return the reader of a trial's model, in eval mode."""
+        problem.model.eval()
+        frontend = context.backbone(spec.backbone).frontend(context.device)
+        samples = clip_samples(corpus, spec.clip["seconds"])
+        return cls(cast(Recognizer, problem.model), frontend, samples, context.device)
+
+    def features(self, audio: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+        """Return features and length of one recording, as a batch of one."""
+        padded = torch.zeros(1, self.samples)
+        padded[0, : len(audio)] = torch.from_numpy(audio[: self.samples].astype(np.float32))
+        with torch.no_grad():
+            features, lengths = self.frontend(padded, torch.tensor([min(len(audio), self.samples)]))
+        return features.to(self.device), lengths.to(self.device)
+
+    def losses_of(self, audio: npt.NDArray[np.float64], texts: Any) -> npt.NDArray[np.float64]:
+        """Return (n,) losses of texts on a recording."""
+        tokens = self.model.tokens(list(texts)).to(self.device)
+        found: npt.NDArray[np.float64] = (
+            self.model.alternative_losses(*self.features(audio), tokens).double().cpu().numpy()
+        )
+        return found
+
+    def transcribe(self, audio: npt.NDArray[np.float64]) -> str:
+        """Return the greedy transcript of a recording."""
+        return self.model.transcribe(*self.features(audio))[0]
