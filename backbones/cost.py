@@ -11,6 +11,7 @@ from backbones.checkpoints import settings_at_hand
 # Hidden width, layers, inner width of the checkpoints that variants name; they may not be on this machine.
 PUBLISHED = {
     "openai/whisper-tiny": (384, 4, 1536),
+    "openai/whisper-tiny.en": (384, 4, 1536),
     "openai/whisper-base": (512, 6, 2048),
     "facebook/wav2vec2-base": (768, 12, 3072),
     "facebook/wav2vec2-large": (1024, 24, 4096),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,31 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> TinyFolder:
         return str(folder)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def recognizer_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny random Whisper with a decoder of characters, whose weights are large enough for outputs to differ."""
+    import transformers
+
+    from backbones.whisper_text import character_spelling, generation_settings
+
+    folder = tmp_path_factory.mktemp("recognizer")
+    spelling = character_spelling()
+    config = transformers.WhisperConfig(
+        **{**WHISPER, "vocab_size": 30, "decoder_layers": 2, "decoder_start_token_id": 1, "init_std": 0.5},
+        suppress_tokens=None, begin_suppress_tokens=None, max_target_positions=60, decoder_layerdrop=0.5,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    network = transformers.WhisperForConditionalGeneration(config)
+    for parameter in network.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    network.generation_config = generation_settings(
+        replace(spelling, never=(5, 9), never_first=(0, 2), positions=60), config
+    )
+    network.save_pretrained(folder)
+    spelling.tokenizer.save_pretrained(folder)
+    return str(folder)
 
 
 @pytest.fixture
