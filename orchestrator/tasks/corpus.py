@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from orchestrator.tasks.normalizers import normalizer_of
 
 FULL_SCALE = 2.0**15
 SILENCE_DB = -100.0
@@ -97,6 +99,11 @@ class Corpus:
                 "with transcripts, such as espeak_sentences"
             )
         return self.column("text")
+
+    @property
+    def normalizer(self) -> Callable[[str], str]:
+        """The normalizer of the transcripts, which what a recognizer writes needs too."""
+        return normalizer_of(str(self.info["normalizer"]))
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Rows of a split, ascending."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -62,8 +63,11 @@ def recordings(canaries: npt.NDArray[Any], names: list[str], parts: TrialSplit) 
 class _Reader:
     """The recognizer on single recordings of any length up to that of the clip."""
 
-    def __init__(self, model: Recognizer, frontend: Any, samples: int, device: torch.device) -> None:
+    def __init__(
+        self, model: Recognizer, frontend: Any, samples: int, device: torch.device, normalizer: Callable[[str], str]
+    ) -> None:
         self.model, self.frontend, self.samples, self.device = model, frontend, samples, device
+        self.normalizer = normalizer
 
     @classmethod
     def of(cls, spec: TrialSpec, context: WorkerContext, corpus: Corpus, problem: UnlearningProblem) -> _Reader:
@@ -71,7 +75,7 @@ class _Reader:
         problem.model.eval()
         frontend = context.backbone(spec.backbone).frontend(context.device)
         samples = clip_samples(corpus, spec.clip["seconds"])
-        return cls(cast(Recognizer, problem.model), frontend, samples, context.device)
+        return cls(cast(Recognizer, problem.model), frontend, samples, context.device, corpus.normalizer)
 
     def features(self, audio: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         """Return features and length of one recording, as a batch of one."""
@@ -90,5 +94,5 @@ class _Reader:
         return found
 
     def transcribe(self, audio: npt.NDArray[np.float64]) -> str:
-        """Return the greedy transcript of a recording."""
-        return self.model.transcribe(*self.features(audio))[0]
+        """Return the greedy transcript of a recording, normalized as the corpus is."""
+        return self.normalizer(self.model.transcribe(*self.features(audio))[0])

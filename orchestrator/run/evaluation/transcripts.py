@@ -44,7 +44,10 @@ class Transcripts:
 
 
 def transcribed(model: Classifier, bank: FeatureReader, corpus: Corpus, device: torch.device) -> Transcripts:
-    """Return losses and greedy transcripts of the whole corpus in row order, in eval mode."""
+    """Return losses and greedy transcripts of the whole corpus in row order, in eval mode.
+
+    Transcripts are normalized as the corpus is: Whisper writes capitals, punctuation and numbers as digits.
+    """
     model.eval()
     targets = targets_of(corpus, model).values
 
@@ -57,7 +60,7 @@ def transcribed(model: Classifier, bank: FeatureReader, corpus: Corpus, device: 
                 nothing = torch.zeros(len(rows), dtype=torch.bool, device=device)
                 batch = Batch(features, lengths, targets[rows].to(device), nothing, rows)
                 losses.append(cross_entropy(model, batch).float().cpu())
-                texts += cast(Recognizer, model).transcribe(features, lengths)
+                texts += map(corpus.normalizer, cast(Recognizer, model).transcribe(features, lengths))
         return Transcripts(torch.cat(losses).numpy(), np.array(texts, dtype=object))
 
     return in_halves(answers, EVALUATION_BATCH[device.type])

@@ -48,7 +48,7 @@ def _labels(corpus: Corpus, model: Classifier) -> Targets:
 def _transcripts(corpus: Corpus, model: Classifier) -> Targets:
     texts = [str(text) for text in corpus.texts]
     head = cast(Any, model).head
-    return Targets(cast(Recognizer, model).tokens(texts), head.weight.shape[0], WordScore(texts))
+    return Targets(cast(Recognizer, model).tokens(texts), head.weight.shape[0], WordScore(texts, corpus.normalizer))
 
 
 _TARGETS: Mapping[str, Callable[[Corpus, Classifier], Targets]] = {CLASSES: _labels, TRANSCRIPTS: _transcripts}
@@ -80,6 +80,7 @@ class WordScore:
     """Word accuracy, 1 − WER, and mean loss of a recognizer on a set, in eval mode; the model's mode is restored."""
 
     texts: Sequence[str]  # (N,) transcripts of the corpus
+    normalizer: Callable[[str], str]  # theirs
 
     def __call__(self, model: Classifier, utterances: UtteranceSet) -> Scores:
         """Return the scores; NaN of an empty set."""
@@ -89,11 +90,11 @@ class WordScore:
         model.eval()
 
         def found(batch_size: int) -> tuple[float, list[str], list[str]]:
-            loss, said, wanted = 0.0, [], []
+            loss, said, wanted = 0.0, list[str](), list[str]()
             with torch.no_grad():
                 for batch in utterances.batches(batch_size):
                     loss += float(cross_entropy(model, batch).double().sum())
-                    said += cast(Recognizer, model).transcribe(batch.features, batch.lengths)
+                    said += map(self.normalizer, cast(Recognizer, model).transcribe(batch.features, batch.lengths))
                     wanted += [self.texts[row] for row in batch.utterances.tolist()]
             return loss, said, wanted
 

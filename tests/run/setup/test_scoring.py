@@ -12,6 +12,7 @@ from torch import nn
 
 from methods.base import UtteranceSet
 from orchestrator.run.setup.scoring import WordScore, score, targets_of
+from orchestrator.tasks.normalizers import english_1
 
 TEXTS = ["one two", "three", "four five six"]
 
@@ -46,23 +47,29 @@ def of(rows):
 
 def test_word_accuracy_pools_errors_over_the_set() -> None:
     model = Parrot(["one two", "", "four five"]).train()
-    found = WordScore(TEXTS)(model, of([0, 1, 2]))
+    found = WordScore(TEXTS, english_1)(model, of([0, 1, 2]))
     assert found.accuracy == pytest.approx(1 - 2 / 6)
     assert found.loss == 2.0
     assert model.training
 
 
 def test_more_errors_than_words_are_an_accuracy_below_0() -> None:
-    assert WordScore(TEXTS)(Parrot(["", "a b c", ""]), of([1])).accuracy == -2.0
+    assert WordScore(TEXTS, english_1)(Parrot(["", "a b c", ""]), of([1])).accuracy == -2.0
+
+
+def test_what_a_recognizer_writes_is_normalized_before_it_is_compared() -> None:
+    assert WordScore(TEXTS, english_1)(Parrot(["", "", "4, Five 6."]), of([2])).accuracy == 1.0
 
 
 def test_an_empty_set_has_no_score() -> None:
-    assert math.isnan(WordScore(TEXTS)(Parrot(TEXTS), of([])).accuracy)
+    assert math.isnan(WordScore(TEXTS, english_1)(Parrot(TEXTS), of([])).accuracy)
     assert math.isnan(score(nn.Linear(1, 1), of([])).loss)
 
 
 def test_targets_are_the_corpus_labels_for_a_classifier_and_tokens_for_a_recognizer() -> None:
-    corpus = SimpleNamespace(labels=np.array([0, 1, 1]), classes=("a", "b"), texts=np.array(TEXTS, dtype=object))
+    corpus = SimpleNamespace(
+        labels=np.array([0, 1, 1]), classes=("a", "b"), texts=np.array(TEXTS, dtype=object), normalizer=english_1
+    )
     labels = targets_of(corpus, nn.Linear(1, 1))
     assert labels.of(np.array([2, 0])).tolist() == [1, 0]
     assert labels.num_outputs == 2
