@@ -28,6 +28,16 @@ def test_runs_of_a_weak_original_are_left_out_with_its_error_rate() -> None:
     assert "40.0 %" in sentence
 
 
+def test_retrain_which_names_no_original_goes_with_the_runs_of_its_original() -> None:
+    shared = {"original_seed": 0, "original_settings": "{}", "training": "standard", "corpus_fingerprint": "c"}
+    made = rows(0.4).assign(**shared)
+    retrain = {**made.iloc[1].to_dict(), "trial_id": "r", "stage": "retrain", "parent_original": None, "test_wer": 0.3}
+    other = {**retrain, "trial_id": "other", "original_seed": 1}
+    kept, said = without_weak_recognizers(prepare(pd.DataFrame([*made.to_dict("records"), retrain, other])))
+    assert kept["trial_id"].tolist() == ["other"]
+    assert "3 runs" in said[0]
+
+
 @pytest.mark.parametrize("wer", [0.25, None])
 def test_runs_of_a_good_original_and_of_classifiers_stay_whatever_a_method_does(wer) -> None:
     kept, said = without_weak_recognizers(prepare(rows(wer)))
