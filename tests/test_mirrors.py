@@ -149,9 +149,6 @@ COVERS = {
         "orchestrator/run/progress/observer.py",
         "orchestrator/run/progress/text.py",
     ],
-    "tests/run/test_attribute_unlearning.py": [
-        "orchestrator/report/evidence/groups.py",
-    ],
     "tests/run/test_harmful.py": [
         "orchestrator/run/setup/frozen.py",
     ],

@@ -18,7 +18,8 @@ COLUMNS = [
 ]  # fmt: skip
 ABOUT = (
     "Accuracy on D_t in %, mean over seeds, ± as in the report; in brackets, utterances of a seed. Original is before "
-    "unlearning; Retrain is the target of every column."
+    "unlearning; Retrain is the target of every column. Where seeds forget different values, column 'forgotten' has "
+    "what each seed forgets, and the column of a value the seeds in which it stays."
 )
 
 
@@ -31,15 +32,17 @@ def accuracy_by_group(rows: pd.DataFrame, read: ReadOutputs) -> pd.DataFrame:
 
     Returns:
         One row for each trial and group, that is each value of the attribute; `forgotten` marks the forgotten one.
+        None of a recognizer: `recognition` has its WER by attribute.
     """
     records: list[dict[str, Any]] = []
     for row in rows[rows["unlearning"] == "attribute"].to_dict("records"):
         outputs = read(str(row["trial_id"]))
-        if outputs is None or outputs.groups is None:
+        if outputs is None or outputs.groups is None or not outputs.has_distributions:
             continue
         test = outputs.part("test")
         predicted = test.classes[np.arange(len(test)), test.log_probabilities.argmax(axis=1)]
-        forgotten = str(row["forget_attribute"]).rpartition(" = ")[2]  # the value, or all of a band
+        said = str(row["forget_attribute"])
+        forgotten = said.partition(" = ")[2] or said  # the value, or all of a band
         own = {name: row[name] for name in COLUMNS if name in row}
         assert test.groups is not None
         for group, found in accuracy_of_groups(predicted == test.labels, test.groups).items():
@@ -52,13 +55,16 @@ def accuracy_by_group_markdown(found: pd.DataFrame) -> list[str]:
     parts: list[str] = []
     for (task, training, backbone, rule), own in found.groupby(CELL):
         where = ", ".join([str(task), str(backbone), *([] if training == "standard" else [str(training)])])
-        groups = sorted(own["group"].unique())
-        sizes = own.groupby("group")["utterances"].first()
+        by_seed = own.loc[own["forgotten"], "group"].nunique() > 1
+        own = own.assign(
+            column=own["group"].where(~own["forgotten"], "forgotten" if by_seed else own["group"] + " (forgotten)")
+        )
+        columns = sorted(own["column"].unique())
+        sizes = own.groupby("column")["utterances"].first()
         grid = []
         for _, line in own.groupby("variant", sort=False):
-            cells = [with_spread(summarize(line.loc[line["group"] == g, "accuracy"]), 1, 100) for g in groups]
+            cells = [with_spread(summarize(line.loc[line["column"] == c, "accuracy"]), 1, 100) for c in columns]
             grid.append([escape(str(line["label"].iloc[0])), *map(escape, cells)])
-        named = sorted(own.loc[own["forgotten"], "group"].unique())
-        titles = [f"{group}{' (forgotten)' if group in named else ''} [{sizes[group]}]" for group in groups]
+        titles = [f"{column} [{sizes[column]}]" for column in columns]
         parts += [f"## {escape(f'{where}: {rule}')}", "", grid_markdown(["Method", *map(escape, titles)], grid), ""]
     return [*parts, ABOUT, ""] if parts else []
