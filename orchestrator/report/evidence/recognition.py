@@ -138,7 +138,7 @@ def _by_group(tested: Outputs) -> dict[str, float]:
         if 1 < len(set(values)) <= MOST_VALUES:
             groups = errors_by_group(found, values)
             named = {f"wer_by_{attribute}_{value or 'none'}": errors.wer for value, errors in groups.items()}
-            rates = [errors.wer for errors in groups.values() if errors.words >= FEWEST_WORDS]
+            rates = [errors.wer for value, errors in groups.items() if value and errors.words >= FEWEST_WORDS]
             figures |= {f"wer_by_{attribute}": max(rates) - min(rates) if len(rates) > 1 else np.nan, **named}
     return figures
 

@@ -20,7 +20,7 @@ from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.tables.model import build_tables
 
 KNOWN = {"original": 8.0, "retrain": 1.4, "scrub": 4.0}  # bits of exposure of forgotten canaries
-PARTS = {"forget": 30, "retain": 40, "validation": 20, "test": 60, "holdout": 30}
+PARTS = {"forget": 30, "retain": 40, "validation": 20, "test": 120, "holdout": 30}
 
 
 def canaries(known: float) -> pd.DataFrame:
@@ -55,6 +55,7 @@ def outputs(known: float, seed: int):
         "num_samples": rng.integers(8_000, 40_000, n),
         "level_db": np.zeros(n),
         "attribute_gender": np.where(men, "m", "f"),
+        "attribute_accent": [None if man else ("east", "west")[m // 2 % 2] for m, man in enumerate(men)],
         "attribute_number": [str(m) for m in range(n)],
     }
     return parse_outputs(pa.table({name: pa.array(values) for name, values in columns.items()}))
@@ -89,6 +90,12 @@ def test_each_trial_has_its_groups(sweep) -> None:
     assert not [name for name in sweep.found if name.startswith("wer_by_number")]
     by_method = sweep.found.groupby("method")["canary_exposure_masked_forgotten"].mean()
     assert by_method["original"] > by_method["scrub"] > by_method["retrain"]
+
+
+def test_recordings_without_the_attribute_are_no_side_of_a_gap_between_groups(sweep) -> None:
+    row = sweep.found.iloc[0]
+    assert row["wer_by_accent_none"] == 0.5
+    assert row["wer_by_accent"] == pytest.approx(0)
 
 
 def test_wer_minus_retrains_is_in_points_with_an_interval_over_speakers(sweep) -> None:
