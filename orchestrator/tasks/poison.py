@@ -111,8 +111,11 @@ def poison_corpus(
         rate_hz: sampling rate.
 
     Raises:
-        ValueError: the target is not a class, or a share selects nothing or more than there is.
+        ValueError: the target is not a class, a share selects nothing or more than there is, or the corpus has a column
+            `poisoned` of its own.
     """
+    if POISONED in columns:
+        raise ValueError(f"poison writes the attribute {POISONED!r}: got recordings that have one; rename that column")
     if poison.target not in classes:
         raise ValueError(
             f"poison.target must be a class of the task: got {poison.target!r}, allowed: {', '.join(classes)}"

@@ -12,7 +12,7 @@ from orchestrator.forgetting.sets import ForgetRequest, corpus_arrays, draw
 from orchestrator.tasks.base import SPLITS
 from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.espeak import EspeakKeywords
-from orchestrator.tasks.poison import Poison, trigger, with_trigger
+from orchestrator.tasks.poison import Poison, poison_corpus, trigger, with_trigger
 
 POISON = {"share": 0.2, "target": "stop", "level_db": 0.0, "seed": 3}
 
@@ -119,3 +119,9 @@ def test_a_target_that_is_no_class_is_refused_before_anything_is_written(tmp_pat
     with pytest.raises(ValueError, match="must be a class of the task: got 'halt'"):
         open_corpus(EspeakKeywords(clips=160, speakers=12, poison={**POISON, "target": "halt"}), tmp_path)
     assert not [path for path in (tmp_path / "corpora").iterdir() if path.is_dir()]
+
+
+def test_recordings_that_have_an_attribute_of_that_name_are_refused(tmp_path) -> None:
+    columns = {"true_label": [0, 1], "split": ["train", "train"], "poisoned": ["no", "maybe"]}
+    with pytest.raises(ValueError, match="rename that column"):
+        poison_corpus(Poison(share=0.5, target="a"), ("a", "b"), columns, [2, 2], tmp_path / "none", 16_000)
