@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ def alternatives(canary: Canary, *, count: int = FEWEST, seed: int) -> list[str]
             f"Exposure needs {FEWEST} alternatives or more; got count {count} and {others} other texts of the form of "
             f"canary {canary.name}. Use a longer secret."
         )
-    drawn = random.Random(f"{seed} {zlib.crc32(canary.text.encode())}").sample(range(others), min(count, others))
+    rng = random.Random(f"{seed} {zlib.crc32(canary.text.encode())}")
+    drawn = rng.sample(range(others), min(count, others)) if others <= sys.maxsize else _many(rng, others, count)
     own = _number(canary.text, canary.form)
     return [_text(number + (number >= own), canary.form) for number in drawn]
 
@@ -130,6 +132,14 @@ def exposure_on(
     """
     losses = losses_of([canary.text, *alternatives(canary, count=count, seed=seed)])
     return exposure(float(losses[0]), losses[1:], space=canary.space)
+
+
+def _many(rng: random.Random, below: int, count: int) -> list[int]:
+    """Draw distinct numbers from a range that is too large for `sample`, where two are hardly ever equal."""
+    found: dict[int, None] = {}
+    while len(found) < count:
+        found.setdefault(rng.randrange(below))
+    return list(found)
 
 
 def _number(text: str, form: Form) -> int:

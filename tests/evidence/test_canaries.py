@@ -25,6 +25,14 @@ def test_alternatives_have_the_form_are_distinct_and_exclude_the_canary() -> Non
     assert min(np.mean(firsts == digit) for digit in DIGITS) == pytest.approx(0.1, abs=0.02)
 
 
+def test_a_secret_may_be_longer_than_a_machine_number() -> None:
+    form = (*FORM[:3], *[DIGITS] * 25)
+    found = alternatives(Canary("long", "the code is " + " ".join(["six"] * 25), form, "never"), seed=0)
+    assert len(set(found)) == 1_000
+    assert found == alternatives(Canary("again", "the code is " + " ".join(["six"] * 25), form, "never"), seed=0)
+    assert {text.split()[3] for text in found} == set(DIGITS)
+
+
 def test_the_secret_is_what_the_form_leaves_open() -> None:
     assert (CANARY.secret, CANARY.space) == ("four two nine nine", 10_000)
 
