@@ -125,8 +125,8 @@ def exposure_on(
 
     Args:
         canary: whose alternatives are drawn.
-        losses_of: returns (n,) losses in nats of n texts on the canary's audio; per character or token alike, since
-            texts of a form differ little in length.
+        losses_of: returns (n,) losses of n whole texts on the canary's audio, in nats, as Carlini et al. rank them: a
+            mean over characters would rank long digits before short ones.
         count: alternatives, 1,000 or more.
         seed: of the draw.
     """

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from methods.base import UnlearningProblem
-from methods.engine.answers import Recognizer
+from methods.engine.answers import NO_TOKEN, Recognizer
 from orchestrator.evidence.canaries import Canary, Group
 from orchestrator.evidence.canary_tests import canary_results, canary_rows
 from orchestrator.plan.spec import TrialSpec, stage_seed
@@ -86,11 +86,10 @@ class _Reader:
         return features.to(self.device), lengths.to(self.device)
 
     def losses_of(self, audio: npt.NDArray[np.float64], texts: Any) -> npt.NDArray[np.float64]:
-        """Return (n,) losses of texts on a recording."""
+        """Return (n,) losses of whole texts on a recording, in nats: alternatives differ in their number of tokens."""
         tokens = self.model.tokens(list(texts)).to(self.device)
-        found: npt.NDArray[np.float64] = (
-            self.model.alternative_losses(*self.features(audio), tokens).double().cpu().numpy()
-        )
+        each = self.model.alternative_losses(*self.features(audio), tokens).double()
+        found: npt.NDArray[np.float64] = (each * (tokens != NO_TOKEN).sum(dim=1)).cpu().numpy()
         return found
 
     def transcribe(self, audio: npt.NDArray[np.float64]) -> str:

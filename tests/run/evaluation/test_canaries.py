@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from types import SimpleNamespace
 
-from orchestrator.run.evaluation.canaries import RECORDINGS, recordings
+import numpy as np
+import torch
+
+from orchestrator.run.evaluation.canaries import RECORDINGS, _Reader, recordings
 from orchestrator.run.setup.problem import TrialSplit
 
 NAMES = ["planted-00", "planted-01", "control-00"]
@@ -22,3 +25,16 @@ def test_each_canary_is_tested_in_the_group_that_its_recordings_belong_to() -> N
         ("control-00", "never"),
     ]
     assert [row for *_, row in found] == [0, 1, 3, 4, 6, 7]
+
+
+def test_texts_are_ranked_by_their_whole_likelihood_and_not_by_its_mean_over_characters() -> None:
+    recognizer = SimpleNamespace(
+        tokens=lambda texts: torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, -1, -1]]),
+        alternative_losses=lambda features, lengths, targets: torch.tensor([1.0, 1.5]),
+    )
+
+    def frontend(waveforms, lengths):
+        return waveforms, lengths
+
+    reader = _Reader(recognizer, frontend, 10, torch.device("cpu"), str)
+    assert reader.losses_of(np.zeros(10), ["seven", "one"]).tolist() == [5.0, 4.5]
