@@ -14,7 +14,7 @@ CALLS = {
     "torch.load", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "pd.read_pickle", "pandas.read_pickle",
     "os.system", "eval", "exec", "torch.hub.load",
 }  # fmt: skip
-WITHOUT_WEIGHTS = ("Config", "Processor", "FeatureExtractor")
+WITHOUT_WEIGHTS = ("Config", "Processor", "FeatureExtractor", "Tokenizer")
 METHODS = {"extractall", "get_pickled_error"}
 SETTINGS = {"trust_remote_code", "allow_pickle", "shell"}
 

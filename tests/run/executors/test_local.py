@@ -45,11 +45,11 @@ def test_original_lines_repeat_the_originals_scores(finished):
 
 
 def test_the_originals_outputs_are_never_made_again(small_sweep, cache_dir, tmp_path, monkeypatch):
-    from orchestrator.run import trial_steps
+    from orchestrator.run.evaluation import answers
 
     calls = []
-    real = trial_steps.predict
-    monkeypatch.setattr(trial_steps, "predict", lambda *args: calls.append(1) or real(*args))
+    real = answers.predict
+    monkeypatch.setattr(answers, "predict", lambda *args: calls.append(1) or real(*args))
     loaded = load_sweep(small_sweep, ["unlearning=[{kind: sample, forget_ratio: [0.1, 0.2]}]", "methods=[original]"])
     run_sweep(loaded, tmp_path / "r", executor="local", cache_dir=cache_dir)
     assert len(read_rows(tmp_path / "r")) == 3

@@ -41,10 +41,10 @@ def test_weights_that_are_finite_but_give_no_finite_loss_have_diverged(small_swe
 def test_an_original_with_a_loss_that_is_not_finite_has_diverged_and_has_no_children(
     small_sweep, cache_dir, tmp_path, monkeypatch
 ):
-    from orchestrator.run import trial_steps
+    from orchestrator.run.evaluation import answers
 
-    real = trial_steps.predict
-    monkeypatch.setattr(trial_steps, "predict", lambda *args: real(*args) * float("nan"))
+    real = answers.predict
+    monkeypatch.setattr(answers, "predict", lambda *args: real(*args) * float("nan"))
     dispatcher = run_sweep(load_sweep(small_sweep), tmp_path / "r", executor="local", cache_dir=cache_dir)
     rows = read_rows(tmp_path / "r").set_index("stage")
     assert rows["status"].to_dict() == {"train": "diverged", "retrain": "diverged"}
@@ -98,17 +98,17 @@ def test_a_bug_in_a_method_is_a_row_with_its_traceback_and_retried_only_on_reque
 def test_an_error_of_the_moment_is_tried_again(
     small_sweep, finished_small, cache_dir, begun, monkeypatch, comparable, injected
 ):
-    from orchestrator.run import trial_steps
+    from orchestrator.run.evaluation import answers
 
     failures = [OSError("disk hiccup")]
-    real = trial_steps.predict
+    real = answers.predict
 
     def flaky(*args):
         if failures:
             raise failures.pop()
         return real(*args)
 
-    monkeypatch.setattr(trial_steps, "predict", flaky)
+    monkeypatch.setattr(answers, "predict", flaky)
     loaded = load_sweep(small_sweep)
     remove_row(begun, "scrub")
     run_sweep(loaded, begun, executor="local", cache_dir=cache_dir)
