@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.plan.key_tables import KEYS, key_table
-from orchestrator.results.schema import column_table
+from orchestrator.results.column_table import column_table
 from orchestrator.run.search_spaces import space_table
 
 TABLES: Mapping[str, Callable[[], str]] = {

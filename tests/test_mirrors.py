@@ -115,6 +115,9 @@ COVERS = {
     "tests/report/tables/test_model.py": [
         "orchestrator/report/tables/columns.py",
     ],
+    "tests/report/test_status.py": [
+        "orchestrator/results/statuses.py",
+    ],
     "tests/report/test_write.py": [
         "orchestrator/report/build.py",
         "orchestrator/report/frames/failures.py",
@@ -177,6 +180,9 @@ COVERS = {
         "orchestrator/cli_options.py",
         "orchestrator/cli_results.py",
         "orchestrator/cli_setup.py",
+    ],
+    "tests/tasks/test_librispeech.py": [
+        "orchestrator/tasks/read_speech.py",
     ],
 }
 

@@ -8,7 +8,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from orchestrator.results.schema import STATUSES
+from orchestrator.results.statuses import STATUSES
 from orchestrator.results.store import Store
 from orchestrator.results.sweep_records import only_in_replaced, recorded_sweeps, records_of
 

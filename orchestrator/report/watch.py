@@ -20,7 +20,7 @@ from rich.text import Text
 
 from orchestrator.plan.duration import exact, in_words
 from orchestrator.results.curves import read_curve
-from orchestrator.results.schema import STATUSES
+from orchestrator.results.statuses import STATUSES
 from orchestrator.results.store import Store
 from orchestrator.results.sweep_records import recorded_sweeps, records_of
 

@@ -30,7 +30,7 @@ from orchestrator.report.tables.latex import table_latex
 from orchestrator.report.tables.markdown import escape, provenance, table_markdown
 from orchestrator.report.tables.model import Table
 from orchestrator.report.tables.published import TITLES, paper_tables
-from orchestrator.results.schema import STATUSES
+from orchestrator.results.statuses import STATUSES
 from orchestrator.results.store import Store, open_store
 
 LISTED = 100  # problems shown in report.md; all are in problems.csv

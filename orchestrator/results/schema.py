@@ -1,26 +1,15 @@
 """The columns of a row, each with its type, unit and meaning.
 
-`SCHEMA` and the tables of docs/results.md derive from this list (`make docs-tables`).
+`SCHEMA` and the tables of docs/results.md derive from this list (`column_table.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-STATUSES = {
-    "done": "finished; a diverged run does not appear here",
-    "diverged": "the loss became NaN or infinite: lower the learning rate, or tune it with `unlearn tune`",
-    "failed": "an error in a method, a backbone or a corpus: read `error`; `unlearn run --retry failed` runs it again",
-    "pruned": "a search stopped it early",
-    "blocked": "a trial that it depends on did not finish: fix the parent trial first",
-}
-"""Every status that `unlearn status` shows, with its meaning and what to do."""
-
 TEXT, INTEGER, NUMBER, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-TYPE_NAMES = {TEXT: "text", INTEGER: "integer", NUMBER: "number", FLAG: "flag"}
 
 # Topics: the headings of docs/results.md.
 TRIAL, REQUEST, OUTCOME = "Trial", "Forget request", "Outcome"
@@ -306,17 +295,3 @@ COLUMNS = (
 )
 
 SCHEMA = pa.schema([(column.name, column.type) for column in COLUMNS])
-
-
-def column_table() -> str:
-    """Return the tables of all columns in Markdown, one table for each topic."""
-    return "\n".join(line for topic in TOPICS for line in _topic_lines(topic))
-
-
-def _topic_lines(topic: str) -> Iterator[str]:
-    yield from (f"### {topic}", "", "| column | type | meaning |", "|---|---|---|")
-    for column in COLUMNS:
-        if column.topic == topic:
-            kind = ", ".join(filter(None, (TYPE_NAMES[column.type], column.unit)))
-            yield f"| `{column.name}` | {kind} | {column.meaning} |"
-    yield ""

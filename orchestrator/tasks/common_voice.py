@@ -7,49 +7,31 @@ official splits are by speaker. The normalizer must be able to spell the languag
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from orchestrator.digests import sha256_of
-from orchestrator.tasks.base import NO_CLASSES, CorpusSize, Source
-from orchestrator.tasks.sources import audio_files, found_files, spoken_texts
+from orchestrator.tasks.base import NO_CLASSES, Source
+from orchestrator.tasks.read_speech import ReadSpeech
+from orchestrator.tasks.sources import audio_files, found_files
 from orchestrator.tasks.sources.audio_files import Recording
 from orchestrator.tasks.sources.manifest import inside
 from orchestrator.tasks.sources.tables import Table, read_table, text
-from orchestrator.tasks.transcripts import TranscriptTask
 
 LISTS = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 NEEDED = ("client_id", "path", "sentence")
 ATTRIBUTES = {"accents": "accent", "accent": "accent", "gender": "gender", "age": "age", "locale": "locale"}
-TYPICAL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonVoice(TranscriptTask):
+class CommonVoice(ReadSpeech):
     """The official splits of one language; recordings longer than `max_seconds` are left out and listed."""
 
     label: ClassVar[str] = "Common Voice"
     version: ClassVar[int] = 1
-
-    root: str = field(metadata={"identity": False})
-    max_seconds: float | None = None  # of a recording
-    on_bad_audio: str = "error"  # or skip: leave bad recordings and transcripts out, and list them in the corpus
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        audio_files.require_choice("on_bad_audio", self.on_bad_audio, audio_files.ON_BAD_AUDIO)
-        if self.max_seconds is not None and not self.max_seconds > 0:
-            raise ValueError(f"max_seconds must be positive, got {self.max_seconds}")
-
-    def expected_size(self) -> CorpusSize:
-        """From the lists; nothing where the files are not here."""
-        seconds = min(TYPICAL_SECONDS, self.max_seconds or TYPICAL_SECONDS)
-        try:
-            return CorpusSize(len(self._recordings), seconds, 1)
-        except FileNotFoundError:
-            return CorpusSize(0, seconds, 1)
+    typical_seconds: ClassVar[float] = 5.0
 
     def content(self) -> Mapping[str, Any]:
         """Digest of names and bytes of the listed clips, and of the lists."""
@@ -58,7 +40,7 @@ class CommonVoice(TranscriptTask):
     @cached_property
     def _content(self) -> dict[str, Any]:
         lists = {split: sha256_of(self._list(split)) for split in LISTS}
-        return {**found_files.digest_of_files({r.utterance_id: r.path for r in self._recordings}), "lists": lists}
+        return {**found_files.digest_of_files({r.utterance_id: r.path for r in self.recordings}), "lists": lists}
 
     def _list(self, split: str) -> Path:
         root = audio_files.require_folder(self.root, "Common Voice")
@@ -70,7 +52,8 @@ class CommonVoice(TranscriptTask):
         return file
 
     @cached_property
-    def _recordings(self) -> list[Recording]:
+    def recordings(self) -> list[Recording]:
+        """All listed recordings, split by split."""
         return [recording for split in LISTS for recording in self._of_list(read_table(self._list(split)), split)]
 
     def _of_list(self, table: Table, split: str) -> list[Recording]:
@@ -98,9 +81,7 @@ class CommonVoice(TranscriptTask):
     def read(self) -> Source:
         """Clips in the order of the lists: train, validation, test."""
         skipped: list[str] = []
-        left = spoken_texts.transcribable(
-            self._recordings, self.normalizer, self.max_seconds, skipped, self.on_bad_audio
-        )
+        left = self.transcribable(skipped)
         return Source(NO_CLASSES, audio_files.utterances(left, skipped, self.on_bad_audio), skipped)
 
 

@@ -17,22 +17,11 @@ from orchestrator.tasks.base import NO_CLASSES, CorpusSize, Source, Utterance
 from orchestrator.tasks.espeak_tts.acoustics import NOISES
 from orchestrator.tasks.espeak_tts.canaries import MOST, Canary, about_canaries, draw_canaries
 from orchestrator.tasks.espeak_tts.casting import speaker_pools, split_sizes
-from orchestrator.tasks.espeak_tts.corpus import TALKERS, attributes_of
-from orchestrator.tasks.espeak_tts.engine import engine, variant_halves
+from orchestrator.tasks.espeak_tts.corpus import attributes_of, spoken
+from orchestrator.tasks.espeak_tts.engine import engine
 from orchestrator.tasks.espeak_tts.grammar import NAMES, PLACES, Sentence, draw_sentences
-from orchestrator.tasks.espeak_tts.rendering import recorded
-from orchestrator.tasks.espeak_tts.sampling import (
-    Conditions,
-    Role,
-    Speaker,
-    deal,
-    draw_clips,
-    draw_speakers,
-    draw_talkers,
-    generator,
-)
+from orchestrator.tasks.espeak_tts.sampling import Role, Speaker, deal, generator
 from orchestrator.tasks.espeak_tts.settings import shares_and_conditions, whole
-from orchestrator.tasks.espeak_tts.words import PRETRAINING_WORDS
 from orchestrator.tasks.transcripts import TranscriptTask
 
 TYPICAL_SECONDS = 2.8  # of a sentence, with its margin
@@ -117,22 +106,12 @@ class EspeakSentences(TranscriptTask):
 
     def read(self) -> Source:
         """Draw everything at once; render lazily, as the utterances are read."""
-        variants = variant_halves()[self.half]
-        speakers = draw_speakers(self.seed, self.voices, variants, self.voice_spread)
-        conditions = Conditions(
-            snr_db=self.snr_db,
-            level_db=self.level_db,
-            noises=self.noises,
-            pitch_jitter=self.pitch_jitter,
-            rate_jitter=self.rate_jitter,
-        )
-        clips = draw_clips(self.seed, self.roles(speakers), conditions)
-        talkers = draw_talkers(self.seed, TALKERS, variants, PRETRAINING_WORDS)
+        recordings = spoken(self, self.voices, None)
         made_from = {s.text: {"template": s.template, "canary": ""} for s in self._sentences}
         made_from |= {c.text: {"template": "canary", "canary": c.name} for c in self._canaries}
 
         def utterances() -> Iterator[Utterance]:
-            for clip, audio in recorded(clips, talkers, None, self.seed, self.workers):
+            for clip, audio in recordings():
                 text, speaker = clip.role.text, clip.role.speaker
                 assert speaker is not None
                 yield Utterance(

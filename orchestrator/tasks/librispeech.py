@@ -8,45 +8,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from orchestrator.tasks.base import NO_CLASSES, CorpusSize, Source
-from orchestrator.tasks.sources import audio_files, found_files, spoken_texts
+from orchestrator.tasks.base import NO_CLASSES, Source
+from orchestrator.tasks.read_speech import ReadSpeech
+from orchestrator.tasks.sources import audio_files, found_files
 from orchestrator.tasks.sources.audio_files import Recording
 from orchestrator.tasks.sources.given_splits import with_splits
 from orchestrator.tasks.sources.splits import require_share
-from orchestrator.tasks.transcripts import TranscriptTask
 
-TYPICAL_SECONDS = 12.3
 TRANSCRIPTS = "*/*/*.trans.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LibriSpeech(TranscriptTask):
+class LibriSpeech(ReadSpeech):
     """Parts of LibriSpeech as splits; recordings longer than `max_seconds` are left out and listed."""
 
     label: ClassVar[str] = "LibriSpeech"
     version: ClassVar[int] = 1
+    typical_seconds: ClassVar[float] = 12.3
 
-    root: str = field(metadata={"identity": False})
     train: Sequence[str] = ("train-clean-100",)  # parts
     validation: Sequence[str] = ("dev-clean",)  # parts; none: `validation_share` of train
     test: Sequence[str] = ("test-clean",)  # parts; none, with no validation: `test_share` of train
     train_speakers: int | None = None  # of the parts of train, drawn by seed; None: all
-    max_seconds: float | None = None  # of a recording
     test_share: float = 0.1
     validation_share: float = 0.1
     seed: int = 0  # of the drawn speakers and splits
-    on_bad_audio: str = "error"  # or skip: leave bad recordings and transcripts out, and list them in the corpus
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        audio_files.require_choice("on_bad_audio", self.on_bad_audio, audio_files.ON_BAD_AUDIO)
         require_share("test_share", self.test_share)
         require_share("validation_share", self.validation_share)
         for name in ("train", "validation", "test"):
@@ -62,18 +58,8 @@ class LibriSpeech(TranscriptTask):
         if self.validation and not self.test:
             raise ValueError("a drawn test split needs a drawn validation split: got validation without test; add "
                              "parts to test, or set validation: []")  # fmt: skip
-        if self.max_seconds is not None and not self.max_seconds > 0:
-            raise ValueError(f"max_seconds must be positive, got {self.max_seconds}")
         if self.train_speakers is not None and self.train_speakers < 1:
             raise ValueError(f"train_speakers must be a whole number of 1 or more, got {self.train_speakers}")
-
-    def expected_size(self) -> CorpusSize:
-        """From the transcripts; nothing where the files are not here."""
-        seconds = min(TYPICAL_SECONDS, self.max_seconds or TYPICAL_SECONDS)
-        try:
-            return CorpusSize(len(self._recordings), seconds, 1)
-        except FileNotFoundError:
-            return CorpusSize(0, seconds, 1)
 
     def content(self) -> Mapping[str, Any]:
         """Digest of names and bytes of the recordings, and of the transcripts."""
@@ -82,7 +68,7 @@ class LibriSpeech(TranscriptTask):
     @cached_property
     def _content(self) -> dict[str, Any]:
         texts = {path.relative_to(self._folder).as_posix(): path for path in self._transcripts}
-        recordings = {r.utterance_id: r.path for r in self._recordings}
+        recordings = {r.utterance_id: r.path for r in self.recordings}
         return {**found_files.digest_of_files(recordings), "texts": found_files.digest_of_files(texts)["sha256"]}
 
     @cached_property
@@ -118,7 +104,8 @@ class LibriSpeech(TranscriptTask):
         return {speakers[drawn] for drawn in order[: self.train_speakers]}
 
     @cached_property
-    def _recordings(self) -> list[Recording]:
+    def recordings(self) -> list[Recording]:
+        """All recordings with a transcript, part by part."""
         split_of = {part: split for split in ("train", "validation", "test") for part in getattr(self, split)}
         drawn = not self.test
         found = []
@@ -156,9 +143,7 @@ class LibriSpeech(TranscriptTask):
     def read(self) -> Source:
         """Recordings part by part, in the order of their names."""
         skipped: list[str] = []
-        left = spoken_texts.transcribable(
-            self._recordings, self.normalizer, self.max_seconds, skipped, self.on_bad_audio
-        )
+        left = self.transcribable(skipped)
         recordings = with_splits(
             left,
             test_share=self.test_share,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from orchestrator.results.schema import COLUMNS, SCHEMA, TOPICS, column_table
+from orchestrator.results.schema import COLUMNS, SCHEMA, TOPICS
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "finished.parquet"
 
@@ -23,12 +23,6 @@ def test_rows_of_earlier_commits_have_the_same_columns_and_later_ones_end_the_gr
 
 def test_no_column_is_listed_twice() -> None:
     assert len(set(SCHEMA.names)) == len(COLUMNS)
-
-
-def test_every_column_has_a_meaning_and_a_line_in_the_tables() -> None:
-    lines = column_table().splitlines()
-    assert [column.name for column in COLUMNS if not column.meaning] == []
-    assert all(sum(line.startswith(f"| `{name}` |") for line in lines) == 1 for name in SCHEMA.names)
 
 
 def test_every_topic_has_columns() -> None:

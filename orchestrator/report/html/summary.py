@@ -12,7 +12,7 @@ from orchestrator.report.tables.columns import GAP
 from orchestrator.report.tables.comparisons import comparisons
 from orchestrator.report.tables.model import Block, Table, equal_to_original
 from orchestrator.report.tables.significance import verdict
-from orchestrator.results.schema import STATUSES
+from orchestrator.results.statuses import STATUSES
 
 MOST_NAMED = 4  # blocks that are named one by one
 

@@ -16,7 +16,7 @@ from orchestrator.report.charts.progress import ReadCurves
 from orchestrator.report.frames.select import with_modifiers
 from orchestrator.report.html.log import log_lines, progress_lines
 from orchestrator.report.html.repeat import repeat_command
-from orchestrator.results.schema import STATUSES
+from orchestrator.results.statuses import STATUSES
 
 MOST = 300  # trials of a folder that are all shown; of more only those with problems, and the closest ones
 LONGEST_ERROR = 4_000  # characters; the row has all of it

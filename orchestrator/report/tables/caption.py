@@ -9,7 +9,7 @@ from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.tuned import ELSEWHERE, rules_of
 from orchestrator.report.tables.columns import quality_of
 from orchestrator.report.tables.model import Table
-from orchestrator.results.schema import STATUSES
+from orchestrator.results.statuses import STATUSES
 
 REFERENCE_NAMES = {"holdout": "the holdout", "test": "D_t"}
 TERMS = "Columns, italics, bold and flags: 'Reading a table' in docs/captions.md."

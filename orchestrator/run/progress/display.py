@@ -16,7 +16,7 @@ from orchestrator.plan.cost import Kind, kind_of, trial_seconds
 from orchestrator.plan.duration import exact
 from orchestrator.plan.spec import TrialSpec
 from orchestrator.plan.stages import STAGES
-from orchestrator.results.schema import STATUSES
+from orchestrator.results.statuses import STATUSES
 from orchestrator.run.assignment import IntermediateResult
 from orchestrator.run.progress.eta import Medians, Remaining, Started, remaining
 from orchestrator.run.progress.observer import Launch, LaunchObserver, LaunchOutcome

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
 
 from orchestrator.tasks.base import CorpusSize, Source, Task, Utterance
 from orchestrator.tasks.espeak_tts.acoustics import NOISES
@@ -26,6 +29,7 @@ from orchestrator.tasks.espeak_tts.settings import number, shares_and_conditions
 from orchestrator.tasks.espeak_tts.words import PRETRAINING_WORDS, SILENCE
 
 TALKERS = 40  # lines of which babble is made
+Recordings = Iterator[tuple[Clip, npt.NDArray[np.int16]]]
 NOBODY = "_noise_"  # the speaker of clips in which nobody speaks
 
 
@@ -89,20 +93,10 @@ class EspeakTask(Task):
 
     def read(self) -> Source:
         """Draw everything at once; render lazily, as the utterances are read."""
-        variants = variant_halves()[self.half]
-        speakers = draw_speakers(self.seed, self.speakers, variants, self.voice_spread)
-        conditions = Conditions(
-            snr_db=self.snr_db,
-            level_db=self.level_db,
-            noises=self.noises,
-            pitch_jitter=self.pitch_jitter,
-            rate_jitter=self.rate_jitter,
-        )
-        clips = draw_clips(self.seed, self.roles(speakers), conditions)
-        talkers = draw_talkers(self.seed, TALKERS, variants, PRETRAINING_WORDS)
+        recordings = spoken(self, self.speakers, self.seconds)
 
         def utterances() -> Iterator[Utterance]:
-            for clip, audio in recorded(clips, talkers, self.seconds, self.seed, self.workers):
+            for clip, audio in recordings():
                 role, name = clip.role, clip.role.speaker.name if clip.role.speaker else NOBODY
                 yield Utterance(
                     utterance_id=f"{role.text.replace(' ', '-') or SILENCE}/{name}_{clip.number:06d}",
@@ -114,6 +108,29 @@ class EspeakTask(Task):
                 )
 
         return Source(self.classes, utterances())
+
+
+def spoken(task: Any, voices: int, seconds: float | None) -> Callable[[], Recordings]:
+    """Draw all clips of a task, and return what renders them, as `recorded` does.
+
+    Args:
+        task: has `half`, `seed`, `workers`, the settings of `Conditions` and `voice_spread`, and says in `roles` who
+            says what.
+        voices: how many speakers are drawn.
+        seconds: of each clip; None: as long as its speech and a margin.
+    """
+    variants = variant_halves()[task.half]
+    speakers = draw_speakers(task.seed, voices, variants, task.voice_spread)
+    conditions = Conditions(
+        snr_db=task.snr_db,
+        level_db=task.level_db,
+        noises=task.noises,
+        pitch_jitter=task.pitch_jitter,
+        rate_jitter=task.rate_jitter,
+    )
+    clips = draw_clips(task.seed, task.roles(speakers), conditions)
+    talkers = draw_talkers(task.seed, TALKERS, variants, PRETRAINING_WORDS)
+    return lambda: recorded(clips, talkers, seconds, task.seed, task.workers)
 
 
 def attributes_of(clip: Clip) -> dict[str, str | float | None]:
