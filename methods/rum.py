@@ -50,12 +50,12 @@ class Rum(Method):
     low: str = "original"  # method for the least memorized third; `original` does nothing
     medium: str = "fine_tune"
     high: str = "salun"
-    learning_rate: Rate = "auto"  # of each of them, as are the next two; all else is their default
+    learning_rate: Rate = "auto"  # of each of them, as are the next three; all else is their default
     rate_share: float = 0.5  # of the original's own rate, while learning_rate is auto
     epochs: int = 1
     batch_size: int = 32
-    retain_share: float = added_later(1.0)  # of D_r, drawn anew each epoch; below 1, the methods get it
-    rate_schedule: RateSchedule = added_later("constant")  # falling: × (1 − e/E) in epoch e of E, for the methods
+    retain_share: float | None = added_later(None)  # of D_r, for the methods; none: each method's own
+    rate_schedule: RateSchedule | None = added_later(None)  # for the methods; none: each method's own
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,7 +86,7 @@ class Rum(Method):
         return [problem.forget.select(ranks * len(PARTS) // len(ranks) == number) for number in range(len(PARTS))]
 
     def method(self, part: str) -> Method:
-        """Return the method for a part, with those of RUM's settings that it has."""
+        """Return the method for a part, with those of RUM's settings that it has and that RUM was given."""
         chosen = method_class(getattr(self, part))
         known = {f.name for f in fields(chosen)} - set(PARTS)
         return chosen(**{name: value for name, value in recipe_settings(self).items() if name in known})

@@ -43,6 +43,8 @@ def check_settings(method: Any) -> None:
     """
     for f in fields(method):
         value = getattr(method, f.name)
+        if value is None:
+            continue  # left to the method, or to the methods that it runs
         if f.name in LEAST and value < LEAST[f.name]:
             raise ValueError(f"{f.name} must be {LEAST[f.name]} or more, got {value}")
         if f.name in ABOVE_ZERO and value != "auto" and value <= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ ALTERNATIVES = (  # settings of which one may be given
     ("classes", "num_classes", "class_share"), ("speakers", "num_speakers"), ("ids", "ids_file"),
     ("entities", "num_entities"), ("canaries", "num_canaries"),
 )  # fmt: skip
+SIZES = {"num_classes": "classes", "num_speakers": "speakers", "num_entities": "entities", "num_canaries": "canaries"}
+"""How many a request is for, and the setting that names them instead."""
 INDEX_FILE_RATIO = 0.1  # MU-Bench's files hold ten steps of 1 %
 
 
@@ -50,6 +53,18 @@ UNSUITABLE = {  # why a kind of request does not fit a kind of task
 def reason_unsuitable(kind: str, target: str) -> str:
     """Return why a kind of request does not fit a task whose recordings are labeled with `target`; empty if it does."""
     return UNSUITABLE.get((kind, target), "")
+
+
+def size_of(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how many classes, speakers, entities or canaries a request is for; empty for one, and for other kinds.
+
+    Args:
+        request: its settings, or its identity.
+    """
+    if share := request.get("class_share"):
+        return {"class_share": share}
+    counts = {name: request.get(name) or len(request.get(named) or ()) for name, named in SIZES.items()}
+    return {name: count for name, count in counts.items() if count > 1}
 
 
 class MissingFile(ValueError):

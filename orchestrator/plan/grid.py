@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestrator.forgetting.requests import size_of
 from orchestrator.plan.answer_kinds import not_applicable, reason_untrainable, target_of_task
 from orchestrator.plan.cost import train_gflop
 from orchestrator.plan.entries import backbone_plugin, require_lock_of_these_recordings, task_plugin
@@ -251,6 +252,7 @@ class _Cell:
             modifiers=variant.modifiers,
             training=self.training.title,
             known_share=request.get("known_share"),
+            size=size_of(request),
             budget=budget,
             settings=variant.plugin.settings,
         )

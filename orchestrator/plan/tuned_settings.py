@@ -16,6 +16,7 @@ LATER = (
     "best_epoch",
     "given",
     "known_share",
+    "size",
     "budget",
     "corpus",
     "tuned_on",
@@ -37,16 +38,17 @@ class Choice:
     lora: bool = False
     training: str = ""  # title of the training whose originals it is for; empty: all
     best_epoch: bool = False
-    given: Mapping[str, Any] = field(default_factory=dict)  # settings of the sweep's variant that it is for; empty: all
+    given: Mapping[str, Any] = field(default_factory=dict)  # settings, modifiers' too, of the variant that it is for
     known_share: float | None = None  # of wrong labels; None: all requests of the kind
+    size: Mapping[str, Any] = field(default_factory=dict)  # {num_classes: 10}; empty: one, or whatever none is for
     budget: float | None = None  # fraction of the time budget; None: all
     corpus: str = ""  # fingerprint of the recordings that `tune_on` named; empty: the task's own
     tuned_on: Mapping[str, Any] = field(default_factory=dict)  # `tune_on` of the task
 
     @property
-    def rank(self) -> tuple[bool, bool, bool, bool, int]:
-        """How specific it is: training, backbone, share, budget, variant."""
-        of = self.known_share is not None, self.budget is not None
+    def rank(self) -> tuple[bool, bool, bool, bool, bool, int]:
+        """How specific it is: training, backbone, share, size, budget, variant."""
+        of = self.known_share is not None, bool(self.size), self.budget is not None
         return bool(self.training), self.backbone != EVERY, *of, len(self.given)
 
 
@@ -69,17 +71,18 @@ class Lock:
         modifiers: Mapping[str, Mapping[str, Any] | None],
         training: str = "standard",
         known_share: float | None = None,
+        size: Mapping[str, Any] | None = None,
         budget: float | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Choice | None:
         """Return what was chosen for a method variant with these settings; None if the search did not include it.
 
         The most specific choice wins: one for the training, then for the backbone, the share of known wrong labels, the
-        budget, and the settings that the sweep gives. The curriculum does not matter: variants with and without it have
-        the same settings, so that they differ in the order alone.
+        size of the request (`size_of`), the budget, and the settings that the sweep gives. The curriculum does not
+        matter: variants with and without it have the same settings, so that they differ in the order alone.
         """
         applied = (bool(modifiers.get(name)) for name in ("superloss", "lora", "best_epoch"))
-        wanted, own = (task, unlearning, method, *applied), settings or {}
+        wanted, own = (task, unlearning, method, *applied), {**(settings or {}), **settings_of_modifiers(modifiers)}
         found = [
             c
             for c in reversed(self.choices)
@@ -87,6 +90,7 @@ class Lock:
             and c.training in (training, "")
             and c.backbone in (backbone, EVERY)
             and c.known_share in (known_share, None)
+            and (not c.size or dict(c.size) == dict(size or {}))
             and c.budget in (budget, None)
             and all(own.get(name) == value for name, value in c.given.items())
         ]
@@ -95,6 +99,11 @@ class Lock:
     def said_of(self, choice: Choice) -> str:
         """Return what a row says of its settings: the rule, and the recordings if they are not the task's own."""
         return f"{self.rule} on corpus {choice.corpus}" if choice.corpus else self.rule
+
+
+def settings_of_modifiers(modifiers: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Return the settings of modifiers by name, such as `superloss.strength`."""
+    return {f"{name}.{key}": value for name, settings in modifiers.items() for key, value in (settings or {}).items()}
 
 
 def read_lock(path: Path) -> Lock:

@@ -176,9 +176,9 @@ def _curricula(lines: pd.DataFrame, files: dict[str, bytes], parts: list[str]) -
     files["tables/curricula.csv"] = curricula_csv(found)
     text = (
         "Each line minus its control, paired by forget set, in points; below 0 the line's gap or accuracy is smaller. "
-        "Means over seeds; ± is the half-width of a 95 % t-interval over seeds (n ≥ 3); p is of a paired test, "
-        "corrected by Holm over all rows of a measure. Controls: 'Compare a modifier with its control' in "
-        "docs/methods.md."
+        "Means over seeds; ± is the half-width of the 95 % interval of a paired test over seeds (t from 3, bootstrap-t "
+        "from 10), and p its p-value, corrected by Holm over all rows of a measure. Controls: 'Compare a modifier with "
+        "its control' in docs/methods.md."
     )
     charts = curricula_charts(found)
     parts += ["## Curricula against their controls", "", text, "", curricula_markdown(found), ""]

@@ -72,7 +72,9 @@ def lock_table(lock: Lock) -> Table:
         method += f" after {c.training}" if c.training else ""
         method += f" ({', '.join(f'{k}={v}' for k, v in c.given.items())})" if c.given else ""
         method += f" at budget {c.budget:g}" if c.budget is not None else ""
-        kind = c.unlearning if c.known_share is None else f"{c.unlearning} ({c.known_share:.0%} known)"
+        of = [] if c.known_share is None else [f"{c.known_share:.0%} known"]
+        of += [f"{name} {count}" for name, count in c.size.items()]
+        kind = f"{c.unlearning} ({', '.join(of)})" if of else c.unlearning
         task = f"{c.task} (corpus {c.corpus})" if c.corpus else c.task
         table.add_row(task, c.backbone, kind, method, settings, f"{c.objective:.4f}", default)
     return table

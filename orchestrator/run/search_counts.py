@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from orchestrator.forgetting.requests import size_of
 from orchestrator.plan.spec import TrialSpec, canonical
 from orchestrator.plan.sweep_schema import SweepError
 from orchestrator.run.searches import Searches
@@ -39,7 +40,7 @@ def require_equal_counts(searches: Searches, rows: pd.DataFrame) -> None:
         cell, line = _cell(spec), _line(spec)
         label = _label(spec, searches.given[study_id])
         cells.setdefault(cell, {})[label] = len(study.trials) + earlier[(*cell, *line)]
-    for (task, *_, kind, _share), counts in cells.items():
+    for (task, *_, kind, _share, _size), counts in cells.items():
         usual = min(counts.values())
         if more := {label: count for label, count in counts.items() if count > usual}:
             shown = ", ".join(f"{label} {count}" for label, count in list(more.items())[:SHOWN])
@@ -54,15 +55,18 @@ def _key_of_row(row: Mapping[Hashable, Any]) -> Key:
     """Return cell and line of a search's trial: its method, the settings that it began with, modifiers and budget."""
     share = row.get("known_share")
     known = None if share is None or pd.isna(share) else float(share)
-    settings = json.loads(row["recipe"] or "{}").get("method", {}).get("settings", {})
+    recipe = json.loads(row["recipe"] or "{}")
+    settings, forget = recipe.get("method", {}).get("settings", {}), recipe.get("forget") or {}
     applied = (isinstance(row[name], str) and bool(row[name]) for name in MODIFIERS)  # null in older rows
     cell = (row["task"], row["backbone"], row["training"] or "standard", row["unlearning"], known)
-    return *cell, row["method"], canonical(settings), *applied, row["budget_fraction"]
+    size = canonical(size_of(forget.get("settings", {})))
+    return *cell, size, row["method"], canonical(settings), *applied, row["budget_fraction"]
 
 
 def _cell(spec: TrialSpec) -> Key:
     known = spec.request.get("known_share")
-    return spec.task.title, spec.backbone.title, spec.training_title, spec.request["kind"], known
+    size = canonical(size_of(spec.request))
+    return spec.task.title, spec.backbone.title, spec.training_title, spec.request["kind"], known, size
 
 
 def _line(spec: TrialSpec) -> Key:

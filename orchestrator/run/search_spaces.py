@@ -34,8 +34,8 @@ def space_of(method: str, sweep: Sweep, given_settings: Collection[str] | None =
 
     Raises:
         SweepError: a space names a setting that the method does not have, or a rate and its share at once, or it does
-            not contain the method's default, with which a search starts. The default of an `auto` rate is not checked:
-            it is known only when the original is trained.
+            not contain the method's default, with which a search starts. The default of an `auto` rate is not checked,
+            as it is known only when the original is trained; nor that of a setting left to the methods that RUM runs.
     """
     own: Mapping[str, Any] = plugins.plugin_class("methods", method).search_space
     given = sweep.tuning.spaces.get(method)
@@ -66,7 +66,7 @@ def space_of(method: str, sweep: Sweep, given_settings: Collection[str] | None =
     space = {k: tuple(v) if _are_bounds(v) else v for k, v in space.items() if k not in fixed}
     for name, values in space.items():
         default = getattr(defaults, name)
-        if default != "auto" and not holds(values, default):
+        if default not in ("auto", None) and not holds(values, default):
             raise SweepError(
                 f"tuning.spaces.{method}.{name} must contain the method's default, with which a search starts: got "
                 f"{list(values)} without {default}; add it"

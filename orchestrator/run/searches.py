@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from orchestrator.forgetting.requests import size_of
 from orchestrator.plan.grid import Grid, build_grid
 from orchestrator.plan.method_variants import REFERENCES, MethodVariant, method_variants
 from orchestrator.plan.scenarios import without_sequences
 from orchestrator.plan.spec import TrialSpec, canonical, short_hash
 from orchestrator.plan.sweep_schema import Sweep, SweepError
+from orchestrator.plan.tuned_settings import settings_of_modifiers
 from orchestrator.run.scheduling.optuna_study import Study
 from orchestrator.run.search_spaces import space_of
 
@@ -38,6 +40,9 @@ def search_grid(sweep: Sweep) -> Grid:
     return build_grid(sweep.model_copy(update=changed))
 
 
+SEARCHED_MODIFIERS = ("superloss", "lora", "best_epoch")  # a curriculum gets the choice of the variant without it
+
+
 @dataclass(frozen=True)
 class Searches:
     """All searches of a sweep, and the trials that they need besides their own: originals and retrained models."""
@@ -53,7 +58,8 @@ def searches_of(grid: Grid, sweep: Sweep, count: int, rule: str) -> Searches:
 
     A line is a method with SuperLoss or without, with LoRA or without, at one budget. Variants for which the sweep
     gives different settings are lines of their own. A cell is a task, backbone, training and kind of request;
-    mislabeled requests with different `known_share` are cells of their own.
+    mislabeled requests with different `known_share`, and requests for different numbers of classes or speakers, are
+    cells of their own.
     """
     lines: dict[str, dict[str, TrialSpec]] = {}
     found: dict[str, dict[str, Any]] = {}
@@ -65,7 +71,7 @@ def searches_of(grid: Grid, sweep: Sweep, count: int, rule: str) -> Searches:
         fixed.setdefault(variant.plugin.key, set()).update(variant.settings)
     methods = {spec.method.key: spec.method for spec in grid.runnable if spec.policy.unlearns}
     spaces = {key: space_of(method.name, sweep, fixed[key]) for key, method in methods.items()}
-    apart = _settings_of_variants(variants)
+    apart, differ = _settings_of_variants(variants), _settings_of_modifiers(variants)
     for spec in grid.runnable:
         if spec.policy.unlearns and spaces[spec.method.key]:
             spec = replace(spec, curriculum=None)  # a curriculum gets the settings of the variant without one
@@ -83,11 +89,13 @@ def searches_of(grid: Grid, sweep: Sweep, count: int, rule: str) -> Searches:
                 **({"training_kind": spec.training_kind.recipe()} if spec.training_kind else {}),
                 **({"given": own} if own else {}),
             }
-            # One search for all requests of a kind, which is all that a lock file distinguishes.
+            # One search for all requests of a kind that a lock file does not distinguish.
             kind = {"kind": spec.request["kind"], **({"known_share": share} if share is not None else {})}
+            kind |= {"size": size} if (size := size_of(spec.request)) else {}
             key = short_hash({**line, **kind})
             lines.setdefault(key, {})[spec.trial_id] = spec
-            given[key] = own
+            applied = settings_of_modifiers({name: getattr(spec, name) for name in SEARCHED_MODIFIERS})
+            given[key] = own | {name: applied.get(name) for name in differ.get(_with_modifiers(spec), ())}
             search = found.setdefault(key, {**line, "forget": forget})
             if search["forget"] != forget:
                 search["forget"] = {"kind": spec.request["kind"]}
@@ -132,6 +140,23 @@ def _settings_of_variants(variants: Sequence[MethodVariant]) -> dict[str, list[s
         if apart:
             found[name] = apart
     return found
+
+
+def _settings_of_modifiers(variants: Sequence[MethodVariant]) -> dict[tuple[Any, ...], list[str]]:
+    """Return, for each method with the same modifiers in several variants, the modifiers' settings that differ."""
+    named: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for variant in variants:
+        applied = settings_of_modifiers({name: getattr(variant, name) for name in SEARCHED_MODIFIERS})
+        named.setdefault(_with_modifiers(variant), []).append(applied)
+    return {
+        key: [name for name in sorted(set().union(*several)) if len({canonical(one.get(name)) for one in several}) > 1]
+        for key, several in named.items()
+    }
+
+
+def _with_modifiers(one: MethodVariant | TrialSpec) -> tuple[Any, ...]:
+    name = one.name if isinstance(one, MethodVariant) else one.method.name
+    return name, *(bool(getattr(one, modifier)) for modifier in SEARCHED_MODIFIERS)
 
 
 def _tuning_trial(member: TrialSpec, study: dict[str, Any], rule: str) -> TrialSpec:

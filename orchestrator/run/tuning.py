@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.errors import Interrupted, StoppedEarly
+from orchestrator.forgetting.requests import size_of
 from orchestrator.plan.method_variants import preset_name
 from orchestrator.plan.sweep_schema import EvidenceEntry, Sweep, SweepError
 from orchestrator.plan.tuned_settings import EVERY, Choice, Lock, write_lock
@@ -100,6 +101,7 @@ def _choices(searches: Searches, sweep: Sweep) -> list[Choice]:
                 training=spec.training_title if spec.training_kind else "",
                 given=searches.given[study_id],
                 known_share=spec.request.get("known_share"),
+                size=size_of(spec.request),
                 budget=spec.budget["fraction"] if of_budget and spec.budget else None,
                 corpus=spec.task.content if tuned_on else "",
                 tuned_on=deepcopy(tuned_on),  # YAML would refer from one choice to another

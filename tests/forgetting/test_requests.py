@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.forgetting.requests import ForgetRequest
+from orchestrator.forgetting.requests import ForgetRequest, size_of
 
 
 @pytest.mark.parametrize("ratio", [10, 1, 0, -0.1, None, "1%", True, float("nan")])
@@ -97,3 +97,20 @@ def test_two_files_with_the_same_ids_are_one_request_and_ranks_keep_their_order(
     assert made[0] == made[1]
     ranked = [ForgetRequest(forget_ratio=0.01, rule="index_file", index_file=str(file)) for file in (one, other)]
     assert ranked[0].identity() != ranked[1].identity()
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ({"kind": "class"}, {}),
+        ({"kind": "class", "num_classes": 1}, {}),
+        ({"kind": "class", "num_classes": 10}, {"num_classes": 10}),
+        ({"kind": "class", "classes": ("a", "b")}, {"num_classes": 2}),
+        ({"kind": "class", "class_share": 0.3}, {"class_share": 0.3}),
+        ({"kind": "speaker", "speakers": ("a", "b", "c")}, {"num_speakers": 3}),
+        ({"kind": "sample", "forget_ratio": 0.5}, {}),
+    ],
+)
+def test_the_size_of_a_request_is_the_number_that_it_names_or_draws(given, size):
+    request = ForgetRequest(**given)
+    assert size_of(request.identity()) == size_of(vars(request)) == size

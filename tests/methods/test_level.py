@@ -73,7 +73,7 @@ def test_a_share_of_the_retain_set_saves_steps(kit, monkeypatch, name):
 def test_the_level_space_contains_the_default(name):
     method = plugins.load("methods", name)
     for setting, values in SCHEDULE_SPACE.items():
-        assert not hasattr(method, setting) or getattr(method, setting) in values
+        assert getattr(method, setting, None) in (None, *values)  # none: left to the methods that it runs
 
 
 def part(kit, share=0.4):

@@ -5,8 +5,12 @@ import torch
 
 from methods.base import UtteranceSet
 from methods.engine.losses import original_losses
+from methods.engine.setting_rules import recipe_settings
 from methods.rum import Rum, method_class
 from methods.salun import SalUn
+from methods.unheard import Unheard
+
+SHARED = {"rate_share": Rum().rate_share, "epochs": Rum().epochs}
 
 
 def test_parts_hold_the_forget_set_once_the_most_confident_first(kit):
@@ -58,3 +62,10 @@ def test_what_is_no_method_is_refused(name):
 
 def test_every_file_has_its_class():
     assert method_class("salun") is SalUn
+
+
+def test_a_setting_that_it_is_given_is_handed_on_even_if_it_equals_the_default_of_most():
+    assert Rum(high="unheard").method("high") == Unheard(**SHARED)
+    made = Rum(high="unheard", retain_share=1.0, rate_schedule="constant")
+    assert made.method("high") == Unheard(**SHARED, retain_share=1.0, rate_schedule="constant")
+    assert recipe_settings(made).keys() - recipe_settings(Rum()).keys() == {"retain_share", "rate_schedule"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from small_sweep import sequence, sweep
 
 from orchestrator.plan.grid import build_grid
-from orchestrator.plan.tuned_settings import EVERY, Choice, Lock, write_lock
+from orchestrator.plan.tuned_settings import EVERY, Choice, Lock, read_lock, write_lock
 
 SMALL_STEP = {"kind": "sample", "forget_ratio": 0.02}
 
@@ -57,3 +57,31 @@ def test_a_step_takes_the_settings_that_were_chosen_for_its_kind(tmp_path):
     rates = [s.method.settings["learning_rate"] for s in grid.trials if s.method.name == "scrub"]
     assert rates[0] != 0.123
     assert rates[1] == 0.123
+
+
+def test_a_choice_for_two_classes_is_none_for_one_and_one_without_a_size_is_for_all(tmp_path):
+    def choice(rate, **of):
+        return Choice("espeak_keywords", "logmel_cnn", "class", "scrub", False, {"learning_rate": rate}, **of)
+
+    def rates(*choices):
+        write_lock(tmp_path / "l.yaml", Lock("rewind", 5, (1000,), choices))
+        assert read_lock(tmp_path / "l.yaml").choices == choices
+        requests = [{"kind": "class"}, {"kind": "class", "num_classes": 2}, {"kind": "class", "classes": ["go", "no"]}]
+        made = sweep(methods=["scrub"], seeds=[0], unlearning=requests, lock=str(tmp_path / "l.yaml"))
+        return [s.method.settings["learning_rate"] for s in build_grid(made).trials if s.stage == "unlearn"]
+
+    assert rates(choice(0.2, size={"num_classes": 2}), choice(0.1)) == [0.1, 0.2, 0.2]
+    assert rates(choice(0.1)) == [0.1, 0.1, 0.1]
+    assert rates(choice(0.3, size={"num_classes": 3}))[1] != 0.3
+
+
+def test_two_variants_of_superloss_have_choices_of_their_own(tmp_path):
+    def choice(strength, rate):
+        given = {"superloss.strength": strength}
+        return Choice("espeak_keywords", "logmel_cnn", "class", "scrub", True, {"learning_rate": rate}, given=given)
+
+    write_lock(tmp_path / "l.yaml", Lock("rewind", 5, (1000,), (choice(1.0, 0.1), choice(10.0, 0.2))))
+    methods = [{"name": "scrub", "superloss": {"strength": [10.0, 1.0]}}]
+    made = sweep(methods=methods, seeds=[0], unlearning=[{"kind": "class"}], lock=str(tmp_path / "l.yaml"))
+    found = [s for s in build_grid(made).trials if s.stage == "unlearn"]
+    assert [(s.superloss["strength"], s.method.settings["learning_rate"]) for s in found] == [(10.0, 0.2), (1.0, 0.1)]

@@ -101,3 +101,12 @@ def test_all_methods_run_at_each_of_four_budgets(recordings):
     trials = build_grid(unlocked("leaderboard_real_budgets")).trials
     made = {(s.method.name, s.budget["fraction"]) for s in trials if s.budget}
     assert len(made) == 8 * 4
+
+
+def test_ten_speakers_in_one_request_are_searched_apart_from_one(recordings):
+    sweep = unlocked("leaderboard_real_requests_group")
+    found = searches_of(search_grid(sweep), sweep, sweep.tuning.trials, sweep.tuning.objective)
+    sizes = [study.trials[0].request.get("num_classes") or 1 for study in found.studies.values()]
+    assert (sizes.count(1), sizes.count(10), len(sizes)) == (7, 7, 14)
+    last = [s for s in build_grid(sweep).trials if s.stage == "retrain" and s.before]
+    assert {(s.request["num_classes"], s.before[0].settings["num_classes"]) for s in last} == {(None, 10)}

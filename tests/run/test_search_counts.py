@@ -57,3 +57,8 @@ def test_a_second_search_of_all_lines_is_equal():
 def test_searches_of_other_variants_of_a_method_are_not_those_of_a_line():
     several = searched(methods=["retrain", {"name": "scrub", "epochs": [2, 4]}])
     require_equal_counts(searched(), rows_of(several, methods=("scrub",)))
+
+
+def test_a_search_for_one_class_is_none_of_the_search_for_several():
+    several = searched(unlearning=[{"kind": "class", "num_classes": 2}])
+    require_equal_counts(searched(), rows_of(several, methods=("scrub",)))

@@ -6,6 +6,7 @@ from collections import Counter
 
 from small_sweep import sweep
 
+from orchestrator.plan.spec import canonical
 from orchestrator.run.searches import search_grid, searches_of
 
 WRONG = {"name": "espeak_keywords", "clips": 240, "label_noise": {"share": 0.1, "seed": 0}}
@@ -64,3 +65,20 @@ def test_searches_see_the_recordings_that_tune_on_names_and_no_others():
 
 def test_methods_without_a_space_are_named():
     assert searched(methods=["retrain", "scrub", "rewind"], training="early_checkpoints").without_space == ("rewind",)
+
+
+def test_requests_for_several_classes_are_a_cell_of_their_own():
+    requests = [{"kind": "class"}, {"kind": "class", "classes": ["go"]}, {"kind": "class", "num_classes": 2}]
+    found = searched(unlearning=requests, methods=["retrain", "scrub"])
+    members = [{canonical(spec.forget.identity) for spec in study.trials} for study in found.studies.values()]
+    assert sorted(map(len, members)) == [1, 2]  # one class is one class, drawn or named
+    alone = searched(unlearning=requests[:2], methods=["retrain", "scrub"])
+    assert set(alone.studies) < set(found.studies)  # so ids of searches for one stay
+
+
+def test_variants_of_a_modifier_are_told_by_the_settings_in_which_they_differ():
+    lines = [{"name": "scrub", "superloss": {"strength": [1.0, 10.0]}}, {"name": "ssd"}, "scrub"]
+    found = searched(methods=["retrain", *lines], unlearning=[{"kind": "class"}])
+    given = [dict(found.given[study_id]) for study_id, s in found.studies.items() if s.trials[0].superloss]
+    assert given == [{"superloss.strength": 1.0}, {"superloss.strength": 10.0}]
+    assert all(not found.given[study_id] for study_id, s in found.studies.items() if not s.trials[0].superloss)

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from methods.engine.rates import SHARES
+from orchestrator.forgetting.requests import size_of
 from orchestrator.results.schema import SCHEMA
 
 REQUEST = ["task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio"]
@@ -24,8 +25,8 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     """Convert rows to plain types: numbers as float64, text and truth values without nulls; absent columns are null.
 
     `task_name` is a copy of `task`, which `scope` may replace by a title. The rule of a request for a part of the wrong
-    labels names that part, and of one for classes their number where it differs: such requests are not compared with
-    those for others.
+    labels names that part, and of one for classes or speakers their number where it differs: such requests are not
+    compared with those for others.
     """
     columns: dict[str, pd.Series[Any]] = {}
     for field in SCHEMA:
@@ -47,16 +48,24 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     frame["task_name"] = frame["task"]
     shares = frame["known_share"]
     frame["forget_rule"] = frame["forget_rule"].where(shares.isna(), [f"{100 * s:.3g} % known" for s in shares])
-    _name_class_counts(frame)
+    _name_counts(frame)
     frame["training"] = frame["training"].replace("", "standard")  # rows from before there were kinds of training
     return frame
 
 
-def _name_class_counts(frame: pd.DataFrame) -> None:
-    counts = (frame["forget_classes"].str.count(",") + 1).where(frame["unlearning"] == "class")
-    mixed = counts.groupby(frame["task"]).transform("nunique") > 1
-    names = [f"{n:.0f} class" + ("es" if n > 1 else "") for n in counts.fillna(0)]
-    frame["forget_rule"] = frame["forget_rule"].where(~(mixed & counts.notna()), names)
+def _name_counts(frame: pd.DataFrame) -> None:
+    """Name requests of kind class or speaker by how many they are for, where that differs within a task."""
+    recipes = frame["recipe"].where(frame["unlearning"] == "speaker", "")
+    sizes = [size_of((json.loads(text or "{}").get("forget") or {}).get("settings", {})) for text in recipes]
+    every = {
+        ("class", "classes"): frame["forget_classes"].str.count(",") + 1,
+        ("speaker", "speakers"): pd.Series([size.get("num_speakers", 1) for size in sizes], frame.index),
+    }
+    for (kind, several), numbers in every.items():
+        counts = numbers.where(frame["unlearning"] == kind)
+        mixed = counts.groupby(frame["task"]).transform("nunique") > 1
+        names = [f"{n:.0f} {several if n > 1 else kind}" for n in counts.fillna(0)]
+        frame["forget_rule"] = frame["forget_rule"].where(~(mixed & counts.notna()), names)
 
 
 def reported(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

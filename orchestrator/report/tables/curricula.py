@@ -10,10 +10,11 @@ import json
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from orchestrator.evidence.paired import compare_paired, holm
+from orchestrator.evidence.paired import Paired, compare_paired, holm
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import CELL, REFERENCES, label_of
 from orchestrator.report.frames.summary import NOTHING, Summary, summarize, with_spread
@@ -31,8 +32,8 @@ def against_controls(rows: pd.DataFrame) -> pd.DataFrame:
     """Make one row for each task, kind of unlearning, and line with a curriculum or SuperLoss whose control was run.
 
     Columns: `COLUMNS`, `control_name` (short, for a plot), `n` seeds, and for each measure of `SCALE` its mean
-    difference from the control in points, `low` and `high` of the 95 % t-interval over seeds, and in `p_<measure>` the
-    p-value of a paired test, corrected over all rows by Holm (NaN below three seeds). A seed's forget sets and
+    difference from the control in points with its 95 % interval over seeds, and in `p_<measure>` the p-value of the
+    same test (`compare_paired`), corrected over all rows by Holm (NaN below three seeds). A seed's forget sets and
     backbones are averaged first; a seed in which a run or its control is not done is left out, and counted in
     `unfinished`. The rows of task `all` average a seed's tasks and kinds as well, each counting equally.
 
@@ -140,12 +141,20 @@ def _over_all(of_seed: pd.DataFrame) -> pd.DataFrame:
     return mean.assign(task="all", unlearning="all", order=mean.groupby(["line", "control"])["order"].transform("mean"))
 
 
+def _summary(test: Paired, differences: pd.Series[float]) -> Summary:
+    """Return the mean with the interval of the test, so that it excludes 0 where p < 5 %; below three seeds no test."""
+    if np.isnan(test.low):
+        return summarize(differences.to_numpy())
+    return Summary(test.mean, test.low, test.high, test.n, "95% t-interval")
+
+
 def _summaries(of_seed: pd.DataFrame) -> pd.DataFrame:
     found = []
     for (task, kind, _, line, control), part in of_seed.groupby(["task", "unlearning", "order", "line", "control"]):
         finished = part[part["done"]]
-        measured: dict[str, Summary] = {m: summarize(finished[m].to_numpy()) for m in SCALE}
+        tests = {m: compare_paired(finished[m].to_numpy()) for m in SCALE}
+        measured = {m: _summary(test, finished[m]) for m, test in tests.items()}
         lead = {"task": task, "unlearning": kind, "line": line, "control": control}
-        p = {f"p_{m}": compare_paired(finished[m].to_numpy()).p for m in SCALE}
+        p = {f"p_{m}": test.p for m, test in tests.items()}
         found.append(lead | {"n": len(finished), "unfinished": len(part) - len(finished)} | measured | p)
     return pd.DataFrame(found)

@@ -195,7 +195,7 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], of_table: pd.Data
     named = (
         rule != "random" or len(sample_rules) > 1
         if kind == "sample"
-        else kind == "attribute" or rule.endswith(("known", "class", "classes"))
+        else kind == "attribute" or rule.endswith(("known", "class", "classes", "speaker", "speakers"))
     )
     details = [rule] if named else []
     ratios = sorted(rows["requested_forget_ratio"].dropna().unique())

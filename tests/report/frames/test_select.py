@@ -154,3 +154,15 @@ def test_two_paces_of_a_curriculum_are_two_lines(make_rows) -> None:
     assert labels(pd.concat([rows, *paced]))[1:] == [
         "SCRUB + random order (curriculum.start_share 0.5)", "SCRUB + random order (curriculum.start_share 1)",
     ]  # fmt: skip
+
+
+def test_requests_for_one_speaker_and_for_several_are_never_averaged(make_rows) -> None:
+    def recipe(**forget: object) -> str:
+        return json.dumps({"forget": {"name": "speaker", "settings": {"kind": "speaker", **forget}}})
+
+    one = make_rows(kinds=["speaker"], methods=["scrub"]).assign(recipe=recipe())
+    parts = [with_settings(one, f"-{n}", recipe=recipe(num_speakers=n)) for n in (2, 10)]
+    found = prepare(pd.concat([one, *parts], ignore_index=True))
+    assert set(found["forget_rule"]) == {"1 speaker", "2 speakers", "10 speakers"}
+    assert found.groupby("recipe")["forget_rule"].nunique().tolist() == [1, 1, 1]
+    assert set(prepare(one)["forget_rule"]) == set(one["forget_rule"])

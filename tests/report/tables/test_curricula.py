@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+from orchestrator.evidence.paired import compare_paired
 from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.tables.curricula import SCALE, against_controls, curricula_csv, curricula_markdown
@@ -107,3 +109,16 @@ def test_the_table_and_the_csv_hold_every_line(rows) -> None:
         curricula_csv(found).decode().count("SCRUB + easy first")
         == len(SCALE) * (found["line"] == "SCRUB + easy first").sum()
     )
+
+
+def test_from_ten_seeds_on_the_interval_is_that_of_the_test_which_p_is_of(make_rows) -> None:
+    rows = make_rows(methods=METHODS, seeds=list(range(12)), kinds=["sample"])
+    parts = [with_modifiers(rows, "curriculum", {"order": o}, 0.0) for o in ("easy_first", "random")]
+    shifts = np.random.default_rng(3).exponential(0.02, 12) - 0.005
+    parts[0]["forget_accuracy"] += parts[0]["seed"].map(dict(enumerate(shifts)))
+    (row,) = compared(rows, *parts).to_dict("records")
+    test = compare_paired(100 * shifts)
+    assert test.test == "bootstrap"
+    shown = row["forget_accuracy"]
+    assert (shown.low, shown.high) == pytest.approx((test.low, test.high))
+    assert row["p_forget_accuracy"] == pytest.approx(test.p)
