@@ -25,7 +25,9 @@ from orchestrator.report.leaderboard.attack_sanity import attack_sanity, sanity_
 from orchestrator.report.leaderboard.budgets import budgets_pieces
 from orchestrator.report.leaderboard.discovery import KNOWN, UNKNOWN, discovery_pieces
 from orchestrator.report.leaderboard.distances import distances_markdown
+from orchestrator.report.leaderboard.harmful import harmful_pieces
 from orchestrator.report.leaderboard.pieces import Piece, flattened
+from orchestrator.report.leaderboard.purposes import purposes_pieces
 from orchestrator.report.leaderboard.ranking import (
     EXCESS,
     SHARE,
@@ -92,7 +94,8 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
     pieces: list[Piece] = [
         f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(found.selected.rows, cells),
         *_overall(cells, search_efforts(found.selected.rows, cells)), *distances_markdown(cells, ranking(cells)),
-        *variants_pieces(cells), *budgets_pieces(cells), *discovery_pieces(cells), *removed_pieces(found.done),
+        *purposes_pieces(cells), *harmful_pieces(cells), *variants_pieces(cells), *budgets_pieces(cells),
+        *discovery_pieces(cells), *removed_pieces(found.done),
         *_at_a_glance(cells),
         *(text for cell in cells for text in _cell(cell, found.figures)), *recognition_pieces(cells),
         *speakers_markdown(cells),
