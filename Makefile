@@ -56,6 +56,7 @@ docs-tables: setup
 
 nano: setup
 	$(BIN)/python -m orchestrator.deploy.pretrain_nano
+	$(BIN)/python -m orchestrator.deploy.pretrain_nano_ctc
 
 imports: setup
 	$(BIN)/python tests/benchmarks/import_graph.py $(CHECKOUT)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from backbones.cost import TrainBytes
@@ -77,6 +77,10 @@ class Backbone(ABC):
         """Why clips of `samples` samples, of which the shortest recording fills `shortest`, cannot be its input, or
         nothing. Reads the settings of a checkpoint, not its weights."""
         return ""
+
+    def unspeakable(self, lengths: Int[Tensor, " n"], texts: Sequence[str]) -> Bool[Tensor, " n"]:
+        """Which recordings of `lengths` samples are too short for the model to answer with their transcripts."""
+        return torch.zeros(len(texts), dtype=torch.bool)
 
     @abstractmethod
     def train_bytes(self, clip_seconds: float) -> TrainBytes:

@@ -136,7 +136,7 @@ def load_model(
     with torch.random.fork_rng(devices=[]):
         if checkpoint.startswith(PACKAGED):
             model = model_class(config)
-            missing = model.load_state_dict(_packaged_weights(checkpoint), strict=False, assign=shape_only).missing_keys
+            missing = model.load_state_dict(packaged_weights(checkpoint), strict=False, assign=shape_only).missing_keys
         else:
             try:
                 with quiet_loading():
@@ -172,6 +172,13 @@ def random_model(architecture: str, config: Any) -> Any:
     return getattr(transformers, architecture)(config)
 
 
+def packaged_weights(checkpoint: str) -> dict[str, Tensor]:
+    """The weights of a packaged file in float32, under the names that transformers uses."""
+    from safetensors.torch import load_file
+
+    return {key: value.float() for key, value in load_file(packaged_file(checkpoint)).items()}
+
+
 def write_packaged(weights: dict[str, Tensor], config: Any, path: Path) -> None:
     """Write float16 weights without a head, and the configuration, to one file; equal inputs give equal bytes."""
     from safetensors.torch import save_file
@@ -190,12 +197,6 @@ def _packaged_settings(checkpoint: str) -> dict[str, Any]:
     with safe_open(packaged_file(checkpoint), "pt") as file:
         settings: dict[str, Any] = json.loads(file.metadata()["config"])
     return settings
-
-
-def _packaged_weights(checkpoint: str) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    return {key: value.float() for key, value in load_file(packaged_file(checkpoint)).items()}
 
 
 def _not_at_hand(checkpoint: str, revision: str, why: str = "") -> str:

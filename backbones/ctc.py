@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
 
 from backbones.base import Backbone, SpeechClassifier
-from backbones.checkpoints import random_model
+from backbones.checkpoints import PACKAGED, packaged_weights, random_model
 from backbones.ctc_recognizer import CtcRecognizer
-from backbones.ctc_text import BLANK, CHARACTERS, SPACE
+from backbones.ctc_text import BLANK, CHARACTERS, SPACE, character_tokens, fewest_steps
 from backbones.export import transformers_names, write_folder
 from backbones.heads import new_linear
 from backbones.wav2vec2 import Wav2Vec2
+from backbones.waveform_encoder import num_frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,14 @@ class Wav2Vec2Ctc(Wav2Vec2):
     target: ClassVar[str] = "transcripts"
     recognizer: ClassVar[str] = "Wav2Vec2ForCTC"
 
+    def unspeakable(self, lengths: Int[Tensor, " n"], texts: Sequence[str]) -> Bool[Tensor, " n"]:
+        """Those with fewer steps than characters, and blanks between equal ones.
+
+        Raises:
+            ValueError: a transcript is empty or has a character without a token.
+        """
+        return num_frames(lengths, self._config()) < fewest_steps(character_tokens(texts))
+
     def build(self, num_classes: int = 0, *, pretrained: bool = True) -> CtcRecognizer:  # type: ignore[override]
         """The transformer and, where `freeze_feature_encoder` is off, the convolutions; `num_classes` has no effect.
 
@@ -36,6 +47,8 @@ class Wav2Vec2Ctc(Wav2Vec2):
         """
         config = self._config()
         head = new_linear(config.hidden_size, len(CHARACTERS), config.initializer_range)
+        if pretrained:
+            self._load_head(head)
         base = self._encoder(config, pretrained=pretrained)
         return CtcRecognizer(
             base, head, train_feature_encoder=not self.freeze_feature_encoder, spec_augment=self.spec_augment
@@ -57,6 +70,16 @@ class Wav2Vec2Ctc(Wav2Vec2):
         getattr(exported, self.family).load_state_dict(self._encoder(config, pretrained=True).state_dict())
         write_folder(exported, extractor, transformers_names(model.state_dict(), self._names()), folder)
         _write_tokenizer(folder)
+
+    def _load_head(self, head: nn.Linear) -> None:
+        """Give the head the packaged weights, where the package has a head for these characters."""
+        if not self.checkpoint.startswith(PACKAGED):
+            return
+        weights = packaged_weights(self.checkpoint)
+        with torch.no_grad():
+            for name, weight in head.named_parameters():
+                if f"lm_head.{name}" in weights:
+                    weight.copy_(weights[f"lm_head.{name}"])
 
     def _names(self) -> dict[str, str]:
         kept = {ours: theirs for ours, theirs in super()._names().items() if not ours.startswith(("readout.", "head."))}

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from backbones.base import SpeechClassifier
-from backbones.ctc_text import BLANK, NO_TOKEN, best_path, character_tokens
+from backbones.ctc_text import BLANK, NO_TOKEN, best_path, character_tokens, fewest_steps
 from backbones.heads import linear_layers, masked_mean, valid_frames
 from backbones.waveform_encoder import FeatureEncoder, Stem, encoded_frames, num_frames
 
@@ -85,12 +85,24 @@ class CtcRecognizer(SpeechClassifier):
     def target_loss(
         self, logits: Float[Tensor, "batch steps characters"], targets: Int[Tensor, "batch longest"]
     ) -> Float[Tensor, " batch"]:
-        """Return −log p of each transcript, summed over its alignments, in nats per character."""
+        """Return −log p of each transcript, summed over its alignments, in nats per character.
+
+        The transcript must fit its recording (`fits`), or the loss is a large number without a meaning. CUDA has no
+        gradient of it that repeats bit for bit: with `deterministic: true` it is computed on the processor.
+        """
         log_p = logits.float().log_softmax(dim=-1).transpose(0, 1)
         sizes = (targets != NO_TOKEN).sum(dim=1)
         steps = torch.full_like(sizes, logits.shape[1])
-        losses = functional.ctc_loss(log_p, targets.clamp(min=0), steps, sizes, blank=BLANK, reduction="none")
+        given = (log_p, targets.clamp(min=0), steps, sizes)
+        if log_p.is_cuda and log_p.requires_grad and torch.are_deterministic_algorithms_enabled():
+            given = tuple(tensor.cpu() for tensor in given)  # type: ignore[assignment]
+        losses = functional.ctc_loss(*given, blank=BLANK, reduction="none").to(log_p.device)
         return losses / sizes
+
+    def fits(self, lengths: Int[Tensor, " batch"], targets: Int[Tensor, "batch longest"]) -> Bool[Tensor, " batch"]:
+        """Return whether recordings of `lengths`, as in the features, have steps enough for their transcripts."""
+        own = lengths if self.feature_extractor is None else num_frames(lengths, self.config)
+        return own >= fewest_steps(targets)
 
     @torch.no_grad()
     def alternative_losses(

@@ -34,6 +34,13 @@ def character_tokens(texts: Sequence[str]) -> Int[Tensor, "n longest"]:
     return found
 
 
+def fewest_steps(tokens: Int[Tensor, "n longest"]) -> Int[Tensor, " n"]:
+    """Return the steps that each transcript needs: one a character, and a blank between two equal ones."""
+    is_token = tokens != NO_TOKEN
+    doubled = (tokens[:, 1:] == tokens[:, :-1]) & is_token[:, 1:]
+    return is_token.sum(dim=1) + doubled.sum(dim=1)
+
+
 def best_path(logits: Float[Tensor, "batch steps characters"]) -> list[str]:
     """Return the text of the likeliest token of each step: repetitions are one character, blanks none."""
     tokens = logits.argmax(dim=-1)

@@ -3,26 +3,29 @@
 Source: Golatkar et al., CVPR 2020; Graves et al. (Amnesiac), AAAI 2021; arXiv 2506.00848 §4.3: λ = 1.
 Differs from the SalUn repository: a drawn label is never the true one, and D_f and D_r are shuffled together. A
 recognizer gets the transcript of another utterance: drawn uniformly from D_r's distinct transcripts that have as many
-tokens as the true one, or the closest number, so that length alone does not make it unlikely.
+tokens as the true one, or the closest number, so that length alone does not make it unlikely. With CTC, transcripts
+that need more steps than the recording has are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
-from methods.engine.answers import CLASSES, NO_TOKEN, TRANSCRIPTS, target_of
+from methods.engine.answers import CLASSES, NO_TOKEN, TRANSCRIPTS, Recognizer, target_of
 from methods.engine.losses import cross_entropy
 from methods.engine.rates import Rate
 from methods.engine.schedule import RateSchedule, epoch_factor
 from methods.engine.setting_rules import added_later
 from methods.engine.transfer import sent
+
+AT_ONCE = 64  # recordings that are read for their lengths
 
 
 def wrong_labels(
@@ -37,21 +40,39 @@ def wrong_labels(
     return torch.multinomial(allowed, 1, generator=generator).squeeze(1)
 
 
+Fit = Callable[[int, Tensor], Bool[Tensor, " m"]]
+"""A place in a set, and transcripts (m, longest) -> which of them its recording can have."""
+
+
+def all_fit(place: int, transcripts: Int[Tensor, "m longest"]) -> Bool[Tensor, " m"]:
+    """Return that a recording can have any transcript."""
+    return torch.ones(len(transcripts), dtype=torch.bool)
+
+
 def other_transcripts(
-    transcripts: Int[Tensor, "n longest"], pool: Int[Tensor, "m longest"], generator: torch.Generator
+    transcripts: Int[Tensor, "n longest"],
+    pool: Int[Tensor, "m longest"],
+    generator: torch.Generator,
+    fit: Fit = all_fit,
 ) -> Int[Tensor, "n longest"]:
     """Draw another transcript of the pool for each, of the same number of tokens or of the closest number.
 
     Raises:
-        ValueError: the pool has no other transcript.
+        ValueError: the pool has no other transcript, or none that fits a recording.
     """
     distinct = torch.unique(pool, dim=0)
     sizes = (distinct != NO_TOKEN).sum(dim=1)
     drawn = torch.empty_like(transcripts)
     for row, own in enumerate(transcripts):
-        others = (distinct != own).any(dim=1).nonzero().flatten()
-        if not len(others):
+        differs = (distinct != own).any(dim=1)
+        if not bool(differs.any()):
             raise ValueError("no other transcript is left: all utterances of D_r have the same one")
+        others = (differs & fit(row, distinct)).nonzero().flatten()
+        if not len(others):
+            raise ValueError(
+                "no other transcript is left: a recording of D_f is too short for every other one of D_r; forget "
+                "longer recordings, or use another method"
+            )
         apart = (sizes[others] - (own != NO_TOKEN).sum()).abs()
         closest = others[apart == apart.min()]
         drawn[row] = distinct[closest[torch.randint(len(closest), (), generator=generator)]]
@@ -68,7 +89,19 @@ def _wrong_classes(problem: UnlearningProblem, labels: Tensor) -> Tensor:
 
 
 def _wrong_transcripts(problem: UnlearningProblem, transcripts: Tensor) -> Tensor:
-    return other_transcripts(transcripts, problem.retain.labels, problem.generator)
+    model, lengths = cast(Recognizer, problem.model), _lengths_of_forget(problem)
+
+    def fit(place: int, others: Tensor) -> Tensor:
+        return model.fits(lengths[place].expand(len(others)), others)
+
+    return other_transcripts(transcripts, problem.retain.labels, problem.generator, fit)
+
+
+def _lengths_of_forget(problem: UnlearningProblem) -> Int[Tensor, " n"]:
+    """Return the lengths of D_f's recordings, as batches have them, in ascending order of rows."""
+    forget = problem.forget
+    rows = forget.utterances[forget.utterances.argsort()]
+    return torch.cat([forget.fetch(part)[1].cpu() for part in torch.split(rows, AT_ONCE)])
 
 
 WRONG: dict[str, Callable[[UnlearningProblem, Tensor], Tensor]] = {

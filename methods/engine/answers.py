@@ -43,6 +43,9 @@ class Recognizer(Classifier, Protocol):
     ) -> Float[Tensor, " batch"]:
         """Return the transcript's negative log-likelihood in nats per character or token, at least 0."""
 
+    def fits(self, lengths: Int[Tensor, " batch"], targets: Int[Tensor, "batch longest"]) -> Bool[Tensor, " batch"]:
+        """Return whether recordings of `lengths`, as batches have them, can have these transcripts."""
+
     def tokens(self, texts: Sequence[str]) -> Int[Tensor, "n longest"]:
         """Return normalized transcripts as targets."""
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
+from backbones.base import Backbone
 from backbones.hub import has_sound_weights
 from methods.base import Method
+from methods.engine.answers import TRANSCRIPTS
 from orchestrator.errors import FolderFull, first_line, type_and_first_line
 from orchestrator.forgetting.requests import ForgetRequest
 from orchestrator.plan.grid import Grid, RefusalKind
@@ -22,6 +24,8 @@ from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.setup.feature_cache import clip_samples
 from orchestrator.tasks.base import NO_CLASSES
 from orchestrator.tasks.corpus import Corpus
+
+SHOWN = 5  # ids in a reason
 
 
 def check_grid(grid: Grid, store: Store, cache_dir: Path, *, build: bool, observer: LaunchObserver = SILENT) -> None:
@@ -119,13 +123,14 @@ class _Check:
         cells = {(spec.backbone.key, repr(spec.clip)): spec for spec in self._of(task)}
         for (key, clip), spec in cells.items():
             try:
-                samples = clip_samples(corpus, spec.clip["seconds"])
-                reason = self.context.backbone(spec.backbone).unfit(int(lengths.min()), samples)
+                samples, backbone = clip_samples(corpus, spec.clip["seconds"]), self.context.backbone(spec.backbone)
+                reason = backbone.unfit(int(lengths.min()), samples)
+                misfit = "" if reason else _unspeakable(backbone, corpus)
             except (ValueError, OSError) as error:
-                reason = first_line(error)
-            if reason:
+                reason, misfit = first_line(error), ""
+            if reason or misfit:
                 ours = [s for s in self._of(task) if (s.backbone.key, repr(s.clip)) == (key, clip)]
-                reason = f"{reason} (shortest utterance: {shortest!r}; longest: {longest!r})"
+                reason = misfit or f"{reason} (shortest utterance: {shortest!r}; longest: {longest!r})"
                 self.refuse(f"{task.title} on {spec.backbone.title}", reason, ours)
 
     def forget_sets(self, task: PlugIn) -> None:
@@ -148,6 +153,21 @@ class _Check:
         for (what, reason), by_seed in failing.items():
             which = "" if set(by_seed) == seeds else f" (seed {', '.join(map(str, sorted(by_seed)))})"
             self.refuse(f"{what}{which}", reason, [spec for trials in by_seed.values() for spec in trials])
+
+
+def _unspeakable(backbone: Backbone, corpus: Corpus) -> str:
+    """Return which recordings are too short for their transcripts, and what to do; empty if none is."""
+    if backbone.target != TRANSCRIPTS:
+        return ""
+    found = backbone.unspeakable(torch.from_numpy(corpus.num_samples), [str(text) for text in corpus.texts])
+    names = [str(name) for name in corpus.utterance_ids[found.numpy()]]
+    if not names:
+        return ""
+    shown = ", ".join(map(repr, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
+    return (
+        f"recordings too short for their transcripts: got {len(names)} ({shown}); correct the transcripts, leave "
+        "these recordings out, or use a backbone that does not need a step for each character"
+    )
 
 
 def has_corpus(cache_dir: Path, task: PlugIn) -> bool:

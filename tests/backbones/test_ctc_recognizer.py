@@ -54,6 +54,15 @@ def test_steps_after_the_end_add_nothing_to_the_loss(recognizer, speech) -> None
     assert torch.allclose(together[1:2], alone, atol=1e-4)
 
 
+def test_a_transcript_fits_if_its_likelihood_on_the_steps_of_its_recording_is_not_zero(recognizer, speech) -> None:
+    logits = recognizer(*speech).detach()
+    for text in ("three", "hello wo"):
+        targets = recognizer.tokens([text])
+        for steps in range(3, 12):
+            fits = bool(recognizer.fits(torch.tensor([steps]), targets))
+            assert fits == bool(recognizer.target_loss(logits[:1, :steps], targets).isfinite())
+
+
 def test_methods_know_the_steps_and_tokens_that_are_none() -> None:
     assert NO_STEP == answers.NO_STEP
     assert ctc.CtcRecognizer.target == answers.TRANSCRIPTS

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from backbones.ctc_text import BLANK, CHARACTERS, NO_TOKEN, best_path, character_tokens
+from backbones.ctc_text import BLANK, CHARACTERS, NO_TOKEN, best_path, character_tokens, fewest_steps
 
 
 def path(tokens: list[int]) -> torch.Tensor:
@@ -38,3 +38,7 @@ def test_shorter_texts_are_filled_up() -> None:
 def test_what_has_no_tokens_is_an_error(text, match) -> None:
     with pytest.raises(ValueError, match=match):
         character_tokens([text])
+
+
+def test_a_transcript_needs_a_step_a_character_and_one_between_equal_ones() -> None:
+    assert fewest_steps(character_tokens(["ab", "hello wo", "aaa", "a"])).tolist() == [2, 9, 5, 1]

@@ -129,6 +129,18 @@ def test_an_utterance_that_does_not_fit_a_backbone_is_named(tmp_path, small_swee
     assert {spec.backbone.title for spec in plan.pending} == {"logmel_cnn"}
 
 
+def test_a_recording_too_short_for_its_transcript_is_named(tmp_path, small_sweep, cache_dir):
+    root = recordings(tmp_path / "s")  # of 0.4 s: 19 steps
+    for path in root.glob("*/*.wav"):
+        path.with_suffix(".txt").write_text("hello" if path != root / "a" / CUT else "much too long for it")
+    task = f"tasks=[{{name: audio_folder, root: {root}, target: transcripts, text_from: .txt}}]"
+    sample = "unlearning=[{kind: sample, forget_ratio: 0.2}]"
+    plan = planned(small_sweep, cache_dir, task, sample, "backbones=[wav2vec2_nano_ctc, whisper_seq2seq_nano]")
+    reason = reasons(plan)["audio_folder on wav2vec2_nano_ctc"]
+    assert "too short for their transcripts: got 1 ('a/0.wav')" in reason
+    assert {spec.backbone.title for spec in plan.pending} == {"whisper_seq2seq_nano"}
+
+
 def test_a_clip_longer_than_a_backbone_takes_is_refused(small_sweep, cache_dir):
     clip = "training={crop: first, clip_seconds: 31, learning_rate: 1e-3}"
     plan = planned(small_sweep, cache_dir, clip, "backbones=[whisper_nano, logmel_cnn]")

@@ -10,6 +10,8 @@ from simulated_gpu.counted_waits import WrongDevice
 from simulated_gpu.device import simulated_gpu
 from torch import nn
 
+from orchestrator import plugins
+
 CUDA = torch.device("cuda")
 
 
@@ -166,3 +168,21 @@ def test_everything_is_put_back():
     with simulated_gpu():
         pass
     assert (torch.cuda.is_available(), torch.autocast, torch.cuda.synchronize) == before
+
+
+def test_the_gradient_of_ctc_repeats_bit_for_bit_because_the_host_computes_it(gpu):
+    model = plugins.load("backbones", "wav2vec2_nano_ctc").build()
+    targets = model.tokens(["one", "two"])
+    logits = torch.randn(2, 9, 29)
+    found = []
+    for device in ("cpu", "cuda"):
+        given = logits.to(device).requires_grad_()
+        torch.use_deterministic_algorithms(True)
+        try:
+            losses = model.target_loss(given, targets.to(device))
+            (gradient,) = torch.autograd.grad(losses.sum(), given)
+        finally:
+            torch.use_deterministic_algorithms(False)
+        assert losses.device.type == gradient.device.type == device
+        found.append(gradient.cpu())
+    assert torch.allclose(*found)

@@ -17,7 +17,7 @@ from methods.fine_tune import FineTune
 from methods.grad_ascent import GradAscent
 from methods.lotus import Lotus
 from methods.npo import NegativePreference
-from methods.random_label import RandomLabel, other_transcripts
+from methods.random_label import RandomLabel, other_transcripts, wrong_targets
 from methods.scrub import Scrub
 
 STEPS, OUTPUTS, WIDTH = 6, 4, 5
@@ -49,6 +49,9 @@ class TokenPerStep(nn.Module):
 
     def answer(self, features, lengths, targets):
         return self(features, lengths)
+
+    def fits(self, lengths, targets):
+        return lengths >= (targets != NO_TOKEN).sum(dim=1)
 
     def target_loss(self, logits, targets):
         each = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=NO_TOKEN)
@@ -118,6 +121,20 @@ def test_random_transcripts_are_others_of_the_same_length_where_there_are_any() 
     assert torch.equal(drawn, pool[[1, 0, 3, 2]])
     (alone,) = other_transcripts(torch.tensor([[1, NO_TOKEN, NO_TOKEN]]), pool, torch.Generator())
     assert int((alone != NO_TOKEN).sum()) == 2
+
+
+def test_random_transcripts_fit_their_recordings(recognition) -> None:
+    labels = recognition.forget.labels.clone()
+    labels[:, 1:] = NO_TOKEN  # one token each; the drawn ones are closest in length, and may have to be shorter
+    drawn = wrong_targets(recognition, labels)
+    lengths = recognition.forget.fetch(recognition.forget.utterances)[1]
+    assert bool(recognition.model.fits(lengths, drawn).all())
+
+
+def test_a_recording_too_short_for_every_other_transcript_is_an_error(recognition) -> None:
+    recognition.retain.labels[:] = 1  # as many tokens as there are steps
+    with pytest.raises(ValueError, match="too short"):
+        wrong_targets(recognition, recognition.forget.labels)
 
 
 def test_no_other_transcript_is_an_error() -> None:
