@@ -261,7 +261,7 @@ class _Cell:
         settings = with_choice(choice.settings, variant.settings)
         tuned = [name for name in choice.settings if name in settings and name not in variant.settings]
         plugin = method_plugin(variant.name, settings) if choice.settings else variant.plugin
-        return {"method": plugin, "lock": self.lock.said_of(choice), "tuned": tuple(tuned)}
+        return {"method": plugin, "lock": self.lock.said_of(choice, size_of(request)), "tuned": tuple(tuned)}
 
 
 def _suits(variant: MethodVariant, training: TrainingVariant, plugin: PlugIn | None, grid: Grid) -> bool:

@@ -96,9 +96,10 @@ class Lock:
         ]
         return max(found, key=lambda c: c.rank, default=None)
 
-    def said_of(self, choice: Choice) -> str:
-        """Return what a row says of its settings: the rule, and the recordings if they are not the task's own."""
-        return f"{self.rule} on corpus {choice.corpus}" if choice.corpus else self.rule
+    def said_of(self, choice: Choice, size: Mapping[str, Any]) -> str:
+        """Return what a row of a request says of its settings: the rule, and the recordings if not the task's own."""
+        rule = f"{self.rule} (not for requests of this size)" if size and not choice.size else self.rule
+        return f"{rule} on corpus {choice.corpus}" if choice.corpus else rule
 
 
 def settings_of_modifiers(modifiers: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:

@@ -68,11 +68,13 @@ def test_a_choice_for_two_classes_is_none_for_one_and_one_without_a_size_is_for_
         assert read_lock(tmp_path / "l.yaml").choices == choices
         requests = [{"kind": "class"}, {"kind": "class", "num_classes": 2}, {"kind": "class", "classes": ["go", "no"]}]
         made = sweep(methods=["scrub"], seeds=[0], unlearning=requests, lock=str(tmp_path / "l.yaml"))
-        return [s.method.settings["learning_rate"] for s in build_grid(made).trials if s.stage == "unlearn"]
+        found = [s for s in build_grid(made).trials if s.stage == "unlearn"]
+        return [s.method.settings["learning_rate"] for s in found], [s.lock for s in found]
 
-    assert rates(choice(0.2, size={"num_classes": 2}), choice(0.1)) == [0.1, 0.2, 0.2]
-    assert rates(choice(0.1)) == [0.1, 0.1, 0.1]
-    assert rates(choice(0.3, size={"num_classes": 3}))[1] != 0.3
+    of_two, others = choice(0.2, size={"num_classes": 2}), "rewind (not for requests of this size)"
+    assert rates(of_two, choice(0.1)) == ([0.1, 0.2, 0.2], ["rewind"] * 3)
+    assert rates(choice(0.1)) == ([0.1, 0.1, 0.1], ["rewind", others, others])
+    assert rates(choice(0.3, size={"num_classes": 3}))[1] == [""] * 3
 
 
 def test_two_variants_of_superloss_have_choices_of_their_own(tmp_path):
