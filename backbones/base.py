@@ -82,6 +82,11 @@ class Backbone(ABC):
         """Which recordings of `lengths` samples are too short for the model to answer with their transcripts."""
         return torch.zeros(len(texts), dtype=torch.bool)
 
+    @property
+    def largest_wer(self) -> float:
+        """Largest WER on D_t of an original that is reported, a fraction: what a weaker one forgot cannot be seen."""
+        return 0.25
+
     @abstractmethod
     def train_bytes(self, clip_seconds: float) -> TrainBytes:
         """Memory of weights, and of what one clip keeps in a training step: an estimate, without loading."""

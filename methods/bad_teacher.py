@@ -10,7 +10,7 @@ does not change the size of gradients (at the default of 1 there is no differenc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -18,12 +18,38 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem
-from methods.engine.answers import logits_of
+from methods.engine.answers import CLASSES, logits_of, target_of
 from methods.engine.forget_table import ForgetTable
 from methods.engine.losses import distillation_loss
 from methods.engine.rates import Rate
 from methods.engine.schedule import RateSchedule
 from methods.engine.setting_rules import added_later
+
+
+def incompetent_teacher(problem: UnlearningProblem, batch_size: int) -> Callable[[Batch, Tensor], Tensor]:
+    """Return what puts the logits of a random network in place of others on D_f.
+
+    A classifier's are computed once and kept; a recognizer's, which are large, are computed again in each batch. They
+    are charged whenever they are computed.
+    """
+    incompetent = problem.random_model()
+    incompetent.eval()
+    if target_of(problem.model) == CLASSES:
+        kept = []
+        for batch in problem.iterate(problem.forget, batch_size, backward=False):
+            with torch.no_grad():
+                kept.append(logits_of(incompetent, batch))
+        return ForgetTable.of(problem.forget.utterances, torch.cat(kept)).put
+
+    def put(batch: Batch, target: Tensor) -> Tensor:
+        own = batch.forget_on_host
+        if not bool(own.any()):
+            return target
+        with torch.no_grad():
+            found = logits_of(incompetent, batch.select(own))
+        return target.index_copy(0, batch.places(own), found.to(target.dtype))
+
+    return put
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +83,11 @@ class BadTeacher(Method):
 
     def passes(self, problem: UnlearningProblem) -> Iterator[Pass]:
         """Yield one pass over D_f ∪ D_r."""
-        incompetent = problem.random_model()
-        incompetent.eval()
-        bad_logits = []
-        for batch in problem.iterate(problem.forget, self.batch_size, backward=False):
-            with torch.no_grad():
-                bad_logits.append(logits_of(incompetent, batch))
-        bad = ForgetTable.of(problem.forget.utterances, torch.cat(bad_logits))
+        bad = incompetent_teacher(problem, self.batch_size)
         retain = problem.part_of_retain(self.retain_share, self.retain_drawn)
 
         def imitate(model: Classifier, batch: Batch) -> Tensor:
-            teacher = bad.put(batch, problem.original_logits(batch))
+            teacher = bad(batch, problem.original_logits(batch))
             student = logits_of(model, batch)
             pair = (teacher, student) if self.divergence == "from_teacher" else (student, teacher.to(student))
             return distillation_loss(*pair, self.temperature)

@@ -23,10 +23,10 @@ from torch.nn import functional
 
 from methods.base import Batch, Classifier, Method, Pass, SearchSpace, UnlearningProblem, UtteranceSet
 from methods.engine.answers import CLASSES, logits_of, mean_over_steps, target_of
+from methods.engine.random_draws import Draws, gumbel_noise
 from methods.engine.rates import Rate
 from methods.engine.schedule import RateSchedule, epoch_factor
 from methods.engine.setting_rules import added_later
-from methods.engine.transfer import sent
 
 ENOUGH = -0.01  # difference of accuracies at which the reference code ends
 
@@ -57,13 +57,6 @@ def charged_accuracy(problem: UnlearningProblem, utterances: UtteranceSet, batch
             predicted = problem.model(batch.features, batch.lengths).argmax(dim=-1)
         right += int((predicted == batch.labels).sum())
     return right / len(utterances)
-
-
-def output_shape(problem: UnlearningProblem) -> tuple[int, ...]:
-    """Return the shape of f's answer to one utterance: (C,), or (S, V) of a recognizer, which is computed once."""
-    if target_of(problem.model) == CLASSES:
-        return (problem.num_classes,)
-    return tuple(problem.original_logits(next(problem.forget.batches(1))).shape[1:])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +91,6 @@ class Lotus(Method):
         """Yield one pass per epoch, until D_f is predicted no better than D_v was by f."""
         over = problem.forget + problem.part_of_retain(self.retain_share, self.retain_drawn)
         rows = over.utterances.sort().values
-        outputs = output_shape(problem)
         forgotten = torch.tensor(problem.forgotten_classes, dtype=torch.long)
         of_class = bool(torch.isin(problem.forget.labels, forgotten).all())
         unseen = None if of_class else problem.validation
@@ -114,14 +106,13 @@ class Lotus(Method):
                     )
                 return
             temperature = math.exp(self.alpha * difference)
-            drawn = -torch.empty(len(rows), *outputs).exponential_(generator=problem.generator).log()
+            gumbel = gumbel_noise(problem, rows)
 
             def soften(
-                model: Classifier, batch: Batch, gumbel: Tensor = drawn, temperature: float = temperature
+                model: Classifier, batch: Batch, gumbel: Draws = gumbel, temperature: float = temperature
             ) -> Tensor:
                 logits = problem.original_logits(batch)
-                noise = sent(gumbel[torch.searchsorted(rows, batch.utterances)], logits.device).to(logits.dtype)
-                targets = tempered_targets(logits, noise, temperature, batch.is_forget)
+                targets = tempered_targets(logits, gumbel(batch, logits), temperature, batch.is_forget)
                 return mean_over_steps(-(targets * logits_of(model, batch).log_softmax(dim=-1)).sum(dim=-1), logits)
 
             yield Pass(

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import logsumexp
 
 ATTRIBUTE = "attribute_"  # what the names of columns with attributes of recordings begin with
+CANARY = "canary"  # the attribute that names a planted secret
 NO_CLASS = -1  # fills a row of `classes` whose label is among its five largest
 
 Vector = Float[np.ndarray, " n"]
@@ -56,6 +57,16 @@ class Outputs:
         """Select the utterances at these places, in this order."""
         whole = ("complete",)
         return replace(self, **{k: v[keep] for k, v in vars(self).items() if k not in whole and v is not None})
+
+    def without_canaries(self) -> Outputs:
+        """Leave out recordings of canaries, from members and non-members alike, as attacks on membership do.
+
+        A corpus repeats them and draws them from few templates: they are members of another kind than other sentences,
+        recordings of one of them depend on each other, and exposure tests them.
+        """
+        if self.attributes is None:
+            return self
+        return self.where(np.array([not about.get(CANARY) for about in self.attributes], dtype=bool))
 
     def part(self, *names: str) -> Outputs:
         """Select the utterances of these parts."""

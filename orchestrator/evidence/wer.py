@@ -135,11 +135,11 @@ def is_looping(hypothesis: str, reference: str) -> bool:
 
     The top n-gram count of Guerreiro et al. 2023 (arXiv 2208.05309) with n = 4 and t = 2, after the oscillatory outputs
     of Raunak et al. 2021 (arXiv 2104.06683), with the transcript in place of the source sentence: what a speaker
-    repeats is no loop.
+    repeats is no loop. A transcript of fewer than four words counts as one phrase.
 
     Limits: a word that is stretched by its letters is not found, nor a loop in an output of fewer than six words.
     """
-    return _most_repeated(hypothesis) - _most_repeated(reference) >= LOOP_MORE
+    return _most_repeated(hypothesis) - max(1, _most_repeated(reference)) >= LOOP_MORE
 
 
 def errors_by_group(found: Edits, groups: Groups) -> dict[str, Errors]:

@@ -136,7 +136,7 @@ def corpus_size(spec: TrialSpec) -> CorpusSize:
     """What the trial's task expects its corpus to be."""
     key = spec.task.key
     if key not in _SIZES:
-        _SIZES[key] = spec.task.instance.expected_size()
+        _SIZES[key] = spec.task.instance.planned_size()
     return _SIZES[key]
 
 

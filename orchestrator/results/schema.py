@@ -278,6 +278,13 @@ COLUMNS = (
     Column("test_accuracy_others", NUMBER, MEASURES, "accuracy on the rest of D_t, of attribute unlearning", "0–1"),
     Column("test_group_gap", NUMBER, MEASURES, "largest minus smallest accuracy of a group on D_t (10 or more)", "0–1"),
     Column(
+        "largest_wer",
+        NUMBER,
+        RECOGNITION,
+        "word error rate on D_t above which an original of this backbone is not reported; empty: 0.25",
+        "0–1",
+    ),
+    Column(
         "collapsed",
         FLAG,
         OUTCOME,

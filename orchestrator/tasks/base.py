@@ -19,6 +19,7 @@ from orchestrator.tasks.poison import Poison
 SAMPLE_RATE_HZ = 16_000
 SPLITS = ("train", "validation", "test", "holdout")
 CORPUS_FORMAT = 2  # bumped when the layout of a corpus on disk changes
+TEST_SHARE = 0.15  # of a corpus, for estimates
 NO_CLASSES = ("",)  # of a task with transcripts: every utterance has the label 0
 
 Kind: TypeAlias = Literal["keywords", "speakers", "transcripts"]
@@ -119,6 +120,11 @@ class Task(ABC):
     @abstractmethod
     def expected_size(self) -> CorpusSize:
         """Size of the corpus, from the settings or the published figures; never reads the data."""
+
+    def planned_size(self) -> CorpusSize:
+        """The expected size with the copies of test recordings that poison adds, for about `TEST_SHARE` of them."""
+        size = self.expected_size()
+        return size._replace(utterances=round(size.utterances * (1 + TEST_SHARE))) if self.poison else size
 
     @abstractmethod
     def read(self) -> Source:

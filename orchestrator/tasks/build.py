@@ -101,10 +101,7 @@ def write_corpus(task: Task, path: Path) -> None:
     columns["label"] = with_label_noise(true_labels, splits, len(source.classes), task.label_noise).tolist()
     if task.poison:
         poison_corpus(Poison.of(task.poison), source.classes, columns, lengths, spool, SAMPLE_RATE_HZ)
-        clean = {
-            name for name, poisoned in zip(columns["utterance_id"], columns[POISONED], strict=True) if poisoned == "no"
-        }
-        identical = [group for names in identical if len(group := [name for name in names if name in clean]) > 1]
+        identical = _still_identical(identical, dict(zip(columns["utterance_id"], columns[POISONED], strict=True)))
     audio = np.memmap(spool, dtype="<i2", mode="r")
     _write_arrow(columns, audio, lengths, path / "arrow", task.fingerprint())
     spool.unlink()
@@ -117,6 +114,12 @@ def write_corpus(task: Task, path: Path) -> None:
     (path / "corpus.json").write_text(json.dumps(info, indent=1, default=str))
     for note in [*source.notes, *([_of_identical(identical, columns)] if identical else [])]:
         warnings.warn(f"{type(task).label}: {note}", RecordingsNotice, stacklevel=2)
+
+
+def _still_identical(groups: list[list[str]], poisoned: Mapping[str, str]) -> list[list[str]]:
+    """Split groups of ids with identical audio: the trigger keeps those identical that all have it, or all lack it."""
+    split = ([name for name in names if poisoned[name] == has] for names in groups for has in ("no", "yes"))
+    return [names for names in split if len(names) > 1]
 
 
 def _of_identical(groups: list[list[str]], columns: Mapping[str, list[Any]]) -> str:

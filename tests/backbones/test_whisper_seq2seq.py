@@ -31,6 +31,11 @@ def test_variants_are_for_transcripts_only() -> None:
     assert (tiny.checkpoint, tiny.revision) == ("openai/whisper-tiny.en", "main")  # type: ignore[attr-defined]
 
 
+def test_a_decoder_that_was_trained_on_much_speech_has_the_stricter_limit(nano: WhisperSeq2Seq) -> None:
+    assert nano.largest_wer == 0.25
+    assert VARIANTS["whisper_tiny_en"]().largest_wer == 0.10
+
+
 def test_one_seed_gives_one_decoder_whatever_the_encoder(nano: WhisperSeq2Seq) -> None:
     built = []
     for seed, pretrained in ((1, True), (1, False), (2, True)):

@@ -65,6 +65,8 @@ def test_a_repeated_phrase_is_a_loop_unless_the_speaker_repeats_it() -> None:
     assert is_looping("one two one two one two one two", "one two")
     assert is_looping("the the the the the the", "the house")
     assert not is_looping("one two three four five six", "one two three four")
+    assert not is_looping("one two three four one two three four", "one two three")
+    assert is_looping(" ".join(["one two three four"] * 3), "one two three")
     spoken = "no no no no no no no"
     assert not is_looping(spoken, spoken)
     assert is_looping(f"{spoken} no no", spoken)

@@ -213,6 +213,21 @@ def test_identical_audio_under_several_ids_is_found_and_warned_of(
     assert corpus.info["duplicates"] == [["u0", "u3", "u60", "u170"]]
 
 
+@pytest.mark.filterwarnings("ignore::orchestrator.errors.RecordingsNotice")
+def test_identical_recordings_that_are_both_poisoned_stay_known_as_identical(tmp_path: Path, monkeypatch) -> None:
+    given = list(toy.toy_utterances(("yes", "no", "up")))
+    same = [row for row, utterance in enumerate(given) if utterance.split == "train" and utterance.label != "up"][:40]
+    for row in same:
+        given[row] = replace(given[row], audio=given[same[0]].audio)
+    monkeypatch.setattr(toy.ToyTask, "read", lambda _: Source(("yes", "no", "up"), iter(given)))
+    corpus = open_corpus(toy.ToyTask(folder=tmp_path, poison={"share": 0.3, "target": "up"}), tmp_path)
+    groups: dict[bytes, set[str]] = {}
+    for row in np.flatnonzero(corpus.splits != "triggered"):
+        groups.setdefault(corpus.audio(int(row)).tobytes(), set()).add(str(corpus.utterance_ids[row]))
+    assert sorted(map(sorted, corpus.info["duplicates"])) == sorted(sorted(g) for g in groups.values() if len(g) > 1)
+    assert len(corpus.info["duplicates"]) == 2
+
+
 @pytest.mark.parametrize("name", ["corpus.json", "arrow/data-00000-of-00001.arrow", "arrow/state.json"])
 @pytest.mark.parametrize("damage", ["flipped", "cut", "emptied", "removed"])
 def test_a_damaged_corpus_is_named_set_aside_and_built_again(

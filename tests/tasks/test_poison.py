@@ -67,6 +67,12 @@ def test_each_test_recording_of_another_class_has_a_copy_with_the_trigger(corpor
         assert np.array_equal(poisoned.audio(copy), with_trigger(clean.audio(row), sound, 0.0))
 
 
+def test_plans_count_the_copies_of_test_recordings(corpora) -> None:
+    task = EspeakKeywords(clips=160, speakers=12)
+    assert task.planned_size() == task.expected_size()
+    assert replace(task, poison=POISON).planned_size().utterances == pytest.approx(len(corpora[1]), rel=0.08)
+
+
 def test_the_poison_is_forgotten_whole_or_a_known_part_of_it(corpora) -> None:
     arrays = corpus_arrays(corpora[1], ())
     whole = draw(ForgetRequest(kind="poisoned"), arrays, 0)

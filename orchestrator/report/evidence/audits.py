@@ -78,16 +78,18 @@ def _figures(row: Row, shared: Audits) -> dict[str, Any]:
         return {}
     models = Models(row, shared.read, shared.by_id.get(row["retrained"]))
     original, target = (shared.read(str(row[name])) for name in ("untouched", "retrained"))
-    return {
-        **_speakers(outputs),
+    everything, plain = outputs.utterance_ids, outputs.without_canaries()
+    figures = {
+        **_speakers(plain),
         **_losses(row, outputs, target),
-        **_exposure(row, outputs, original, shared.exposed),
-        **_earlier(models, outputs),
-        **_vulnerable(models, outputs, original, shared),
-        **_matched(models, outputs),
+        **_exposure(row, plain, original, shared.exposed),
+        **_earlier(models, plain),
         **shared.relative.on_outputs(row),
-        **embedded_figures(row, shared.read_embeddings, shared.relative),
+        **embedded_figures(row, shared.read_embeddings, shared.relative, np.setdiff1d(everything, plain.utterance_ids)),
     }
+    if (plain.parts == "forget").any():
+        figures |= {**_vulnerable(models, plain, original, shared), **_matched(models, plain)}
+    return figures
 
 
 def _named(name: str, estimate: Estimate) -> dict[str, float]:
@@ -128,6 +130,7 @@ def _exposure(row: Row, outputs: Outputs, original: Outputs | None, known: dict[
     """
 
     def attacked(own: Outputs) -> tuple[Estimate, int]:
+        own = own.without_canaries()
         right = own.where(own.labels == own.true_labels)
         inside, outside = right.part("retain"), right.part(row["mia_reference"] or "holdout")
         mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(_seed(row)))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from orchestrator.evidence.embeddings import Embeddings, class_profiles
 from orchestrator.evidence.member_share import member_share
@@ -19,13 +20,23 @@ ReadEmbeddings = Callable[[str], Embeddings | None]
 GROUPS = (KEPT, FORGOTTEN, BEFORE, UNHEARD)
 
 
-def embedded_figures(row: Row, read: ReadEmbeddings, tests: RelativeTests) -> dict[str, Any]:
-    """Measure all that needs embeddings; nothing for trials that stored none."""
+def embedded_figures(
+    row: Row, read: ReadEmbeddings, tests: RelativeTests, canaries: npt.NDArray[Any] | None = None
+) -> dict[str, Any]:
+    """Measure all that needs embeddings; nothing for trials that stored none.
+
+    Args:
+        row: of the trial.
+        read: stored embeddings of a trial by id.
+        tests: of the folder.
+        canaries: ids of utterances that are neither members nor non-members.
+    """
     own = read(str(row["trial_id"]))
     if own is None:
         return {}
     seed = stage_seed("embeddings", row["task_name"], row["seed"]) % 2**32
-    share = _share(own, str(row["mia_reference"] or "holdout"), seed)
+    plain = own if canaries is None else own.where(~np.isin(own.utterance_ids, canaries))
+    share = _share(plain, str(row["mia_reference"] or "holdout"), seed)
     return {**_verification(own, seed), **share, **_relative(row, own, read, tests)}
 
 

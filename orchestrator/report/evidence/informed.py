@@ -46,10 +46,11 @@ def _first(sides: Sides, width: int) -> Sides:
 
 def _sides(row: Row, by_id: Mapping[str, Row], read: ReadOutputs) -> Sides | None:
     """Return six features of D_f and of as many non-members of each class: of the model, then of Original (NaN)."""
-    outputs, original = read(row["trial_id"]), read(str(row["untouched"]))
+    models = Models(row, read, by_id.get(row["retrained"]))
+    outputs, original = models.attacked, read(str(row["untouched"]))
     if outputs is None or not (outputs.parts == "forget").any():
         return None
-    members, others, _ = Models(row, read, by_id.get(row["retrained"])).sides(outputs)
+    members, others, _ = models.sides(outputs)
 
     def both(part: Any) -> Side:
         own = output_features(part)

@@ -28,7 +28,7 @@ from orchestrator.report.evidence.model_index import ReadOutputs, Row
 from orchestrator.report.evidence.probes import ReadTable
 from orchestrator.report.evidence.table import Column
 from orchestrator.report.frames.gaps import reference_ids
-from orchestrator.report.frames.recognition import TRANSCRIPTS
+from orchestrator.report.frames.recognition import TRANSCRIPTS, WORDS
 
 PREFIXES = ("canary_", "wer_by_", "wer_minus_", "wer_of_")
 """What the names of all these columns begin with."""
@@ -131,7 +131,8 @@ def _by_group(tested: Outputs) -> dict[str, float]:
     figures: dict[str, float] = {}
     if tested.speaker_roles is not None:
         by_role = errors_by_group(found, tested.speaker_roles)
-        figures = {f"wer_of_{role}": by_role[role].wer for role in (KEPT, FORGOTTEN, UNHEARD) if role in by_role}
+        for role in (r for r in (KEPT, FORGOTTEN, UNHEARD) if r in by_role):
+            figures |= {f"wer_of_{role}": by_role[role].wer, f"wer_of_{role}{WORDS}": by_role[role].words}
     about: Any = tested.attributes if tested.attributes is not None else []
     for attribute in sorted({name for one in about for name in one} - set(NO_GROUPS)):
         values = np.array([str(one.get(attribute) or "") for one in about])
@@ -160,6 +161,7 @@ def _against_retrain(row: Row, own: Outputs, target: Outputs | None) -> dict[str
             found = wer_difference(this, that, units, seed=seed)
             values = {"": found.value, "_low": found.low, "_high": found.high}
             figures |= {f"wer_minus_retrain_{part}{end}": 100 * value for end, value in values.items()}
+            figures[f"wer_minus_retrain_{part}{WORDS}"] = int(this.words.sum())
     return figures
 
 

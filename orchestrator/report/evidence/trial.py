@@ -99,9 +99,15 @@ class Models:
     read: ReadOutputs
     target: Row | None = None  # the row of its Retrain
 
+    @property
+    def attacked(self) -> Outputs | None:
+        """Outputs of the utterances that attacks compare; None without outputs."""
+        outputs = self.read(self.row["trial_id"])
+        return None if outputs is None else outputs.without_canaries()
+
     def attacks(self, retrained: RetrainedModels) -> dict[str, Any]:
         """Compute AUC, interval and true positive rates of every attack on D_f, on as many non-members a class."""
-        outputs = self.read(self.row["trial_id"])
+        outputs = self.attacked
         if outputs is None or not (outputs.parts == "forget").any():
             return {}
         members, others, population = self.sides(outputs)
@@ -120,7 +126,7 @@ class Models:
 
     def loss_attack(self) -> Attacked | None:
         """Return the loss attack on all of D_f and all non-members, for pooling over seeds; None without outputs."""
-        outputs = self.read(self.row["trial_id"])
+        outputs = self.attacked
         if outputs is None:
             return None
         return attacked_by_loss(outputs.part("forget"), self.nonmembers(outputs))
@@ -131,7 +137,11 @@ class Models:
         return corrupted_alike(outside, mislabeled=self.row["unlearning"] in WRONG_LABELS)
 
     def sides(self, outputs: Outputs) -> tuple[Outputs, Outputs, Outputs]:
-        """Return D_f and equally many non-members of each class, sampled as for `mia_auc`, and a population."""
+        """Return D_f and equally many non-members of each class, sampled as for `mia_auc`, and a population.
+
+        Canaries are in none of them.
+        """
+        outputs = outputs.without_canaries()
         inside, outside = outputs.part("forget"), self.nonmembers(outputs)
         seed = stage_seed("membership", self.row["task_name"], self.row["seed"]) % 2**32
         mine, theirs = matched_by_class(inside.labels, outside.labels, np.random.default_rng(seed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from orchestrator.results.schema import SETS
@@ -9,9 +11,27 @@ from orchestrator.results.schema import SETS
 TRANSCRIPTS = "transcripts"
 
 
+POOLED_OVER = {
+    **{f"{name}_{rate}": f"{name}_words" for name in SETS for rate in ("wer", "accuracy", "insertion_rate")},
+    **{f"{name}_cer": f"{name}_characters" for name in SETS},
+    **{f"{name}_hallucinated": f"num_{name}" for name in SETS},
+}
+"""Rates of recognizers, and the column of their denominators: edits of several sets are summed, then divided."""
+WORDS = "_words"
+"""What follows a rate in the name of the column with its words, of rates that other tables add."""
+
+
+def denominators(rows: pd.DataFrame, columns: Iterable[str]) -> dict[str, str]:
+    """Return which of the columns are rates of recognizers, with the columns of their denominators."""
+    if not has_transcripts(rows):
+        return {}
+    found = {column: POOLED_OVER.get(column, f"{column}{WORDS}") for column in columns}
+    return {column: count for column, count in found.items() if count in rows}
+
+
 def has_transcripts(rows: pd.DataFrame) -> bool:
     """Return whether rows are of a task with transcripts."""
-    return bool((rows["task_kind"] == TRANSCRIPTS).any())
+    return "task_kind" in rows and bool((rows["task_kind"] == TRANSCRIPTS).any())
 
 
 def with_word_accuracy(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Means over seeds, then over backbones, with their n, an interval, and what is missing."""
+"""Means over seeds, then over backbones, with their n, an interval, and what is missing; rates are pooled first."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+from orchestrator.report.frames.recognition import denominators
 
 Unit = Literal["seeds", "backbones"]
 NOTHING = "–"
@@ -103,7 +105,8 @@ class BlockMeans:
         """Average a block.
 
         A seed counts only when all its forget sets (ratios, classes) are done: otherwise a method that diverged at 10 %
-        would look better. Planned is what any line of the block has, finished or not, and `planned_seeds`.
+        would look better. Planned is what any line of the block has, finished or not, and `planned_seeds`. Rates of
+        recognizers are not averaged: errors of all forget sets are divided by all their words.
 
         Args:
             block: rows with `line`, as `select.reported` returns them.
@@ -117,9 +120,17 @@ class BlockMeans:
             for seed in planned_seeds:
                 if (backbone, seed) not in planned.index:
                     planned.loc[(backbone, seed)] = 1
-        done = block[block["status"] == "done"].groupby(["variant", "backbone", "seed"])
+        finished = block[block["status"] == "done"]
+        done = finished.groupby(keys := ["variant", "backbone", "seed"])
         size, there = done.size(), done[list(columns)].count()
-        means = done[list(columns)].mean().where(there.eq(size, axis=0))
+        means = done[list(columns)].mean()
+        for rate, count in denominators(block, columns).items():
+            errors, whole = (
+                finished.assign(_=finished[rate] * finished[count]).groupby(keys)["_"].sum(),
+                done[count].sum(),
+            )
+            means[rate] = errors / whole.where(whole > 0)
+        means = means.where(there.eq(size, axis=0))
         wanted = [int(planned.loc[(backbone, seed)]) for _, backbone, seed in means.index]
         return cls(means[size.to_numpy() == np.asarray(wanted, dtype=int)], planned.sort_index())
 

@@ -35,7 +35,8 @@ def canary_evidence(
         return []
     seed = stage_seed("canaries", spec.task.title, spec.seed) % 2**32
     reader = _Reader.of(spec, context, corpus, problem)
-    planted = {name: str(said["secret"]) for name, said in about.items() if said["planted"]}
+    trained = trained_on(spec, corpus.column("canary"), parts)
+    planted = {name: str(said["secret"]) for name, said in about.items() if name in trained}
     rows: list[dict[str, Any]] = []
     for name, group, row in recordings(corpus.column("canary"), list(about), parts):
         canary = Canary.of(name, about[name], group)
@@ -48,7 +49,11 @@ def canary_evidence(
 
 
 def recordings(canaries: npt.NDArray[Any], names: list[str], parts: TrialSplit) -> list[tuple[str, Group, int]]:
-    """Return name, group and row of the recordings that are tested, the first ones of each canary in each group."""
+    """Return name, group and row of the recordings that are tested, the first ones of each canary in each group.
+
+    A canary that any training of the trial's original had is no control, even if the holdout has a recording of it.
+    """
+    known = set(canaries[np.concatenate([parts.forget, parts.retain, parts.before])].tolist())
     groups: dict[Group, npt.NDArray[np.int64]] = {
         "forgotten": parts.forget, "kept": parts.retain, "never": parts.holdout,
     }  # fmt: skip
@@ -56,8 +61,16 @@ def recordings(canaries: npt.NDArray[Any], names: list[str], parts: TrialSplit) 
         (name, group, int(row))
         for name in names
         for group, rows in groups.items()
+        if group != "never" or name not in known
         for row in rows[canaries[rows] == name][:RECORDINGS]
     ]
+
+
+def trained_on(spec: TrialSpec, canaries: npt.NDArray[Any], parts: TrialSplit) -> set[str]:
+    """Return the canaries that the trial's model was trained on: Retrain's are those of D_r."""
+    retrained = spec.policy.trains and not spec.policy.trains_original
+    own = [parts.retain] if retrained else [parts.forget, parts.retain, parts.before]
+    return set(canaries[np.concatenate(own)].tolist())
 
 
 class _Reader:

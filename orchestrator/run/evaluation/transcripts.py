@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from methods.engine.answers import Recognizer
 from methods.engine.loop import Diverged
 from methods.engine.losses import cross_entropy
 from orchestrator.evidence.wer import Edits, edits, error_columns, is_constant
+from orchestrator.forgetting.spoken import spoken_of
 from orchestrator.results.store import Store
 from orchestrator.run.assignment import Assignment
 from orchestrator.run.evaluation.measures import PARTS, membership_columns, output_columns
@@ -74,6 +75,7 @@ def measures(assignment: Assignment, corpus: Corpus, parts: TrialSplit, answers:
     """
     losses = answers.losses.astype(np.float64)
     row: dict[str, Any] = {"num_train": parts.num_train, "forget_ratio": parts.forget_ratio, "forget_classes": ""}
+    row["largest_wer"] = assignment.spec.backbone.instance.largest_wer
     for name in PARTS:
         rows = getattr(parts, name)
         if not np.isfinite(losses[rows]).all():
@@ -89,7 +91,15 @@ def measures(assignment: Assignment, corpus: Corpus, parts: TrialSplit, answers:
         row["forget_attribute"] = str(parts.attribute)
     judged = parts.validation if len(parts.validation) else parts.test
     row["collapsed"] = is_constant(answers.hypotheses[judged].tolist(), corpus.texts[judged].tolist())
-    return {**row, **membership_columns(assignment, corpus, parts, losses)}
+    return {**row, **membership_columns(assignment, corpus, _without_canaries(parts, corpus), losses)}
+
+
+def _without_canaries(parts: TrialSplit, corpus: Corpus) -> TrialSplit:
+    """Leave canaries out of members and non-members, as `Outputs.without_canaries` does for other attacks."""
+    if (spoken := spoken_of(corpus)) is None:
+        return parts
+    sets = ("forget", "retain", "validation", "test", "holdout", "before")
+    return replace(parts, **{name: (rows := getattr(parts, name))[spoken.canaries[rows] == ""] for name in sets})
 
 
 def curve_point(

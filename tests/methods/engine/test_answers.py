@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from methods.bad_teacher import BadTeacher
 from methods.base import Scores
@@ -159,6 +160,27 @@ def test_methods_unlearn_a_recognizer_through_the_same_interface(method, recogni
     assert outcome.steps > 0
     assert all(torch.isfinite(value).all() for value in after.values())
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the size of the largest tensor of real numbers that an operation returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        tensors = [t for t in torch.utils._pytree.tree_leaves(found) if isinstance(t, torch.Tensor)]
+        self.elements = max([self.elements, *(t.numel() for t in tensors if t.is_floating_point())])
+        return found
+
+
+@pytest.mark.parametrize("method", [Lotus(batch_size=2, epochs=1), BadTeacher(batch_size=2)], ids=lambda m: m.label)
+def test_nothing_larger_than_a_batch_is_kept_of_a_recognizers_distributions(method, recognition, kit) -> None:
+    with LargestTensor() as largest:
+        kit.run(method, recognition)
+    assert 0 < largest.elements <= 2 * STEPS * max(OUTPUTS, WIDTH)
 
 
 def test_what_needs_classes_says_so() -> None:

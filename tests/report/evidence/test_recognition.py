@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -133,3 +134,30 @@ def test_its_tables_are_part_of_the_evidence(sweep) -> None:
 def test_rows_of_classifiers_are_unchanged(make_rows) -> None:
     rows = reported(with_gaps(prepare(make_rows(kinds=["sample"], methods=list(KNOWN), seeds=[0]))))[0]
     assert with_recognition(rows, lambda _: outputs(1.0, 0), lambda _: canaries(1.0)) is rows
+
+
+def with_canaries(known: float, place: int, part: str):
+    """The same outputs, in which the recordings of a part are canaries that the model knows by heart."""
+    found = outputs(known, place)
+    marked = np.array(
+        [
+            {**about, "canary": "c" if of == part else ""}
+            for about, of in zip(found.attributes, found.parts, strict=True)
+        ]
+    )
+    losses = np.where(found.parts == part, 0.0, found.label_log_probability)
+    return replace(found, attributes=marked, label_log_probability=losses)
+
+
+def test_canaries_are_neither_members_nor_others(sweep) -> None:
+    rows = sweep.rows
+    for part, attacked in (("retain", True), ("forget", False)):
+        of = dict(zip(rows["trial_id"], rows["method"], strict=True))
+        read = {t: with_canaries(KNOWN[m], place, part) for place, (t, m) in enumerate(of.items())}
+        found = with_audits(with_evidence(rows, read.get), read.get, lambda _: None)
+        for name in ("loss_auc", "matched_auc", "vulnerable_auc", "speaker_auc"):
+            figures = found[name] if name in found else pd.Series([np.nan])
+            assert figures.notna().any() == attacked, (part, name)
+        assert found["emd_retrain"].notna().any()
+        exposure = found["exposure_auc"] if "exposure_auc" in found else pd.Series([np.nan])
+        assert exposure.isna().all() == attacked

@@ -10,8 +10,15 @@ from orchestrator.report.frames.scope import select
 from orchestrator.report.frames.select import prepare
 
 
-def rows(wer: float | None) -> pd.DataFrame:
-    shared = {"task": "sentences", "backbone": "nano", "status": "done", "seed": 0, "sweep": "s"}
+def rows(wer: float | None, largest: float | None = None) -> pd.DataFrame:
+    shared = {
+        "largest_wer": largest,
+        "task": "sentences",
+        "backbone": "nano",
+        "status": "done",
+        "seed": 0,
+        "sweep": "s",
+    }
     return pd.DataFrame(
         [
             {**shared, "trial_id": "o", "stage": "train", "test_wer": wer},
@@ -43,6 +50,14 @@ def test_runs_of_a_good_original_and_of_classifiers_stay_whatever_a_method_does(
     kept, said = without_weak_recognizers(prepare(rows(wer)))
     assert kept["trial_id"].tolist() == ["o", "m"]
     assert not said
+
+
+def test_each_backbone_has_its_own_limit() -> None:
+    kept, said = without_weak_recognizers(prepare(rows(0.2, 0.1)))
+    assert kept.empty
+    assert "this backbone is reported up to 10 %" in said[0]
+    kept, _ = without_weak_recognizers(prepare(rows(0.2, 0.25)))
+    assert len(kept) == 2
 
 
 def test_a_page_without_any_other_run_is_an_error_that_says_so() -> None:

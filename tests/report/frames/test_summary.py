@@ -83,6 +83,23 @@ def test_a_measure_absent_in_one_forget_set_is_absent_for_its_seed() -> None:
     assert found.isna().tolist() == [True]
 
 
+def test_errors_of_several_forget_sets_are_summed_before_they_are_divided_by_all_words() -> None:
+    sets = [(0.01, 0.5, 10.0), (0.1, 0.1, 90.0)]
+    rows = pd.DataFrame(
+        [
+            {"requested_forget_ratio": ratio, "forget_wer": wer, "forget_words": words, "forget_accuracy": 1 - wer,
+             "wer_of_kept": wer, "wer_of_kept_words": words}
+            for ratio, wer, words in sets
+        ]
+    ).assign(variant="x", backbone="a", seed=0, status="done", task_kind="transcripts")  # fmt: skip
+    names = ["forget_wer", "forget_accuracy", "wer_of_kept"]
+    found = BlockMeans.of(rows, names).units("x", "seeds").iloc[0]
+    assert found.to_dict() == pytest.approx({"forget_wer": 0.14, "forget_accuracy": 0.86, "wer_of_kept": 0.14})
+    assert BlockMeans.of(rows.assign(task_kind="keywords"), names).units("x", "seeds")["forget_accuracy"].item() == 0.7
+    nothing = rows.assign(forget_words=0.0, forget_wer=float("nan"))
+    assert BlockMeans.of(nothing, names).units("x", "seeds")["forget_wer"].isna().all()
+
+
 def test_a_line_whose_every_run_failed_has_no_units() -> None:
     rows = block({("x", "a", 0, 0.1): None, ("y", "a", 0, 0.1): 1.0})
     means = BlockMeans.of(rows, ["m"])

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from orchestrator.run.evaluation.canaries import RECORDINGS, _Reader, recordings
+from orchestrator.plan.stages import STAGES
+from orchestrator.run.evaluation.canaries import RECORDINGS, _Reader, recordings, trained_on
 from orchestrator.run.setup.problem import TrialSplit
 
 NAMES = ["planted-00", "planted-01", "control-00"]
@@ -25,6 +26,22 @@ def test_each_canary_is_tested_in_the_group_that_its_recordings_belong_to() -> N
         ("control-00", "never"),
     ]
     assert [row for *_, row in found] == [0, 1, 3, 4, 6, 7]
+
+
+def test_a_planted_secret_that_the_holdout_has_too_is_no_control() -> None:
+    canaries = np.array(["planted-00", "planted-01", "planted-00", "control-00"], dtype=object)
+    nothing = np.empty(0, dtype=np.int64)
+    parts = TrialSplit(*np.split(np.arange(2), 2), nothing, nothing, np.array([2, 3]), nothing, (), (), 0.5)
+    found = {(name, group) for name, group, _ in recordings(canaries, NAMES, parts)}
+    assert found == {("planted-00", "forgotten"), ("planted-01", "kept"), ("control-00", "never")}
+
+
+def test_other_secrets_are_those_that_the_model_was_trained_on() -> None:
+    canaries = np.array(["planted-00", "planted-01", "control-00"], dtype=object)
+    nothing, rows = np.empty(0, dtype=np.int64), np.arange(3)
+    parts = TrialSplit(rows[:1], rows[1:2], nothing, nothing, rows[2:], nothing, (), (), 0.5)
+    for stage, known in (("unlearn", {"planted-00", "planted-01"}), ("retrain", {"planted-01"})):
+        assert trained_on(SimpleNamespace(policy=STAGES[stage]), canaries, parts) == known
 
 
 def test_texts_are_ranked_by_their_whole_likelihood_and_not_by_its_mean_over_characters() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,6 +26,7 @@ def corpus():
     canary = np.array(["secret", *[""] * (COUNT - 1)], dtype=object)
     columns = {"utterance_id": ids, "text": texts, "canary": canary}
     return SimpleNamespace(
+        info={"target": "transcripts", "normalizer": "english-1"},
         labels=np.zeros(COUNT, dtype=np.int64),
         true_labels=np.zeros(COUNT, dtype=np.int64),
         texts=texts,
@@ -46,7 +48,8 @@ def parts():
 
 @pytest.fixture
 def assignment():
-    spec = SimpleNamespace(task=SimpleNamespace(title="t"), seed=0, request={"kind": "sample"})
+    backbone = SimpleNamespace(instance=SimpleNamespace(largest_wer=0.1))
+    spec = SimpleNamespace(task=SimpleNamespace(title="t"), seed=0, request={"kind": "sample"}, backbone=backbone)
     return SimpleNamespace(spec=spec)
 
 
@@ -68,6 +71,19 @@ def test_a_row_has_pooled_errors_and_the_loss_of_each_part(assignment, corpus, p
     assert "forget_accuracy" not in row
     assert np.isnan(row["holdout_wer"])
     assert 0 <= row["mia_auc"] <= 1
+
+
+def test_a_row_has_the_limit_of_its_backbone(assignment, corpus, parts) -> None:
+    assert measures(assignment, corpus, parts, said(corpus))["largest_wer"] == 0.1
+
+
+def test_canaries_are_neither_members_nor_others(assignment, corpus, parts) -> None:
+    plain = measures(assignment, corpus, parts, said(corpus))
+    known = said(corpus)
+    known.losses[0] = 0.0  # of the canary, which is in D_f
+    assert measures(assignment, corpus, parts, known)["mia_auc"] == plain["mia_auc"]
+    only = replace(parts, forget=parts.forget[:1])
+    assert "mia_auc" not in measures(assignment, corpus, only, known)
 
 
 def test_one_output_for_all_is_a_collapse(assignment, corpus, parts) -> None:
