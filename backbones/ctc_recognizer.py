@@ -105,6 +105,17 @@ class CtcRecognizer(SpeechClassifier):
         return own >= fewest_steps(targets)
 
     @torch.no_grad()
+    def judge(
+        self,
+        features: Float[Tensor, "batch time ..."],
+        lengths: Int[Tensor, " batch"],
+        targets: Int[Tensor, "batch longest"],
+    ) -> tuple[Float[Tensor, " batch"], list[str]]:
+        """Return the loss of each transcript and the text on the likeliest path."""
+        logits = self(features, lengths)
+        return self.target_loss(logits, targets), best_path(logits)
+
+    @torch.no_grad()
     def alternative_losses(
         self,
         features: Float[Tensor, "1 time ..."],

@@ -52,7 +52,18 @@ class Recognizer(Classifier, Protocol):
     def alternative_losses(
         self, features: Float[Tensor, "1 ..."], lengths: Int[Tensor, " 1"], targets: Int[Tensor, "n longest"]
     ) -> Float[Tensor, " n"]:
-        """Return the loss of each of many transcripts of one recording, without gradient."""
+        """Return the loss of each of many transcripts of one recording, without gradient.
+
+        It may be infinite where a transcript is less likely than the first one.
+        """
+
+    def judge(
+        self,
+        features: Float[Tensor, "batch ..."],
+        lengths: Int[Tensor, " batch"],
+        targets: Int[Tensor, "batch longest"],
+    ) -> tuple[Float[Tensor, " batch"], list[str]]:
+        """Return `target_loss` and `transcribe` of recordings that are read once, without gradient."""
 
     def transcribe(self, features: Float[Tensor, "batch ..."], lengths: Int[Tensor, " batch"]) -> list[str]:
         """Return the transcripts that greedy decoding finds."""

@@ -126,7 +126,8 @@ def exposure_on(
     Args:
         canary: whose alternatives are drawn.
         losses_of: returns (n,) losses of n whole texts on the canary's audio, in nats, as Carlini et al. rank them: a
-            mean over characters would rank long digits before short ones.
+            mean over characters would rank long digits before short ones. Those above the first text's, which is the
+            canary's own, may be infinite: only the rank counts.
         count: alternatives, 1,000 or more.
         seed: of the draw.
     """

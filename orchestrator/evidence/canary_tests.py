@@ -21,7 +21,7 @@ SPEED = 2.0
 FEWEST_CANARIES = 3  # for an interval
 
 LossesOf = Callable[[Audio, Sequence[str]], Losses]
-Transcribe = Callable[[Audio], str]
+Transcribe = Callable[[Sequence[Audio]], Sequence[str]]
 Vector = Float[np.ndarray, " n"]
 
 
@@ -42,8 +42,9 @@ def canary_results(
     Args:
         canary: what is said, and what else might have been.
         audio: the recording.
-        losses_of: (n,) losses in nats of n texts on one recording, which is encoded once.
-        transcribe: greedy output for a recording, normalized.
+        losses_of: (n,) losses in nats of n texts on one recording, which is encoded once; those above the first text's
+            may be infinite.
+        transcribe: greedy outputs for recordings, normalized.
         others: secrets of other canaries that were trained on.
         span: first and last sample of the secret; estimated from its share of the transcript where it is not known.
         count: alternatives, 1,000 or more.
@@ -60,8 +61,8 @@ def canary_results(
         name: exposure_on(canary, lambda texts, on=on: losses_of(played[on], texts), count=count, seed=seed).value  # type: ignore[misc]
         for name, on in ((EXPOSURE, "spoken"), (MASKED_EXPOSURE, "masked"))
     }
-    for name, recording in played.items():
-        score = recovered(canary.secret, transcribe(recording), others)
+    for name, output in zip(played, transcribe(list(played.values())), strict=True):
+        score = recovered(canary.secret, output, others)
         values = zip((RECOVERED, EXACT, OTHER), (score.words, score.exact, score.other), strict=True)
         found |= {f"{what}, {name}": float(value) for what, value in values}
     return found

@@ -96,6 +96,13 @@ def test_alternatives_of_one_recording_have_the_losses_of_transcripts(recognizer
         assert torch.allclose(recognizer.target_loss(recognizer(features[:1], lengths[:1]), own), loss[None], atol=1e-5)
 
 
+def test_judging_gives_losses_and_transcripts(recognizer, speech) -> None:
+    targets = recognizer.tokens(["four", "to", "three"])
+    losses, texts = recognizer.judge(*speech, targets)
+    assert torch.allclose(losses, recognizer.target_loss(recognizer(*speech), targets), atol=1e-5)
+    assert texts == recognizer.transcribe(*speech)
+
+
 def test_transcribing_takes_the_best_path(recognizer, speech) -> None:
     assert recognizer.transcribe(*speech) == best_path(recognizer(*speech).detach())
 

@@ -164,13 +164,34 @@ def test_endless_transcripts_are_cut_by_the_length_of_their_recording(model: Whi
     assert [len(text) for text in texts] == [model.spelling.most_tokens(seconds) for seconds in (1.0, 0.4, 0.1)]
 
 
-def test_many_transcripts_of_one_recording_have_the_losses_that_each_has(
+def test_rows_that_end_early_change_nothing_of_the_others(model: WhisperRecognizer) -> None:
+    torch.manual_seed(3)
+    encoded = 3 * torch.randn(5, 50, 32)
+    together = model.greedy(encoded, [20, 2, 20, 7, 20])
+    assert [model.greedy(encoded[[row]], [most])[0] for row, most in enumerate([20, 2, 20, 7, 20])] == [
+        tokens[:most] for tokens, most in zip(together, [20, 2, 20, 7, 20], strict=True)
+    ]
+
+
+def test_judging_gives_the_loss_and_the_greedy_transcript(model: WhisperRecognizer, inputs: Inputs) -> None:
+    features, lengths, targets = inputs
+    said = model.transcribe(features, lengths)
+    for texts in (TEXTS, [said[0], TEXTS[1], said[2]]):  # where decoding finds the transcript, it need not run
+        targets = model.tokens(texts)
+        loss, found = model.judge(features, lengths, targets)
+        assert found == said
+        assert torch.allclose(loss, losses(model, (features, lengths, targets)), atol=1e-5)
+    assert len(set(said)) > 1
+
+
+def test_a_transcript_that_is_longer_than_decoding_may_give_is_not_taken_for_its_output(
     model: WhisperRecognizer, inputs: Inputs
 ) -> None:
-    features, lengths, targets = inputs
-    found = model.alternative_losses(features[[1]], lengths[[1]], targets, at_once=2)
-    expected = losses(model, (features[[1, 1, 1]], lengths[[1, 1, 1]], targets))
-    assert torch.allclose(found, expected, atol=1e-5)
+    features, lengths, _ = inputs
+    said = model.transcribe(features, lengths)
+    model.spelling = replace(model.spelling, most_a_second=-8.0)  # no more than a token
+    short = model.transcribe(features, lengths)
+    assert model.judge(features, lengths, model.tokens(said))[1] == short != said
 
 
 def test_embeddings_are_means_over_the_speech(model: WhisperRecognizer, inputs: Inputs) -> None:

@@ -41,8 +41,8 @@ class Recognizer:
             found.append(heights)
         return found
 
-    def transcribe(self, audio) -> str:
-        return " ".join(max(heights, key=heights.get) for heights in self.evidence(audio))
+    def transcribe(self, recordings) -> list[str]:
+        return [" ".join(max(heights, key=heights.get) for heights in self.evidence(audio)) for audio in recordings]
 
     def losses_of(self, audio, texts):
         evidence = self.evidence(audio)

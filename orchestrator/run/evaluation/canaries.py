@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -74,7 +74,7 @@ def trained_on(spec: TrialSpec, canaries: npt.NDArray[Any], parts: TrialSplit) -
 
 
 class _Reader:
-    """The recognizer on single recordings of any length up to that of the clip."""
+    """The recognizer on recordings of any length up to that of the clip."""
 
     def __init__(
         self, model: Recognizer, frontend: Any, samples: int, device: torch.device, normalizer: Callable[[str], str]
@@ -90,21 +90,27 @@ class _Reader:
         samples = clip_samples(corpus, spec.clip["seconds"])
         return cls(cast(Recognizer, problem.model), frontend, samples, context.device, corpus.normalizer)
 
-    def features(self, audio: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor]:
-        """Return features and length of one recording, as a batch of one."""
-        padded = torch.zeros(1, self.samples)
-        padded[0, : len(audio)] = torch.from_numpy(audio[: self.samples].astype(np.float32))
+    def features(self, recordings: Sequence[npt.NDArray[np.float64]]) -> tuple[Tensor, Tensor]:
+        """Return features and lengths of recordings, as one batch."""
+        padded = torch.zeros(len(recordings), self.samples)
+        for row, audio in enumerate(recordings):
+            padded[row, : len(audio)] = torch.from_numpy(audio[: self.samples].astype(np.float32))
         with torch.no_grad():
-            features, lengths = self.frontend(padded, torch.tensor([min(len(audio), self.samples)]))
+            features, lengths = self.frontend(
+                padded, torch.tensor([min(len(audio), self.samples) for audio in recordings])
+            )
         return features.to(self.device), lengths.to(self.device)
 
     def losses_of(self, audio: npt.NDArray[np.float64], texts: Any) -> npt.NDArray[np.float64]:
-        """Return (n,) losses of whole texts on a recording, in nats: alternatives differ in their number of tokens."""
+        """Return (n,) losses of whole texts on a recording, in nats: alternatives differ in their number of tokens.
+
+        Those above the first text's may be infinite.
+        """
         tokens = self.model.tokens(list(texts)).to(self.device)
-        each = self.model.alternative_losses(*self.features(audio), tokens).double()
+        each = self.model.alternative_losses(*self.features([audio]), tokens).double()
         found: npt.NDArray[np.float64] = (each * (tokens != NO_TOKEN).sum(dim=1)).cpu().numpy()
         return found
 
-    def transcribe(self, audio: npt.NDArray[np.float64]) -> str:
-        """Return the greedy transcript of a recording, normalized as the corpus is."""
-        return self.normalizer(self.model.transcribe(*self.features(audio))[0])
+    def transcribe(self, recordings: Sequence[npt.NDArray[np.float64]]) -> list[str]:
+        """Return the greedy transcripts of recordings, normalized as the corpus is."""
+        return [self.normalizer(text) for text in self.model.transcribe(*self.features(recordings))]

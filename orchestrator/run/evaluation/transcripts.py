@@ -12,10 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from methods.base import Batch, Classifier
+from methods.base import Classifier
 from methods.engine.answers import Recognizer
 from methods.engine.loop import Diverged
-from methods.engine.losses import cross_entropy
 from orchestrator.evidence.wer import Edits, edits, error_columns, is_constant
 from orchestrator.forgetting.spoken import spoken_of
 from orchestrator.results.store import Store
@@ -58,10 +57,9 @@ def transcribed(model: Classifier, bank: FeatureReader, corpus: Corpus, device: 
         with torch.no_grad():
             for rows in torch.split(torch.arange(len(corpus)), batch_size):
                 features, lengths = (t.to(device) for t in bank.evaluate(rows))
-                nothing = torch.zeros(len(rows), dtype=torch.bool, device=device)
-                batch = Batch(features, lengths, targets[rows].to(device), nothing, rows)
-                losses.append(cross_entropy(model, batch).float().cpu())
-                texts += map(corpus.normalizer, cast(Recognizer, model).transcribe(features, lengths))
+                of_transcripts, said = cast(Recognizer, model).judge(features, lengths, targets[rows].to(device))
+                losses.append(of_transcripts.float().cpu())
+                texts += map(corpus.normalizer, said)
         return Transcripts(torch.cat(losses).numpy(), np.array(texts, dtype=object))
 
     return in_halves(answers, EVALUATION_BATCH[device.type])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from methods.base import Classifier, Scores, UtteranceSet
 from methods.engine.answers import CLASSES, TRANSCRIPTS, Recognizer, target_of
-from methods.engine.losses import cross_entropy, label_loss
+from methods.engine.losses import label_loss
 from orchestrator.evidence.wer import edits
 from orchestrator.run.guards.out_of_memory import in_halves
 from orchestrator.tasks.corpus import Corpus
@@ -93,8 +93,9 @@ class WordScore:
             loss, said, wanted = 0.0, list[str](), list[str]()
             with torch.no_grad():
                 for batch in utterances.batches(batch_size):
-                    loss += float(cross_entropy(model, batch).double().sum())
-                    said += map(self.normalizer, cast(Recognizer, model).transcribe(batch.features, batch.lengths))
+                    losses, texts = cast(Recognizer, model).judge(batch.features, batch.lengths, batch.labels)
+                    loss += float(losses.double().sum())
+                    said += map(self.normalizer, texts)
                     wanted += [self.texts[row] for row in batch.utterances.tolist()]
             return loss, said, wanted
 
