@@ -16,7 +16,7 @@ from torch import Tensor
 from backbones.whisper_text import NO_TOKEN
 
 AT_ONCE = 512  # transcripts; sorted ones share most of their beginnings
-BEGINNINGS = 128  # whose distributions over the vocabulary are in memory at once
+BEGINNINGS, TOKENS = 256, 1024  # whose scores are in memory at once
 
 Read = Callable[[Tensor, Any, Tensor | None, Tensor | None], Tensor]
 """Tokens (1, n), a cache, a mask to be added to the scores and positions -> the decoder's vectors (1, n, width)."""
@@ -55,7 +55,7 @@ def _losses(read: Read, table: Tensor, prompt: Tensor, targets: Tensor, most: fl
     from transformers import DynamicCache, EncoderDecoderCache
 
     cache, device, depths = EncoderDecoderCache(DynamicCache(), DynamicCache()), targets.device, targets.shape[1]
-    some = table[targets[targets != NO_TOKEN].unique()]
+    some = table[torch.unique(targets[targets != NO_TOKEN])]
     levels = [read(prompt, cache, None, None)[0, -1:]]  # vectors of beginnings
     sees = torch.ones(1, prompt.shape[1], dtype=torch.bool, device=device)  # what each beginning is read after
     path = torch.full(targets.shape, -1, device=device)  # the beginning before each token, as a row of all levels
@@ -84,10 +84,11 @@ def _losses(read: Read, table: Tensor, prompt: Tensor, targets: Tensor, most: fl
 
 def _by_whole_vocabulary(vectors: Tensor, table: Tensor, path: Tensor, targets: Tensor) -> Tensor:
     """Return the losses of transcripts whose beginnings have these vectors."""
-    used, own = path[path >= 0].unique(), path >= 0
+    used, own = torch.unique(path[path >= 0]), path >= 0
     scale = torch.zeros(len(vectors), device=vectors.device)
-    for part in torch.split(used, BEGINNINGS):
-        scale[part] = (vectors[part] @ table.T).logsumexp(dim=-1)
+    for part in torch.split(used, BEGINNINGS):  # blocks of the vocabulary stay in a processor's cache
+        blocks = [(vectors[part] @ block.T).logsumexp(dim=-1) for block in torch.split(table, TOKENS)]
+        scale[part] = torch.stack(blocks).logsumexp(dim=0)
     each = torch.zeros(path.shape, device=vectors.device)
     each[own] = scale[path[own]] - (vectors[path[own]] * table[targets[own]]).sum(dim=-1)
     return each.sum(dim=1)

@@ -152,9 +152,7 @@ class WhisperRecognizer(SpeechClassifier):
             own = used != NO_TOKEN
             first = torch.zeros_like(own).index_fill_(1, torch.zeros(1, dtype=torch.long, device=own.device), 1)
             losses, same = torch.zeros(own.shape, device=own.device), torch.ones_like(own)
-            parts = [
-                torch.split(t[own], STEPS_AT_ONCE) for t in (self._before_each(encoded, used), used, first)
-            ]
+            parts = [torch.split(t[own], STEPS_AT_ONCE) for t in (self._before_each(encoded, used), used, first)]
             found = [self._judge_steps(*part) for part in zip(*parts, strict=True)]
             losses[own] = torch.cat([loss for loss, _ in found])
             same[own] = torch.cat([right for _, right in found])

@@ -76,6 +76,12 @@ class AttributionEntry(Keys):
     steps: int = key(16, "of the integral", ge=1)
 
 
+class CanariesEntry(Keys):
+    """Exposure and extraction of planted secrets on so many recordings of each."""
+
+    recordings: int = key(2, "of each canary and group, at most", ge=1)
+
+
 class EvidenceEntry(Keys):
     """Tests of every unlearned model after its measures; `{}` requests one with its defaults."""
 
@@ -84,7 +90,7 @@ class EvidenceEntry(Keys):
     attribution: AttributionEntry | None = key(None, "integrated gradients")
     zrf: bool = key(False, "zero retrain forgetting")
     embeddings: bool = key(False, "store what the head reads")
-    canaries: bool = key(False, "exposure and extraction of planted secrets, of recognizers")
+    canaries: bool | CanariesEntry = key(False, "exposure and extraction of planted secrets, of recognizers")
 
     def requested(self) -> dict[str, Any] | None:
         """Return the tests that a trial runs; None if there are none."""

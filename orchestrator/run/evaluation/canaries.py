@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -20,16 +20,22 @@ from orchestrator.run.setup.feature_cache import clip_samples
 from orchestrator.run.setup.problem import TrialSplit
 from orchestrator.tasks.corpus import FULL_SCALE, Corpus
 
-RECORDINGS = 2  # of each canary and group, at most
+RECORDINGS = 2  # of each canary and group, at most, unless the sweep says otherwise
 
 
 def canary_evidence(
-    spec: TrialSpec, context: WorkerContext, corpus: Corpus, parts: TrialSplit, problem: UnlearningProblem
+    spec: TrialSpec,
+    context: WorkerContext,
+    corpus: Corpus,
+    parts: TrialSplit,
+    problem: UnlearningProblem,
+    settings: Mapping[str, int] | bool = True,
 ) -> list[dict[str, Any]]:
     """Test recordings of each canary of D_f, of D_r and of those never trained on; no rows for a corpus without.
 
     Alternatives and noise depend on task and seed, never on the method.
     """
+    most = RECORDINGS if isinstance(settings, bool) else settings["recordings"]
     about = corpus.info.get("canaries", {})
     if not about:
         return []
@@ -38,7 +44,7 @@ def canary_evidence(
     trained = trained_on(spec, corpus.column("canary"), parts)
     planted = {name: str(said["secret"]) for name, said in about.items() if name in trained}
     rows: list[dict[str, Any]] = []
-    for name, group, row in recordings(corpus.column("canary"), list(about), parts):
+    for name, group, row in recordings(corpus.column("canary"), list(about), parts, most):
         canary = Canary.of(name, about[name], group)
         others = [secret for other, secret in planted.items() if other != name]
         audio = corpus.audio(row).astype(np.float64) / FULL_SCALE
@@ -48,7 +54,9 @@ def canary_evidence(
     return rows
 
 
-def recordings(canaries: npt.NDArray[Any], names: list[str], parts: TrialSplit) -> list[tuple[str, Group, int]]:
+def recordings(
+    canaries: npt.NDArray[Any], names: list[str], parts: TrialSplit, most: int = RECORDINGS
+) -> list[tuple[str, Group, int]]:
     """Return name, group and row of the recordings that are tested, the first ones of each canary in each group.
 
     A canary that any training of the trial's original had is no control, even if the holdout has a recording of it.
@@ -62,7 +70,7 @@ def recordings(canaries: npt.NDArray[Any], names: list[str], parts: TrialSplit) 
         for name in names
         for group, rows in groups.items()
         if group != "never" or name not in known
-        for row in rows[canaries[rows] == name][:RECORDINGS]
+        for row in rows[canaries[rows] == name][:most]
     ]
 
 

@@ -70,7 +70,7 @@ def run_tests(
         "probe": lambda: probe(spec, corpus, parts, problem, fetch),
         "zrf": lambda: _zrf(problem),
         "embeddings": lambda: keep_embeddings(spec, context.store, corpus, parts, problem, fetch),
-        "canaries": lambda: canary_evidence(spec, context, corpus, parts, problem),
+        "canaries": lambda: canary_evidence(spec, context, corpus, parts, problem, requested["canaries"]),
         "attribution": lambda: _attribution(spec, context, corpus, problem, requested["attribution"]),
     }
     for name, run in steps.items():

@@ -26,6 +26,7 @@ def test_each_canary_is_tested_in_the_group_that_its_recordings_belong_to() -> N
         ("control-00", "never"),
     ]
     assert [row for *_, row in found] == [0, 1, 3, 4, 6, 7]
+    assert [row for *_, row in recordings(canaries, NAMES, parts, most=1)] == [0, 3, 6]
 
 
 def test_a_planted_secret_that_the_holdout_has_too_is_no_control() -> None:
