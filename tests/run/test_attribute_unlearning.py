@@ -58,6 +58,14 @@ def test_the_evidence_has_a_probe_for_the_attribute_and_accuracy_by_group(finish
     assert len(probes) == len(rows)
 
 
+def test_recordings_without_a_pitch_are_no_evidence_for_its_absence(finished, rows) -> None:
+    probes = {
+        rule: pd.read_parquet(finished / "evidence" / f"{trial}.parquet")["utterances"].iloc[0]
+        for rule, trial in zip(rows["forget_rule"], rows["trial_id"], strict=True)
+    }
+    assert probes["pitch at_least 60"] < probes["noise hum"]  # in some of which nobody speaks
+
+
 def test_a_rule_names_what_the_request_names() -> None:
     assert rule_of({"kind": "sample", "rule": "balanced"}) == "balanced"
     assert rule_of({"kind": "attribute", "attribute": "accent", "value": None, "rule": "random"}) == "accent"

@@ -94,9 +94,8 @@ def write_leaderboard(store: Store, page: str | Path, selection: Selection = EVE
     pieces: list[Piece] = [
         f"# Leaderboard{escape(title_note(found.rows))}", "", *_mixed(found.rows), *_about(found.selected.rows, cells),
         *_overall(cells, search_efforts(found.selected.rows, cells)), *distances_markdown(cells, ranking(cells)),
-        *purposes_pieces(cells), *harmful_pieces(cells), *variants_pieces(cells), *budgets_pieces(cells),
-        *discovery_pieces(cells), *removed_pieces(found.done),
-        *_at_a_glance(cells),
+        *purposes_pieces(cells, found.read_outputs), *harmful_pieces(cells), *variants_pieces(cells),
+        *budgets_pieces(cells), *discovery_pieces(cells), *removed_pieces(found.done), *_at_a_glance(cells),
         *(text for cell in cells for text in _cell(cell, found.figures)), *recognition_pieces(cells),
         *speakers_markdown(cells),
         *sanity_markdown(attack_sanity(cells, found.read_outputs)), *provenance(found.done),

@@ -12,6 +12,8 @@ from orchestrator.evidence.paired import ALPHA, FEWEST, compare_paired, holm
 from orchestrator.file_names import file_name
 from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.report.charts.by_method import by_method_chart, method_record
+from orchestrator.report.evidence.groups import accuracy_by_group, accuracy_by_group_markdown
+from orchestrator.report.evidence.model_index import ReadOutputs
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import NOTHING, BlockMeans, Summary, summarize, unit_name, with_spread
@@ -110,8 +112,11 @@ def answers(cells: Sequence[Cell], quantity: Quantity) -> list[Answer]:
     return found
 
 
-def purposes_pieces(cells: Sequence[Cell]) -> list[Piece]:
-    """Write a section for each purpose of the cells: a chart, and a table for each measure with a column a cell."""
+def purposes_pieces(cells: Sequence[Cell], read: ReadOutputs) -> list[Piece]:
+    """Write a section for each purpose of the cells: a chart, and a table for each measure with a column a cell.
+
+    Of attributes also the accuracy of every group, from stored outputs.
+    """
     pieces: list[Piece] = []
     for purpose in PURPOSES:
         own = [cell for cell in cells if cell.block.kind == purpose.kind]
@@ -123,6 +128,9 @@ def purposes_pieces(cells: Sequence[Cell]) -> list[Piece]:
         for quantity, there in found.items():
             pieces += [escape(f"{quantity.title}:"), "", _table(quantity, there), ""]
         pieces += [escape(ABOUT), ""]
+        rows = pd.concat([cell.block.rows for cell in own], ignore_index=True)
+        groups = accuracy_by_group_markdown(accuracy_by_group(rows[rows["status"] == "done"], read))
+        pieces += [line.replace("## ", "### Accuracy by group: ", 1) for line in groups]
     return pieces
 
 

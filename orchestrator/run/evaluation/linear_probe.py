@@ -25,23 +25,26 @@ def probe(
     The probe uses utterances that no model was trained on (D_v, D_t and holdout), if at least ten of them are of the
     forgotten class or speaker, or have the attribute. Otherwise, as for a speaker whose recordings are all in D, it
     uses D_f and as many utterances of D_r. `measure` is then `auc of members`: it detects membership as well as the
-    speaker, so only its distance from Retrain's is evidence.
+    speaker, so only its distance from Retrain's is evidence. Utterances without a value of the attribute are left out.
     """
-    kind = spec.request.get("kind")
+    kind, known = spec.request.get("kind"), np.ones(len(corpus), dtype=bool)
     if kind == "class":
         is_forgotten = np.isin(corpus.labels, parts.request_classes)
     elif kind == "speaker":
         is_forgotten = np.isin(corpus.speakers, np.unique(corpus.speakers[parts.forget]))
     elif parts.attribute is not None:
-        is_forgotten = parts.attribute.holds(corpus.attributes[parts.attribute.name])
+        column = corpus.attributes[parts.attribute.name]
+        is_forgotten, known = parts.attribute.holds(column), parts.attribute.groups(column) != ""
     else:
         return []
     seed = stage_seed("probe", spec.task.title, spec.seed)
     rows = np.concatenate([parts.validation, parts.test, parts.holdout])
+    rows = rows[known[rows]]
     measure = "auc"
     if is_forgotten[rows].sum() < FEWEST:
         measure = "auc of members"
-        others = np.random.default_rng(seed % 2**32).permutation(parts.retain)[: len(parts.forget)]
+        retain = parts.retain[known[parts.retain]]
+        others = np.random.default_rng(seed % 2**32).permutation(retain)[: len(parts.forget)]
         rows = np.concatenate([parts.forget, others])
     found = linear_probe(embed(problem, rows, fetch).astype(np.float64), is_forgotten[rows], seed=seed)
     return [{"test": "probe", "measure": measure, "value": found.auc, "utterances": found.positives + found.negatives}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from report.evidence.test_groups import outputs
 from report.leaderboard.test_page import cells_of
 
 from orchestrator.report.charts.chart import Chart
@@ -25,6 +26,10 @@ def poisoned(make_rows, seeds=(0, 1, 2)) -> pd.DataFrame:
     for name in ("trial_id", "parent_retrain"):
         some[name] += "-some"
     return pd.concat([made, some], ignore_index=True)
+
+
+def pieces_of(cells, read=lambda _: None) -> list:
+    return purposes_pieces(cells, read)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +54,7 @@ def test_two_seeds_are_no_test(make_rows) -> None:
 
 
 def test_a_table_begins_with_all_of_the_poison_and_is_italic_where_original_is_retrain(cells) -> None:
-    pieces = purposes_pieces(cells)
+    pieces = pieces_of(cells)
     assert pieces[0] == "## Is the backdoor gone?"
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in pieces[5].splitlines()]
     assert table[0] == ["Method", "all known", "30 % known"]
@@ -59,7 +64,7 @@ def test_a_table_begins_with_all_of_the_poison_and_is_italic_where_original_is_r
 
 
 def test_the_chart_has_a_panel_a_cell_and_measure(cells) -> None:
-    (drawn,) = [piece for piece in purposes_pieces(cells) if isinstance(piece, Chart)]
+    (drawn,) = [piece for piece in pieces_of(cells) if isinstance(piece, Chart)]
     (records,) = drawn.datasets.values()
     panels = {(one["row"], one["column"]) for one in records}
     assert panels == {(c, m.title) for c in ("all known", "30 % known") for m in PURPOSES[1].measures[:2]}
@@ -69,10 +74,18 @@ def test_the_chart_has_a_panel_a_cell_and_measure(cells) -> None:
 def test_an_attribute_has_the_probe_and_its_own_recordings(make_rows) -> None:
     made = make_rows(methods=METHODS, kinds=["speaker"], seeds=[0, 1, 2])
     made = made.assign(unlearning="attribute", forget_rule="accent", num_classes=12, test_accuracy_attribute=0.5)
-    pieces = purposes_pieces(cells_of(made))
+    pieces = pieces_of(cells_of(made))
     assert pieces[0] == "## Is the attribute gone?"
     assert "Accuracy on D_t with the attribute (%):" in pieces[3].replace("\\", "")
 
 
+def test_groups_of_an_attribute_come_from_stored_outputs(make_rows) -> None:
+    made = make_rows(methods=METHODS, kinds=["speaker"], seeds=[0, 1, 2])
+    made = made.assign(unlearning="attribute", forget_rule="accent", num_classes=12, test_accuracy_attribute=0.5)
+    pieces = pieces_of(cells_of(made.assign(forget_attribute="accent = a")), lambda _: outputs())
+    assert any("### Accuracy by group: espeak" in piece for piece in pieces if isinstance(piece, str))
+    assert any("a (forgotten) [4]" in piece for piece in pieces if isinstance(piece, str))
+
+
 def test_other_requests_have_no_section(make_rows) -> None:
-    assert purposes_pieces(cells_of(make_rows(methods=METHODS, seeds=[0]).assign(num_classes=12))) == []
+    assert pieces_of(cells_of(make_rows(methods=METHODS, seeds=[0]).assign(num_classes=12))) == []
