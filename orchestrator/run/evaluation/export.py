@@ -14,7 +14,7 @@ from orchestrator.tasks.corpus import Corpus
 
 
 def keep_model(context: WorkerContext, spec: TrialSpec, model: Classifier, corpus: Corpus) -> None:
-    """Write `unlearned/<trial_id>/`, which transformers loads with `AutoModelForAudioClassification`."""
+    """Write `unlearned/<trial_id>/`, which transformers loads as a classifier, or as a recognizer."""
     assert isinstance(model, SpeechClassifier)
     with tempfile.TemporaryDirectory(prefix="unlearn-model-") as scratch:
         samples = clip_samples(corpus, spec.clip["seconds"])
