@@ -24,7 +24,10 @@ from backbones.waveform_encoder import num_frames
 
 @dataclass(frozen=True, kw_only=True)
 class Wav2Vec2Ctc(Wav2Vec2):
-    """Features and encoder are those of wav2vec 2.0; a new head answers each 20 ms with a character or the blank."""
+    """Features and encoder are those of wav2vec 2.0; a head answers each 20 ms with a character or the blank.
+
+    The head is new, unless the checkpoint is a recognizer of this package.
+    """
 
     label: ClassVar[str] = "wav2vec 2.0 CTC"
     version: ClassVar[int] = 1
@@ -111,7 +114,7 @@ def _write_tokenizer(folder: Path) -> None:
 
 VARIANTS: dict[str, Callable[..., Backbone]] = {
     "wav2vec2_base_ctc": partial(Wav2Vec2Ctc, checkpoint="facebook/wav2vec2-base"),
-    "wav2vec2_nano_ctc": partial(Wav2Vec2Ctc, checkpoint="packaged:wav2vec2_nano"),
+    "wav2vec2_nano_ctc": partial(Wav2Vec2Ctc, checkpoint="packaged:wav2vec2_nano_ctc"),
     "hubert_base_ctc": partial(HubertCtc, checkpoint="facebook/hubert-base-ls960"),
     "hubert_nano_ctc": partial(HubertCtc, checkpoint="packaged:hubert_nano"),
 }

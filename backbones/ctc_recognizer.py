@@ -51,9 +51,7 @@ class CtcRecognizer(SpeechClassifier):
     ) -> tuple[Float[Tensor, "batch steps width"], Int[Tensor, " batch"]]:
         """Return what the head reads, and how many steps are each utterance's own."""
         frames, _ = encoded_frames(self, features, lengths)
-        if self.feature_extractor is not None:
-            lengths = num_frames(lengths, self.config)
-        return frames if self.norm is None else self.norm(frames), lengths
+        return frames if self.norm is None else self.norm(frames), self._own(lengths)
 
     def embed(
         self, features: Float[Tensor, "batch time ..."], lengths: Int[Tensor, " batch"]
@@ -101,8 +99,10 @@ class CtcRecognizer(SpeechClassifier):
 
     def fits(self, lengths: Int[Tensor, " batch"], targets: Int[Tensor, "batch longest"]) -> Bool[Tensor, " batch"]:
         """Return whether recordings of `lengths`, as in the features, have steps enough for their transcripts."""
-        own = lengths if self.feature_extractor is None else num_frames(lengths, self.config)
-        return own >= fewest_steps(targets)
+        return self._own(lengths) >= fewest_steps(targets)
+
+    def _own(self, lengths: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+        return lengths if self.feature_extractor is None else num_frames(lengths, self.config)
 
     @torch.no_grad()
     def judge(
@@ -122,8 +122,11 @@ class CtcRecognizer(SpeechClassifier):
         lengths: Int[Tensor, " 1"],
         targets: Int[Tensor, "alternatives longest"],
     ) -> Float[Tensor, " alternatives"]:
-        """Return the loss of each of many transcripts of one recording, which is encoded once."""
-        logits = self(features, lengths)
+        """Return the loss of each of many transcripts of one recording, which is encoded once.
+
+        It is infinite where the recording has too few steps.
+        """
+        logits = self(features, lengths)[:, : int(self._own(lengths))]
         return torch.cat(
             [self.target_loss(logits.expand(len(part), -1, -1), part) for part in torch.split(targets, AT_ONCE)]
         )

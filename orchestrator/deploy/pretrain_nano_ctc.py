@@ -1,8 +1,9 @@
 """Pretrain the small CTC recognizer that ships with the package (`make nano-ctc`), on sentences and voices of its own.
 
 It starts from the packaged encoder of words, whose convolutions stay frozen. The sentences come from the grammar of
-`espeak_sentences`, without planted secrets, by the half of the voice variants that no task of a sweep uses. Encoder and
-head of characters are written to backbones/nano/.
+`espeak_sentences`, without planted secrets, by the half of the voice variants that no task of a sweep uses. In the
+first stage few sentences are seen often, so that the network learns to align them; in the second, three times as many
+others are seen a few times each, and the rate falls. Encoder and head of characters are written to backbones/nano/.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -33,12 +34,46 @@ from orchestrator.tasks.corpus import Corpus
 from orchestrator.tasks.espeak_sentences import EspeakSentences
 
 FAMILIES = {"wav2vec2": Wav2Vec2Ctc, "hubert": HubertCtc}
-SENTENCES, VOICES, SEED = 4_000, 300, 14
-EPOCHS = 24
 BATCH = 16
 SORTED_BATCHES = 16  # batches whose utterances are sorted by length, so that little of a batch is padding
-LEARNING_RATE = 4e-3
 AT_ONCE = 32  # clips in the frontend
+
+
+class Stage(NamedTuple):
+    """Epochs over a corpus of its own under one cycle of the rate, of which the last ones may be left out."""
+
+    seed: int
+    sentences: int
+    voices: int
+    validation_share: float
+    learning_rate: float  # the largest
+    warmup_share: float
+    epochs: int  # of the whole cycle
+    last: int  # epoch that is trained
+
+
+STAGES = (
+    Stage(
+        seed=14,
+        sentences=4_000,
+        voices=300,
+        validation_share=0.03,
+        learning_rate=4e-3,
+        warmup_share=0.1,
+        epochs=24,
+        last=12,
+    ),
+    Stage(
+        seed=15,
+        sentences=9_000,
+        voices=1_000,
+        validation_share=0.01,
+        learning_rate=3e-3,
+        warmup_share=0.1,
+        epochs=3,
+        last=3,
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +83,19 @@ class PretrainingSentences(EspeakSentences):
     half: ClassVar[int] = 1
 
 
+def stage_corpus(stage: Stage) -> PretrainingSentences:
+    """Return the corpus of a stage."""
+    return PretrainingSentences(
+        sentences=stage.sentences, voices=stage.voices, canaries=0, seed=stage.seed, test_share=0.01,
+        validation_share=stage.validation_share, holdout_share=0.0,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Frames of the frozen convolutions for the whole corpus, and what is said."""
 
-    frames: Tensor  # (N, T, channels), each clip padded to the longest
+    frames: Tensor  # (N, T, channels) float16, each clip padded to the longest
     lengths: Tensor  # (N,) own frames
     targets: Tensor  # (N, longest) characters
     texts: list[str]
@@ -67,7 +110,7 @@ class Prepared:
         """
         longest = int(self.lengths[rows].max())
         cut = longest + round(extra * (self.frames.shape[1] - longest))
-        return self.frames[rows, :cut], self.lengths[rows], self.targets[rows]
+        return self.frames[rows, :cut].float(), self.lengths[rows], self.targets[rows]
 
 
 def prepare(backbone: Wav2Vec2Ctc, corpus: Corpus, model: CtcRecognizer) -> Prepared:
@@ -80,7 +123,7 @@ def prepare(backbone: Wav2Vec2Ctc, corpus: Corpus, model: CtcRecognizer) -> Prep
         for row, clip in enumerate(clips):
             padded[row, : len(clip)] = torch.from_numpy(clip)
         made = frontend(padded, torch.tensor([len(clip) for clip in clips]))
-        frames.append(made[0])
+        frames.append(made[0].half())
         lengths.append(made[1])
     texts = [str(text) for text in corpus.column("text")]
     return Prepared(torch.cat(frames), torch.cat(lengths), model.tokens(texts), texts)
@@ -103,18 +146,18 @@ def word_error_rate(model: CtcRecognizer, prepared: Prepared, rows: Tensor) -> f
     return wer.edits(said, found, [str(row) for row in rows.tolist()]).total().wer
 
 
-def pretrain(
-    model: CtcRecognizer, prepared: Prepared, corpus: Corpus, epochs: int, seed: int
-) -> Iterator[tuple[str, CtcRecognizer]]:
-    """Train the recognizer; yield a line about each epoch, and the model."""
-    generator = torch.Generator().manual_seed(seed)
+def pretrain(model: CtcRecognizer, prepared: Prepared, corpus: Corpus, stage: Stage) -> Iterator[str]:
+    """Train the recognizer; yield a line about each epoch."""
+    generator = torch.Generator().manual_seed(stage.seed)
     train, validation = (torch.from_numpy(corpus.rows(split)) for split in ("train", "validation"))
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
-    steps = epochs * sum(1 for _ in batches(train, prepared.lengths, generator))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, weight_decay=0.01, fused=True)
+    steps = sum(1 for _ in batches(train, prepared.lengths, generator))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, stage.learning_rate, total_steps=stage.epochs * steps, pct_start=stage.warmup_share
+    )
     started = time.perf_counter()
-    for epoch in range(epochs):
+    for epoch in range(stage.last):
         model.train()
         total = 0.0
         for rows in batches(train, prepared.lengths, generator):
@@ -126,9 +169,9 @@ def pretrain(
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             schedule.step()
-            total += loss.item() * epochs / steps
+            total += loss.item() / steps
         rate, spent = word_error_rate(model, prepared, validation), time.perf_counter() - started
-        yield f"epoch {epoch + 1}: loss {total:.3f} nats a character, WER {rate:.3f} on D_v, {spent:.0f} s", model
+        yield f"epoch {epoch + 1}: loss {total:.3f} nats a character, WER {rate:.3f} on D_v, {spent:.0f} s"
 
 
 def write(backbone: Wav2Vec2Ctc, model: CtcRecognizer, folder: Path) -> Path:
@@ -145,29 +188,22 @@ def main() -> None:
     """Render the corpus, pretrain the chosen families, and write their weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("families", nargs="*", help=f"{', '.join(FAMILIES)}; wav2vec2 by default")
-    parser.add_argument("--sentences", type=int, default=SENTENCES)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--out", type=Path, default=Path(backbones.__file__).parent / "nano")
     parser.add_argument("--cache", type=Path, default=default_cache_dir())
     arguments = parser.parse_args()
     if unknown := set(arguments.families) - set(FAMILIES):
         parser.error(f"Unknown families: {', '.join(sorted(unknown))}. Choose from: {', '.join(FAMILIES)}")
     torch.set_num_threads(1)  # the same bits on any number of cores
-    task = PretrainingSentences(
-        sentences=arguments.sentences, voices=VOICES, canaries=0, seed=arguments.seed, test_share=0.01,
-        validation_share=0.03, holdout_share=0.0,
-    )  # fmt: skip
-    corpus = open_corpus(task, arguments.cache)
+    corpora = [open_corpus(stage_corpus(stage), arguments.cache) for stage in STAGES]
     for family in arguments.families or ["wav2vec2"]:
-        seed_everything(arguments.seed)
+        seed_everything(STAGES[0].seed)
         backbone = FAMILIES[family](checkpoint=f"packaged:{family}_nano")
         model = backbone.build()
-        prepared = prepare(backbone, corpus, model)
-        for line, _ in pretrain(model, prepared, corpus, arguments.epochs, arguments.seed):
-            sys.stdout.write(f"{family} {line}\n")
-            sys.stdout.flush()
-            path = write(backbone, model, arguments.out)
+        for number, (stage, corpus) in enumerate(zip(STAGES, corpora, strict=True), start=1):
+            for line in pretrain(model, prepare(backbone, corpus, model), corpus, stage):
+                sys.stdout.write(f"{family} stage {number} {line}\n")
+                sys.stdout.flush()
+                path = write(backbone, model, arguments.out)
         sys.stdout.write(f"{path}: {path.stat().st_size / 1e6:.2f} MB\n")
 
 

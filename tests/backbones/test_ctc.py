@@ -32,9 +32,18 @@ def test_saved_recognizers_load_in_transformers_with_equal_logits_and_texts(name
     assert " ".join(text.split()) == model.transcribe(*features)[0]
 
 
-def test_one_seed_gives_one_head_whatever_the_encoder() -> None:
+def test_one_seed_gives_one_new_head_whatever_the_encoder() -> None:
     heads = []
     for seed, pretrained in ((1, True), (1, False), (2, True)):
+        torch.manual_seed(seed)
+        heads.append(ctc.VARIANTS["hubert_nano_ctc"]().build(pretrained=pretrained).head.weight)
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_the_packaged_recognizer_has_its_own_head_and_a_random_model_has_not() -> None:
+    heads = []
+    for seed, pretrained in ((1, True), (2, True), (1, False)):
         torch.manual_seed(seed)
         heads.append(ctc.VARIANTS["wav2vec2_nano_ctc"]().build(pretrained=pretrained).head.weight)
     assert torch.equal(heads[0], heads[1])
