@@ -100,15 +100,20 @@ class HubertCtc(Wav2Vec2Ctc):
     recognizer: ClassVar[str] = "HubertForCTC"
 
 
+def vocabulary() -> dict[str, int]:
+    """Return the tokens by name, as transformers' tokenizer has them."""
+    names: list[Any] = ["<pad>", *CHARACTERS[1:]]
+    names[SPACE] = "|"
+    return {name: number for number, name in enumerate([*names, "<unk>"])}
+
+
 def _write_tokenizer(folder: Path) -> None:
     import json
 
     from transformers import Wav2Vec2CTCTokenizer
 
-    names: list[Any] = ["<pad>", *CHARACTERS[1:]]
-    names[SPACE] = "|"
     file = folder / "vocab.json"
-    file.write_text(json.dumps({name: number for number, name in enumerate([*names, "<unk>"])}))
+    file.write_text(json.dumps(vocabulary()))
     Wav2Vec2CTCTokenizer(str(file), bos_token=None, eos_token=None).save_pretrained(folder)
 
 

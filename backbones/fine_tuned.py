@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,7 @@ class FineTuned:
     folder: Path
     config: Any
     extractor: Any
+    target: ClassVar[str] = "classes"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -192,7 +193,7 @@ class FineTuned:
     def _convolutions(self) -> Any:
         return getattr(self._network(), ARCHITECTURES[self.architecture]).feature_extractor.eval()
 
-    def save(self, classifier: FineTunedClassifier, folder: Path) -> None:
+    def save(self, classifier: SpeechClassifier, folder: Path) -> None:
         """Write the folder again with other weights: settings, labels, processor and dtype are unchanged.
 
         Of other files, only those of processors and tokenizers are copied.
@@ -270,7 +271,7 @@ def settings_of(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _weights_of(classifier: FineTunedClassifier) -> dict[str, Tensor]:
+def _weights_of(classifier: SpeechClassifier) -> dict[str, Tensor]:
     return {
         key.removeprefix("model."): value for key, value in classifier.state_dict().items() if key.startswith("model.")
     }

@@ -29,11 +29,11 @@ def predict(
         Optional[float], typer.Option(help="Pad or cut each recording to this (default: as `forget` did, or its own).")
     ] = None,
 ) -> None:
-    """Print the labels and confidences that a model gives to recordings."""
+    """Print the labels and confidences that a model gives to recordings, or a recognizer's transcripts."""
     from orchestrator.forget.predict import predict_files
 
     for answer in predict_files(local_path(model), [local_path(path) for path in recordings], top, clip_seconds):
-        ranked = "  ".join(f"{name} {probability:.1%}" for name, probability in answer.ranked)
+        ranked = answer.text or "  ".join(f"{name} {probability:.1%}" for name, probability in answer.ranked)
         length = "" if answer.read_as_seconds is None else f" (as {answer.read_as_seconds:.2f} s)"
         console.print(f"{answer.path}{length}: {ranked}", soft_wrap=True, highlight=False, markup=False)
 
@@ -41,11 +41,13 @@ def predict(
 @app.command()
 def forget(
     model: Annotated[Path, typer.Option(help="Model folder that save_pretrained wrote, or an earlier output.")],
-    data: Annotated[Path, typer.Option(help="Training manifest: path, label, and id, speaker, split.")],
+    data: Annotated[Path, typer.Option(help="Training manifest: path, label (or text), id, speaker, split.")],
     out: Annotated[Path, typer.Option(help="Folder to write; it must not exist.")],
     forget_: Annotated[Optional[Path], typer.Option("--forget", help="Ids to forget: a table, or one a line.")] = None,
     speaker: Annotated[Optional[str], typer.Option(help="Forget all training recordings of this speaker.")] = None,
     label: Annotated[Optional[str], typer.Option("--class", help="Forget this class.")] = None,
+    entity: Annotated[Optional[str], typer.Option(help="Of a recognizer: forget all transcripts with this.")] = None,
+    canary: Annotated[Optional[str], typer.Option(help="Of a recognizer: forget this planted secret.")] = None,
     method: Annotated[str, typer.Option(help="auto, or the name of a method.")] = "auto",
     with_retrain: Annotated[bool, typer.Option("--with-retrain", help="Retrain without them as a reference.")] = False,
     base: Annotated[Optional[Path], typer.Option(help="Folder of the pretrained encoder that was fine-tuned.")] = None,
@@ -67,10 +69,12 @@ def forget(
     scan: Scan = None,
     purge: Purge = False,
     requests: Annotated[
-        Optional[Path], typer.Option(help="Serve this table of requests: name, and forget, speaker or class.")
+        Optional[Path], typer.Option(help="Serve this table of requests: name, and what to forget.")
     ] = None,
 ) -> None:
     """Serve a removal request: unlearn recordings, a speaker or a class, and write the model and a report.
+
+    A recognizer forgets recordings, a speaker, what contains a word, or a planted secret.
 
     Exit codes: 0 no evidence of memory left, 3 evidence of memory left, 4 cannot tell; 2 a mistake.
     """
@@ -80,13 +84,14 @@ def forget(
     from orchestrator.forget.request import Request
     from orchestrator.forget.serving import Options, serve
 
-    if requests is not None and (forget_, speaker, label) != (None, None, None):
-        raise ValueError("--requests names what to forget in its rows. Leave out --forget, --speaker and --class")
+    named = (speaker, label, entity, canary)
+    if requests is not None and (forget_, *named) != (None,) * 5:
+        raise ValueError("--requests names what to forget in its rows. Leave out --forget and the other options")
     queued = [] if requests is None else read_requests(local_path(requests))
     options = Options(
         model=local_path(model),
         data=local_path(data),
-        request=queued[0].request if queued else Request(_absolute(forget_), speaker, label),
+        request=queued[0].request if queued else Request(_absolute(forget_), *named),
         out=local_path(out),
         key=_absolute(key) or default_key(),
         method=method,

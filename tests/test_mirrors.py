@@ -16,6 +16,9 @@ COVERS = {
         "backbones/base.py",
         "backbones/export.py",
     ],
+    "tests/backbones/test_fine_tuned_recognizer.py": [
+        "backbones/opened.py",
+    ],
     "tests/backbones/test_per_utterance.py": [
         "methods/engine/layer_gradients.py",
         "methods/engine/per_utterance.py",

@@ -1,7 +1,8 @@
 """Choose method and strength for a request, on validation speech alone, within a limit.
 
 `auto` takes the first method of `AUTO` that the model and the request allow. The order is that of the mean gap to
-Retrain over 24 cells of three families (docs/results/leaderboard_families.md), where class and sample requests agree.
+Retrain over 24 cells of three families (docs/results/leaderboard_families.md), where class and sample requests agree;
+it was measured on classifiers.
 The strength is the method's share of the original's learning rate. It is raised while the recordings are still better
 known than unheard validation speech, and lowered while they are less known or other speech suffers.
 """
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from methods.base import Classifier, Method
+from methods.engine.answers import CLASSES
 from methods.engine.loop import Diverged, LoopSettings, Outcome, run_method
 from orchestrator import plugins
 from orchestrator.evidence.pooled import pooled_auc
@@ -26,6 +28,10 @@ AUTO = ("unheard", "npo", "salun", "random_label")
 LEARNS_FROM_ENCODER = ("unheard", "eu_k")  # they need an encoder that was not trained on D_f
 SAME_NETWORK = ("eu_k",)  # and one of the model's own architecture
 REFERENCES = ("original", "retrain")
+FEW_SENTENCES = (
+    "The recordings of a planted secret repeat one sentence, so that they do not count one by one. Measure its "
+    "exposure in a sweep with `evidence: {canaries: true}`."
+)
 STEP = 3.0  # from one strength to the next
 ROUNDS = 3  # candidates at most
 CLOSE, HARMLESS = 0.05, 0.02  # distance from unheard speech, and lost accuracy, that end the search
@@ -37,7 +43,7 @@ class Candidate:
 
     strength: float  # multiplies the method's default rate
     distance: float  # of D_f from unheard speech: AUC − 0.5, or share of the class that is still named
-    lost_accuracy: float  # on D_v of kept classes, fraction
+    lost_accuracy: float  # on D_v of kept classes, fraction; of a recognizer the rise of WER
     seconds: float
     samples: float
     stop_reason: str
@@ -72,38 +78,46 @@ def choose_method(name: str, case: Case) -> str:
     """
     if name == "auto":
         return next(method for method in AUTO if not _refused(method, case))
-    require_method(name, case.base)
+    require_method(name, case.base, case.opened.target)
     if reason := _refused(name, case):
         raise ValueError(f"{name} cannot be used here: {reason}. Choose another method, or auto")
     return name
 
 
-def require_method(name: str, base: Path | None) -> None:
+def require_method(name: str, base: Path | None, target: str = CLASSES) -> None:
     """Check what can be known of a method before a recording is read.
 
+    Args:
+        name: of the method, or auto.
+        base: folder of the pretrained encoder, if it is known.
+        target: what the model answers with.
+
     Raises:
-        ValueError: the method is unknown, or needs an encoder or an original of another kind.
+        ValueError: the method is unknown, does not unlearn such models, or needs an encoder or an original of another
+            kind.
     """
     if name == "auto":
         return
     known = [method for method in plugins.usable("methods") if method not in REFERENCES]
     if name not in known:
         raise ValueError(f"Unknown method {name!r}{plugins.suggestion(name, known)}; choose auto, {', '.join(known)}")
-    if reason := _refused_anywhere(name, base):
+    if reason := _refused_anywhere(name, base, target):
         raise ValueError(f"{name} cannot be used here: {reason}. Choose another method, or auto")
 
 
-def _refused_anywhere(name: str, base: Path | None) -> str:
+def _refused_anywhere(name: str, base: Path | None, target: str) -> str:
     method: type[Method] = plugins.plugin_class("methods", name)  # type: ignore[assignment]
     if method.requires_training:
         return f"it needs an original of training kind {method.requires_training}"
+    if reason := plugins.load("methods", name).reason_target_unsupported(target):
+        return str(reason)
     if name in SAME_NETWORK and base is None:
         return "it needs the pretrained encoder of the model; name it with --base"
     return ""
 
 
 def _refused(name: str, case: Case) -> str:
-    if reason := _refused_anywhere(name, case.base):
+    if reason := _refused_anywhere(name, case.base, case.opened.target):
         return reason
     if name in LEARNS_FROM_ENCODER and not case.has_encoder():
         return "it needs an encoder that was not trained on these recordings; name it with --base"
@@ -183,8 +197,7 @@ def _on_validation(case: Case, model: Classifier, before: Logits) -> tuple[float
     if not (np.isfinite(mine).all() and np.isfinite(theirs).all()):
         raise Diverged("outputs are NaN or infinite")
     kept = labels[rows] != (-1 if gone is None else gone)
-    right = [(logits[kept].argmax(axis=1) == labels[rows][kept]).mean() for logits in (before[rows], theirs)]
-    lost = float(right[0] - right[1]) if kept.any() else 0.0
+    lost = case.kind.lost(before[rows][kept], theirs[kept], labels[rows][kept]) if kept.any() else 0.0
     if gone is not None:
         of_class = ~kept
         named = [(mine.argmax(axis=1) == gone).mean()]
@@ -200,15 +213,17 @@ def sides_of(
     relearned_on: np.ndarray[Any, Any] | None = None,
 ) -> Sides:  # fmt: skip
     """Return D_f and these unheard rows with the outputs of models on both."""
-    recordings, forget = case.recordings, case.forget
+    recordings, forget, groups = case.recordings, case.forget, case.groups
     return Sides(
         forget_ids=recordings.ids[forget],
         unheard_ids=recordings.ids[unheard],
-        forget_labels=recordings.labels[forget],
-        unheard_labels=recordings.labels[unheard],
+        forget_labels=groups[forget],
+        unheard_labels=groups[unheard],
         forget_speakers=recordings.speakers[forget],
         unheard_speakers=recordings.speakers[unheard],
         logits=logits,
         relearned_on=np.zeros(len(forget), dtype=bool) if relearned_on is None else relearned_on,
         forgotten_class=case.resolved.forgotten_class,
+        target=case.opened.target,
+        unfair=FEW_SENTENCES if case.resolved.kind == "canary" else "",
     )

@@ -1,4 +1,4 @@
-"""What a removal does to everybody else: accuracy by class and speaker, and how exposed those are who stay."""
+"""What a removal does to everybody else: accuracy or WER by class and speaker, and how exposed those are who stay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.forget.pseudonyms import Pseudonyms
 
 
 def by_class(case: Case, child: Logits) -> list[dict[str, Any]]:
-    """Return accuracy on unheard speech before and after, for each class that has any; fractions.
+    """Return accuracy, or WER, on unheard speech before and after, for each class that has any; fractions.
 
     Speech of those whose removal was requested counts for a forgotten class only.
     """
@@ -23,7 +23,7 @@ def by_class(case: Case, child: Logits) -> list[dict[str, Any]]:
     for number, name in enumerate(case.opened.classes):
         of = rows[labels[rows] == number]
         if len(of):
-            before, after = (_accuracy(logits, labels, of) for logits in (case.original_logits, child))
+            before, after = (case.kind.shown(logits[of], labels[of]) for logits in (case.original_logits, child))
             forgotten = number == case.resolved.forgotten_class
             found.append(
                 {"class": name, "recordings": len(of), "before": before, "after": after, "forgotten": forgotten}
@@ -32,7 +32,7 @@ def by_class(case: Case, child: Logits) -> list[dict[str, Any]]:
 
 
 def by_speaker(case: Case, child: Logits, pseudonyms: Pseudonyms) -> list[dict[str, Any]]:
-    """Return accuracy on unheard speech and exposure in training, before and after, for each speaker who stays.
+    """Return accuracy, or WER, on unheard speech and exposure in training for each speaker who stays, before and after.
 
     Exposure is the AUC by which the loss separates a speaker's retained recordings from unheard ones of the same
     speaker and class: 0.5 is none. Speakers are pseudonyms. Unheard speech of a forgotten class is left out.
@@ -46,7 +46,8 @@ def by_speaker(case: Case, child: Logits, pseudonyms: Pseudonyms) -> list[dict[s
     for speaker in np.unique(recordings.speakers[retain]):
         of, kept = rows[recordings.speakers[rows] == speaker], retain[recordings.speakers[retain] == speaker]
         if len(of):
-            before, after = (_accuracy(logits, recordings.labels, of) for logits in (case.original_logits, child))
+            answers, own = (case.original_logits[of], child[of]), recordings.labels[of]
+            before, after = (case.kind.shown(logits, own) for logits in answers)
             exposed = {
                 f"exposure_{when}": exposure(case, logits, kept, of)
                 for when, logits in (("before", case.original_logits), ("after", child))
@@ -73,7 +74,7 @@ def unheard_of_those_who_stay(case: Case) -> Rows:
 def exposure(case: Case, logits: Logits, members: Rows, others: Rows) -> float | None:
     """Return the AUC by which the loss tells members from others of the same class; None for too few recordings."""
     labels, ids = case.recordings.labels, case.recordings.ids
-    losses = _label_log_probability(logits, labels)
+    losses = case.kind.scores(logits, labels, ids, "loss")
     run = Attacked(
         members=losses[members],
         others=losses[others],
@@ -85,14 +86,3 @@ def exposure(case: Case, logits: Logits, members: Rows, others: Rows) -> float |
     if min(len(members), len(others)) < FEWEST_PAIRS or not run.measured:
         return None
     return pooled_auc([run]).value
-
-
-def _accuracy(logits: Logits, labels: Rows, rows: Rows) -> float:
-    return float((logits[rows].argmax(axis=1) == labels[rows]).mean())
-
-
-def _label_log_probability(logits: Logits, labels: Rows) -> np.ndarray[Any, Any]:
-    from scipy.special import log_softmax
-
-    found: np.ndarray[Any, Any] = log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
-    return found

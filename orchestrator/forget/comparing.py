@@ -6,18 +6,16 @@ names speakers, of the same speaker. Other speakers differ in more, which Retrai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from orchestrator.evidence.outputs import Outputs, parse_outputs
+from methods.engine.answers import CLASSES
 from orchestrator.evidence.pooled import Attacked
 from orchestrator.evidence.removal import Comparison, membership, recognition
-from orchestrator.evidence.signals import signals
+from orchestrator.forget.kinds import KINDS
 
 SIGNALS = {"loss": "Membership by loss", "entropy": "Membership by entropy"}
 JUDGED_BY = "loss"  # the signal that a verdict of removal rests on; all others can only count against
@@ -42,6 +40,13 @@ class Sides:
     logits: Mapping[str, tuple[Logits, Logits]]  # by model: original, child, retrained, relearned; D_f, then unheard
     relearned_on: npt.NDArray[np.bool_]  # (D_f,) which of D_f relearning has seen
     forgotten_class: int | None = None
+    target: str = CLASSES  # what the models answer with
+    unfair: str = ""  # why no unheard recording can be compared with these, whatever their groups
+
+    @property
+    def signals(self) -> dict[str, str]:
+        """The signals by which membership is attacked, with their titles."""
+        return {name: SIGNALS[name] for name in KINDS[self.target].signals}
 
     @property
     def has_speakers(self) -> bool:
@@ -73,34 +78,37 @@ def strata(sides: Sides, *, by_speaker: bool) -> Strata:
 def fair_strata(sides: Sides) -> tuple[Strata, str]:
     """Return the groups of a fair comparison, and why there is none; the reason is empty if there is one."""
     by_speaker = strata(sides, by_speaker=True)
+    if sides.unfair:
+        return by_speaker, sides.unfair
     if sides.has_speakers and by_speaker.covered >= COVERED:
         return by_speaker, ""
     by_class = strata(sides, by_speaker=False)
+    alike = "class" if sides.target == CLASSES else "kind of sentence"
     if sides.has_speakers:
         reason = (
-            f"Only {by_speaker.covered:.0%} of the recordings have an unheard recording of the same speaker and class "
-            f"({COVERED:.0%} are needed), and other speakers are no fair comparison: keep some of each speaker's "
-            "recordings from training, or use --with-retrain."
+            f"Only {by_speaker.covered:.0%} of the recordings have an unheard recording of the same speaker and "
+            f"{alike} ({COVERED:.0%} are needed), and other speakers are no fair comparison: keep some of each "
+            "speaker's recordings from training, or use --with-retrain."
         )
         return by_class, reason
     if by_class.covered < COVERED:
-        return by_class, f"Only {by_class.covered:.0%} of the recordings have an unheard recording of the same class."
+        return by_class, f"Only {by_class.covered:.0%} of the recordings have an unheard recording of the same {alike}."
     return by_class, ""
 
 
 def comparisons(sides: Sides) -> tuple[list[Comparison], str]:
     """Make all comparisons that the models and recordings allow; the text says why none is fair, or is empty."""
     groups, unfair = fair_strata(sides)
-    reference = "retrained" if unfair and "retrained" in sides.logits else ""
+    reference = "retrained" if unfair and not sides.unfair and "retrained" in sides.logits else ""
     if reference:
         unfair = ""
     is_class, relearned = sides.forgotten_class is not None, "relearned" in sides.logits
-    tests = is_class + (0 if unfair else len(SIGNALS) + (relearned and not reference))
+    tests = is_class + (0 if unfair else len(sides.signals) + (relearned and not reference))
     found: list[Comparison] = []
     if is_class:
         found.append(_recognition(sides, tests))
     if not unfair:
-        for signal, name in SIGNALS.items():
+        for signal, name in sides.signals.items():
             runs = {
                 model: attacked(sides, groups, model, signal) for model in ("original", "child", reference) if model
             }
@@ -131,8 +139,9 @@ def attacked(
     mine, theirs = sides.logits[model]
     kept = np.ones(len(sides.forget_ids), dtype=bool) if keep is None else keep
     inside = np.isin(groups.unheard, groups.forget[kept])  # only groups that D_f has count
-    members = signals(_outputs(mine, sides.forget_labels, sides.forget_ids))[signal]
-    others = signals(_outputs(theirs, sides.unheard_labels, sides.unheard_ids))[signal]
+    scores = KINDS[sides.target].scores
+    members = scores(mine, sides.forget_labels, sides.forget_ids, signal)
+    others = scores(theirs, sides.unheard_labels, sides.unheard_ids, signal)
     return Attacked(
         members=members[kept],
         others=others[inside],
@@ -163,9 +172,3 @@ def _recognition(sides: Sides, tests: int) -> Comparison:
     named = {model: _named(sides, model) for model in ("original", "child")}
     count, forgotten = int((sides.unheard_labels == sides.forgotten_class).sum()), len(sides.forget_ids)
     return recognition(NAMED, named["original"], named["child"], count, tests=tests, forgotten=forgotten)
-
-
-def _outputs(logits: Logits, labels: Rows, ids: Sequence[str] | npt.NDArray[np.str_]) -> Outputs:
-    columns: dict[str, Any] = {"utterance_id": ids, "part": ["forget"] * len(labels), "label": labels}
-    values = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(logits).reshape(-1)), logits.shape[1])
-    return parse_outputs(pa.table({**columns, "true_label": labels, "logits": values}))

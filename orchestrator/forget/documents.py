@@ -15,6 +15,13 @@ from orchestrator.results.storage import Folder
 
 TEMPLATES = Path(__file__).parent / "templates"
 CARD_KEYS = ("license", "license_name", "license_link", "language", "base_model", "datasets", "tags")
+CLASSIFIES, RECOGNIZES = "audio-classification", "automatic-speech-recognition"  # pipelines of the hub
+LOADERS = {
+    "WhisperForConditionalGeneration": ("AutoModelForSpeechSeq2Seq", RECOGNIZES),
+    "Wav2Vec2ForCTC": ("AutoModelForCTC", RECOGNIZES),
+    "HubertForCTC": ("AutoModelForCTC", RECOGNIZES),
+}
+"""By architecture: transformers' class that loads it, and its pipeline; others are classifiers."""
 MARKS = re.compile(r"[\\`*_\[\]#!|~@:]")  # of Markdown, each of which a backslash makes plain
 ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -44,15 +51,16 @@ def card(report: Mapping[str, Any], parent: Path) -> str:
     import yaml
 
     kept = {key: value for key, value in _metadata(parent).items() if key in CARD_KEYS}
-    tags = [tag for tag in kept.pop("tags", []) or [] if tag not in ("machine-unlearning", "audio-classification")]
+    loader, pipeline = LOADERS.get(report["model"]["architecture"], ("AutoModelForAudioClassification", CLASSIFIES))
+    tags = [tag for tag in kept.pop("tags", []) or [] if tag not in ("machine-unlearning", pipeline)]
     metadata = {
         **kept,
         "library_name": "transformers",
-        "pipeline_tag": "audio-classification",
-        "tags": ["audio-classification", "machine-unlearning", *tags],
+        "pipeline_tag": pipeline,
+        "tags": [pipeline, "machine-unlearning", *tags],
     }
     text = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
-    return _environment(escape=False).get_template("card.md.j2").render(report=report, metadata=text)
+    return _environment(escape=False).get_template("card.md.j2").render(loader=loader, report=report, metadata=text)
 
 
 def as_markdown(text: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from methods.engine.answers import CLASSES
 from orchestrator.evidence.harm import REQUESTS, Harm, harm_of
 from orchestrator.forget.collateral import unheard_of_those_who_stay
 from orchestrator.forget.problem import Case
@@ -14,8 +15,11 @@ from orchestrator.run.setup.frozen import embedded
 def harm_to_others(case: Case) -> Harm | None:
     """Measure it on unheard speech of those who stay, without a forgotten class; None if there is none.
 
-    It is exact for a ridge regression on the original's embeddings, and an estimate for the model.
+    It is exact for a ridge regression on the original's embeddings, and an estimate for the model. A recognizer has no
+    classes to regress on.
     """
+    if case.opened.target != CLASSES:
+        return None
     labels = case.recordings.labels
     others = unheard_of_those_who_stay(case)
     if case.resolved.forgotten_class is not None:

@@ -9,10 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from methods.engine.answers import CLASSES
 from orchestrator.forget.comparing import Sides
+from orchestrator.forget.kinds import KINDS
 from orchestrator.forget.pseudonyms import Pseudonyms
 
 PARTS = ("forget", "unheard")
+MOST_GROUPS = 4  # of a recognizer's recordings, which `label` numbers as `Case.groups` has them
 
 
 def write_outputs(path: Path, sides: Sides, pseudonyms: Pseudonyms) -> None:
@@ -39,9 +42,10 @@ def write_outputs(path: Path, sides: Sides, pseudonyms: Pseudonyms) -> None:
         columns[model] = pa.FixedSizeListArray.from_arrays(pa.array(logits.reshape(-1)), logits.shape[1])
     table = pa.table(columns)
     forgotten = "" if sides.forgotten_class is None else str(sides.forgotten_class)
+    about = {"forgotten_class": forgotten, "target": sides.target, "unfair": sides.unfair}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)  # before there is anything to read in it
-    pq.write_table(table.replace_schema_metadata({"forgotten_class": forgotten}), path, compression="zstd")
+    pq.write_table(table.replace_schema_metadata(about), path, compression="zstd")
 
 
 def read_outputs(path: Path) -> Sides:
@@ -61,7 +65,9 @@ def read_outputs(path: Path) -> Sides:
 
 
 def _sides(table: pa.Table) -> Sides:
-    forgotten = table.schema.metadata[b"forgotten_class"].decode()
+    about = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    forgotten, target = about["forgotten_class"], about.get("target", CLASSES)
+    KINDS[target]
     parts = table["part"].to_numpy(zero_copy_only=False).astype(str)
     at = [np.flatnonzero(parts == part) for part in PARTS]
     plain = {
@@ -73,7 +79,8 @@ def _sides(table: pa.Table) -> Sides:
     if not {"original", "child"} <= set(models):
         raise KeyError("original, child")
     logits = {name: np.stack(table[name].to_numpy(zero_copy_only=False)) for name in models}
-    _require_usable(plain, logits, int(forgotten or 0))
+    classes = logits["original"].shape[1] if target == CLASSES else MOST_GROUPS
+    _require_usable(plain, logits, int(forgotten or 0), classes)
     return Sides(
         forget_ids=plain["recording"][at[0]].astype(str),
         unheard_ids=plain["recording"][at[1]].astype(str),
@@ -84,10 +91,12 @@ def _sides(table: pa.Table) -> Sides:
         logits={name: (values[at[0]], values[at[1]]) for name, values in logits.items()},
         relearned_on=plain["relearned_on"][at[0]].astype(bool),
         forgotten_class=int(forgotten) if forgotten else None,
+        target=target,
+        unfair=about.get("unfair", ""),
     )
 
 
-def _require_usable(plain: dict[str, Any], logits: dict[str, Any], forgotten: int) -> None:
+def _require_usable(plain: dict[str, Any], logits: dict[str, Any], forgotten: int, classes: int) -> None:
     """Check all that the comparisons take for granted.
 
     Raises:
@@ -98,9 +107,9 @@ def _require_usable(plain: dict[str, Any], logits: dict[str, Any], forgotten: in
             raise ValueError(f"{name} has no row of numbers for each class")
         if not np.isfinite(values).all():
             raise ValueError(f"{name} has numbers that are not finite")
-    labels, width = plain["label"], logits["original"].shape[1]
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or max(labels.max(), forgotten) >= width:
-        raise ValueError(f"label is none of {width} classes")
+    labels = plain["label"]
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or max(labels.max(), forgotten) >= classes:
+        raise ValueError(f"label is none of {classes} classes")
     if forgotten < 0 or plain["relearned_on"].dtype != bool:
         raise ValueError("forgotten_class or relearned_on is none")
     for name in ("recording", "speaker"):

@@ -1,14 +1,17 @@
-"""Classify recordings with a fine-tuned model: labels and confidences, with audio read as in training."""
+"""Classify or transcribe recordings with a fine-tuned model, with audio read as in training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
-from backbones.fine_tuned import FineTuned, FineTunedClassifier, open_fine_tuned
+from backbones.base import SpeechClassifier
+from backbones.opened import Opened, open_model
+from methods.engine.answers import CLASSES, Recognizer
 from orchestrator.forget.lineage import clip_samples_of
 from orchestrator.forget.speech import SHORTEST_SECONDS, require_clip_seconds, whole_frames
 from orchestrator.tasks.base import SAMPLE_RATE_HZ
@@ -21,14 +24,15 @@ class Answer:
     """What a model says of one recording: classes and their probabilities, the likeliest first."""
 
     path: str
-    ranked: tuple[tuple[str, float], ...]
+    ranked: tuple[tuple[str, float], ...]  # empty of a recognizer
     read_as_seconds: float | None = None  # to which the recording was padded or cut; None: its own length
+    text: str | None = None  # what a recognizer transcribes
 
 
 def predict_files(
     model: Path, recordings: Sequence[Path], top: int = 3, clip_seconds: float | None = None
 ) -> list[Answer]:
-    """Classify recordings one by one, so that no recording depends on another.
+    """Classify or transcribe recordings one by one, so that no recording depends on another.
 
     Args:
         model: a folder that `save_pretrained` wrote.
@@ -42,7 +46,7 @@ def predict_files(
     """
     if clip_seconds is not None:
         require_clip_seconds(clip_seconds)
-    opened, wanted = open_fine_tuned(model), clip_samples_of(model)
+    opened, wanted = open_model(model), clip_samples_of(model)
     if clip_seconds is not None:
         wanted = whole_frames(round(clip_seconds * SAMPLE_RATE_HZ))
     clips = []
@@ -55,15 +59,20 @@ def predict_files(
     found = []
     for path, clip in zip(recordings, clips, strict=True):
         samples = opened.fixed_samples or wanted or max(len(clip), round(SHORTEST_SECONDS * SAMPLE_RATE_HZ))
+        padded = not opened.is_whisper and wanted is not None
+        if opened.target != CLASSES:
+            features, lengths = opened.features([clip], whole_frames(samples))
+            (said,) = cast(Recognizer, classifier).transcribe(features, lengths)
+            found.append(Answer(shown(str(path)), (), samples / SAMPLE_RATE_HZ if padded else None, said))
+            continue
         probabilities = _probabilities(opened, classifier, clip, samples)
         best = probabilities.argsort(descending=True)[:top].tolist()
         ranked = tuple((opened.classes[c], float(probabilities[c])) for c in best)
-        padded = not opened.is_whisper and wanted is not None
         found.append(Answer(shown(str(path)), ranked, samples / SAMPLE_RATE_HZ if padded else None))
     return found
 
 
-def _probabilities(opened: FineTuned, classifier: FineTunedClassifier, clip: object, samples: int) -> torch.Tensor:
+def _probabilities(opened: Opened, classifier: SpeechClassifier, clip: object, samples: int) -> torch.Tensor:
     features, lengths = opened.features([clip], samples)  # type: ignore[list-item]
     with torch.no_grad():
         logits: torch.Tensor = classifier(features, lengths)

@@ -13,17 +13,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from backbones.fine_tuned import FineTuned, FineTunedClassifier
+from backbones.base import SpeechClassifier
+from backbones.opened import Opened
 from methods.base import Batch, Classifier, Training, UnlearningProblem, UtteranceSet
+from methods.engine.answers import CLASSES
 from methods.engine.budget import BudgetMeter
 from methods.engine.loop import Diverged, LoopSettings, Outcome, run_method
 from methods.retrain import Retrain
 from orchestrator import plugins
+from orchestrator.forget.kinds import KINDS, NORMALIZER, Kind
 from orchestrator.forget.recordings import Recordings
 from orchestrator.forget.request import Resolved
 from orchestrator.forget.speech import Speech
 from orchestrator.run.setup.context import seed_everything
-from orchestrator.run.setup.scoring import score
+from orchestrator.run.setup.recomputed_teacher import RecomputedTeacher
+from orchestrator.run.setup.scoring import WordScore, score
+from orchestrator.tasks.normalizers import normalizer_of
 
 STAND_IN = "whisper_nano"  # a pretrained encoder that was trained on none of the user's recordings
 MICRO_BATCH = 32
@@ -34,12 +39,12 @@ JUDGED = ("test", "holdout")  # splits on which nothing was chosen
 class Case:
     """One request on one model: everything that the steps of a removal share."""
 
-    opened: FineTuned
+    opened: Opened
     recordings: Recordings
     resolved: Resolved
     speech: Speech
-    original: FineTunedClassifier
-    original_logits: npt.NDArray[np.float64]  # (N, C) of the whole manifest
+    original: SpeechClassifier
+    original_logits: npt.NDArray[np.float64]  # (N, C) of the whole manifest; (N, 3) of a recognizer, see `kinds`
     training: Training
     seed: int = 0
     base: Path | None = None  # folder of the pretrained encoder, which Retrain starts from
@@ -60,13 +65,32 @@ class Case:
         return np.setdiff1d(self.recordings.rows(*splits), self.resolved.leaked)
 
     @property
+    def kind(self) -> Kind:
+        """How the model's answers are read."""
+        return KINDS[self.opened.target]
+
+    @property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """(N,) classes, or kinds of transcripts: only recordings of one group are compared.
+
+        Planted secrets are compared with planted secrets that were kept from training, and those that say what the
+        request names with others that do.
+        """
+        groups, canaries = self.recordings.labels, self.recordings.canaries
+        if canaries is not None:
+            groups = groups + (canaries != "")
+        return groups if self.resolved.alike is None else groups + 2 * self.resolved.alike
+
+    @property
     def schedule_samples(self) -> float:
         """The samples that Retrain's full schedule processes, of which limits are shares."""
         return float(self.training.epochs * len(self.retain))
 
     def has_encoder(self) -> bool:
         """Whether there is an encoder that was not trained on D_f, which some methods learn from."""
-        return self.base is not None or (self.opened.is_whisper and self.speech.features.shape[-1] == 80)
+        if self.base is not None or self.opened.target != CLASSES:
+            return self.base is not None
+        return self.opened.is_whisper and self.speech.features.shape[-1] == 80
 
     def problem(
         self, limit_samples: float | None, *, same_network: bool = False, forget: npt.NDArray[np.int64] | None = None
@@ -79,6 +103,7 @@ class Case:
             forget: rows of D_f, which an earlier request may have removed; those of this request by default.
         """
         labels, kept = self.recordings.labels, self.unheard("validation")
+        targets = torch.from_numpy(labels) if self.speech.targets is None else self.speech.targets
         gone = () if self.resolved.forgotten_class is None else (self.resolved.forgotten_class,)
         kept = kept[~np.isin(labels[kept], gone)]
         seed_everything(self.seed)
@@ -86,7 +111,7 @@ class Case:
         def utterances(rows: npt.NDArray[np.int64], *, forget: bool = False) -> UtteranceSet:
             return UtteranceSet(
                 utterances=torch.from_numpy(rows),
-                labels=torch.from_numpy(labels[rows]),
+                labels=targets[torch.from_numpy(rows)],
                 is_forget=torch.full((len(rows),), forget),
                 fetch=self.speech.fetch,
             )
@@ -99,27 +124,28 @@ class Case:
                 return self.opened.load(self.base)
             return _random(self.original)
 
-        logits = torch.from_numpy(self.original_logits).float()
         budget = BudgetMeter(limit=limit_samples, unit="samples")
-
-        def teacher(batch: Batch) -> Tensor:
-            return logits[batch.utterances]
-
         return UnlearningProblem(
             model=copy.deepcopy(self.original),
             forget=utterances(self.forget if forget is None else forget, forget=True),
             retain=utterances(self.retain),
             validation=utterances(kept),
-            num_classes=len(self.opened.classes),
+            num_classes=_outputs_of(self.original),
             forgotten_classes=gone,
             training=self.training,
             budget=budget,
             generator=torch.Generator().manual_seed(self.seed),
             build_model=build,
-            teacher_logits=teacher,
-            score=score,
+            teacher_logits=self._teacher(budget),
+            score=score if self.speech.targets is None else WordScore(self.speech.texts, normalizer_of(NORMALIZER)),
             micro_batch=MICRO_BATCH,
         )
+
+    def _teacher(self, budget: BudgetMeter) -> Callable[[Batch], Tensor]:
+        if self.opened.target != CLASSES:
+            return RecomputedTeacher(lambda: copy.deepcopy(self.original), budget)
+        logits = torch.from_numpy(self.original_logits).float()
+        return lambda batch: logits[batch.utterances]
 
 
 def require_unheard(resolved: Resolved, recordings: Recordings) -> None:
@@ -155,7 +181,14 @@ def retrained(case: Case, beat: Callable[[str], None]) -> Classifier:
     return problem.model
 
 
-def _random(model: FineTunedClassifier) -> FineTunedClassifier:
+def _outputs_of(model: SpeechClassifier) -> int:
+    """Return C, or the outputs of a recognizer's step."""
+    weight = model.head.weight
+    assert isinstance(weight, Tensor)
+    return len(weight)
+
+
+def _random(model: SpeechClassifier) -> SpeechClassifier:
     """Return the same network with random weights."""
     made = copy.deepcopy(model)
     for parameter in made.parameters():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from backbones.checkpoints import weights_id
-from backbones.fine_tuned import open_fine_tuned
+from backbones.opened import open_model
 from orchestrator.evidence.removal import CANNOT_TELL, EVIDENCE, EXIT_CODES
 from orchestrator.forget.earlier import earlier_requests, read_what_is_left, rows_removed
 from orchestrator.forget.lineage import model_folder, read_report
@@ -18,7 +18,7 @@ from orchestrator.forget.request import Request, asked_of, resolve, without_earl
 from orchestrator.forget.serving import Options, serve
 from orchestrator.tasks.sources.tables import read_table, text
 
-COLUMNS = ("name", "forget", "speaker", "class")
+COLUMNS = ("name", "forget", "speaker", "class", "entity", "canary")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Queued:
 
 
 def read_requests(file: Path) -> list[Queued]:
-    """Read a table with the columns `name` and one or more of `forget` (a file of ids), `speaker` and `class`.
+    """Read a table with the columns `name` and one or more of `forget` (a file of ids) and the others of `COLUMNS`.
 
     Files of ids are relative to the list. A name becomes a folder, so it consists of letters, digits, dots and dashes.
 
@@ -50,7 +50,7 @@ def read_requests(file: Path) -> list[Queued]:
             )
         if name in [queued.name for queued in found]:
             raise ValueError(f"{file.name} row {row}: {name!r} is given twice; each request needs its own name")
-        named = [text(cells.get(column)) or None for column in ("speaker", "class")]
+        named = [text(cells.get(column)) or None for column in COLUMNS[2:]]
         try:
             request = Request(file.parent / ids if ids else None, *named)
         except ValueError as error:
@@ -105,7 +105,7 @@ def _require_all_found(options: Options, requests: list[Queued]) -> None:
         return
     done = [options.model, *(options.out / queued.name for queued in requests if queued not in left)]
     model, pseudonyms = done[-1], open_key(options.key)  # the last that was served: it knows what all before it removed
-    opened = open_fine_tuned(model_folder(model))
+    opened = open_model(model_folder(model))
     recordings = read_what_is_left(options.data, opened.classes, options.root, model, pseudonyms)
     before = rows_removed(earlier_requests(model, recordings, pseudonyms))
     for queued in left:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.tasks.base import SPLITS
+from orchestrator.forget.kinds import NORMALIZER
+from orchestrator.tasks.base import NO_CLASSES, SPLITS
+from orchestrator.tasks.normalizers import normalized
 from orchestrator.tasks.sources.audio_files import BadRecordingError, read_audio
 from orchestrator.tasks.sources.tables import read_table, text
 
@@ -29,6 +32,8 @@ class Recordings:
     labels: npt.NDArray[np.int64]  # (N,) places in the model's classes
     speakers: npt.NDArray[np.str_]  # (N,); empty texts where the manifest does not say
     splits: npt.NDArray[np.str_]  # (N,) train, validation, test or holdout
+    texts: npt.NDArray[np.str_] | None = None  # (N,) normalized transcripts, of a recognizer's manifest
+    canaries: npt.NDArray[np.str_] | None = None  # (N,) names of planted secrets, empty elsewhere
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -63,7 +68,10 @@ class Recordings:
 
     def at(self, rows: npt.NDArray[np.int64]) -> Recordings:
         """Return these rows alone, in this order."""
-        columns = {name: getattr(self, name)[rows] for name in ("ids", "labels", "speakers", "splits")}
+        names = ("ids", "labels", "speakers", "splits", "texts", "canaries")
+        columns: dict[str, Any] = {
+            name: None if (column := getattr(self, name)) is None else column[rows] for name in names
+        }
         return replace(self, paths=tuple(self.paths[row] for row in rows), **columns)
 
     def also_under(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -83,13 +91,17 @@ def read_manifest(
 ) -> Recordings:
     """Read a CSV, TSV or Parquet file with `path` and `label`, and optionally `id`, `speaker` and `split`.
 
+    A recognizer's has `text` in place of `label`: what is said, which is normalized; and optionally `canary`, the name
+    of a planted secret.
+
     Paths are relative to `root`, by default the manifest's folder, or absolute. Without `id` the path is the id. The
     split says what the model was trained on (`train`) and what it never saw (`validation`, `test`, `holdout`). A row
     without a split is `train`. Half of the unheard recordings are used to choose, and half to judge, where the manifest
     has only `validation` or only `test`.
 
     With `missing_allowed`, files may be missing, and splits are those of the manifest. Rows whose id `may_miss` accepts
-    are left out if their file is missing. `classes` are those of the model; None takes the labels of the manifest.
+    are left out if their file is missing. `classes` are those of the model, or `NO_CLASSES` of a recognizer; None takes
+    what the manifest has.
 
     Raises:
         ValueError: a column, path, label or split is missing or unknown, an id is given twice, a file is missing, or
@@ -100,19 +112,22 @@ def read_manifest(
             f"There is no manifest {manifest}. Name a CSV, TSV or Parquet file with columns path and label"
         )
     table, folder = read_table(manifest), root or manifest.parent
-    for column in ("path", "label"):
+    said = classes == NO_CLASSES or (classes is None and "label" not in table.columns and "text" in table.columns)
+    for column in ("path", "text" if said else "label"):
         table.require(column)
     if not table.rows:
         raise ValueError(f"{manifest} lists no recordings")
+    if said:
+        classes = NO_CLASSES
     classes = tuple(sorted({text(cells["label"]) for cells in table.rows})) if classes is None else classes
     number = {text(name): place for place, name in enumerate(classes)}
-    columns: dict[str, list[str]] = {"id": [], "speaker": [], "split": []}
+    columns: dict[str, list[str]] = {"id": [], "speaker": [], "split": [], "text": [], "canary": []}
     paths, labels = [], []
     for row, cells in enumerate(table.rows, start=1):
         place, path = f"{manifest.name} row {row}", text(cells["path"])
         if not path:
             raise ValueError(f"{place} has no path; give each recording its file")
-        label, split = text(cells["label"]), text(cells.get("split")) or "train"
+        label, split = "" if said else text(cells["label"]), text(cells.get("split")) or "train"
         if label not in number:
             known = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
             raise ValueError(f"{place}: the model has no label {label!r}; its labels are {known}")
@@ -124,6 +139,8 @@ def read_manifest(
             ("id", text(cells.get("id")) or path),
             ("speaker", text(cells.get("speaker"))),
             ("split", split),
+            ("text", normalized(NORMALIZER, text(cells["text"]), place) if said else ""),
+            ("canary", text(cells.get("canary"))),
         ):
             columns[name].append(value)
     ids = np.array(columns["id"])
@@ -131,7 +148,9 @@ def read_manifest(
     if (counts > 1).any():
         raise ValueError(f"{manifest} has an id twice: {values[counts > 1][0]!r}; ids must be unique")
     splits = np.array(columns["split"])
-    made = Recordings(manifest, ids, tuple(paths), np.array(labels), np.array(columns["speaker"]), splits)
+    texts, canaries = (np.array(columns[name]) if said else None for name in ("text", "canary"))
+    speakers = np.array(columns["speaker"])
+    made = Recordings(manifest, ids, tuple(paths), np.array(labels), speakers, splits, texts, canaries)
     if missing_allowed:
         return made
     is_there = np.array([path.is_file() for path in paths])

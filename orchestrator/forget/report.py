@@ -25,6 +25,7 @@ from orchestrator.forget.residue import Residue, as_rows
 from orchestrator.tasks.sources.tables import text
 
 VERSIONS = ("speech-unlearning", "torch", "transformers", "numpy", "scipy", "soundfile")
+ALL = "all speech"  # in place of classes, of a recognizer
 NEARLY = 0.9  # of recordings or speakers: some rows of a manifest are wrong
 LIMITS = (
     "This is evidence, not proof: a stronger attack, or one on the weights, may find memory that these tests do not.",
@@ -85,6 +86,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
         "lineage": [*facts.served, served],
         "model": {
             "architecture": case.opened.architecture,
+            "target": case.opened.target,
             "classes": len(case.opened.classes),
             "clip_samples": case.speech.samples,
             "parent_sha256": facts.parent_sha256,
@@ -101,6 +103,7 @@ def report_of(facts: Facts) -> dict[str, Any]:
             "bounds": {"auc": AUC_BOUND, "named": NAMED_BOUND},
         },
         "collateral": {
+            "measure": case.kind.measure,
             "classes_are": "people" if _classes_may_be_people(facts) else "words",
             "classes": [_without_names(row, facts) for row in by_class(case, facts.child_logits)],
             "speakers": by_speaker(case, facts.child_logits, facts.pseudonyms),
@@ -192,6 +195,8 @@ def _classes_may_be_people(facts: Facts) -> bool:
     if facts.classes_are is not None:
         return facts.classes_are == "people"
     recordings = facts.case.recordings
+    if recordings.texts is not None:
+        return False
     return may_be_people([text(name) for name in facts.case.opened.classes], recordings.labels, recordings.speakers)
 
 
@@ -220,4 +225,6 @@ def _without_names(row: dict[str, Any], facts: Facts) -> dict[str, Any]:
     """Replace the name of a class by a pseudonym where classes are or may be people, or where it was forgotten."""
     people = _classes_may_be_people(facts)
     kind = "speaker" if people else "class"
+    if facts.case.recordings.texts is not None:
+        return {**row, "class": ALL}
     return {**row, "class": facts.pseudonyms.of(kind, row["class"])} if people or row["forgotten"] else row

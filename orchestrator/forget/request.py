@@ -1,39 +1,48 @@
-"""What a removal request names: listed recordings, all recordings of a speaker, or a class."""
+"""What a removal request names: listed recordings, a speaker, a class, or what is said: a word, a planted secret."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.forget.kinds import NORMALIZER
 from orchestrator.forget.recordings import SHOWN, Recordings
+from orchestrator.forgetting.spoken import containing
+from orchestrator.tasks.normalizers import normalizer_of
 from orchestrator.tasks.sources.tables import read_table, text
 
-Kind = Literal["ids", "speaker", "class"]
+Kind = Literal["ids", "speaker", "class", "entity", "canary"]
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as an operator gives it: exactly one of a file of ids, a speaker or a class."""
+    """A request as an operator gives it: exactly one of its fields."""
 
     ids_file: Path | None = None
     speaker: str | None = None
     label: str | None = None
+    entity: str | None = None  # a word or phrase: all recordings whose transcript contains it
+    canary: str | None = None  # a planted secret, by the manifest's column `canary`
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.ids_file, self.speaker, self.label) if value is not None]
+        given = [getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"Say what to forget in one way: --forget FILE, --speaker NAME or --class NAME; got {len(given)}"
+                "Say what to forget in one way: --forget FILE, --speaker NAME or --class NAME, or of a recognizer "
+                f"--entity WORDS or --canary NAME; got {len(given)}"
             )
 
     @property
     def kind(self) -> Kind:
         """What is named."""
-        return "ids" if self.ids_file is not None else "speaker" if self.speaker is not None else "class"
+        names: dict[str, Kind] = {
+            "ids_file": "ids", "speaker": "speaker", "label": "class", "entity": "entity", "canary": "canary",
+        }  # fmt: skip
+        return next(kind for name, kind in names.items() if getattr(self, name) is not None)
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class Resolved:
     duplicates: npt.NDArray[np.int64]  # train rows that are not named and have the audio of any that is
     leaked: npt.NDArray[np.int64]  # rows that were kept from training, but whose audio was trained on: not unheard
     forgotten_class: int | None = None  # named by the request, or all of whose training recordings it names
+    alike: npt.NDArray[np.bool_] | None = None  # (N,) which recordings say what the request names; None: other requests
 
     @property
     def everything(self) -> npt.NDArray[np.int64]:
@@ -59,8 +69,11 @@ def resolve(request: Request, recordings: Recordings, classes: tuple[str, ...]) 
     Raises:
         ValueError: an unknown id, speaker or class, an empty request, one that names nothing of train, or all of it.
     """
-    forgotten_class = None
-    if request.ids_file is not None:
+    forgotten_class, alike = None, None
+    if request.entity is not None or request.canary is not None:
+        alike = _saying(request, recordings)
+        named = np.flatnonzero(alike if request.entity is not None else _of_canary(str(request.canary), recordings))
+    elif request.ids_file is not None:
         named = _listed(request.ids_file, recordings)
     elif request.speaker is not None:
         if not recordings.has_speakers:
@@ -73,6 +86,8 @@ def resolve(request: Request, recordings: Recordings, classes: tuple[str, ...]) 
                 f"No recording of {recordings.manifest.name} is of speaker {request.speaker!r}; check the name"
             )
     else:
+        if recordings.texts is not None:
+            raise ValueError("The model transcribes, and has no classes. Use --entity, --speaker or --forget")
         names = [text(name) for name in classes]
         if text(request.label) not in names:
             raise ValueError(f"The model has no class {request.label!r}; its classes are {', '.join(classes[:20])}")
@@ -89,15 +104,45 @@ def resolve(request: Request, recordings: Recordings, classes: tuple[str, ...]) 
         )
     train = recordings.rows("train")
     leaked = np.setdiff1d(recordings.also_under(train), train)
-    if forgotten_class is None:
+    if forgotten_class is None and recordings.texts is None:
         forgotten_class = _whole_class(np.union1d(rows, duplicates), train, recordings)
-    found = Resolved(request.kind, rows, never, duplicates, leaked, forgotten_class)
+    found = Resolved(request.kind, rows, never, duplicates, leaked, forgotten_class, alike)
     total = len(train)
     if len(found.everything) == total:
         raise ValueError(
             f"The request names all {total} recordings that the model was trained on. Delete the model instead"
         )
     return found
+
+
+def _saying(request: Request, recordings: Recordings) -> npt.NDArray[np.bool_]:
+    """Return which recordings say the entity, or any planted secret: those that others of D_f may be compared with.
+
+    Raises:
+        ValueError: the manifest has no transcripts or no canaries, or nothing is left of the entity.
+    """
+    if recordings.texts is None or recordings.canaries is None:
+        raise ValueError(
+            "The model classifies, and its manifest has no transcripts. Use --class, --speaker or --forget"
+        )
+    if request.entity is None:
+        if not (recordings.canaries != "").any():
+            raise ValueError(f"{recordings.manifest.name} names no canary. Give it a column `canary`, or use --forget")
+        return np.asarray(recordings.canaries != "")
+    wanted = normalizer_of(NORMALIZER)(request.entity)
+    found = containing(recordings.texts.tolist(), wanted) if wanted else np.zeros(len(recordings), dtype=bool)
+    if not found.any():
+        raise ValueError(f"No transcript of {recordings.manifest.name} contains {request.entity!r}; check the words")
+    return found
+
+
+def _of_canary(name: str, recordings: Recordings) -> npt.NDArray[np.bool_]:
+    assert recordings.canaries is not None
+    known = sorted(set(recordings.canaries.tolist()) - {""})
+    if text(name) not in known:
+        shown = ", ".join(known[:SHOWN]) + (", …" if len(known) > SHOWN else "")
+        raise ValueError(f"{recordings.manifest.name} has no canary {name!r}; it has {shown}")
+    return np.asarray(recordings.canaries == text(name))
 
 
 def asked_of(request: Request) -> str:
@@ -107,7 +152,8 @@ def asked_of(request: Request) -> str:
         ValueError: the file of ids cannot be read.
     """
     if request.ids_file is None:
-        return f"{request.kind}\n{request.speaker if request.speaker is not None else request.label}"
+        named = (request.speaker, request.label, request.entity, request.canary)
+        return f"{request.kind}\n{next(value for value in named if value is not None)}"
     return "\n".join(["ids", *sorted(_names_in(request.ids_file))])
 
 
@@ -133,7 +179,7 @@ def without_earlier(resolved: Resolved, recordings: Recordings, before: npt.NDAr
     left = np.setdiff1d(recordings.rows("train"), before)
     if not len(np.setdiff1d(left, found.everything)):
         raise ValueError("With this request, nothing is left of the training set. Delete the model instead")
-    whole = _whole_class(found.everything, left, recordings)
+    whole = None if recordings.texts is not None else _whole_class(found.everything, left, recordings)
     return found if whole is None else replace(found, forgotten_class=whole)
 
 

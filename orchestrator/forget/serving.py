@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from backbones.base import SpeechClassifier
 from backbones.checkpoints import weights_id
-from backbones.fine_tuned import FineTunedClassifier, open_fine_tuned, require_weights
+from backbones.fine_tuned import require_weights
+from backbones.opened import open_model
 from methods.base import Training
 from orchestrator.evidence.removal import Decision
 from orchestrator.forget.before import before_unlearning, measured
@@ -125,7 +127,8 @@ def serve(options: Options, say: Callable[[str], None] = lambda line: None) -> S
         if not folder.is_dir():
             raise ValueError(f"There is no results folder {folder}. Name folders that exist with --scan")
     parent = model_folder(options.model)
-    opened = open_fine_tuned(parent)
+    opened = open_model(parent)
+    require_method(options.method, options.base, opened.target)
     pseudonyms = open_key(options.key)
     recordings = read_what_is_left(options.data, opened.classes, options.root, options.model, pseudonyms)
     resolved = resolve(options.request, recordings, opened.classes)
@@ -251,9 +254,9 @@ def _steps(
     with clock("unlearning"):
         unlearned = unlearn(case, method, options.limit, say)
     with clock("checking"):
-        assert isinstance(unlearned.model, FineTunedClassifier)
+        assert isinstance(unlearned.model, SpeechClassifier)
         case.opened.save(unlearned.model, folder)
-        child = open_fine_tuned(folder).load()
+        child = open_model(folder).load()
         child_logits = require_finite("the unlearned model", case.speech.logits(child))
         models["child"] = child_logits[case.forget], child_logits[rows]
         say("relearning attack")
@@ -269,7 +272,7 @@ def _still_forgotten(
     earlier: list[Earlier], case: Case, folder: Path, child_logits: Logits, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Judge each earlier request on the child in this folder, with a relearning attack of its own."""
-    child, found = open_fine_tuned(folder).load() if earlier else None, list[dict[str, Any]]()
+    child, found = open_model(folder).load() if earlier else None, list[dict[str, Any]]()
 
     def attack(mine: Rows, theirs: Rows) -> tuple[tuple[Logits, Logits], Rows] | None:
         assert child is not None

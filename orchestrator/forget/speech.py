@@ -12,8 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from backbones.fine_tuned import FineTuned, FineTunedClassifier
+from backbones.base import SpeechClassifier
+from backbones.fine_tuned_recognizer import FineTunedRecognizer
+from backbones.opened import Opened
 from methods.base import Classifier
+from methods.engine.answers import CLASSES
+from orchestrator.forget.kinds import KINDS
 from orchestrator.forget.recordings import Recordings
 from orchestrator.tasks.base import SAMPLE_RATE_HZ
 from orchestrator.tasks.sources.audio_files import duration_seconds
@@ -30,6 +34,9 @@ class Speech:
     features: npt.NDArray[np.float32]  # (N, T, width)
     lengths: Tensor  # (N,) samples
     samples: int  # of every clip
+    target: str = CLASSES  # what the model answers with
+    targets: Tensor | None = None  # (N, L) tokens of transcripts
+    texts: tuple[str, ...] = ()  # (N,) transcripts
 
     def fetch(self, rows: Tensor, epoch_seed: int = 0) -> tuple[Tensor, Tensor]:
         """Return features and lengths of these rows."""
@@ -38,14 +45,19 @@ class Speech:
     def logits(
         self, model: Classifier, rows: npt.NDArray[np.int64] | None = None, beat: Callable[[], None] = lambda: None
     ) -> npt.NDArray[np.float64]:
-        """Classify these rows (all by default) in eval mode; (n, C), in the order of `rows`."""
+        """Return the answers to these rows (all by default) in eval mode, in the order of `rows`.
+
+        (n, C) logits of a classifier; (n, 3) of a recognizer, as `kinds` has them.
+        """
         rows = np.arange(len(self.lengths)) if rows is None else rows
         model.eval()
         found = []
         with torch.no_grad():
             for part in torch.split(torch.from_numpy(rows), CHUNK):
                 beat()
-                found.append(model(*self.fetch(part)).double().numpy())
+                targets = None if self.targets is None else self.targets[part]
+                texts = [self.texts[row] for row in part.tolist()] if self.texts else []
+                found.append(KINDS[self.target].answers(model, *self.fetch(part), targets, texts))
         return np.concatenate(found) if found else np.empty((0, 0))
 
 
@@ -63,7 +75,7 @@ def require_finite(whose: str, logits: npt.NDArray[np.float64]) -> npt.NDArray[n
     return logits
 
 
-def require_finite_weights(model: FineTunedClassifier) -> FineTunedClassifier:
+def require_finite_weights(model: SpeechClassifier) -> SpeechClassifier:
     """Return a model.
 
     Raises:
@@ -87,13 +99,14 @@ def require_clip_seconds(seconds: float) -> None:
         raise ValueError(f"--clip-seconds must be {SHORTEST_SECONDS} to {LONGEST_SECONDS:g}; got {seconds:g}")
 
 
-def read_speech(opened: FineTuned, recordings: Recordings, scratch: Path, clip_seconds: float | None = None) -> Speech:
+def read_speech(opened: Opened, recordings: Recordings, scratch: Path, clip_seconds: float | None = None) -> Speech:
     """Decode all recordings and compute their features into a file in `scratch`, which the caller deletes.
 
     A clip has the network's fixed length (Whisper), or else that of the longest recording or `clip_seconds`.
 
     Raises:
-        ValueError: a recording cannot be read, or is longer than 30 s without `clip_seconds`.
+        ValueError: a recording cannot be read, is longer than 30 s without `clip_seconds`, or too short for its
+            transcript.
     """
     longest = max(duration_seconds(path) for path in recordings.paths)
     if opened.fixed_samples is None and clip_seconds is None and longest > LONGEST_SECONDS:
@@ -103,6 +116,8 @@ def read_speech(opened: FineTuned, recordings: Recordings, scratch: Path, clip_s
         )
     wanted = round((longest if clip_seconds is None else clip_seconds) * SAMPLE_RATE_HZ)
     samples = opened.fixed_samples or whole_frames(wanted)
+    if recordings.texts is not None:
+        _require_room(opened, recordings, samples)
     lengths, out, clips = list[Tensor](), None, recordings.clips()
     for first in range(0, len(recordings), CHUNK):
         features, found = opened.features(list(islice(clips, CHUNK)), samples)
@@ -112,4 +127,24 @@ def read_speech(opened: FineTuned, recordings: Recordings, scratch: Path, clip_s
         out[first : first + len(found)] = features.numpy()
         lengths.append(found)
     assert out is not None, "a manifest has recordings"
-    return Speech(out, torch.cat(lengths), samples)
+    if recordings.texts is None:
+        return Speech(out, torch.cat(lengths), samples)
+    texts = tuple(map(str, recordings.texts))
+    assert isinstance(opened, FineTunedRecognizer), "classifiers read manifests with labels"
+    return Speech(out, torch.cat(lengths), samples, opened.target, opened.tokens(texts), texts)
+
+
+def _require_room(opened: Opened, recordings: Recordings, samples: int) -> None:
+    """Raises:
+    ValueError: a recording, cut to `samples`, is too short for the recognizer to answer with its transcript.
+    """
+    assert isinstance(opened, FineTunedRecognizer), "classifiers read manifests with labels"
+    assert recordings.texts is not None
+    seconds = torch.tensor([duration_seconds(path) for path in recordings.paths], dtype=torch.float64)
+    lengths = (seconds * SAMPLE_RATE_HZ).long().clamp(max=samples)
+    if (short := opened.backbone.unspeakable(lengths, [str(text) for text in recordings.texts])).any():
+        first = str(recordings.ids[int(short.nonzero()[0])])
+        raise ValueError(
+            f"{int(short.sum())} recordings are too short for their transcripts, such as {first!r}. Correct the "
+            "transcripts, remove the rows, or raise --clip-seconds"
+        )

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from backbones.checkpoints import weights_id
-from backbones.fine_tuned import open_fine_tuned
+from backbones.opened import open_model
 from orchestrator.forget.judging import RULE, judge
 from orchestrator.forget.kept_outputs import read_outputs
+from orchestrator.forget.kinds import KINDS
 from orchestrator.forget.lineage import OUTPUTS, OtherFormat, places_of, read_report, writer_of
 from orchestrator.forget.pseudonyms import Pseudonyms
 from orchestrator.forget.recordings import read_manifest
@@ -162,7 +163,7 @@ def _outputs(
     if not (folder / OUTPUTS).is_file():
         return Check("cannot tell", f"outputs: they are deleted ({OUTPUTS})")
     try:
-        opened = open_fine_tuned(folder / "model")
+        opened = open_model(folder / "model")
         recordings = read_manifest(manifest, opened.classes, root, missing_allowed=True)
     except ValueError as error:
         return Check("cannot tell", f"outputs: {error}")
@@ -182,8 +183,8 @@ def _outputs(
         found = read_speech(opened, chosen, Path(scratch), seconds).logits(opened.load())
     child = np.concatenate(kept.logits["child"])
     if found.shape != child.shape:
-        return Check("differs", f"outputs: the model has {found.shape[1]} classes, and {child.shape[1]} were kept")
-    apart = float(np.abs(found - child).max())
+        return Check("differs", f"outputs: the model gives {found.shape[1]} numbers, and {child.shape[1]} were kept")
+    apart = KINDS[kept.target].apart(found, child)
     if not apart <= CLOSE:  # also where it is no number
-        return Check("differs", f"outputs: logits differ by up to {apart:.4f} from those that were kept")
-    return Check("confirmed", f"outputs: {len(names)} recordings classified again, logits equal to {apart:.1e}")
+        return Check("differs", f"outputs: they differ by up to {apart:.4f} from those that were kept")
+    return Check("confirmed", f"outputs: {len(names)} recordings read again, outputs equal to {apart:.1e}")

@@ -12,7 +12,9 @@ def candidate(strength, distance, lost=0.0, ended="finished"):
 
 
 def case(encoder=True, base=None):
-    return SimpleNamespace(base=base, has_encoder=lambda: encoder, original=None)
+    return SimpleNamespace(
+        opened=SimpleNamespace(target="classes"), base=base, has_encoder=lambda: encoder, original=None
+    )
 
 
 def test_auto_takes_the_first_method_that_the_model_allows():
