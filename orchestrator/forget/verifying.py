@@ -183,7 +183,7 @@ def _outputs(
         found = read_speech(opened, chosen, Path(scratch), seconds).logits(opened.load())
     child = np.concatenate(kept.logits["child"])
     if found.shape != child.shape:
-        return Check("differs", f"outputs: the model gives {found.shape[1]} numbers, and {child.shape[1]} were kept")
+        return Check("differs", f"outputs: the model has {found.shape[1]} classes, and {child.shape[1]} were kept")
     apart = KINDS[kept.target].apart(found, child)
     if not apart <= CLOSE:  # also where it is no number
         return Check("differs", f"outputs: they differ by up to {apart:.4f} from those that were kept")
