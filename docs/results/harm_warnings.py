@@ -27,7 +27,7 @@ from orchestrator.run.setup.context import WorkerContext
 from orchestrator.run.setup.frozen import embedded
 from orchestrator.tasks.corpus import Corpus
 
-RANDOM = 20  # requests of each size, for each original
+RANDOM = 100  # requests of each size, for each original
 Rows = npt.NDArray[np.int64]
 CACHE = Path("~/.cache/speech-unlearning").expanduser()
 

@@ -32,7 +32,12 @@ def by_method_chart(name: str, title: str, text: str, records: Records, lines: S
     """Draw records of `method_record`: rows and columns in their order, in each panel the lines from top to bottom."""
     rows, columns = (list(dict.fromkeys(record[key] for record in records)) for key in ("row", "column"))
     base = alt.Chart()
-    y: Any = alt.Y("line:N", title=None, sort=list(lines), axis=alt.Axis(labelLimit=180, grid=False))
+    y: Any = alt.Y(
+        "line:N",
+        title=None,
+        sort=list(lines),
+        axis=alt.Axis(labelLimit=180, grid=False, minExtent=7 * max(map(len, lines), default=0)),
+    )
     x = alt.X("x:Q", title=None, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=4, labelOverlap=True))
     color = alt.Color("role:N", legend=None, scale=alt.Scale(domain=list(ROLES), range=list(ROLES.values())))
     told = [alt.Tooltip("line:N", title="Method"), alt.Tooltip("text:N", title="Mean"), alt.Tooltip("n:Q")]
