@@ -89,14 +89,18 @@ class LaunchDisplay(LaunchObserver):
         """Say what there is to do."""
         self.launch, self.num_ended, self._medians = launch, launch.num_found, Medians(launch.medians)
         for spec in launch.pending:
-            kind = kind_of(spec)
-            self._pending[kind] += 1
-            if kind not in self._estimates:
-                self._estimates[kind] = trial_seconds(spec) / max(1, int(spec.loop["threads"]))
+            self._pending[self._estimated(spec)] += 1
             self.stages.setdefault(spec.stage, [0, 0])[1] += 1
         self.line(f"{launch.num_trials} trials: {launch.num_found} in the results folder, {len(launch.pending)} to run")
         for refusal in launch.refused:
             self.line(f"refused {refusal.what}: {refusal.reason}", style="yellow")
+
+    def _estimated(self, spec: TrialSpec) -> Kind:
+        """Return a trial's kind, after estimating how long it takes."""
+        kind = kind_of(spec)
+        if kind not in self._estimates:
+            self._estimates[kind] = trial_seconds(spec) / max(1, int(spec.loop["threads"]))
+        return kind
 
     def ready(self, slots: int) -> None:
         """Say how many trials run at once, and how long they will take."""
@@ -104,8 +108,9 @@ class LaunchDisplay(LaunchObserver):
         self.line(f"{_trials(slots)} at once, {self.remaining()}")
 
     def started(self, spec: TrialSpec) -> None:
-        """A trial runs."""
-        self._pending[kind_of(spec)] -= 1
+        """A trial runs; one of the results folder runs again if its model is missing there."""
+        kind = self._estimated(spec)
+        self._pending[kind] = max(0, self._pending[kind] - 1)
         self.running[spec.trial_id] = Running(spec, self.clock())
         self.tick()
 

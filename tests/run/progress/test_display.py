@@ -154,6 +154,18 @@ def test_a_trial_that_is_returned_is_waited_for_again(clock):
     assert display.remaining().seconds == 60.0
 
 
+def test_a_trial_of_the_results_folder_that_runs_again_is_estimated_too(clock):
+    original, *others = trials()
+    display = PlainDisplay(Console(file=io.StringIO()), clock=clock)
+    display.planned(launch(others, num_found=1, medians={kind_of(spec): 10.0 for spec in others}))
+    display.ready(1)
+    before = display.remaining().seconds
+    display.started(original)
+    assert display.remaining().seconds > before
+    display.finished(original, row(seconds=8.0))
+    assert display.remaining().seconds == before
+
+
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
