@@ -11,7 +11,9 @@ from typing import Any
 from orchestrator import plugins
 from orchestrator.forgetting.requests import SETTINGS, WRONG_LABELS, ForgetRequest, MissingFile
 from orchestrator.forgetting.requests import reason_unsuitable as reason_kind_unsuitable
+from orchestrator.forgetting.spoken import containing
 from orchestrator.plan.spec import PlugIn
+from orchestrator.tasks.normalizers import normalizer_of
 
 INTERNAL = ("file_sha256",)  # a setting that is computed from the file
 ABSENT = "absent"  # in place of an identity if the file is missing, so that the plan can still count its trials
@@ -211,4 +213,38 @@ def reason_unsuitable(scenario: Scenario, task: PlugIn) -> str:
         return "the task has no wrong labels; set its label_noise: {share: 0.05, seed: 0}"
     if "poisoned" in kinds and not task.instance.poison:
         return "the task has no poisoned recordings; set its poison: {share: 0.05, target: CLASS}"
+    found = (_reason_absent(request, task.instance) for request in scenario.requests)
+    return next((reason for reason in found if reason), "")
+
+
+def _reason_absent(request: ForgetRequest, task: Any) -> str:
+    """Return why the corpus will have no recording for a request, as far as the task's settings tell; else empty."""
+    if request.kind not in ("attribute", "canary", "entity"):
+        return ""
+    known = task.foretold()
+    if request.kind == "attribute":
+        if known.attributes is None or task.poison or request.attribute in known.attributes:
+            return ""
+        return f"the corpus has no attribute {request.attribute!r}; its attributes: {', '.join(known.attributes)}"
+    if request.kind == "canary":
+        return "" if known.canaries is None else _reason_no_canary(request, known.canaries)
+    if known.texts is None or not request.entities:
+        return ""
+    normalize = normalizer_of(task.text_normalizer)
+    unsaid = [
+        name for name in request.entities if not (said := normalize(name)) or not any(containing(known.texts, said))
+    ]
+    return f"no transcript of the corpus contains {unsaid[0]!r}; name words that are said there" if unsaid else ""
+
+
+def _reason_no_canary(request: ForgetRequest, planted: Sequence[str]) -> str:
+    if not planted:
+        return (
+            "the corpus has no planted secrets; use a task with canaries, such as espeak_sentences, or kind: entity "
+            "with words that are said there"
+        )
+    if unknown := [name for name in request.canaries if name not in planted]:
+        return f"the corpus has no canary {unknown[0]!r}; its canaries: {', '.join(planted)}"
+    if (count := request.num_canaries or 1) > len(planted):
+        return f"the corpus has too few canaries: got a request for {count}, allowed: {len(planted)} or fewer"
     return ""

@@ -53,6 +53,14 @@ class Source:
     about: Mapping[str, Any] = field(default_factory=dict)  # plain values that `corpus.json` keeps, such as canaries
 
 
+class Foretold(NamedTuple):
+    """What the settings of a task tell of its corpus, before it is built; None where only the recordings tell it."""
+
+    attributes: tuple[str, ...] | None = None  # names of columns that requests of kind attribute may name
+    canaries: tuple[str, ...] | None = None  # names of planted secrets in train
+    texts: tuple[str, ...] | None = None  # normalized transcripts
+
+
 class CorpusSize(NamedTuple):
     """What `plan` needs to know of a corpus that may not be here."""
 
@@ -120,6 +128,10 @@ class Task(ABC):
     @abstractmethod
     def expected_size(self) -> CorpusSize:
         """Size of the corpus, from the settings or the published figures; never reads the data."""
+
+    def foretold(self) -> Foretold:
+        """What is known of the corpus before a recording is read or made, so that `plan` refuses what it lacks."""
+        return Foretold()
 
     def planned_size(self) -> CorpusSize:
         """The expected size with the copies of test recordings that poison adds, for about `TEST_SHARE` of them."""

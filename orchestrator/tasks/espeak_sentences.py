@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-from orchestrator.tasks.base import NO_CLASSES, CorpusSize, Source, Utterance
+from orchestrator.tasks.base import NO_CLASSES, CorpusSize, Foretold, Source, Utterance
 from orchestrator.tasks.espeak_tts.acoustics import NOISES
 from orchestrator.tasks.espeak_tts.canaries import MOST, Canary, about_canaries, draw_canaries
 from orchestrator.tasks.espeak_tts.casting import speaker_pools, split_sizes
-from orchestrator.tasks.espeak_tts.corpus import attributes_of, spoken
+from orchestrator.tasks.espeak_tts.corpus import OF_CLIPS, attributes_of, spoken
 from orchestrator.tasks.espeak_tts.engine import engine
 from orchestrator.tasks.espeak_tts.grammar import NAMES, PLACES, Sentence, draw_sentences
 from orchestrator.tasks.espeak_tts.sampling import Role, Speaker, deal, generator
@@ -84,6 +84,15 @@ class EspeakSentences(TranscriptTask):
     def expected_size(self) -> CorpusSize:
         """Sentences, and the recordings of canaries and controls."""
         return CorpusSize(self.sentences + 2 * self.canaries * self.repetitions, TYPICAL_SECONDS, 1)
+
+    def foretold(self) -> Foretold:
+        """All of it: sentences and canaries are drawn at once."""
+        planted = [canary for canary in self._canaries if canary.planted]
+        return Foretold(
+            attributes=("template", "canary", *OF_CLIPS),
+            canaries=tuple(canary.name for canary in planted),
+            texts=(*(sentence.text for sentence in self._sentences), *(canary.text for canary in planted)),
+        )
 
     def content(self) -> Mapping[str, Any]:
         """The engine: its version and platform."""

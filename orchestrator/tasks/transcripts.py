@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.tasks.base import Kind, Task
+from orchestrator.tasks.base import Foretold, Kind, Task
 from orchestrator.tasks.normalizers import normalizer_of
 
 
@@ -27,6 +27,10 @@ class TranscriptTask(Task):
     def text_normalizer(self) -> str | None:
         """As the setting says."""
         return self.normalizer
+
+    def foretold(self) -> Foretold:
+        """Tasks plant no secrets, unless they say so."""
+        return Foretold(canaries=())
 
     @property
     def unforgettable(self) -> tuple[str, ...]:

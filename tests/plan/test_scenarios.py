@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from orchestrator.plan.scenarios import read_scenarios, without_sequences
+from orchestrator.plan.scenarios import read_scenarios, reason_unsuitable, without_sequences
+from orchestrator.tasks.audio_folder import AudioFolder
+from orchestrator.tasks.espeak_sentences import EspeakSentences
 
 TASKS, BACKBONES = ["words", "people"], ["cnn", "gru"]
 SAMPLE, CLASS = {"kind": "sample", "forget_ratio": 0.02}, {"kind": "class"}
@@ -78,3 +82,32 @@ def test_a_search_takes_each_request_of_a_sequence_as_a_scenario():
     assert without_sequences(entries) == [SAMPLE, {**SAMPLE, "tasks": ["words"]}, {**CLASS, "tasks": ["words"]}]
     with pytest.raises(ValueError, match="a sequence needs requests"):
         without_sequences([sequence()])
+
+
+@pytest.mark.parametrize(
+    ("entry", "canaries", "reason"),
+    [
+        ({"kind": "canary"}, 0, "the corpus has no planted secrets"),
+        (
+            {"kind": "canary", "canaries": ["planted-09"]},
+            2,
+            "no canary 'planted-09'; its canaries: planted-00, planted-01",
+        ),
+        ({"kind": "canary", "num_canaries": 3}, 2, "got a request for 3, allowed: 2 or fewer"),
+        ({"kind": "canary", "num_canaries": 2}, 2, ""),
+        ({"kind": "entity", "entities": ["Zanzibar!"]}, 2, "no transcript of the corpus contains 'Zanzibar!'"),
+        ({"kind": "entity"}, 2, ""),
+        ({"kind": "attribute", "attribute": "mood"}, 2, "no attribute 'mood'; its attributes: template, canary, voice"),
+        ({"kind": "attribute", "attribute": "accent"}, 2, ""),
+    ],
+)
+def test_what_a_corpus_will_lack_is_known_from_the_settings_of_its_task(entry, canaries, reason):
+    task = SimpleNamespace(instance=EspeakSentences(sentences=40, voices=2, canaries=canaries))
+    found = reason_unsuitable(read(entry)[0], task)
+    assert (reason in found) if reason else not found
+
+
+def test_what_only_the_recordings_tell_is_not_refused_by_settings(tmp_path):
+    task = SimpleNamespace(instance=AudioFolder(root=str(tmp_path), target="transcripts", text_from=".txt"))
+    assert not reason_unsuitable(read({"kind": "canary"})[0], task)
+    assert not reason_unsuitable(read({"kind": "attribute", "attribute": "mood"})[0], task)

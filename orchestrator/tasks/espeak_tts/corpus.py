@@ -133,13 +133,16 @@ def spoken(task: Any, voices: int, seconds: float | None) -> Callable[[], Record
     return lambda: recorded(clips, talkers, seconds, task.seed, task.workers)
 
 
+OF_CLIPS = ("voice", "accent", "gender", "pitch", "words_per_minute", "snr_db", "noise", "level_db")
+"""Attributes that every clip has."""
+
+
 def attributes_of(clip: Clip) -> dict[str, str | float | None]:
     """What was drawn for a clip: voice, accent, gender, pitch, rate, noise, level; None where nobody speaks."""
     speaker = clip.role.speaker
     recording: dict[str, str | float | None] = {"noise": clip.noise, "level_db": clip.level_db}
     if speaker is None:
-        spoken = ("voice", "accent", "gender", "pitch", "words_per_minute", "snr_db")
-        return {**dict.fromkeys(spoken), **recording}
+        return {**dict.fromkeys(OF_CLIPS), **recording}
     return {
         "voice": speaker.variant,
         "accent": speaker.accent,
