@@ -76,13 +76,19 @@ def strata(sides: Sides, *, by_speaker: bool) -> Strata:
 
 
 def fair_strata(sides: Sides) -> tuple[Strata, str]:
-    """Return the groups of a fair comparison, and why there is none; the reason is empty if there is one."""
+    """Return the groups of a fair comparison, and why there is none; the reason is empty if there is one.
+
+    Where too few unheard transcripts are of the kind of D_f's, all are one group: fair to compare with Retrain, and
+    enough to choose a strength.
+    """
     by_speaker = strata(sides, by_speaker=True)
-    if sides.unfair:
-        return by_speaker, sides.unfair
     if sides.has_speakers and by_speaker.covered >= COVERED:
         return by_speaker, ""
     by_class = strata(sides, by_speaker=False)
+    if sides.target != CLASSES and by_class.covered < COVERED:
+        by_class = Strata(np.zeros_like(by_class.forget), np.zeros_like(by_class.unheard), by_class.covered, False)
+    if sides.unfair:
+        return by_class, sides.unfair
     alike = "class" if sides.target == CLASSES else "kind of sentence"
     if sides.has_speakers:
         reason = (

@@ -41,6 +41,22 @@ def test_other_speakers_are_no_fair_comparison_unless_a_model_was_retrained():
     assert [c.child.value for c in found] == pytest.approx([0.0, 0.0])
 
 
+def test_transcripts_without_unheard_ones_of_their_kind_are_compared_with_all_where_a_model_was_retrained():
+    answers = {name: tuple(both[:, :3] for both in pair) for name, pair in sides().logits.items()}
+    alone = sides(
+        target="transcripts", logits=answers, forget_labels=np.full(40, 2), unheard_labels=np.zeros(60, dtype=int)
+    )
+    found, unfair = comparisons(alone)
+    assert found == []
+    assert "same speaker and kind of sentence" in unfair
+    retrained = {**answers, "retrained": answers["child"]}
+    (only,), unfair = comparisons(replace(alone, logits=retrained))
+    assert not unfair
+    assert (only.name, only.forgotten, only.unheard) == ("Membership by loss", 40, 60)
+    found, unfair = comparisons(replace(alone, logits=retrained, unfair="They repeat one sentence."))
+    assert (found, unfair) == ([], "They repeat one sentence.")
+
+
 def test_without_speakers_the_same_class_is_compared():
     nobody = sides(forget_speakers=np.array([""] * 40), unheard_speakers=np.array([""] * 60))
     groups, unfair = fair_strata(nobody)
