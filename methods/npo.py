@@ -65,6 +65,8 @@ class NegativePreference(Method):
 
         def loss(model: Classifier, batch: Batch) -> Tensor:
             task_loss = cross_entropy(model, batch)
+            if not bool(batch.forget_on_host.any()):  # a micro-batch of D_r alone
+                return task_loss
             forget = batch.select(batch.forget_on_host)
             known = -target_loss(model, problem.original_logits(forget), forget.labels).to(task_loss.dtype)
             reference = zeros_like(task_loss).index_copy(0, batch.places(batch.forget_on_host), known)

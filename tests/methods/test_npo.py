@@ -93,3 +93,18 @@ def test_the_teacher_is_queried_about_the_forget_set_only(kit):
 def test_refuses_a_beta_of_zero():
     with pytest.raises(ValueError, match="beta must be above 0, got 0"):
         NegativePreference(beta=0.0)
+
+
+def test_the_original_is_not_consulted_on_a_micro_batch_without_the_forget_set(kit):
+    """A Whisper cannot read a batch of no recordings."""
+    problem, sizes = kit.make_problem(forget=8, retain=8), []
+    teacher = problem.teacher_logits
+
+    def spy(batch):
+        sizes.append(len(batch))
+        return teacher(batch)
+
+    problem.teacher_logits = spy
+    kit.run(NegativePreference(learning_rate=1e-3, epochs=1, batch_size=4), problem, micro_batch=2)
+    assert sizes
+    assert min(sizes) > 0
