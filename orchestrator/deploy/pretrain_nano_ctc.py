@@ -1,9 +1,10 @@
-"""Pretrain the small CTC recognizer that ships with the package (`make nano-ctc`), on sentences and voices of its own.
+"""Pretrain the small CTC recognizer that ships with the package (`make nano`), on sentences and voices of its own.
 
 It starts from the packaged encoder of words, whose convolutions stay frozen. The sentences come from the grammar of
 `espeak_sentences`, without planted secrets, by the half of the voice variants that no task of a sweep uses. In the
-first stage few sentences are seen often, so that the network learns to align them; in the second, three times as many
-others are seen a few times each, and the rate falls. Encoder and head of characters are written to backbones/nano/.
+first stage few sentences are seen often, so that the network learns to align them; in the second, twice as many
+others are seen a few times each, and the rate falls. Encoder and head of characters are written to backbones/nano/; the
+packaged ones were rounded to float16 between the stages too.
 """
 
 from __future__ import annotations
