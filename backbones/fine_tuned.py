@@ -34,8 +34,6 @@ ARCHITECTURES = {
 }
 """Classes of transformers that are loaded, and the attribute that holds the encoder."""
 
-RECOGNIZERS = ("WhisperForConditionalGeneration", "Wav2Vec2ForCTC", "HubertForCTC")
-
 QUIET = {"encoder_layerdrop": 0.0, "layerdrop": 0.0, "apply_spec_augment": False}
 """Settings that draw at random in training; they are set while a model is trained here, and written back unchanged."""
 
@@ -231,12 +229,6 @@ def open_fine_tuned(folder: Path) -> FineTuned:
     require_weights(folder)
     settings = require_sound_settings(folder / "config.json")
     named = settings.get("architectures") or ["none"]
-    if named[0] in RECOGNIZERS:
-        raise ValueError(
-            f"{folder} is a speech recognizer ({named[0]}), and a removal request takes audio classifiers. Forget with "
-            "a recognizer in a sweep that trains it: keep_models: final writes the unlearned one (docs/removal.md, "
-            "'Recognizers')"
-        )
     if named[0] not in ARCHITECTURES:
         raise ValueError(
             f"{folder} is no audio classifier that can be loaded: its architecture is {named[0]}; choose a model of "

@@ -82,6 +82,8 @@ class WhisperRecognizer(SpeechClassifier):
 
         Steps after a transcript's end are certain of token 0 (`NO_STEP`), so that no divergence sees them.
         """
+        if not len(features):  # of a method's half batch, which may be empty; transformers cannot reshape it
+            return features.new_zeros(0, targets.shape[1], len(self.head.weight))  # type: ignore[arg-type]
         return self.given(self.encode(features), targets)
 
     answer = forward
@@ -234,4 +236,5 @@ def cache_argument(decoder: Any) -> str:
 
 def without_filling(targets: Int[Tensor, "batch tokens"]) -> Int[Tensor, "batch longest"]:
     """Return the targets without the columns that no transcript of the batch reaches."""
-    return targets[:, : int((targets != NO_TOKEN).sum(dim=1).max())]
+    longest = (targets != NO_TOKEN).sum(dim=1)
+    return targets[:, : int(longest.max()) if len(longest) else 0]

@@ -75,6 +75,12 @@ def test_a_loss_depends_on_neither_neighbors_nor_filling(model: WhisperRecognize
     assert torch.allclose(losses(model, (features, lengths, wider)), together, atol=1e-6)
 
 
+def test_a_batch_without_recordings_has_no_losses(model: WhisperRecognizer, inputs: Inputs) -> None:
+    nothing: Inputs = (inputs[0][:0], inputs[1][:0], inputs[2][:0])
+    assert model(*nothing).shape == (0, inputs[2].shape[1], 30)
+    assert losses(model, nothing).shape == (0,)
+
+
 def test_steps_after_the_end_are_certain_and_as_many_as_targets_have(model: WhisperRecognizer, inputs: Inputs) -> None:
     features, lengths, targets = inputs
     wider = functional.pad(targets, (0, 4), value=NO_TOKEN)
