@@ -21,7 +21,7 @@ def without_weak_recognizers(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[st
     """
     trained = rows[rows["stage"] == "train"].set_index("trial_id")["test_wer"]
     own = rows["trial_id"].where(rows["stage"] == "train", rows["parent_original"])
-    wer = own.map(trained.to_dict())
+    wer = own.map(trained.to_dict()).astype("float64")  # text, where there are no rows
     wer = wer.fillna(wer.groupby([rows[name] for name in SAME_ORIGINAL]).transform("max"))  # Retrain names no original
     largest = rows["largest_wer"].fillna(LARGEST_WER)
     weak = wer > largest

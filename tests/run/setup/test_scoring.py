@@ -26,14 +26,8 @@ class Parrot(nn.Module):
         super().__init__()
         self.said, self.head = said, nn.Linear(2, 29)
 
-    def answer(self, features, lengths, targets):
-        return torch.zeros(len(features), 1, 29)
-
-    def target_loss(self, logits, targets):
-        return torch.full((len(logits),), 2.0)
-
-    def transcribe(self, features, lengths):
-        return [self.said[row] for row in features.tolist()]
+    def judge(self, features, lengths, targets):
+        return torch.full((len(features),), 2.0), [self.said[row] for row in features.tolist()]
 
     def tokens(self, texts):
         return torch.tensor([[len(text)] for text in texts])
