@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from orchestrator.evidence.paired import Paired
 from orchestrator.report.frames.recognition import denominators
 
 Unit = Literal["seeds", "backbones"]
@@ -49,6 +50,11 @@ def summarize(values: Iterable[float]) -> Summary:
         return Summary(mean, float(found.min()), float(found.max()), n, "range")
     half = float(_t975(n - 1) * found.std(ddof=1) / np.sqrt(n))
     return Summary(mean, mean - half, mean + half, n, "95% t-interval")
+
+
+def of_test(found: Paired) -> Summary:
+    """Return the mean of a paired test with its interval, which excludes 0 where p < 5 %; none below three pairs."""
+    return Summary(found.mean, found.low, found.high, found.n, "none" if np.isnan(found.low) else "95% t-interval")
 
 
 def with_spread(summary: Summary, digits: int = 1, scale: float = 1.0) -> str:

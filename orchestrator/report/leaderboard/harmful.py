@@ -12,7 +12,7 @@ from orchestrator.evidence.paired import ALPHA, Paired, compare_paired, holm
 from orchestrator.file_names import file_name
 from orchestrator.report.charts.panels import Axes, panel_record, panels_chart
 from orchestrator.report.frames.gaps import DECIMALS
-from orchestrator.report.frames.summary import NOTHING, Summary, summarize, with_spread
+from orchestrator.report.frames.summary import NOTHING, Summary, of_test, summarize, with_spread
 from orchestrator.report.leaderboard.pieces import Piece
 from orchestrator.report.leaderboard.ranking import Cell
 from orchestrator.report.tables.markdown import escape, grid_markdown
@@ -42,10 +42,7 @@ class AtRatio:
     @property
     def text(self) -> str:
         """The difference, marked where it is statistically distinguishable from 0."""
-        found = Summary(
-            self.more.mean, self.more.low, self.more.high, self.more.n, "none" if self.more.n < 3 else "95% t-interval"
-        )
-        return with_spread(found) + (f" {APART}" if self.adjusted < ALPHA else "")
+        return with_spread(of_test(self.more)) + (f" {APART}" if self.adjusted < ALPHA else "")
 
 
 def harm_by_ratio(cells: Sequence[Cell]) -> dict[str, list[AtRatio]]:
@@ -116,13 +113,10 @@ def _compared(harmful: Cell, random: Cell) -> list[AtRatio]:
 
 def _errors(rows: pd.DataFrame) -> dict[tuple[str, float], pd.Series[float]]:
     """Return errors on D_t in %, by seed, for each line and ratio."""
-    done = rows[rows["status"] == "done"]
+    done = rows[rows["status"] == "done"].groupby(["variant", "requested_forget_ratio"])
     return {
-        (str(variant), float(ratio)): 100 * (1 - own.groupby("seed")["test_accuracy"].mean())
-        for variant, of_line in done.groupby("variant")
-        for ratio, own in (
-            (r, of_line[of_line["requested_forget_ratio"] == r]) for r in of_line["requested_forget_ratio"].unique()
-        )
+        (str(variant), float(ratio)): 100 * (1 - own.groupby("seed")["test_accuracy"].mean())  # type: ignore[arg-type]
+        for (variant, ratio), own in done
     }
 
 

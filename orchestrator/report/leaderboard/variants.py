@@ -18,7 +18,7 @@ from orchestrator.file_names import file_name
 from orchestrator.report.charts.differences import differences_chart
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import REFERENCES
-from orchestrator.report.frames.summary import NOTHING, Summary, summarize, with_spread
+from orchestrator.report.frames.summary import NOTHING, Summary, of_test, summarize, with_spread
 from orchestrator.report.frames.training_cost import STANDARD
 from orchestrator.report.leaderboard.pieces import Piece
 from orchestrator.report.leaderboard.ranking import Cell
@@ -84,7 +84,7 @@ def variants_pieces(cells: Sequence[Cell]) -> list[Piece]:
         if all(np.isnan(one.js.mean) for one in own):
             titles.remove("JS")
         grid = [_row(one, _smallest(own), several, with_js="JS" in titles) for one in own]
-        means = [(_named(one, several), _spread(one.difference), _apart(one)) for one in own if not one.cell]
+        means = [(_named(one, several), of_test(one.difference), _apart(one)) for one in own if not one.cell]
         text = "Means over cells within a seed. Bars: 95 % interval over seeds (n ≥ 3); filled: p < 0.05 after Holm."
         title = f"Variants of {method} against its default"
         pieces += [f"## Variants of {escape(method)}", "", grid_markdown(titles, grid), "", escape(ABOUT), ""]
@@ -206,14 +206,10 @@ def _row(one: Compared, smallest: dict[tuple[str, str], float], several: bool, *
     return shown
 
 
-def _spread(found: Paired) -> Summary:
-    return Summary(found.mean, found.low, found.high, found.n, "none" if np.isnan(found.low) else "95% t-interval")
-
-
 def _text(found: Paired, digits: int) -> str:
     if not found.n:
         return NOTHING
-    text = with_spread(_spread(found), digits)
+    text = with_spread(of_test(found), digits)
     return text.removeprefix("-") if float(text.split()[0]) == 0 else text  # no negative zero
 
 

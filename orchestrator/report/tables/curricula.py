@@ -10,14 +10,13 @@ import json
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from orchestrator.evidence.paired import Paired, compare_paired, holm
+from orchestrator.evidence.paired import FEWEST, compare_paired, holm
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import CELL, REFERENCES, label_of
-from orchestrator.report.frames.summary import NOTHING, Summary, summarize, with_spread
+from orchestrator.report.frames.summary import NOTHING, of_test, summarize, with_spread
 from orchestrator.report.tables.csv import spreadsheet_csv
 from orchestrator.report.tables.markdown import escape
 
@@ -141,19 +140,12 @@ def _over_all(of_seed: pd.DataFrame) -> pd.DataFrame:
     return mean.assign(task="all", unlearning="all", order=mean.groupby(["line", "control"])["order"].transform("mean"))
 
 
-def _summary(test: Paired, differences: pd.Series[float]) -> Summary:
-    """Return the mean with the interval of the test, so that it excludes 0 where p < 5 %; below three seeds no test."""
-    if np.isnan(test.low):
-        return summarize(differences.to_numpy())
-    return Summary(test.mean, test.low, test.high, test.n, "95% t-interval")
-
-
 def _summaries(of_seed: pd.DataFrame) -> pd.DataFrame:
     found = []
     for (task, kind, _, line, control), part in of_seed.groupby(["task", "unlearning", "order", "line", "control"]):
         finished = part[part["done"]]
         tests = {m: compare_paired(finished[m].to_numpy()) for m in SCALE}
-        measured = {m: _summary(test, finished[m]) for m, test in tests.items()}
+        measured = {m: summarize(finished[m]) if test.n < FEWEST else of_test(test) for m, test in tests.items()}
         lead = {"task": task, "unlearning": kind, "line": line, "control": control}
         p = {f"p_{m}": test.p for m, test in tests.items()}
         found.append(lead | {"n": len(finished), "unfinished": len(part) - len(finished)} | measured | p)
