@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -199,23 +199,13 @@ class FineTuned:
         Raises:
             ValueError: it is this folder, which is never changed.
         """
-        if folder.resolve() == self.folder.resolve():
-            raise ValueError(f"{folder} is the folder of the original, which is never changed. Name another folder")
+        require_another(folder, self.folder)
         model = self._network()
         model.classifier = copy.deepcopy(classifier.head)
-        unexpected = model.load_state_dict(_weights_of(classifier), strict=False).unexpected_keys
-        if unexpected:
-            raise ValueError(f"weights that {self.architecture} has no place for: {', '.join(unexpected)}")
-        dtype = getattr(self.config, "dtype", None) or torch.float32
-        model = model.to(dtype=dtype if isinstance(dtype, torch.dtype) else getattr(torch, str(dtype)))
         for name in QUIET:
             if hasattr(self.config, name):
                 setattr(model.config, name, getattr(self.config, name))
-        with quiet_loading():
-            model.save_pretrained(folder)
-        for name in COPIED:
-            if (self.folder / name).is_file():
-                shutil.copyfile(self.folder / name, folder / name)
+        write_again(model, _weights_of(classifier), self.config, self.folder, folder)
 
 
 def open_fine_tuned(folder: Path) -> FineTuned:
@@ -243,6 +233,31 @@ def open_fine_tuned(folder: Path) -> FineTuned:
         )
     config = transformers.AutoConfig.from_pretrained(str(folder))
     return FineTuned(folder, config, transformers.AutoFeatureExtractor.from_pretrained(str(folder)))
+
+
+def require_another(folder: Path, original: Path) -> None:
+    """Raises:
+    ValueError: it is the folder of the original.
+    """
+    if folder.resolve() == original.resolve():
+        raise ValueError(f"{folder} is the folder of the original, which is never changed. Name another folder")
+
+
+def write_again(network: Any, weights: Mapping[str, Tensor], config: Any, original: Path, folder: Path) -> None:
+    """Write a network of transformers with other weights, in the dtype of `config`, and the original's `COPIED` files.
+
+    Raises:
+        ValueError: the network has no place for some of the weights.
+    """
+    if unexpected := network.load_state_dict(weights, strict=False).unexpected_keys:
+        raise ValueError(f"weights that {type(network).__name__} has no place for: {', '.join(unexpected)}")
+    dtype = getattr(config, "dtype", None) or torch.float32
+    network = network.to(dtype=dtype if isinstance(dtype, torch.dtype) else getattr(torch, str(dtype)))
+    with quiet_loading():
+        network.save_pretrained(folder)
+    for name in COPIED:
+        if (original / name).is_file():
+            shutil.copyfile(original / name, folder / name)
 
 
 def require_weights(folder: Path) -> None:

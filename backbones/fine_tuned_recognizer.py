@@ -6,7 +6,6 @@ backbones here write them. Whisper reads clips as long as the recordings, or as 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,10 +20,10 @@ from torch import Tensor
 
 from backbones.base import Backbone, Frontend, SpeechClassifier
 from backbones.checkpoints import quiet_loading
-from backbones.ctc import HubertCtc, Wav2Vec2Ctc
+from backbones.ctc import HubertCtc, Wav2Vec2Ctc, vocabulary
 from backbones.ctc_text import character_tokens
 from backbones.export import transformers_names
-from backbones.fine_tuned import COPIED, require_weights
+from backbones.fine_tuned import require_another, require_weights, write_again
 from backbones.whisper import POSITION_SAMPLES
 from backbones.whisper_seq2seq import NAMES, WhisperSeq2Seq
 
@@ -110,20 +109,10 @@ class FineTunedRecognizer:
         Raises:
             ValueError: it is this folder, which is never changed.
         """
-        if folder.resolve() == self.folder.resolve():
-            raise ValueError(f"{folder} is the folder of the original, which is never changed. Name another folder")
-        network = self._network()
+        require_another(folder, self.folder)
         names = self.backbone._names() if isinstance(self.backbone, Wav2Vec2Ctc) else NAMES
         weights = transformers_names(model.state_dict(), names)
-        if unexpected := network.load_state_dict(weights, strict=False).unexpected_keys:
-            raise ValueError(f"weights that {self.architecture} has no place for: {', '.join(unexpected)}")
-        dtype = getattr(self.config, "dtype", None) or torch.float32
-        network = network.to(dtype=dtype if isinstance(dtype, torch.dtype) else getattr(torch, str(dtype)))
-        with quiet_loading():
-            network.save_pretrained(folder)
-        for name in COPIED:
-            if (self.folder / name).is_file():
-                shutil.copyfile(self.folder / name, folder / name)
+        write_again(self._network(), weights, self.config, self.folder, folder)
 
     def _network(self) -> Any:
         import transformers
@@ -157,8 +146,6 @@ def open_recognizer(folder: Path, kind: Callable[..., Backbone] | None = None) -
 
 def _require_characters(folder: Path, config: Any) -> None:
     import json
-
-    from backbones.ctc import vocabulary
 
     try:
         found = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
