@@ -67,7 +67,8 @@ def read_outputs(path: Path) -> Sides:
 def _sides(table: pa.Table) -> Sides:
     about = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
     forgotten, target = about["forgotten_class"], about.get("target", CLASSES)
-    KINDS[target]
+    if target not in KINDS:
+        raise KeyError(target)
     parts = table["part"].to_numpy(zero_copy_only=False).astype(str)
     at = [np.flatnonzero(parts == part) for part in PARTS]
     plain = {

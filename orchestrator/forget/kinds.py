@@ -6,18 +6,16 @@ nats per character or token, the word errors of the greedy output, and the words
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import torch
 from torch import Tensor
 
-from methods.base import Batch, Classifier
+from methods.base import Classifier
 from methods.engine.answers import CLASSES, TRANSCRIPTS, Recognizer
-from methods.engine.losses import cross_entropy
 from orchestrator.evidence.outputs import Outputs, parse_outputs
 from orchestrator.evidence.signals import signals
 from orchestrator.evidence.wer import edits
@@ -90,12 +88,9 @@ class _Transcripts:
         self, model: Classifier, features: Tensor, lengths: Tensor, targets: Tensor | None, texts: list[str]
     ) -> Array:
         assert targets is not None, "recordings of a recognizer have transcripts"
-        rows = torch.arange(len(texts))
-        batch = Batch(features, lengths, targets, torch.zeros(len(texts), dtype=torch.bool), rows)
-        losses = cross_entropy(model, batch).double().numpy()
-        said = map(normalizer_of(NORMALIZER), cast(Recognizer, model).transcribe(features, lengths))
-        found = edits(texts, list(said), list(map(str, rows.tolist())))
-        return np.column_stack([losses, found.word_edits, found.words]).astype(np.float64)
+        losses, said = cast(Recognizer, model).judge(features, lengths, targets)
+        found = edits(texts, list(map(normalizer_of(NORMALIZER), said)), list(map(str, range(len(texts)))))
+        return np.column_stack([losses.double().numpy(), found.word_edits, found.words]).astype(np.float64)
 
     def scores(self, answers: Array, labels: Labels, ids: Names, signal: str) -> npt.NDArray[np.float64]:
         return -answers[:, LOSS]
@@ -111,7 +106,6 @@ class _Transcripts:
 
 
 KINDS: Mapping[str, Kind] = {CLASSES: _Classes(), TRANSCRIPTS: _Transcripts()}
-Beat = Callable[[], None]
 
 
 def _outputs(logits: Array, labels: Labels, ids: Names) -> Outputs:

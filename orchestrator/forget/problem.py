@@ -88,9 +88,8 @@ class Case:
 
     def has_encoder(self) -> bool:
         """Whether there is an encoder that was not trained on D_f, which some methods learn from."""
-        if self.base is not None or self.opened.target != CLASSES:
-            return self.base is not None
-        return self.opened.is_whisper and self.speech.features.shape[-1] == 80
+        stands_in = self.opened.target == CLASSES and self.opened.is_whisper and self.speech.features.shape[-1] == 80
+        return self.base is not None or stands_in
 
     def problem(
         self, limit_samples: float | None, *, same_network: bool = False, forget: npt.NDArray[np.int64] | None = None
