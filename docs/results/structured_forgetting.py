@@ -1,4 +1,5 @@
 """Compute the registered statistics of structured_forgetting.md from its rows, and draw its picture.
+
 python docs/results/structured_forgetting.py ROWS.parquet PICTURE.svg
 """
 
@@ -15,7 +16,7 @@ import pandas as pd
 from scipy import stats
 from tabulate import tabulate
 
-from orchestrator.evidence.paired import holm
+from orchestrator.evidence.paired import compare_paired, holm
 from orchestrator.report.charts.chart import Chart, chart, sized
 from orchestrator.report.charts.style import COLORS, INK
 from orchestrator.report.frames.select import CELL, prepare
@@ -94,7 +95,7 @@ def secondary(found: pd.DataFrame) -> str:
     table, p = [], []
     for method, part in found.groupby("method"):
         seeds = [by_seed(part, "forget_accuracy", *pair) for pair in pairs]
-        p += [1.0 if np.ptp(s) == 0 and s.iloc[0] == 0 else float(stats.ttest_1samp(s, 0.0).pvalue) for s in seeds]
+        p += [compare_paired(s.to_numpy()).p for s in seeds]
         start = part["forget_accuracy"]["none"].groupby("seed").mean()
         table.append([method, with_spread(summarize(start)), *(with_spread(summarize(s), 2) for s in seeds)])
     corrected = holm(p)

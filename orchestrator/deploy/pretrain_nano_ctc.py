@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,12 +29,14 @@ from backbones.export import transformers_names
 from orchestrator.digests import default_cache_dir
 from orchestrator.evidence import wer
 from orchestrator.run.setup.context import seed_everything
+from orchestrator.run.setup.feature_cache import waveforms
 from orchestrator.tasks.build import open_corpus
 from orchestrator.tasks.corpus import Corpus
 from orchestrator.tasks.espeak_sentences import EspeakSentences
 
 FAMILIES = {"wav2vec2": Wav2Vec2Ctc, "hubert": HubertCtc}
 BATCH = 16
+WARMUP_SHARE = 0.1  # of a cycle, in which the rate rises
 SORTED_BATCHES = 16  # batches whose utterances are sorted by length, so that little of a batch is padding
 AT_ONCE = 32  # clips in the frontend
 
@@ -48,32 +49,13 @@ class Stage(NamedTuple):
     voices: int
     validation_share: float
     learning_rate: float  # the largest
-    warmup_share: float
     epochs: int  # of the whole cycle
     last: int  # epoch that is trained
 
 
 STAGES = (
-    Stage(
-        seed=14,
-        sentences=4_000,
-        voices=300,
-        validation_share=0.03,
-        learning_rate=4e-3,
-        warmup_share=0.1,
-        epochs=24,
-        last=12,
-    ),
-    Stage(
-        seed=15,
-        sentences=9_000,
-        voices=1_000,
-        validation_share=0.01,
-        learning_rate=3e-3,
-        warmup_share=0.1,
-        epochs=3,
-        last=3,
-    ),
+    Stage(seed=14, sentences=4_000, voices=300, validation_share=0.03, learning_rate=4e-3, epochs=24, last=12),
+    Stage(seed=15, sentences=9_000, voices=1_000, validation_share=0.01, learning_rate=3e-3, epochs=3, last=3),
 )
 
 
@@ -118,12 +100,8 @@ def prepare(backbone: Wav2Vec2Ctc, corpus: Corpus, model: CtcRecognizer) -> Prep
     """Run the frontend over the corpus."""
     frontend = backbone.frontend(torch.device("cpu"))
     samples, frames, lengths = int(max(corpus.num_samples)), [], []
-    for first in range(0, len(corpus), AT_ONCE):
-        clips = [corpus.audio(row).astype(np.float32) / 32768 for row in range(len(corpus))[first : first + AT_ONCE]]
-        padded = torch.zeros(len(clips), samples)
-        for row, clip in enumerate(clips):
-            padded[row, : len(clip)] = torch.from_numpy(clip)
-        made = frontend(padded, torch.tensor([len(clip) for clip in clips]))
+    for rows in torch.split(torch.arange(len(corpus)), AT_ONCE):
+        made = frontend(*waveforms(corpus, rows.numpy(), samples, "first"))
         frames.append(made[0].half())
         lengths.append(made[1])
     texts = [str(text) for text in corpus.column("text")]
@@ -155,7 +133,7 @@ def pretrain(model: CtcRecognizer, prepared: Prepared, corpus: Corpus, stage: St
     optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, weight_decay=0.01, fused=True)
     steps = sum(1 for _ in batches(train, prepared.lengths, generator))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, stage.learning_rate, total_steps=stage.epochs * steps, pct_start=stage.warmup_share
+        optimizer, stage.learning_rate, total_steps=stage.epochs * steps, pct_start=WARMUP_SHARE
     )
     started = time.perf_counter()
     for epoch in range(stage.last):

@@ -94,7 +94,7 @@ def searches_of(grid: Grid, sweep: Sweep, count: int, rule: str) -> Searches:
             kind |= {"size": size} if (size := size_of(spec.request)) else {}
             key = short_hash({**line, **kind})
             lines.setdefault(key, {})[spec.trial_id] = spec
-            applied = settings_of_modifiers({name: getattr(spec, name) for name in SEARCHED_MODIFIERS})
+            applied = _modifier_settings(spec)
             given[key] = own | {name: applied.get(name) for name in differ.get(_with_modifiers(spec), ())}
             search = found.setdefault(key, {**line, "forget": forget})
             if search["forget"] != forget:
@@ -146,12 +146,15 @@ def _settings_of_modifiers(variants: Sequence[MethodVariant]) -> dict[tuple[Any,
     """Return, for each method with the same modifiers in several variants, the modifiers' settings that differ."""
     named: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for variant in variants:
-        applied = settings_of_modifiers({name: getattr(variant, name) for name in SEARCHED_MODIFIERS})
-        named.setdefault(_with_modifiers(variant), []).append(applied)
+        named.setdefault(_with_modifiers(variant), []).append(_modifier_settings(variant))
     return {
         key: [name for name in sorted(set().union(*several)) if len({canonical(one.get(name)) for one in several}) > 1]
         for key, several in named.items()
     }
+
+
+def _modifier_settings(one: MethodVariant | TrialSpec) -> dict[str, Any]:
+    return settings_of_modifiers({name: getattr(one, name) for name in SEARCHED_MODIFIERS})
 
 
 def _with_modifiers(one: MethodVariant | TrialSpec) -> tuple[Any, ...]:

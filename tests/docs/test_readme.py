@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -14,10 +13,10 @@ from orchestrator.report.evidence.table import GROUPS
 from orchestrator.report.frames.select import REFERENCES
 from orchestrator.report.frames.summary import with_spread
 from orchestrator.results.schema import SCHEMA
+from tests.docs.scripts import RESULTS, script
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-RESULTS = ROOT / "docs" / "results"
 
 
 def test_counts_are_those_of_the_registry() -> None:
@@ -45,11 +44,7 @@ def test_shipped_sweeps_are_listed_in_the_documentation() -> None:
 
 
 def test_the_picture_shows_the_gaps_of_the_leaderboard_page() -> None:
-    spec = importlib.util.spec_from_file_location("plot_leaderboard", RESULTS / "plot_leaderboard.py")
-    assert spec is not None
-    assert spec.loader is not None
-    plot = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(plot)
+    plot = script("plot_leaderboard")
     gaps, cells = plot.mean_gaps(pd.read_parquet(RESULTS / "data" / "leaderboard.parquet"))
     page = (RESULTS / "leaderboard.md").read_text().partition("## All cells")[2].partition("Gap: for each seed")[0]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "±" in line]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.docs.test_readme import RESULTS
+from tests.docs.scripts import script
 
 LINES = {
     "": 0.0,
@@ -22,13 +21,8 @@ LINES = {
 
 
 @pytest.fixture(scope="module")
-def script() -> Any:
-    spec = importlib.util.spec_from_file_location("structured_forgetting", RESULTS / "structured_forgetting.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def statistics() -> Any:
+    return script("structured_forgetting")
 
 
 @pytest.fixture
@@ -52,28 +46,28 @@ def rows() -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
-def test_a_planted_fall_is_found_with_its_size_and_the_control_separates_order_from_scale(script, rows) -> None:
-    found = script.accuracies(rows)
-    assert script.by_seed(found, "forget_accuracy", "published", "none").mean() == pytest.approx(-10, abs=0.3)
-    order = script.by_seed(found, "forget_accuracy", "published", "shuffled")
+def test_a_planted_fall_is_found_with_its_size_and_the_control_separates_order_from_scale(statistics, rows) -> None:
+    found = statistics.accuracies(rows)
+    assert statistics.by_seed(found, "forget_accuracy", "published", "none").mean() == pytest.approx(-10, abs=0.3)
+    order = statistics.by_seed(found, "forget_accuracy", "published", "shuffled")
     assert len(order) == 5
     assert order.mean() == pytest.approx(-2, abs=0.3)
-    assert script.lower(order) < 0.01
-    assert script.lower(-order) > 0.99
-    assert re.search(r"\| A +\|[^|]+\| -(9|10)\.\d\d ± 0\.\d\d", script.primary(found))
-    assert "| scrub" in script.secondary(found)
+    assert statistics.lower(order) < 0.01
+    assert statistics.lower(-order) > 0.99
+    assert re.search(r"\| A +\|[^|]+\| -(9|10)\.\d\d ± 0\.\d\d", statistics.primary(found))
+    assert "| scrub" in statistics.secondary(found)
 
 
-def test_no_difference_in_any_seed_is_no_evidence(script) -> None:
-    assert script.lower(pd.Series([0.0] * 5)) == 1.0
+def test_no_difference_in_any_seed_is_no_evidence(statistics) -> None:
+    assert statistics.lower(pd.Series([0.0] * 5)) == 1.0
 
 
-def test_a_run_that_did_not_end_as_done_is_refused(script, rows) -> None:
+def test_a_run_that_did_not_end_as_done_is_refused(statistics, rows) -> None:
     rows.loc[3, "status"] = "diverged"
     with pytest.raises(ValueError, match=r"1 runs did not end as done: got \['salun'\]"):
-        script.accuracies(rows)
+        statistics.accuracies(rows)
 
 
-def test_the_picture_shows_every_line(script, rows) -> None:
-    drawn = script.picture(script.accuracies(rows)).svg
-    assert all(name in drawn for name in script.NAMES.values())
+def test_the_picture_shows_every_line(statistics, rows) -> None:
+    drawn = statistics.picture(statistics.accuracies(rows)).svg
+    assert all(name in drawn for name in statistics.NAMES.values())
