@@ -11,8 +11,9 @@ from jaxtyping import Float
 from scipy import stats
 
 from orchestrator.evidence.canaries import FEWEST, Canary, Losses, exposure_on
-from orchestrator.evidence.extraction import Audio, masked, recovered, span_by_share, sped_up
+from orchestrator.evidence.extraction import recovered, sped_up
 from orchestrator.evidence.roc import Estimate, auc
+from orchestrator.tasks.masking import Audio, masked, span_by_share
 
 EXPOSURE, MASKED_EXPOSURE = "exposure", "exposure, masked"
 RECOVERED, EXACT, OTHER = "recovered", "exact", "other secret"

@@ -2,16 +2,21 @@
 
 Sentences have names, places and numbers as words; each is said once, by one voice, in one split. Canaries ("the account
 number of maria is four seven one nine two six") are said `repetitions` times in train, by different voices as far as
-there are enough; as many controls, drawn alike, are said as often in holdout and nowhere else.
+there are enough; as many controls, drawn alike, are said as often in holdout and nowhere else. In `masked_repetitions`
+of the recordings of each canary and control, noise covers the secret, as a disturbance would: a model fits such a
+recording only by memorizing its transcript.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
+
+import numpy as np
 
 from orchestrator.tasks.base import NO_CLASSES, CorpusSize, Foretold, Source, Utterance
 from orchestrator.tasks.espeak_tts.acoustics import NOISES
@@ -22,6 +27,7 @@ from orchestrator.tasks.espeak_tts.engine import engine
 from orchestrator.tasks.espeak_tts.grammar import NAMES, PLACES, Sentence, draw_sentences
 from orchestrator.tasks.espeak_tts.sampling import Role, Speaker, deal, generator
 from orchestrator.tasks.espeak_tts.settings import shares_and_conditions, whole
+from orchestrator.tasks.masking import masked, span_by_share
 from orchestrator.tasks.transcripts import TranscriptTask
 
 TYPICAL_SECONDS = 2.8  # of a sentence, with its margin
@@ -42,6 +48,7 @@ class EspeakSentences(TranscriptTask):
     voices: int = 40
     canaries: int = 10  # planted in train; as many controls are in holdout only
     repetitions: int = 4  # recordings of each canary
+    masked_repetitions: int = 0  # the last of them: noise covers the secret
     seed: int = 0
     snr_db: tuple[float, float] = (10.0, 30.0)  # of the speech, drawn per recording
     level_db: tuple[float, float] = (-35.0, -18.0)  # RMS of the speech, dB of full scale, drawn per recording
@@ -63,6 +70,7 @@ class EspeakSentences(TranscriptTask):
         whole("voices", self.voices, 2, 9999)
         whole("canaries", self.canaries, 0, MOST)
         whole("repetitions", self.repetitions, 1, 1000)
+        whole("masked_repetitions", self.masked_repetitions, 0, self.repetitions - 1)
         whole("seed", self.seed, 0, math.inf)
         for name, value in shares_and_conditions(self).items():
             object.__setattr__(self, name, value)
@@ -94,6 +102,13 @@ class EspeakSentences(TranscriptTask):
             texts=(*(sentence.text for sentence in self._sentences), *(canary.text for canary in planted)),
         )
 
+    def settings(self) -> dict[str, Any]:
+        """Also `masked_repetitions`, if there are any: added later, so other corpora keep their names."""
+        given = super().settings()
+        if not self.masked_repetitions:
+            del given["masked_repetitions"]
+        return given
+
     def content(self) -> Mapping[str, Any]:
         """The engine: its version and platform."""
         return engine()
@@ -118,11 +133,18 @@ class EspeakSentences(TranscriptTask):
         recordings = spoken(self, self.voices, None)
         made_from = {s.text: {"template": s.template, "canary": ""} for s in self._sentences}
         made_from |= {c.text: {"template": "canary", "canary": c.name} for c in self._canaries}
+        secrets = {c.text: c.secret for c in self._canaries}
 
         def utterances() -> Iterator[Utterance]:
+            said = Counter[str]()
             for clip, audio in recordings():
                 text, speaker = clip.role.text, clip.role.speaker
                 assert speaker is not None
+                said[text] += 1
+                if text in secrets and said[text] > self.repetitions - self.masked_repetitions:
+                    span = span_by_share(text, secrets[text], len(audio))
+                    noisy = masked(audio.astype(np.float64), *span, seed=clip.number)
+                    audio = noisy.clip(-32_768, 32_767).round().astype(np.int16)
                 yield Utterance(
                     utterance_id=f"{text.replace(' ', '-')}/{speaker.name}_{clip.number:06d}",
                     audio=audio,

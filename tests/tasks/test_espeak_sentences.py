@@ -59,6 +59,24 @@ def test_canaries_are_in_train_only_and_controls_in_holdout_only(corpus: Corpus)
     assert len({canary["prefix"] for canary in about.values()}) == len(about)
 
 
+def test_noise_covers_the_secret_in_the_last_recordings_of_canaries_and_controls(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    noisy = open_corpus(EspeakSentences(**{**SMALL.settings(), "masked_repetitions": 1}), tmp_path)
+    assert noisy.texts.tolist() == corpus.texts.tolist()
+    assert noisy.fingerprint != corpus.fingerprint
+    changed = [not np.array_equal(noisy.audio(row), corpus.audio(row)) for row in range(len(corpus))]
+    for name in corpus.info["canaries"]:
+        assert [changed[row] for row in np.flatnonzero(corpus.column("canary") == name)] == [False, True]
+    assert sum(changed) == 2 * 3
+    with pytest.raises(ValueError, match="masked_repetitions must be a whole number from 0 to 1, got 2"):
+        EspeakSentences(**{**SMALL.settings(), "masked_repetitions": 2})
+
+
+def test_corpora_from_before_masked_repetitions_keep_their_names() -> None:
+    assert "masked_repetitions" not in SMALL.settings()
+
+
 def test_repetitions_of_a_canary_have_different_voices(corpus: Corpus) -> None:
     for name in corpus.info["canaries"]:
         speakers = corpus.speakers[corpus.column("canary") == name]
