@@ -85,9 +85,13 @@ def macro_f1(predicted: Labels, labels: Labels) -> float:
     _require_same_length(predicted, labels)
     if not len(labels):
         return float("nan")
-    from sklearn.metrics import f1_score  # here, because importing it takes seconds
-
-    return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0.0))
+    classes, named = np.unique(labels, return_counts=True)
+    given = predicted[np.isin(predicted, classes)]
+    called, hits = (
+        np.bincount(np.searchsorted(classes, found), minlength=len(classes))
+        for found in (given, labels[predicted == labels])
+    )
+    return float(np.mean(2 * hits / (named + called)))
 
 
 def cross_entropy(logits: Logits, labels: Labels) -> Float[np.ndarray, " n"]:
