@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
 from backbones.weight_files import DamagedWeights
 from orchestrator import plugins
@@ -12,22 +13,42 @@ from orchestrator.plan.scenarios import ABSENT, Scenario, removed_ids
 from orchestrator.plan.spec import PlugIn
 from orchestrator.plan.sweep_schema import Sweep
 from orchestrator.plan.tuned_settings import Lock
+from orchestrator.tasks.base import Task
 
 Refuse = Callable[[str, str], None]
 """Takes what cannot be used and the reason."""
 
 
-def task_plugin(entry: TaskEntry, scenarios: Sequence[Scenario], refuse: Refuse) -> PlugIn:
+class TaskLoader:
+    """Creates the tasks of one plan; what several of them read from disk is read once."""
+
+    def __init__(self) -> None:
+        self._tasks: list[Task] = []
+
+    def load(self, name: str, settings: Mapping[str, Any]) -> Task:
+        """Create a task.
+
+        Raises:
+            ValueError: an unknown task or setting, or a setting out of range.
+        """
+        task: Task = plugins.load("tasks", name, **settings)
+        for other in self._tasks:
+            task.reuse(other)
+        self._tasks.append(task)
+        return task
+
+
+def task_plugin(entry: TaskEntry, scenarios: Sequence[Scenario], refuse: Refuse, loader: TaskLoader) -> PlugIn:
     """Return the plug-in of a task; refuse it, with an absent content, if its data are missing.
 
     Raises:
         ValueError: an unknown task or setting, or a setting out of range.
     """
     settings = entry.settings
-    task = plugins.load("tasks", entry.name, **settings)
+    task = loader.load(entry.name, settings)
     if removed := removed_ids(scenarios, entry.title):
         settings = {**settings, "keep_in_train": [*task.keep_in_train, *removed]}
-        task = plugins.load("tasks", entry.name, **settings)
+        task = loader.load(entry.name, settings)
     try:
         content = task.fingerprint()
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
@@ -71,7 +92,9 @@ def backbone_plugin(entry: BackboneEntry, refuse: Refuse) -> PlugIn:
     return made.carrying(backbone)
 
 
-def require_lock_of_these_recordings(sweep: Sweep, lock: Lock, scenarios: Sequence[Scenario]) -> None:
+def require_lock_of_these_recordings(
+    sweep: Sweep, lock: Lock, scenarios: Sequence[Scenario], loader: TaskLoader
+) -> None:
     """Check that the settings of a lock file were chosen on the recordings that the sweep names for searches.
 
     Raises:
@@ -83,7 +106,7 @@ def require_lock_of_these_recordings(sweep: Sweep, lock: Lock, scenarios: Sequen
     for entry in sweep.tasks:
         if entry.tune_on is None:
             continue
-        own, other = (task_plugin(one, scenarios, _ignore).content for one in (entry, entry.for_tuning))
+        own, other = (task_plugin(one, scenarios, _ignore, loader).content for one in (entry, entry.for_tuning))
         if ABSENT in (own, other):
             continue
         if own == other:

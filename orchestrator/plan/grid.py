@@ -12,7 +12,7 @@ from typing import Any, Literal
 from orchestrator.forgetting.requests import size_of
 from orchestrator.plan.answer_kinds import not_applicable, reason_untrainable, target_of_task
 from orchestrator.plan.cost import train_gflop
-from orchestrator.plan.entries import backbone_plugin, require_lock_of_these_recordings, task_plugin
+from orchestrator.plan.entries import TaskLoader, backbone_plugin, require_lock_of_these_recordings, task_plugin
 from orchestrator.plan.method_variants import MethodVariant, method_plugin, method_variants, with_choice
 from orchestrator.plan.originals import STANDARD, StudyPlan, study_plan, training_of, training_plugin
 from orchestrator.plan.plug_in_keys import BackboneEntry, TaskEntry
@@ -83,7 +83,7 @@ def build_grid(sweep: Sweep) -> Grid:
     lock = read_lock(Path(sweep.lock)) if sweep.lock else Lock()
     titles = [[entry.title for entry in entries] for entries in (sweep.tasks, sweep.backbones)]
     scenarios = read_scenarios(sweep.unlearning, *titles)
-    require_lock_of_these_recordings(sweep, lock, scenarios)
+    require_lock_of_these_recordings(sweep, lock, scenarios, loader := TaskLoader())
     variants = [variant for entry in sweep.methods for variant in method_variants(entry, sweep.selection)]
     missing = dict.fromkeys(scenario.missing for scenario in scenarios if scenario.missing)
     grid = Grid(refused=[Refusal(f"file of {sweep.name}", reason, kind="input") for reason in missing])
@@ -93,7 +93,7 @@ def build_grid(sweep: Sweep) -> Grid:
         for kind in [training_plugin(entry)]
     ]
     refuse = partial(grid.refuse, kind="input")
-    tasks = [(entry, task_plugin(entry, scenarios, refuse)) for entry in sweep.tasks]
+    tasks = [(entry, task_plugin(entry, scenarios, refuse, loader)) for entry in sweep.tasks]
     backbones = [(entry, backbone_plugin(entry, refuse)) for entry in sweep.backbones]
     backbones.sort(key=lambda pair: -train_gflop(pair[1], 1.0))  # the slowest first; the sort is stable
     pairs = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -118,15 +119,20 @@ def read_lock(path: Path) -> Lock:
             f"no lock file {path}; create it with `unlearn tune SWEEP --lock {path.name}`, or remove `lock:`"
         )
     try:
-        values = load_yaml(path.read_text(encoding="utf-8"))
-        choices = tuple(Choice(**choice) for choice in values["choices"])
-        return Lock(str(values["rule"]), int(values["trials"]), tuple(values["seeds"]), choices)
+        return _lock_of(path.read_text(encoding="utf-8"))
     except YamlError as error:
         raise ValueError(f"{path}: {error}") from None
     except (TypeError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} is not a lock file: {error}; create one with `unlearn tune SWEEP --lock {path.name}`"
         ) from None
+
+
+@lru_cache(maxsize=8)  # YAML of this size takes a second, and many sweeps share a lock file
+def _lock_of(text: str) -> Lock:
+    values = load_yaml(text)
+    choices = tuple(Choice(**choice) for choice in values["choices"])
+    return Lock(str(values["rule"]), int(values["trials"]), tuple(values["seeds"]), choices)
 
 
 def write_lock(path: Path, lock: Lock) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from orchestrator.plan.entries import task_plugin
+from orchestrator.plan.entries import TaskLoader, task_plugin
 from orchestrator.plan.grid import Grid
 from orchestrator.plan.scenarios import ABSENT, read_scenarios
 from orchestrator.plan.sweep_schema import Sweep, SweepError
@@ -38,11 +38,12 @@ def require_other_recordings(
     context = WorkerContext(store, cache_dir, device=torch.device("cpu"))
     titles = [entry.title for entry in sweep.tasks], [entry.title for entry in sweep.backbones]
     scenarios = read_scenarios(sweep.unlearning, *titles)
+    loader = TaskLoader()
     tuned = {spec.task.title: spec.task for spec in grid.runnable}
     for entry in sweep.tasks:
         if entry.tune_on is None or entry.title not in tuned:
             continue
-        own, other = task_plugin(entry, scenarios, lambda what, reason: None), tuned[entry.title]
+        own, other = task_plugin(entry, scenarios, lambda what, reason: None, loader), tuned[entry.title]
         if own.content == ABSENT or not (build or all(has_corpus(cache_dir, task) for task in (own, other))):
             continue
         with preparation(observer, f"the corpus of {entry.title}"):

@@ -46,6 +46,9 @@ class AudioFolder(Task):
 
     label: ClassVar[str] = "audio folder"
     version: ClassVar[int] = 2
+    read_by: ClassVar[tuple[str, ...]] = (
+        "root", "manifest", "pattern", "target", "text_from", "label_from", "speaker_from", "speaker_table",
+    )  # fmt: skip
 
     root: str = field(metadata={"identity": False})
     target: str = "keywords"  # or speakers: what a class is; or transcripts
@@ -77,9 +80,7 @@ class AudioFolder(Task):
             raise ValueError(f"max_seconds must be positive, got {self.max_seconds}")
         self._require_target()
         if self.manifest and self.pattern:
-            raise ValueError(
-                "two ways to list recordings: got manifest and pattern, allowed: one, or neither for folders"
-            )
+            raise ValueError("two ways to list recordings: got manifest and pattern, allowed: one, or none for folders")
         if self.classes:
             object.__setattr__(self, "classes", tuple(map(class_name, self.classes)))
         if self.unknown_label and not self.classes:

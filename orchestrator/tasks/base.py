@@ -75,6 +75,7 @@ class Task(ABC):
 
     label: ClassVar[str]  # as tables print it
     version: ClassVar[int]  # bumped when its corpora change
+    read_by: ClassVar[tuple[str, ...]] = ()  # settings on which all depends that the task reads and keeps
 
     label_noise: Mapping[str, float] | None = None  # {share: of each split's utterances given a wrong label, seed: 0}
     poison: Mapping[str, Any] | None = None  # {share: of train, target: CLASS, level_db: -6, seconds: 0.2, seed: 0}
@@ -159,6 +160,15 @@ class Task(ABC):
             "settings": self.settings(), "content": dict(self.content()),
         }  # fmt: skip
         return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+    def reuse(self, other: Task) -> None:
+        """Take over what another task of the same plan has read, if it reads the same files in the same way."""
+        if (
+            self.read_by
+            and type(other) is type(self)
+            and all(getattr(self, n) == getattr(other, n) for n in self.read_by)
+        ):
+            self.__dict__.update({name: kept for name, kept in other.__dict__.items() if name not in self.__dict__})
 
     def require_unchanged(self, planned: str) -> None:
         """Check that the files are still those of the planned fingerprint.

@@ -6,16 +6,18 @@ import pytest
 from pydantic import ValidationError
 from small_sweep import ids, sweep
 
-from orchestrator.plan.entries import task_plugin
+from orchestrator.plan.entries import TaskLoader, task_plugin
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.tuned_settings import Choice, Lock, read_lock, write_lock
+from orchestrator.tasks import audio_folder
+from orchestrator.tasks.sources.manifest import from_manifest
 
 TASK = {"name": "espeak_keywords", "clips": 240, "label_noise": {"share": 0.1, "seed": 0}}
 ELSEWHERE = {**TASK, "tune_on": {"seed": 5, "label_noise": {"seed": 7}}}
 
 
 def plugin_of(entry):
-    return task_plugin(entry, [], lambda what, reason: None)
+    return task_plugin(entry, [], lambda what, reason: None, TaskLoader())
 
 
 def lock_on(corpus, path):
@@ -73,3 +75,29 @@ def test_a_task_without_data_is_refused_and_still_counted(tmp_path):
     grid = build_grid(sweep(tasks=[missing]))
     assert [refusal.kind for refusal in grid.refused] == ["input"]
     assert len(grid.refused_ids) == len(grid.trials) == 20
+
+
+def folder_entry(root, **settings):
+    (task,) = sweep(tasks=[{"name": "audio_folder", "root": str(root), "manifest": "m.csv", **settings}]).tasks
+    return task
+
+
+def test_tasks_of_one_plan_read_the_files_that_they_share_once(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(audio_folder, "from_manifest", lambda *given: read.append(given) or from_manifest(*given))
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "m.csv").write_text("path,label,speaker,said\n1.wav,go,ann,no\n2.wav,no,ben,go\n")
+        for name in ("1.wav", "2.wav"):
+            (folder / name).write_bytes(f"{number} {name}".encode())
+    entries = [
+        *(folder_entry(folders[0], where={"speaker": speaker}) for speaker in ("ann", "ben")),
+        folder_entry(folders[0], label_from="said"),
+        folder_entry(folders[1]),
+    ]
+    loader = TaskLoader()
+    together = [task_plugin(entry, [], print, loader) for entry in entries]
+    assert len(read) == 3
+    assert together == [plugin_of(entry) for entry in entries]
+    assert len({plugin.content for plugin in together}) == 4

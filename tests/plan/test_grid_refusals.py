@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from small_sweep import sweep
 
-from orchestrator.plan.entries import task_plugin
+from orchestrator.plan.entries import TaskLoader, task_plugin
 from orchestrator.plan.grid import build_grid
 from orchestrator.plan.plug_in_keys import TaskEntry
 from orchestrator.plan.scenarios import read_scenarios, reason_unsuitable
@@ -62,7 +62,7 @@ def test_a_backbone_that_cannot_learn_what_a_task_labels_is_refused_with_the_rea
 )
 def test_a_scenario_without_a_meaning_for_a_task_has_a_reason(kind, task, reason):
     (scenario,) = read_scenarios([{"kind": kind}], [task], ["b"])
-    plugin = task_plugin(TaskEntry(name=task), [scenario], print)
+    plugin = task_plugin(TaskEntry(name=task), [scenario], print, TaskLoader())
     assert reason in reason_unsuitable(scenario, plugin)
 
 
