@@ -19,6 +19,7 @@ REQUESTS = 50  # random ones, with which a request is compared
 MUCH = 2.0  # times the most harmful of these
 
 Vectors = Float[np.ndarray, "n width"]
+Weights = Float[np.ndarray, "width classes"]
 Labels = Int[np.ndarray, " n"]
 
 
@@ -27,7 +28,7 @@ class _Sums:
     """The normal equations of a ridge regression on one-hot labels; utterances are removed by subtraction."""
 
     gram: Float[np.ndarray, "width width"]
-    by_class: Float[np.ndarray, "width classes"]
+    by_class: Weights
 
     @classmethod
     def over(cls, x: Vectors, labels: Labels, classes: int) -> _Sums:
@@ -36,10 +37,6 @@ class _Sums:
     def without(self, x: Vectors, labels: Labels) -> _Sums:
         removed = np.eye(self.by_class.shape[1])[labels]
         return _Sums(self.gram - x.T @ x, self.by_class - x.T @ removed)
-
-    def weights(self) -> Float[np.ndarray, "width classes"]:
-        found: Float[np.ndarray, "width classes"] = np.linalg.solve(self.gram, self.by_class)
-        return found
 
 
 def harmful_order(x: Vectors, labels: Labels, others: Vectors, other_labels: Labels, count: int) -> Labels:
@@ -107,13 +104,28 @@ def harm_of(
     classes = int(max(labels.max(), other_labels.max())) + 1
     sums, wanted = _Sums.over(x, labels, classes), np.eye(classes)[other_labels]
 
-    def error(found: _Sums) -> float:
-        return float(np.mean(np.sum((others @ found.weights() - wanted) ** 2, axis=1)))
+    def error(weights: Weights) -> float:
+        return float(np.mean(np.sum((others @ weights - wanted) ** 2, axis=1)))
 
-    before, rng = error(sums), np.random.default_rng(seed)
+    inverse, rng = np.linalg.inv(sums.gram), np.random.default_rng(seed)
+    weights = inverse @ sums.by_class
     requests = [forget, *(rng.permutation(len(x))[: len(forget)] for _ in range(REQUESTS))]
-    rises = [error(sums.without(x[rows], labels[rows])) / before - 1 for rows in requests]
+    left = (_weights_without(x[rows], labels[rows], sums, inverse, weights) for rows in requests)
+    rises = [error(found) / error(weights) - 1 for found in left]
     return Harm(rises[0], max(rises[1:]), len(others))
+
+
+def _weights_without(
+    x: Vectors, labels: Labels, sums: _Sums, inverse: Float[np.ndarray, "width width"], weights: Weights
+) -> Weights:
+    """Return the weights after the removal of utterances, by an equation for each utterance or for each feature."""
+    removed = np.eye(weights.shape[1])[labels]
+    if len(x) >= len(weights):
+        without: Weights = np.linalg.solve(sums.gram - x.T @ x, sums.by_class - x.T @ removed)
+        return without
+    across = x @ inverse
+    found: Weights = weights - across.T @ np.linalg.solve(np.eye(len(x)) - across @ x.T, removed - x @ weights)
+    return found
 
 
 def _standardized(x: Vectors, others: Vectors) -> tuple[Vectors, Vectors]:

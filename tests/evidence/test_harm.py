@@ -53,7 +53,15 @@ def test_subtraction_is_a_fit_without_the_utterances(given) -> None:
     sums = _Sums.over(x, labels, 4).without(x[rows], labels[rows])
     kept = np.arange(40, 300)
     direct = np.linalg.solve(x[kept].T @ x[kept] + RIDGE * 300 * np.eye(12), x[kept].T @ np.eye(4)[labels[kept]])
-    assert np.allclose(sums.weights(), direct)
+    assert np.allclose(np.linalg.solve(sums.gram, sums.by_class), direct)
+
+
+@pytest.mark.parametrize("count", [1, 5, 40])  # fewer and more than features
+def test_the_rise_is_that_of_a_fit_without_the_utterances(given, count) -> None:
+    x, labels, others, other_labels = given
+    rows = np.random.default_rng(2).permutation(300)[:count]
+    ratio = error_without(rows, *given) / error_without([], *given)
+    assert harm_of(x, labels, rows, others, other_labels, seed=0).rise == pytest.approx(ratio - 1, rel=1e-9)
 
 
 def test_the_check_warns_of_chosen_requests_and_of_few_random_ones(given) -> None:
