@@ -29,9 +29,9 @@ MOST_UNITS = 60  # dots of one line: more of them hide each other
 
 def block_key(block: Block) -> str:
     """Return what a block has in common with its counterparts in the tables of single backbones."""
-    first = block.rows.iloc[0]
-    parts = [block.kind] if block.kind != "sample" or first["forget_rule"] == "random" else [str(first["forget_rule"])]
-    parts += [str(first["forget_rule"])] if block.kind == "attribute" else []
+    rule = str(block.rows["forget_rule"].iloc[0])
+    named = rule not in ("", "random")
+    parts = [rule] if block.kind == "sample" and named else [block.kind, *([rule] if named else [])]
     parts += [block.training] if block.training != STANDARD else []
     parts += [f"request-{block.request}"] if block.request else []
     return "-".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
@@ -10,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 
 from methods.engine.rates import SHARES
-from orchestrator.forgetting.requests import size_of
 from orchestrator.results.schema import SCHEMA
 
 REQUEST = ["task", "backbone", "unlearning", "forget_rule", "requested_forget_ratio"]
@@ -19,14 +19,17 @@ CELL = ["training", *REQUEST, "requests_before", "forget_classes", "seed"]
 
 PAPER_ORDER = ("original", "retrain", "grad_ascent", "random_label", "bad_teacher", "scrub", "salun")
 REFERENCES = ("original", "retrain")
+NAMES = {"speaker": "speakers", "entity": "entities", "canary": "canaries", "ids": "utterances"}
+"""Kinds of requests that name what they are for, and several of it."""
+LISTED = 3  # names in the name of a request
 
 
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     """Convert rows to plain types: numbers as float64, text and truth values without nulls; absent columns are null.
 
-    `task_name` is a copy of `task`, which `scope` may replace by a title. The rule of a request for a part of the wrong
-    labels names that part, and of one for classes or speakers their number where it differs: such requests are not
-    compared with those for others.
+    `task_name` is a copy of `task`, which `scope` may replace by a title. The rule of a request for a part of the
+    wrong labels names that part, and of one for classes, speakers, entities, canaries or listed utterances what it is
+    for where that differs: such requests are not compared with those for others.
     """
     columns: dict[str, pd.Series[Any]] = {}
     for field in SCHEMA:
@@ -48,24 +51,44 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     frame["task_name"] = frame["task"]
     shares = frame["known_share"]
     frame["forget_rule"] = frame["forget_rule"].where(shares.isna(), [f"{100 * s:.3g} % known" for s in shares])
-    _name_counts(frame)
+    _name_requests(frame)
     frame["training"] = frame["training"].replace("", "standard")  # rows from before there were kinds of training
     return frame
 
 
-def _name_counts(frame: pd.DataFrame) -> None:
-    """Name requests of kind class or speaker by how many they are for, where that differs within a task."""
-    recipes = frame["recipe"].where(frame["unlearning"] == "speaker", "")
-    sizes = [size_of((json.loads(text or "{}").get("forget") or {}).get("settings", {})) for text in recipes]
-    every = {
-        ("class", "classes"): frame["forget_classes"].str.count(",") + 1,
-        ("speaker", "speakers"): pd.Series([size.get("num_speakers", 1) for size in sizes], frame.index),
-    }
-    for (kind, several), numbers in every.items():
-        counts = numbers.where(frame["unlearning"] == kind)
-        mixed = counts.groupby(frame["task"]).transform("nunique") > 1
-        names = [f"{n:.0f} {several if n > 1 else kind}" for n in counts.fillna(0)]
-        frame["forget_rule"] = frame["forget_rule"].where(~(mixed & counts.notna()), names)
+def _name_requests(frame: pd.DataFrame) -> None:
+    """Name requests of one kind by what they are for, where that differs within a task: names, or how many."""
+    columns = (frame[name] for name in ("unlearning", "forget_classes", "recipe"))
+    said = [_request_name(kind, classes, recipe) for kind, classes, recipe in zip(*columns, strict=True)]
+    names = pd.Series(said, frame.index, dtype=object)
+    mixed = names.groupby([frame["task"], frame["unlearning"]]).transform("nunique") > 1
+    frame["forget_rule"] = frame["forget_rule"].where(~(mixed & names.notna()), names)
+
+
+def _request_name(kind: str, classes: str, recipe: str) -> str | None:
+    """Return what a request is for, such as `3 classes`; None for other kinds, and if its classes are not known."""
+    if kind == "class" and classes:
+        count = classes.count(",") + 1
+        return f"{count} {'classes' if count > 1 else 'class'}"
+    return request_name(kind, recipe) if kind in NAMES else None
+
+
+def request_name(kind: str, recipe: str) -> str:
+    """Return `2 speakers`, `lisbon`, or for long lists their size and a digest.
+
+    Args:
+        kind: one of `NAMES`.
+        recipe: of a row.
+    """
+    settings = (json.loads(recipe or "{}").get("forget") or {}).get("settings", {})
+    many = NAMES[kind]
+    if named := settings.get("ids" if kind == "ids" else many):
+        digest = hashlib.sha256("\n".join(named).encode()).hexdigest()
+        return ", ".join(named) if len(named) <= LISTED else f"{len(named)} {many} {digest[:6]}"
+    if digest := settings.get("file_sha256"):
+        return f"list {digest[:6]}"
+    count = settings.get(f"num_{many}", 1)
+    return f"{count} {kind if count == 1 else many}"
 
 
 def reported(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

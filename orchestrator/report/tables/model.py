@@ -192,11 +192,7 @@ def _block(rows: pd.DataFrame, planned_seeds: Collection[int], of_table: pd.Data
     lines.sort(key=lambda ln: int(rows.loc[rows["variant"] == ln.variant, "order"].iloc[0]))
     best = {line.variant for line in best_lines(lines)}
     lines = [replace(ln, best=ln.variant in best) for ln in lines]
-    named = (
-        rule != "random" or len(sample_rules) > 1
-        if kind == "sample"
-        else kind == "attribute" or rule.endswith(("known", "class", "classes", "speaker", "speakers"))
-    )
+    named = rule != "random" or len(sample_rules) > 1 if kind == "sample" else rule not in ("", "random")
     details = [rule] if named else []
     ratios = sorted(rows["requested_forget_ratio"].dropna().unique())
     details.append(

@@ -6,10 +6,11 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from orchestrator.report.charts.collection import task_charts
-from orchestrator.report.charts.data import pareto_front, records, views
+from orchestrator.report.charts.data import block_key, pareto_front, records, views
 from orchestrator.report.charts.search import search_charts
 from orchestrator.report.charts.style import marks
 from orchestrator.report.frames.gaps import with_gaps
@@ -145,3 +146,10 @@ def test_pdfs_of_equal_charts_are_equal(make_rows) -> None:
         pdf = chart.pdf_file()
         assert pdf.startswith(b"%PDF-")
         assert all(chart.pdf_file() == pdf for _ in range(3))
+
+
+def test_requests_of_one_kind_for_something_else_are_charts_of_their_own(make_rows) -> None:
+    rows = make_rows(kinds=["mislabeled"], backbones=["a"])
+    half = rows.assign(trial_id=rows["trial_id"] + "-half", known_share=0.5)
+    (table,) = tables(pd.concat([rows, half], ignore_index=True))
+    assert len({block_key(block) for block in table.blocks}) == len(table.blocks) == 2

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pandas as pd
+import pytest
 from pandas.api.types import is_bool_dtype, is_float_dtype
 
-from orchestrator.report.frames.select import prepare, reported
+from orchestrator.report.frames.select import prepare, reported, request_name
 from orchestrator.results.schema import SCHEMA
 
 
@@ -166,3 +167,42 @@ def test_requests_for_one_speaker_and_for_several_are_never_averaged(make_rows) 
     assert set(found["forget_rule"]) == {"1 speaker", "2 speakers", "10 speakers"}
     assert found.groupby("recipe")["forget_rule"].nunique().tolist() == [1, 1, 1]
     assert set(prepare(one)["forget_rule"]) == set(one["forget_rule"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second", "names"),
+    [
+        ("entity", {"entities": ["lisbon"]}, {"entities": ["oslo"]}, {"lisbon", "oslo"}),
+        ("entity", {}, {"num_entities": 2}, {"1 entity", "2 entities"}),
+        ("canary", {"num_canaries": 2}, {"canaries": ["planted-00"]}, {"2 canaries", "planted-00"}),
+        ("speaker", {"speakers": ["ann"]}, {"speakers": ["bob"]}, {"ann", "bob"}),
+        ("ids", {"ids": ["a", "b"]}, {"file_sha256": "abcdef01"}, {"a, b", "list abcdef"}),
+    ],
+)
+def test_no_request_supersedes_one_of_its_kind_for_something_else(make_rows, kind, first, second, names) -> None:
+    one = make_rows(kinds=["speaker"], methods=["retrain", "scrub"], seeds=[0]).assign(unlearning=kind)
+    parts = [
+        with_settings(one, f"-{n}", recipe=json.dumps({"forget": {"settings": {"kind": kind, **settings}}}))
+        for n, settings in enumerate((first, second))
+    ]
+    rows = prepare(pd.concat(parts, ignore_index=True))
+    lines, superseded = reported(rows)
+    assert set(lines["forget_rule"]) == names
+    assert superseded.empty
+    assert len(lines) == len(rows)
+    assert set(prepare(parts[0])["forget_rule"]) == set(one["forget_rule"])  # named where they differ
+
+
+def test_a_run_that_failed_is_no_request_for_another_number_of_classes(make_rows) -> None:
+    ten = make_rows(kinds=["class"], methods=["scrub"]).assign(forget_classes="yes,no,up")
+    failed = with_settings(ten, "-failed", forget_classes="")
+    assert set(prepare(pd.concat([ten, failed]))["forget_rule"]) == set(ten["forget_rule"])
+
+
+def test_many_names_are_a_number_and_a_digest_of_them() -> None:
+    def name(*speakers: str) -> str:
+        return request_name("speaker", json.dumps({"forget": {"settings": {"speakers": list(speakers)}}}))
+
+    assert name("a", "b", "c") == "a, b, c"
+    assert name(*"abcd").startswith("4 speakers ")
+    assert name(*"abcd") != name(*"abce")
