@@ -275,7 +275,7 @@ COLUMNS = (
     Column("attack_success", NUMBER, MEASURES, "share of these that are classified as the target", "0–1"),
     Column("triggered_accuracy", NUMBER, MEASURES, "share of these that are classified as they should be", "0–1"),
     Column("test_accuracy_attribute", NUMBER, MEASURES, "accuracy on D_t with the forgotten attribute", "0–1"),
-    Column("test_accuracy_others", NUMBER, MEASURES, "accuracy on the rest of D_t, of attribute unlearning", "0–1"),
+    Column("test_accuracy_others", NUMBER, MEASURES, "accuracy on D_t with another value of it", "0–1"),
     Column("test_group_gap", NUMBER, MEASURES, "largest minus smallest accuracy of a group on D_t (10 or more)", "0–1"),
     Column("largest_wer", NUMBER, RECOGNITION, "largest WER on D_t of a reported original; empty: 0.25", "0–1"),
     Column(

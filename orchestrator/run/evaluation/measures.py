@@ -82,12 +82,13 @@ def _with_attribute(corpus: Corpus, parts: TrialSplit, predicted: npt.NDArray[np
     assert parts.attribute is not None
     column, y = corpus.attributes[parts.attribute.name][parts.test], corpus.labels[parts.test]
     has, said = parts.attribute.holds(column), predicted[parts.test]
-    found = accuracy_of_groups(said == y, parts.attribute.groups(column))
+    groups = parts.attribute.groups(column)
+    others, found = ~has & (groups != ""), accuracy_of_groups(said == y, groups)
     return {
         "forget_attribute": str(parts.attribute),
         "num_test_attribute": int(has.sum()),
         "test_accuracy_attribute": acc.accuracy(said[has], y[has]),
-        "test_accuracy_others": acc.accuracy(said[~has], y[~has]),
+        "test_accuracy_others": acc.accuracy(said[others], y[others]),
         "test_group_gap": group_gap(found),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from methods.engine.loop import Diverged
+from orchestrator.forgetting.attributes import Attribute
 from orchestrator.results.store import open_store
 from orchestrator.run.evaluation.measures import keep_outputs, measures
 from orchestrator.run.setup.problem import TrialSplit, predict
@@ -99,3 +101,14 @@ def test_wrong_labels_that_were_not_known_are_measured_apart(tmp_path):
     assert row["num_unknown"] == 6
     assert row["unknown_accuracy"] == np.mean(predicted == corpus.labels[unknown])
     assert row["unknown_true_label_accuracy"] == np.mean(predicted == corpus.true_labels[unknown])
+
+
+def test_recordings_without_a_value_of_the_attribute_are_no_others(tmp_path):
+    assignment, corpus, parts = drawn(400, 4)
+    logits = noise(400, 4, tmp_path / "scratch")
+    pitch = np.where(np.arange(400) % 3 == 0, np.nan, np.arange(400) % 2)  # two of three have one
+    corpus.attributes = {"pitch": pitch}
+    row = measures(assignment, corpus, replace(parts, attribute=Attribute("pitch", at_least=0.5)), logits)
+    right = logits.numpy().argmax(axis=1) == corpus.labels
+    assert row["test_accuracy_attribute"] == np.mean(right[parts.test][pitch[parts.test] == 1])
+    assert row["test_accuracy_others"] == np.mean(right[parts.test][pitch[parts.test] == 0])
