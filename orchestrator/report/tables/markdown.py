@@ -43,8 +43,12 @@ def grid_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def escape(text: str) -> str:
-    """Escape text for Markdown; an underscore inside a word (`D_f`) is not markup and stays."""
-    return re.sub(r"[\\*|<`]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+    """Escape text for Markdown; code between backticks stays code, and an underscore inside a word (`D_f`) plain."""
+    return re.sub(
+        r"`[^`\n]+`|[\\*|<`]|(?<!\w)_|_(?!\w)",
+        lambda found: found[0].replace("|", r"\|") if len(found[0]) > 1 else rf"\{found[0]}",
+        text,
+    )
 
 
 def provenance(rows: pd.DataFrame) -> list[str]:

@@ -9,8 +9,10 @@ from playwright.sync_api import expect
 
 from orchestrator.report.charts.differences import differences_chart
 from orchestrator.report.frames.summary import summarize
+from orchestrator.report.frames.tuned import UNTUNED
 from orchestrator.report.html.document import document_page
 from orchestrator.report.leaderboard.page import write_leaderboard
+from orchestrator.report.tables.markdown import escape
 from orchestrator.results.store import open_store
 
 TEXT = r"""# Title of `all`
@@ -44,6 +46,11 @@ def test_tables_lists_and_text_are_there_and_markup_in_names_is_text() -> None:
     assert re.findall(r"<h2>(\w+)</h2>", page) == ["All", "Original"]
     assert "<li>one</li>" in page
     assert page.count("<script") == 1
+
+
+def test_code_in_a_title_is_code_without_backticks() -> None:
+    page = document_page(f"# Leaderboard{escape(UNTUNED)}", "Kind of page")
+    assert "<h1>Leaderboard (settings not tuned, see unlearn tune)</h1>" in page
 
 
 def test_an_image_of_a_known_chart_is_drawn_on_the_page_and_any_other_stays_an_image() -> None:

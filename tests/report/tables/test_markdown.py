@@ -31,3 +31,4 @@ def test_markdown_shows_one_bold_line_a_block(table) -> None:
 
 def test_markdown_text_is_not_read_as_markup() -> None:
     assert markdown_escape("D_f of a|b, _unknown_, x*y") == r"D_f of a\|b, \_unknown\_, x\*y"
+    assert markdown_escape("see `un_ a|b*` and a`b") == r"see `un_ a\|b*` and a\`b"  # code stays code
