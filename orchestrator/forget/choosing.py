@@ -21,6 +21,7 @@ from methods.engine.answers import CLASSES
 from methods.engine.loop import Diverged, LoopSettings, Outcome, run_method
 from orchestrator import plugins
 from orchestrator.evidence.pooled import pooled_auc
+from orchestrator.evidence.removal import FEWEST
 from orchestrator.forget.comparing import Logits, Sides, attacked, fair_strata
 from orchestrator.forget.problem import MICRO_BATCH, Case
 
@@ -29,8 +30,8 @@ LEARNS_FROM_ENCODER = ("unheard", "eu_k")  # they need an encoder that was not t
 SAME_NETWORK = ("eu_k",)  # and one of the model's own architecture
 REFERENCES = ("original", "retrain")
 FEW_SENTENCES = (
-    "The recordings of a planted secret repeat one sentence, so that they do not count one by one. Measure its "
-    "exposure in a sweep with `evidence: {canaries: true}`."
+    "A planted secret is one sentence, however often it is recorded: one observation, and "
+    f"{FEWEST} are needed. Measure its exposure in a sweep with `evidence: {{canaries: true}}`."
 )
 STEP = 3.0  # from one strength to the next
 ROUNDS = 3  # candidates at most

@@ -136,12 +136,19 @@ def read_speech(opened: Opened, recordings: Recordings, scratch: Path, clip_seco
 
 def _require_room(opened: Opened, recordings: Recordings, samples: int) -> None:
     """Raises:
-    ValueError: a recording, cut to `samples`, is too short for the recognizer to answer with its transcript.
+    ValueError: a recording is longer than `samples`, as a part of it does not have its transcript, or too short for
+        the recognizer to answer with its transcript.
     """
     assert isinstance(opened, FineTunedRecognizer), "classifiers read manifests with labels"
     assert recordings.texts is not None
     seconds = torch.tensor([duration_seconds(path) for path in recordings.paths], dtype=torch.float64)
-    lengths = (seconds * SAMPLE_RATE_HZ).long().clamp(max=samples)
+    lengths = (seconds * SAMPLE_RATE_HZ).long()
+    if (long := lengths >= samples + FRAME_SAMPLES).any():
+        first = str(recordings.ids[int(long.nonzero()[0])])
+        raise ValueError(
+            f"{int(long.sum())} recordings are longer than {samples / SAMPLE_RATE_HZ:g} s, such as {first!r}: the rest "
+            "is cut off, and what is left does not have their transcripts. Raise --clip-seconds, or remove the rows"
+        )
     if (short := opened.backbone.unspeakable(lengths, [str(text) for text in recordings.texts])).any():
         first = str(recordings.ids[int(short.nonzero()[0])])
         raise ValueError(

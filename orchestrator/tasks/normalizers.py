@@ -63,7 +63,8 @@ def normalizer_of(name: str) -> Callable[[str], str]:
 def english_1(text: str) -> str:
     """Return lower-case words of a to z, with apostrophes inside words, joined by single spaces.
 
-    Accents are removed from letters; other letters and all punctuation separate words. Numbers are spelled out:
+    Accents are removed from letters, and soft hyphens and joiners from words; other letters and all punctuation
+    separate words. Numbers are spelled out:
 
     - up to three digits, or with commas between thousands: as a number (42: forty two; 1,001: one thousand one);
     - more digits, or a leading zero: digit by digit (4719: four seven one nine);
@@ -79,12 +80,16 @@ def english_1(text: str) -> str:
 
 
 def _latin(text: str) -> str:
-    """Lower case, without accents, with straight apostrophes."""
-    lowered = unicodedata.normalize("NFKC", text).lower()
+    """Lower case, without accents and characters that are not shown, such as soft hyphens; apostrophes are straight."""
+    lowered = "".join(letter for letter in unicodedata.normalize("NFKC", text).lower() if not _is_hidden(letter))
     for mark in "\u2019\u2018\u02bc\u0060\u00b4":
         lowered = lowered.replace(mark, "'")
     plain = "".join(UNDECOMPOSED.get(letter, letter) for letter in lowered)
     return "".join(letter for letter in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(letter))
+
+
+def _is_hidden(letter: str) -> bool:
+    return unicodedata.category(letter) == "Cf"
 
 
 def _spelled(number: str) -> str:

@@ -80,6 +80,7 @@ def test_a_request_for_a_planted_secret_is_served_and_its_verdict_says_what_meas
         replace(options, request=Request(canary="secret"), out=options.out.with_name("secret"), method="grad_ascent")
     )
     assert found.decision.verdict == CANNOT_TELL
+    assert "one observation, and 10 are needed" in found.decision.reasons[0]
     assert "exposure" in found.decision.reasons[0]
     assert found.report["request"]["found_in_training"] == 4
     checks = verify(found.folder, options.data, open_key(options.key, create=False))
@@ -118,6 +119,13 @@ def test_an_entity_is_found_in_normalized_transcripts_as_whole_words(options) ->
 def test_an_entity_of_a_classifier_is_refused(commands) -> None:
     with pytest.raises(ValueError, match="has no transcripts"):
         resolve(Request(entity="up"), read_manifest(commands / "manifest.csv", None), ("up",))
+
+
+def test_a_recording_that_would_be_cut_is_refused_as_a_part_does_not_have_its_transcript(options, tmp_path) -> None:
+    if not (options.model / "vocab.json").is_file() or "Whisper" in (options.model / "config.json").read_text():
+        pytest.skip("its folder fixes the length of clips")
+    with pytest.raises(ValueError, match=r"recordings are longer than 0\.2 s, such as 'ann-00'"):
+        serve(replace(options, clip_seconds=0.2, out=tmp_path / "out"))
 
 
 def test_a_recording_that_is_too_short_for_its_transcript_is_named(options, tmp_path) -> None:

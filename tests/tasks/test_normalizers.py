@@ -20,6 +20,7 @@ from orchestrator.tasks.normalizers import LETTERS, cardinal, english_1, normali
         ("$5 & 50%", "five dollars and fifty percent"),
         ("well-known\u2014U.S.", "well known u s"),
         ("\u0664\u0662", "forty two"),
+        ("\ufeffco\u00adoperate wor\u200bld\u2060s", "cooperate worlds"),
         ("--- '' \U0001f600", ""),
     ],
 )
