@@ -109,9 +109,10 @@ def harm_of(
 
     inverse, rng = np.linalg.inv(sums.gram), np.random.default_rng(seed)
     weights = inverse @ sums.by_class
+    before = error(weights)
     requests = [forget, *(rng.permutation(len(x))[: len(forget)] for _ in range(REQUESTS))]
     left = (_weights_without(x[rows], labels[rows], sums, inverse, weights) for rows in requests)
-    rises = [error(found) / error(weights) - 1 for found in left]
+    rises = [error(found) / before - 1 for found in left]
     return Harm(rises[0], max(rises[1:]), len(others))
 
 
@@ -119,11 +120,11 @@ def _weights_without(
     x: Vectors, labels: Labels, sums: _Sums, inverse: Float[np.ndarray, "width width"], weights: Weights
 ) -> Weights:
     """Return the weights after the removal of utterances, by an equation for each utterance or for each feature."""
-    removed = np.eye(weights.shape[1])[labels]
     if len(x) >= len(weights):
-        without: Weights = np.linalg.solve(sums.gram - x.T @ x, sums.by_class - x.T @ removed)
+        left = sums.without(x, labels)
+        without: Weights = np.linalg.solve(left.gram, left.by_class)
         return without
-    across = x @ inverse
+    removed, across = np.eye(weights.shape[1])[labels], x @ inverse
     found: Weights = weights - across.T @ np.linalg.solve(np.eye(len(x)) - across @ x.T, removed - x @ weights)
     return found
 
