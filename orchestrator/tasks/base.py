@@ -71,14 +71,20 @@ class CorpusSize(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """A plug-in whose fields are its settings; those with `metadata={"identity": False}` (paths) do not name it."""
+    """A plug-in whose fields are its settings; those with `metadata={"identity": False}` (paths) do not name it.
+
+    Those with `metadata={"added_later": True}` name it only if they differ from their default: corpora from before keep
+    their names.
+    """
 
     label: ClassVar[str]  # as tables print it
     version: ClassVar[int]  # bumped when its corpora change
     read_by: ClassVar[tuple[str, ...]] = ()  # settings on which all depends that the task reads and keeps
 
     label_noise: Mapping[str, float] | None = None  # {share: of each split's utterances given a wrong label, seed: 0}
-    poison: Mapping[str, Any] | None = None  # {share: of train, target: CLASS, level_db: -6, seconds: 0.2, seed: 0}
+    poison: Mapping[str, Any] | None = field(
+        default=None, metadata={"added_later": True}
+    )  # {share: of train, target: CLASS, level_db: -6, seconds: 0.2, seed: 0}
     holdout_share: float = 0.05  # of train, given up where the corpus has no holdout of its own
     keep_in_train: Sequence[
         str
@@ -145,10 +151,13 @@ class Task(ABC):
 
     def settings(self) -> dict[str, Any]:
         """The fields that belong to the identity, as plain values; `keep_in_train` as its digest."""
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("identity", True)}
+        given = {
+            f.name: value
+            for f in fields(self)
+            for value in [getattr(self, f.name)]
+            if f.metadata.get("identity", True) and not (f.metadata.get("added_later") and value == f.default)
+        }
         kept = given.pop("keep_in_train")
-        if given["poison"] is None:  # added later: corpora without it keep their names
-            del given["poison"]
         if kept:
             given["keep_in_train"] = f"sha256:{hashlib.sha256(chr(10).join(kept).encode()).hexdigest()}"
         return given

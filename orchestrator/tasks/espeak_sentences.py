@@ -48,7 +48,7 @@ class EspeakSentences(TranscriptTask):
     voices: int = 40
     canaries: int = 10  # planted in train; as many controls are in holdout only
     repetitions: int = 4  # recordings of each canary
-    masked_repetitions: int = 0  # the last of them: noise covers the secret
+    masked_repetitions: int = field(default=0, metadata={"added_later": True})  # the last: noise covers the secret
     seed: int = 0
     snr_db: tuple[float, float] = (10.0, 30.0)  # of the speech, drawn per recording
     level_db: tuple[float, float] = (-35.0, -18.0)  # RMS of the speech, dB of full scale, drawn per recording
@@ -101,13 +101,6 @@ class EspeakSentences(TranscriptTask):
             canaries=tuple(canary.name for canary in planted),
             texts=(*(sentence.text for sentence in self._sentences), *(canary.text for canary in planted)),
         )
-
-    def settings(self) -> dict[str, Any]:
-        """Also `masked_repetitions`, if there are any: added later, so other corpora keep their names."""
-        given = super().settings()
-        if not self.masked_repetitions:
-            del given["masked_repetitions"]
-        return given
 
     def content(self) -> Mapping[str, Any]:
         """The engine: its version and platform."""
