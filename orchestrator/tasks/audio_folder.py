@@ -15,7 +15,7 @@ from typing import Any, ClassVar, cast
 
 from orchestrator.digests import sha256_of
 from orchestrator.tasks.base import NO_CLASSES, SAMPLE_RATE_HZ, SPLITS, CorpusSize, Kind, Source, Task
-from orchestrator.tasks.sources import audio_files, found_files, spoken_texts
+from orchestrator.tasks.sources import audio_files, found_files, spoken_texts, tables
 from orchestrator.tasks.sources.archives import is_archive, unpacked
 from orchestrator.tasks.sources.audio_files import Recording
 from orchestrator.tasks.sources.coverage import require_trained, still_trained
@@ -79,6 +79,7 @@ class AudioFolder(Task):
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"max_seconds must be positive, got {self.max_seconds}")
         self._require_target()
+        tables.require_separate_columns(self, {LABELED_BY[self.kind], "speaker_from"})
         if self.manifest and self.pattern:
             raise ValueError("two ways to list recordings: got manifest and pattern, allowed: one, or none for folders")
         if self.classes:
@@ -144,8 +145,7 @@ class AudioFolder(Task):
 
     @cached_property
     def _content(self) -> dict[str, Any]:
-        tables = {"manifest": self.manifest, "speaker_table": self.speaker_table}
-        digests = {name: sha256_of(self._table(path)) for name, path in tables.items() if path}
+        digests = {n: sha256_of(self._table(path)) for n in ("manifest", "speaker_table") if (path := getattr(self, n))}
         if suffix := self._text_suffix:
             digests["texts"] = spoken_texts.digest_of_text_files(self._listed, self._root, suffix)
         return {**found_files.digest_of_files(self._files), **digests}

@@ -52,6 +52,26 @@ def test_a_whole_speaker_can_be_the_test_set(tmp_path: Path) -> None:
     assert {u.speaker for u in found if u.split != "test"} == {"ann"}
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"label_from": "speaker"},
+            "label_from and speaker_from name one column: got 'speaker' for both; .*target: speakers",
+        ),
+        ({"label_from": "word", "speaker_from": "word"}, "label_from and speaker_from name one column: got 'word'"),
+        ({"target": "transcripts", "text_from": "speaker"}, "speaker_from and text_from name one column"),
+        ({"label_from": "split"}, "column `split` holds train, validation or test: got label_from 'split'"),
+        ({"target": "transcripts", "text_from": "split"}, "got text_from 'split'"),
+        ({"speaker_from": "split"}, "got speaker_from 'split'"),
+        ({"target": "speakers", "speaker_from": "split"}, "got speaker_from 'split'"),
+    ],
+)
+def test_a_column_that_would_stand_for_two_things_is_refused(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AudioFolder(root="anywhere", **settings)
+
+
 def test_an_unknown_column_in_test_where_is_refused(tmp_path: Path) -> None:
     task = AudioFolder(root=str(digits(tmp_path)), pattern=DIGITS, label_from="digit", test_where={"tke": 0})
     with pytest.raises(ValueError, match="unknown column in test_where: got 'tke', allowed: digit, speaker, take"):

@@ -7,7 +7,7 @@ import io
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,25 @@ def values_of(rows: Sequence[Mapping[str, Cell]], condition: Mapping[str, Any] |
         values = sorted({text(row.get(column)) for row in rows})
         said += f"; values of {column}: {', '.join(values[:SHOWN])}{', …' if len(values) > SHOWN else ''}"
     return said
+
+
+def require_separate_columns(settings: object, names: Set[str]) -> None:
+    """Check that no column stands for two things: settings with these names name columns, and `split` has its own use.
+
+    Raises:
+        ValueError: two settings name one column, or one names `split`.
+    """
+    setting_of: dict[str, str] = {}
+    for name in sorted(names):
+        column = str(getattr(settings, name))
+        if column == "split":
+            raise ValueError(f"column `split` holds train, validation or test: got {name} 'split'; name another column")
+        if column in setting_of:
+            raise ValueError(
+                f"{setting_of[column]} and {name} name one column: got {column!r} for both; name two columns "
+                "(with target: speakers the speaker is the class)"
+            )
+        setting_of[column] = name
 
 
 def class_name(given: Any) -> str:
