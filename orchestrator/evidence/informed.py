@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from orchestrator.evidence.membership import LOSS_CLIP
 from orchestrator.evidence.outputs import Outputs
-from orchestrator.evidence.roc import UNMEASURED, Estimate, auc, auc_interval
+from orchestrator.evidence.roc import UNMEASURED, Estimate, auc_interval, auc_value
 
 Features = Float[np.ndarray, "n features"]
 Ids = np.ndarray[Any, Any]  # (n,) text
@@ -86,7 +86,7 @@ def informed_attack(own: Sides, others: Sequence[Sides]) -> Estimate:
         for side, found in zip(own, scores, strict=True):
             if len(places := np.flatnonzero(np.isin(side.utterance_ids, attacked))):
                 found[places] = attacker.decision_function(side.features[places])
-    value = auc(*scores).value
+    value = auc_value(*scores)
     return Estimate(value, *auc_interval(value, *(max(1, len(side) // FOLDS) for side in own)))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from orchestrator.evidence.roc import auc
+from orchestrator.evidence.roc import auc_value
 
 SVC_CAP = 5_000  # utterances a side: the RBF kernel's cost grows with the square
 LOSS_CLIP = 100.0  # nats, as in SCRUB's attack
@@ -102,7 +102,7 @@ def loss_attack(
     aucs, accuracies = [], []
     for train, test in folds.split(pairs):
         members, nonmembers = _membership_scores(pairs[train], pairs[test]).T
-        aucs.append(auc(members, nonmembers).value)
+        aucs.append(auc_value(members, nonmembers))
         accuracies.append(np.mean([*(members > 0), *(nonmembers <= 0)]))
     return LossAttack(float(np.mean(aucs)), float(np.mean(accuracies)), len(pairs))
 

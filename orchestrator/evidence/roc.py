@@ -35,12 +35,17 @@ def auc(members: Vector, others: Vector) -> Estimate:
 
     NaN when a set is empty or a score is NaN.
     """
+    value = auc_value(members, others)
+    return UNMEASURED if np.isnan(value) else Estimate(value, *auc_interval(value, len(members), len(others)))
+
+
+def auc_value(members: Vector, others: Vector) -> float:
+    """Compute the AUC alone, for means over folds, whose values have no interval of their own; NaN as in `auc`."""
     m, n = len(members), len(others)
     if not m or not n or np.isnan(members).any() or np.isnan(others).any():
-        return UNMEASURED
+        return float("nan")
     ranks = rankdata(np.concatenate([members, others]))
-    value = float((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
-    return Estimate(value, *auc_interval(value, m, n))
+    return float((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
 
 
 def auc_interval(value: float, members: int, others: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -19,7 +19,7 @@ NO_MEMORY = 1.44  # bits on average without memory: log2(e)
 def canaries_chart(
     name: str, title: str, text: str, across: str, rows: Iterable[tuple[str, str, Summary]], expected: float | None
 ) -> Chart:
-    """Draw a row for each line, with a mark and an interval for each group of canaries.
+    """Draw a row for each line, with a mark and an interval for each group of canaries; the axis begins at 0.
 
     Args:
         name: of the chart's files.
@@ -44,7 +44,7 @@ def canaries_chart(
     shape = alt.Shape("group:N", scale=alt.Scale(domain=groups, range=[STYLES[g][1] for g in groups]))
     told = [alt.Tooltip("line:N", title="Method"), alt.Tooltip("group:N", title="Canaries")]
     told += [alt.Tooltip("text:N", title="Mean"), alt.Tooltip("n:Q")]
-    x = alt.X("x:Q", title=across, scale=alt.Scale(zero=True, nice=True))
+    x = alt.X("x:Q", title=across, scale=alt.Scale(domainMin=0, clamp=True, nice=True))
     low = alt.X("low:Q", title=across)
     layers = [
         base.mark_rule(strokeWidth=1.6, opacity=0.75).encode(x=low, x2="high:Q", y=y, yOffset=offset, color=color),

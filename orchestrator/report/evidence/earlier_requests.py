@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from orchestrator.evidence.outputs import Outputs
-from orchestrator.evidence.roc import FEWEST_PAIRS, auc
+from orchestrator.evidence.roc import FEWEST_PAIRS, auc_value
 from orchestrator.evidence.wer import edits
 from orchestrator.forgetting.requests import WRONG_LABELS
 from orchestrator.report.evidence.model_index import ReadOutputs
@@ -122,7 +122,7 @@ def _measured(members: Outputs, outside: Outputs, *, mislabeled: bool) -> Mappin
     return {
         "num_earlier": len(members),
         "accuracy": _accuracy(members),
-        "loss_auc": float("nan") if few else auc(*scores).value,
+        "loss_auc": float("nan") if few else auc_value(*scores),
     }
 
 

@@ -52,7 +52,8 @@ def _chart(cell: Cell) -> list[Chart]:
         return []
     text = (
         f"{cell.name}. Bits of exposure on recordings whose secret is masked, mean over canaries and seeds; bars: "
-        f"{spread_name([cell.block])}; dashed: the average without memory."
+        f"{spread_name([cell.block])}; dashed: the average without memory. No exposure is below 0, "
+        "where the axis begins."
     )
     name = file_name("canaries", cell.name)
     return [canaries_chart(name, "Exposure of canaries, secret masked", text, "exposure (bits)", rows, NO_MEMORY)]

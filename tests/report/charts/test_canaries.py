@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from orchestrator.report.charts.canaries import NO_MEMORY, canaries_chart
 from orchestrator.report.frames.summary import summarize
 
@@ -20,3 +22,10 @@ def test_each_line_has_its_groups_in_the_order_given_and_no_empty_one() -> None:
     assert "low" not in records[2]
     assert drawn.svg.index("SCRUB") < drawn.svg.index("Retrain")
     assert ">kept<" not in drawn.svg
+
+
+def test_the_axis_begins_at_zero_where_an_interval_goes_below() -> None:
+    wide = summarize([0.1, 9.0, 0.2])
+    assert wide.low < -5
+    drawn = canaries_chart("c", "Title", "Text.", "bits", [("NPO", "forgotten", wide)], NO_MEMORY)
+    assert not re.search(r">[-−–]\d", drawn.svg)
