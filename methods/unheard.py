@@ -43,6 +43,7 @@ LARGEST_MARGIN = 20.0  # in nats either way
 NO_ANSWERS = "unheard needs a D_v with an utterance whose label and answer are classes of D_r; got none"
 ROUNDS = 100  # of expectation and maximization: one number is estimated
 
+ValidationRule = Literal["random", "easiest", "hardest"]
 TargetRule = Literal["borrowed", "hard", "teacher", "random", "uniform"]
 
 
@@ -157,12 +158,17 @@ class Unheard(Method):
     rate_schedule: RateSchedule = added_later("falling")  # × (1 − e/E) in epoch e of E, or constant
     target_rule: TargetRule = added_later("borrowed")  # of D_f; the others are ablations
     teacher_encoder: Literal["pretrained", "original"] = added_later("pretrained")  # original: f's, trained on D_f
-    validation_share: float = added_later(1.0)  # of D_v, drawn once: less to learn f's answers on unheard speech from
+    validation_share: float = added_later(1.0)  # of D_v, taken once: less to learn f's answers on unheard speech from
+    validation_rule: ValidationRule = added_later("random")  # or where f's loss is smallest or largest: a shifted D_v
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.target_rule not in get_args(TargetRule):
             raise ValueError(f"target_rule must be one of {', '.join(get_args(TargetRule))}, got {self.target_rule!r}")
+        if self.validation_rule != "random" and self.validation_share == 1:
+            raise ValueError(
+                f"validation_rule takes a part of D_v: got {self.validation_rule!r} and validation_share 1; set a share"
+            )
         if not 0 <= self.retain_share <= 1:
             raise ValueError(f"retain_share must be in [0, 1], got {self.retain_share}")
 
@@ -214,10 +220,17 @@ class Unheard(Method):
         return self.taught(replace(problem, validation=validation), there)
 
     def unheard_speech(self, problem: UnlearningProblem) -> UtteranceSet:
-        """Return D_v, or a share of it."""
-        count = max(1, round(self.validation_share * len(problem.validation)))
-        whole = self.validation_share == 1
-        return problem.validation if whole else problem.validation.sample(count, problem.control_generator())
+        """Return D_v, or a share of it: drawn, or the utterances on which f is best or worst (charged)."""
+        whole = problem.validation
+        if self.validation_share == 1 or not len(whole):
+            return whole
+        count = max(1, round(self.validation_share * len(whole)))
+        if self.validation_rule == "random":
+            return whole.sample(count, problem.control_generator())
+        said = self.original_answers(problem, whole).cpu()
+        losses = functional.cross_entropy(said, whole.labels, reduction="none")
+        ranked = losses.argsort(descending=self.validation_rule == "hardest", stable=True)
+        return whole.select(torch.zeros(len(whole), dtype=torch.bool).scatter(0, ranked[:count], True))
 
     def original_answers(self, problem: UnlearningProblem, utterances: UtteranceSet) -> Float[Tensor, "n classes"]:
         """Return f's logits, charged.

@@ -15,6 +15,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "retain_drawn": ("once", "each_epoch"),
     "divergence": ("from_teacher", "from_student"),
     "teacher_encoder": ("pretrained", "original"),
+    "validation_rule": ("random", "easiest", "hardest"),
 }
 
 

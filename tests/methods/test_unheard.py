@@ -203,6 +203,20 @@ def test_a_share_of_the_validation_set_is_drawn_once_and_changes_no_other_draw(k
     assert problem.budget.samples > 0
 
 
+@pytest.mark.parametrize("rule", ["easiest", "hardest"])
+def test_a_shifted_validation_set_is_where_the_original_is_best_or_worst(kit, rule):
+    problem = kit.make_problem(validation=20)
+    said = torch.cat([problem.original_logits(batch) for batch in problem.validation.batches(8)])
+    losses = torch.nn.functional.cross_entropy(said, problem.validation.labels, reduction="none")
+    part = Unheard(validation_share=0.5, validation_rule=rule).unheard_speech(problem)
+    taken = torch.isin(problem.validation.utterances, part.utterances)
+    assert int(taken.sum()) == 10
+    assert torch.equal(part.labels, problem.validation.labels[taken])
+    small, large = (losses[taken], losses[~taken]) if rule == "easiest" else (losses[~taken], losses[taken])
+    assert small.max() < large.min()
+    kit.run(Unheard(validation_share=0.5, validation_rule=rule, epochs=1), problem)
+
+
 def test_a_teacher_on_the_originals_own_encoder_reads_f_and_leaves_it_as_it_is(kit):
     problem = kit.make_problem()
     before = kit.weights(problem.model)

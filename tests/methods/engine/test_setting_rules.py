@@ -62,6 +62,8 @@ def test_every_setting_that_was_added_later_can_be_given():
         (lambda: RandomLabel(rate_schedule="cosine"), "rate_schedule must be constant or falling, got 'cosine'"),
         (lambda: BadTeacher(retain_drawn="never"), "retain_drawn must be once or each_epoch, got 'never'"),
         (lambda: Unheard(validation_share=1.5), r"validation_share must be in \(0, 1\], got 1.5"),
+        (lambda: Unheard(validation_rule="best"), "validation_rule must be random or easiest or hardest, got 'best'"),
+        (lambda: Unheard(validation_rule="easiest"), "got 'easiest' and validation_share 1; set a share"),
         (lambda: Unheard(target_rule="soft"), "target_rule must be one of borrowed, hard.*got 'soft'"),
         (lambda: RandomLabel(epochs=-1), "epochs must be 0 or more, got -1"),
     ],
