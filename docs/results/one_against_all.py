@@ -1,0 +1,71 @@
+"""Compare one method with every other over all cells of a leaderboard's rows, paired by seed.
+
+python docs/results/one_against_all.py ROWS.parquet METHOD
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from orchestrator.evidence.paired import compare_paired, holm
+from orchestrator.report.frames.gaps import with_gaps
+from orchestrator.report.frames.select import prepare, with_modifiers
+from orchestrator.report.frames.summary import of_test, with_spread
+
+CELL = ["task", "backbone", "unlearning", "forget_rule"]  # what all seeds share: a drawn class is a part of the seed
+MEASURES = {"gap_mean": ("gap (points)", 1), "js_retrain": ("JS on D_f (nats)", 3)}
+
+
+def by_seed(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Average a measure over cells; one row for each line, one column for each seed.
+
+    Raises:
+        ValueError: a line lacks a cell of a seed; its mean would be over other cells than those of the rest.
+    """
+    frame = with_gaps(prepare(rows))
+    if measure not in frame:  # of the evidence
+        frame[measure] = frame["trial_id"].map(rows.set_index("trial_id")[measure])
+    frame = frame[(frame["stage"] == "unlearn") & ~frame["tuning"] & ~frame["method"].isin(["original", "retrain"])]
+    frame = frame[frame["status"] == "done"].copy()
+    frame["line"] = [with_modifiers(row["method_label"], row) for row in frame.to_dict("records")]
+    cells = frame.pivot_table(index=["line", "seed"], columns=CELL, values=measure, aggfunc="mean", dropna=True)
+    whole = frame["line"].nunique() * frame["seed"].nunique()
+    if len(cells) != whole or cells.isna().any(axis=None):
+        short = sorted({str(line) for line, _ in cells.index[cells.isna().any(axis=1)]})
+        raise ValueError(f"not every line has every cell and seed: got gaps in {short}; run what is missing")
+    return cells.mean(axis=1).unstack("seed")
+
+
+def table(rows: pd.DataFrame, method: str) -> str:
+    """Format every line minus one, with Holm over the lines, and the difference that 80 % power would find.
+
+    Raises:
+        ValueError: no line begins with the method's label, or several do.
+    """
+    found = {measure: by_seed(rows, measure) for measure in MEASURES}
+    lines = list(found["gap_mean"].index)
+    ours = [line for line in lines if line == method or line.startswith(f"{method} +")]
+    if len(ours) != 1:
+        raise ValueError(f"one line must have this label: got {method!r}, which fits {ours}; there are {lines}")
+    others = [line for line in lines if line != ours[0]]
+    tests = {
+        name: [compare_paired((v.loc[o] - v.loc[ours[0]]).to_numpy()) for o in others] for name, v in found.items()
+    }
+    corrected = {name: holm([test.p for test in several]) for name, several in tests.items()}
+    shown = []
+    for i in sorted(range(len(others)), key=lambda i: tests["gap_mean"][i].mean):
+        cells = [others[i]]
+        for name, (_, digits) in MEASURES.items():
+            test = tests[name][i]
+            cells += [with_spread(of_test(test), digits), f"{corrected[name][i]:.3f}", f"{test.detectable:.{digits}f}"]
+        shown.append(cells)
+    titles = [t for title, _ in MEASURES.values() for t in (title, "p (Holm)", "detectable")]
+    return tabulate(shown, [f"Line − {ours[0]}", *titles], tablefmt="pipe", disable_numparse=True)
+
+
+if __name__ == "__main__":
+    print(table(pd.read_parquet(Path(sys.argv[1])), sys.argv[2]))
