@@ -1,8 +1,6 @@
 """Plot the README's picture from the stored rows: each method's mean gap to Retrain over the cells of the leaderboard.
 
-    python docs/results/plot_leaderboard.py docs/results/data/leaderboard.parquet docs/results/leaderboard.svg
-
-pandas reads these rows of version 0.1.0 as they are; `unlearn restore` refuses them.
+    python docs/results/plot_leaderboard.py docs/results/data/leaderboard_real.parquet docs/results/leaderboard_real.svg
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from orchestrator.report.frames.gaps import with_gaps
 from orchestrator.report.frames.select import CELL, prepare, reported
 from orchestrator.report.frames.summary import Summary, summarize
 
-RIGHT = 31.5  # percentage points
+RIGHT = 22.5  # percentage points
 
 
 def mean_gaps(rows: pd.DataFrame) -> tuple[dict[str, Summary], int]:
@@ -42,14 +40,14 @@ def ranking(gaps: dict[str, Summary], cells: int) -> Chart:
         for mean, label in shown
     ]
     base = alt.Chart(alt.NamedData("gaps"))
-    axis = alt.Axis(values=list(range(0, 26, 5)))
+    axis = alt.Axis(values=list(range(0, 16, 5)))
     x: Any = alt.X(
         "gap:Q",
         title="Mean gap to Retrain, percentage points (smaller is better)",
         scale=alt.Scale(domain=[0, RIGHT], nice=False),
         axis=axis,
     )
-    names = alt.Axis(minExtent=150)  # room for the longest name in any font
+    names = alt.Axis(minExtent=215)  # room for the longest name in any font
     y = alt.Y("method:N", title=None, sort=[label for _, label in shown], axis=names)
     line = alt.Chart().mark_rule(color=INK, strokeDash=[5, 4], opacity=0.6).encode(x=alt.XDatum(nothing.mean))
     said = alt.Chart().mark_text(
