@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from orchestrator.evidence.paired import compare_paired, holm
 from orchestrator.report.frames.gaps import with_gaps
-from orchestrator.report.frames.select import prepare, with_modifiers
+from orchestrator.report.frames.select import prepare, reported
 from orchestrator.report.frames.summary import of_test, with_spread
 
 CELL = ["task", "backbone", "unlearning", "forget_rule"]  # what all seeds share: a drawn class is a part of the seed
@@ -24,20 +24,30 @@ def by_seed(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Average a measure over cells; one row for each line, one column for each seed.
 
     Raises:
-        ValueError: a line lacks a cell of a seed; its mean would be over other cells than those of the rest.
+        ValueError: there are several budgets or trainings, whose gaps are not to one Retrain; or a line lacks a cell of
+            a seed, so that its mean would be over other cells than those of the rest.
     """
-    frame = with_gaps(prepare(rows))
+    frame = with_gaps(reported(prepare(rows))[0])
     if measure not in frame:  # of the evidence
-        frame[measure] = frame["trial_id"].map(rows.set_index("trial_id")[measure])
-    frame = frame[(frame["stage"] == "unlearn") & ~frame["tuning"] & ~frame["method"].isin(["original", "retrain"])]
-    frame = frame[frame["status"] == "done"].copy()
-    frame["line"] = [with_modifiers(row["method_label"], row) for row in frame.to_dict("records")]
-    cells = frame.pivot_table(index=["line", "seed"], columns=CELL, values=measure, aggfunc="mean", dropna=True)
-    whole = frame["line"].nunique() * frame["seed"].nunique()
-    if len(cells) != whole or cells.isna().any(axis=None):
-        short = sorted({str(line) for line, _ in cells.index[cells.isna().any(axis=1)]})
-        raise ValueError(f"not every line has every cell and seed: got gaps in {short}; run what is missing")
+        frame[measure] = frame["trial_id"].map(rows.drop_duplicates("trial_id").set_index("trial_id")[measure])
+    frame = frame[(frame["stage"] == "unlearn") & ~frame["method"].isin(["original", "retrain"])].copy()
+    for column in ("training", "budget_fraction"):
+        if len(several := sorted(map(str, frame[column].dropna().unique()))) > 1:
+            raise ValueError(f"one {column} can be compared: got {', '.join(several)}; give the rows of one")
+    frame["cell"] = [" ".join(map(str, cell)) for cell in frame[CELL].itertuples(index=False)]
+    frame[measure] = frame[measure].where(frame["status"] == "done")
+    cells = frame.pivot_table(index=["label", "seed"], columns="cell", values=measure, dropna=False)
+    if cells.isna().any(axis=None):
+        short = sorted({str(label) for label, _ in cells.index[cells.isna().any(axis=1)]})
+        raise ValueError(
+            f"not every line has {measure} in every cell and seed: got gaps in {short}; run what is missing"
+        )
     return cells.mean(axis=1).unstack("seed")
+
+
+def p_value(p: float) -> str:
+    """Format to three digits; below them as a bound."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def table(rows: pd.DataFrame, method: str) -> str:
@@ -48,7 +58,7 @@ def table(rows: pd.DataFrame, method: str) -> str:
     """
     found = {measure: by_seed(rows, measure) for measure in MEASURES}
     lines = list(found["gap_mean"].index)
-    ours = [line for line in lines if line == method or line.startswith(f"{method} +")]
+    ours = [line for line in lines if line == method] or [line for line in lines if line.startswith(f"{method} +")]
     if len(ours) != 1:
         raise ValueError(f"one line must have this label: got {method!r}, which fits {ours}; there are {lines}")
     others = [line for line in lines if line != ours[0]]
@@ -61,7 +71,7 @@ def table(rows: pd.DataFrame, method: str) -> str:
         cells = [others[i]]
         for name, (_, digits) in MEASURES.items():
             test = tests[name][i]
-            cells += [with_spread(of_test(test), digits), f"{corrected[name][i]:.3f}", f"{test.detectable:.{digits}f}"]
+            cells += [with_spread(of_test(test), digits), p_value(corrected[name][i]), f"{test.detectable:.{digits}f}"]
         shown.append(cells)
     titles = [t for title, _ in MEASURES.values() for t in (title, "p (Holm)", "detectable")]
     return tabulate(shown, [f"Line − {ours[0]}", *titles], tablefmt="pipe", disable_numparse=True)

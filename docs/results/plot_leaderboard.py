@@ -1,6 +1,6 @@
 """Plot the README's picture from the stored rows: each method's mean gap to Retrain over the cells of the leaderboard.
 
-    python docs/results/plot_leaderboard.py docs/results/data/leaderboard_real.parquet docs/results/leaderboard_real.svg
+python docs/results/plot_leaderboard.py docs/results/data/leaderboard_real.parquet docs/results/leaderboard_real.svg
 """
 
 from __future__ import annotations

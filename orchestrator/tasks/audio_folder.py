@@ -79,7 +79,7 @@ class AudioFolder(Task):
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"max_seconds must be positive, got {self.max_seconds}")
         self._require_target()
-        tables.require_separate_columns(self, {LABELED_BY[self.kind], "speaker_from"})
+        tables.require_separate_columns({LABELED_BY[self.kind]: self._class_column, "speaker_from": self.speaker_from})
         if self.manifest and self.pattern:
             raise ValueError("two ways to list recordings: got manifest and pattern, allowed: one, or none for folders")
         if self.classes:

@@ -61,6 +61,7 @@ def test_a_whole_speaker_can_be_the_test_set(tmp_path: Path) -> None:
         ),
         ({"label_from": "word", "speaker_from": "word"}, "label_from and speaker_from name one column: got 'word'"),
         ({"target": "transcripts", "text_from": "speaker"}, "speaker_from and text_from name one column"),
+        ({"target": "transcripts", "text_from": ".txt", "speaker_from": "transcript"}, "got 'transcript' for both"),
         ({"label_from": "split"}, "column `split` holds train, validation or test: got label_from 'split'"),
         ({"target": "transcripts", "text_from": "split"}, "got text_from 'split'"),
         ({"speaker_from": "split"}, "got speaker_from 'split'"),

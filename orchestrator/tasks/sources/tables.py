@@ -7,7 +7,7 @@ import io
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,23 +124,24 @@ def values_of(rows: Sequence[Mapping[str, Cell]], condition: Mapping[str, Any] |
     return said
 
 
-def require_separate_columns(settings: object, names: Set[str]) -> None:
-    """Check that no column stands for two things: settings with these names name columns, and `split` has its own use.
+def require_separate_columns(named: Mapping[str, str]) -> None:
+    """Check `{setting: column}`: no column stands for two things, and `split` has its own use.
 
     Raises:
         ValueError: two settings name one column, or one names `split`.
     """
     setting_of: dict[str, str] = {}
-    for name in sorted(names):
-        column = str(getattr(settings, name))
+    for setting, column in sorted(named.items()):
         if column == "split":
-            raise ValueError(f"column `split` holds train, validation or test: got {name} 'split'; name another column")
+            raise ValueError(
+                f"column `split` holds train, validation or test: got {setting} 'split'; name another column"
+            )
         if column in setting_of:
             raise ValueError(
-                f"{setting_of[column]} and {name} name one column: got {column!r} for both; name two columns "
+                f"{setting_of[column]} and {setting} name one column: got {column!r} for both; name two columns "
                 "(with target: speakers the speaker is the class)"
             )
-        setting_of[column] = name
+        setting_of[column] = setting
 
 
 def class_name(given: Any) -> str:
