@@ -31,4 +31,4 @@ def _differences(part: pd.DataFrame, task: str, kind: str) -> Chart:
     name = file_name("curricula") if task == "all" else file_name("curricula", task, kind)
     what = "All tasks and kinds, each seed's mean" if task == "all" else f"{task}, {kind} unlearning"
     text = f"{what}. Bars: 95 % interval over seeds, range of two; filled: the interval does not contain 0."
-    return differences_chart(name, "Curricula against their controls", text, "gap − control's gap (points)", rows, 190)
+    return differences_chart(name, "Curricula against their controls", text, "gap − control's gap (points)", rows)

@@ -12,9 +12,13 @@ from orchestrator.report.charts.data import rounded
 from orchestrator.report.charts.style import COLORS, INK
 from orchestrator.report.frames.summary import Summary, with_spread
 
+WIDEST = 320  # pixels that a name may take
+BREAKS = (" (", " − ")  # a name goes on below: settings, and what is subtracted
+STACKED = r"split(replace(replace(datum.label, / \(/g, '\n('), / − /g, '\n− '), '\n')"
+
 
 def differences_chart(
-    name: str, title: str, text: str, across: str, rows: Iterable[tuple[str, Summary, bool]], limit: int = 320
+    name: str, title: str, text: str, across: str, rows: Iterable[tuple[str, Summary, bool]]
 ) -> Chart:
     """Draw differences in points.
 
@@ -24,7 +28,6 @@ def differences_chart(
         text: how to read it.
         across: title of the horizontal axis.
         rows: name, difference, and whether its dot is filled.
-        limit: width in pixels that names may take.
     """
     records = []
     for line, found, filled in rows:
@@ -34,7 +37,10 @@ def differences_chart(
         records.append(record | {"text": with_spread(found, 2)})
     base, names = alt.Chart(alt.NamedData(name)), [record["line"] for record in records]
     x = alt.X("gap:Q", title=across, scale=alt.Scale(zero=True, nice=True))
-    y = alt.Y("line:N", title=None, sort=names, axis=alt.Axis(labelLimit=limit))
+    parts = [stacked(name) for name in names]
+    room = min(WIDEST, 7 * max((len(part) for each in parts for part in each), default=0))
+    axis = alt.Axis(labelLimit=WIDEST, labelExpr=STACKED, minExtent=room)
+    y = alt.Y("line:N", title=None, sort=names, axis=axis)
     fill = alt.Fill("apart:N", legend=None, scale=alt.Scale(domain=[True, False], range=[COLORS[0], "transparent"]))
     told = [alt.Tooltip("line:N", title="Line"), alt.Tooltip("text:N", title="Difference"), alt.Tooltip("n:Q")]
     layers = [
@@ -42,5 +48,13 @@ def differences_chart(
         base.mark_rule(color=COLORS[0], strokeWidth=1.5).encode(x=alt.X("low:Q", title=across), x2="high:Q", y=y),
         base.mark_point(size=60, stroke=COLORS[0]).encode(x=x, y=y, fill=fill, tooltip=told),
     ]
-    made = sized(alt.layer(*layers), 40 + 26 * max(2, len(records)))
+    row = 12 + 14 * max(map(len, parts), default=1)
+    made = sized(alt.layer(*layers), 40 + row * max(2, len(records)))
     return chart(name, title, text, made, {name: records})
+
+
+def stacked(name: str) -> list[str]:
+    """Split a name into the lines of its label, as `STACKED` does."""
+    for at in BREAKS:
+        name = name.replace(at, "\n" + at.lstrip())
+    return name.split("\n")

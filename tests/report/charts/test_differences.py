@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.report.charts.differences import differences_chart
+from orchestrator.report.charts.differences import differences_chart, stacked
 from orchestrator.report.frames.summary import summarize
 
 
@@ -15,4 +15,12 @@ def test_each_row_has_its_mean_and_interval_in_the_order_given() -> None:
     assert records[0]["low"] < 2.0 < records[0]["high"]
     assert [record["apart"] for record in records] == [True, False]
     assert "low" not in records[1]
-    assert drawn.svg.index("b − default") < drawn.svg.index("a − default")
+    assert drawn.svg.index(">b<") < drawn.svg.index(">a<")
+
+
+def test_long_names_go_on_below_and_are_whole() -> None:
+    names = [f"GradAscent + SuperLoss (strength {n}, tau moving_average) − GradAscent" for n in (1, 10)]
+    assert stacked(names[0]) == ["GradAscent + SuperLoss", "(strength 1, tau moving_average)", "− GradAscent"]
+    drawn = differences_chart("d", "Title", "Text.", "points", [(name, summarize([1.0]), False) for name in names])
+    for name in names:
+        assert all(f">{part}<" in drawn.svg for part in stacked(name))
