@@ -192,7 +192,7 @@
   }
 
   addEventListener("load", async () => {
-    if (!document.querySelector(".plot") || typeof DecompressionStream === "undefined") return;
+    if (!document.querySelector(".plot[data-chart]") || typeof DecompressionStream === "undefined") return;
     await load();
     const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
       if (!entry.isIntersecting) return;

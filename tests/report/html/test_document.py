@@ -63,6 +63,16 @@ def test_an_image_of_a_known_chart_is_drawn_on_the_page_and_any_other_stays_an_i
     assert "x/d.svg" not in page
 
 
+def test_a_drawn_chart_stays_as_it_is_and_the_script_does_not_look_for_its_data(visit, tmp_path) -> None:
+    drawn = differences_chart("d", "A chart", "Text.", "points", [("a", summarize([1.0]), False)])
+    path = tmp_path / "page.html"
+    path.write_text(document_page("# T\n\n## S\n\n![A](x/d.svg)\n", "Kind", {"x/d.svg": drawn}))
+    seen = visit(path)
+    seen.page.wait_for_timeout(300)  # what the load event starts
+    assert seen.errors == []
+    expect(seen.page.locator("figure svg")).to_be_visible()
+
+
 @pytest.fixture(scope="module")
 def leaderboard(finished_small, tmp_path_factory):
     """The leaderboard page of a finished sweep."""

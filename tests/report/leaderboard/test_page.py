@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -227,3 +228,15 @@ def test_lines_that_could_not_finish_an_epoch_are_named(two_tasks) -> None:
     rows.loc[first, list(cut)] = list(cut.values())
     assert _without_an_epoch(cells_of(rows)) == "The budget ended before one epoch of a pass: SCRUB (4 of 12 runs)."
     assert _without_an_epoch(cells_of(two_tasks)) == ""
+
+
+def test_hundreds_of_kept_figures_are_filled_in_without_a_warning() -> None:
+    trials = {"trial_id": ["a", "b"], "finished_at": ["1", "2"]}
+    found = pd.DataFrame({**trials, "figure_0": [float("nan"), 5.0]})
+    kept = pd.DataFrame({**trials, **{f"figure_{i}": [float(i + 1), float(i + 2)] for i in range(200)}})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        filled = with_kept(found, kept)
+    assert filled["figure_0"].tolist() == [1.0, 5.0]
+    assert filled["figure_199"].tolist() == [200.0, 201.0]
+    assert list(filled.columns) == [*found.columns, *(f"figure_{i}" for i in range(1, 200))]
