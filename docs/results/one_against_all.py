@@ -13,10 +13,9 @@ from tabulate import tabulate
 
 from orchestrator.evidence.paired import compare_paired, holm
 from orchestrator.report.frames.gaps import with_gaps
-from orchestrator.report.frames.select import prepare, reported
-from orchestrator.report.frames.summary import of_test, with_spread
+from orchestrator.report.frames.select import REQUEST, prepare, reported
+from orchestrator.report.frames.summary import of_test, p_text, with_spread
 
-CELL = ["task", "backbone", "unlearning", "forget_rule"]  # what all seeds share: a drawn class is a part of the seed
 MEASURES = {"gap_mean": ("gap (points)", 1), "js_retrain": ("JS on D_f (nats)", 3)}
 
 
@@ -34,7 +33,7 @@ def by_seed(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
     for column in ("training", "budget_fraction"):
         if len(several := sorted(map(str, frame[column].dropna().unique()))) > 1:
             raise ValueError(f"one {column} can be compared: got {', '.join(several)}; give the rows of one")
-    frame["cell"] = [" ".join(map(str, cell)) for cell in frame[CELL].itertuples(index=False)]
+    frame["cell"] = [" ".join(map(str, cell)) for cell in frame[[*REQUEST, "requests_before"]].itertuples(index=False)]
     frame[measure] = frame[measure].where(frame["status"] == "done")
     cells = frame.pivot_table(index=["label", "seed"], columns="cell", values=measure, dropna=False)
     if cells.isna().any(axis=None):
@@ -43,11 +42,6 @@ def by_seed(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
             f"not every line has {measure} in every cell and seed: got gaps in {short}; run what is missing"
         )
     return cells.mean(axis=1).unstack("seed")
-
-
-def p_value(p: float) -> str:
-    """Format to three digits; below them as a bound."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def table(rows: pd.DataFrame, method: str) -> str:
@@ -71,7 +65,7 @@ def table(rows: pd.DataFrame, method: str) -> str:
         cells = [others[i]]
         for name, (_, digits) in MEASURES.items():
             test = tests[name][i]
-            cells += [with_spread(of_test(test), digits), p_value(corrected[name][i]), f"{test.detectable:.{digits}f}"]
+            cells += [with_spread(of_test(test), digits), p_text(corrected[name][i]), f"{test.detectable:.{digits}f}"]
         shown.append(cells)
     titles = [t for title, _ in MEASURES.values() for t in (title, "p (Holm)", "detectable")]
     return tabulate(shown, [f"Line − {ours[0]}", *titles], tablefmt="pipe", disable_numparse=True)

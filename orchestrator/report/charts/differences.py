@@ -14,7 +14,6 @@ from orchestrator.report.frames.summary import Summary, with_spread
 
 WIDEST = 320  # pixels that a name may take
 BREAKS = (" (", " − ")  # a name goes on below: settings, and what is subtracted
-STACKED = r"split(replace(replace(datum.label, / \(/g, '\n('), / − /g, '\n− '), '\n')"
 
 
 def differences_chart(
@@ -31,16 +30,16 @@ def differences_chart(
     """
     records = []
     for line, found, filled in rows:
-        record: dict[str, Any] = {"line": line, "n": found.n, "apart": filled}
+        record: dict[str, Any] = {"line": line, "label": "\n".join(stacked(line)), "n": found.n, "apart": filled}
         ends = {"gap": found.mean, "low": found.low, "high": found.high}
         record |= {end: shown for end, value in ends.items() if (shown := rounded(value)) is not None}
         records.append(record | {"text": with_spread(found, 2)})
-    base, names = alt.Chart(alt.NamedData(name)), [record["line"] for record in records]
+    base, labels = alt.Chart(alt.NamedData(name)), [record["label"] for record in records]
     x = alt.X("gap:Q", title=across, scale=alt.Scale(zero=True, nice=True))
-    parts = [stacked(name) for name in names]
+    parts = [label.split("\n") for label in labels]
     room = min(WIDEST, 7 * max((len(part) for each in parts for part in each), default=0))
-    axis = alt.Axis(labelLimit=WIDEST, labelExpr=STACKED, minExtent=room)
-    y = alt.Y("line:N", title=None, sort=names, axis=axis)
+    axis = alt.Axis(labelLimit=WIDEST, labelExpr=r"split(datum.label, '\n')", minExtent=room)
+    y = alt.Y("label:N", title=None, sort=labels, axis=axis)
     fill = alt.Fill("apart:N", legend=None, scale=alt.Scale(domain=[True, False], range=[COLORS[0], "transparent"]))
     told = [alt.Tooltip("line:N", title="Line"), alt.Tooltip("text:N", title="Difference"), alt.Tooltip("n:Q")]
     layers = [
@@ -54,7 +53,7 @@ def differences_chart(
 
 
 def stacked(name: str) -> list[str]:
-    """Split a name into the lines of its label, as `STACKED` does."""
+    """Split a name into the lines of its label."""
     for at in BREAKS:
         name = name.replace(at, "\n" + at.lstrip())
     return name.split("\n")

@@ -69,6 +69,11 @@ def with_spread(summary: Summary, digits: int = 1, scale: float = 1.0) -> str:
     return mean
 
 
+def p_text(value: float) -> str:
+    """Format a p-value to three digits, below them as a bound: `0.042`, `< 0.001`, or `–` for NaN."""
+    return NOTHING if np.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 @cache
 def _t975(degrees_of_freedom: int) -> float:
     return float(stats.t.ppf(0.975, degrees_of_freedom))

@@ -18,7 +18,7 @@ from orchestrator.file_names import file_name
 from orchestrator.report.charts.differences import differences_chart
 from orchestrator.report.frames.gaps import DECIMALS
 from orchestrator.report.frames.select import REFERENCES
-from orchestrator.report.frames.summary import NOTHING, Summary, of_test, summarize, with_spread
+from orchestrator.report.frames.summary import NOTHING, Summary, of_test, p_text, summarize, with_spread
 from orchestrator.report.frames.training_cost import STANDARD
 from orchestrator.report.leaderboard.pieces import Piece
 from orchestrator.report.leaderboard.ranking import Cell
@@ -197,7 +197,7 @@ def _row(one: Compared, smallest: dict[tuple[str, str], float], several: bool, *
     gray = one.cell is not None and not one.cell.forgettable
     n = one.difference.n
     texts = [with_spread(gap, 2) for gap in (one.gap, one.default_gap)]
-    texts += [_text(one.difference, 2), _p(one.adjusted), str(n), *([_text(one.js, 4)] if with_js else [])]
+    texts += [_text(one.difference, 2), p_text(one.adjusted), str(n), *([_text(one.js, 4)] if with_js else [])]
     figures = [f"*{escape(text)}*" if gray and text != NOTHING else escape(text) for text in texts]
     shown = [escape(_named(one, several)), escape(_where(one)), *figures]
     for place, gap in ((2, one.gap), (3, one.default_gap)):
@@ -211,10 +211,6 @@ def _text(found: Paired, digits: int) -> str:
         return NOTHING
     text = with_spread(of_test(found), digits)
     return text.removeprefix("-") if float(text.split()[0]) == 0 else text  # no negative zero
-
-
-def _p(value: float) -> str:
-    return NOTHING if np.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _apart(one: Compared) -> bool:
